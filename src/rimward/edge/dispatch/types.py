@@ -1,0 +1,105 @@
+"""What gateways and dispatch say to each other: messages in, tickets out.
+
+A gateway ends a device's protocol and hands over plain messages; dispatch runs the functions and answers
+with a `Ticket` that is done when the message's transaction is. Nothing here does I/O.
+"""
+
+from collections.abc import Callable
+from typing import Protocol
+
+from msgspec import Struct
+
+
+class Sender(Struct, frozen=True, gc=False):
+    """Who sent a message, as the gateway authenticated them."""
+
+    id: str  # MQTT client id; for HTTP the peer's address
+    protocol: str  # "mqtt3", "mqtt5", "http" or "node"
+    user: str | None = None
+
+
+class Message(Struct, gc=False):
+    """One message published by a device to a topic."""
+
+    topic: str
+    payload: bytes
+    qos: int
+    sender: Sender
+    read_at: int  # monotonic ns at which its bytes were read
+    content_type: str | None = None
+    response_topic: str | None = None
+    correlation: bytes | None = None
+    traceparent: str | None = None
+
+
+class Request(Struct, gc=False):
+    """One HTTP request, read whole."""
+
+    method: str
+    path: str  # raw: the router decodes its segments
+    query: str
+    headers: dict[str, str]  # names in lower case
+    body: bytes
+    sender: Sender
+    read_at: int  # monotonic ns at which its first bytes were read
+
+
+class Reply(Struct, gc=False):
+    """What goes back to the caller."""
+
+    body: bytes = b""
+    status: int = 200
+    content_type: str | None = None
+    headers: dict[str, str] = {}
+
+
+class Refusal(Struct, frozen=True, gc=False):
+    """Why a message was not taken, before any protocol's own words for it."""
+
+    kind: str  # "payload", "invalid", "denied", "not-found", "conflict", "busy", "failed" or "full"
+    detail: str
+
+
+class Ticket:
+    """The promise of an answer to one message."""
+
+    __slots__ = ("done", "matched", "on_done", "refusal", "reply")
+
+    def __init__(self, *, matched: bool = True) -> None:
+        self.done = False  # True once the answer may be sent
+        self.matched = matched  # False: no function listens here
+        self.refusal: Refusal | None = None
+        self.reply: Reply | None = None
+        self.on_done: Callable[[Ticket], None] | None = None  # called once, on the loop, when not done yet
+
+    def finish(self, refusal: Refusal | None = None) -> None:
+        """Mark the answer as ready and tell the gateway."""
+        self.done = True
+        if refusal is not None:
+            self.refusal = refusal
+        if self.on_done is not None:
+            self.on_done(self)
+
+
+class Door(Protocol):
+    """What a gateway calls; `edge.dispatch` implements it."""
+
+    def message(self, message: Message) -> Ticket | None:
+        """Run what listens to the topic; None means taken, with nothing to wait for."""
+        ...
+
+    def request(self, request: Request) -> Ticket:
+        """Run the one function that serves the route."""
+        ...
+
+
+class Router(Protocol):
+    """How actions reach devices; the MQTT broker implements it."""
+
+    def publish(self, topic: str, payload: bytes, qos: int, *, retain: bool) -> int:
+        """Queue a message to every subscriber and return how many there were. Never blocks."""
+        ...
+
+    def flush(self) -> None:
+        """Write the joined output of every session that has some."""
+        ...
