@@ -1,0 +1,34 @@
+"""What an event is: its attributes, its identities, its times and the errors that speak of it."""
+
+from rimward.events.durations import Duration, nanoseconds, seconds
+from rimward.events.errors import (
+    LoadError,
+    NoNode,
+    OutboxBroken,
+    OutboxFull,
+    Reject,
+    RejectCode,
+    RimwardError,
+)
+from rimward.events.event import Event
+from rimward.events.times import from_ns, to_ns
+from rimward.events.traces import TraceIds, format_traceparent, parse_traceparent
+
+__all__ = [
+    "Duration",
+    "Event",
+    "LoadError",
+    "NoNode",
+    "OutboxBroken",
+    "OutboxFull",
+    "Reject",
+    "RejectCode",
+    "RimwardError",
+    "TraceIds",
+    "format_traceparent",
+    "from_ns",
+    "nanoseconds",
+    "parse_traceparent",
+    "seconds",
+    "to_ns",
+]

@@ -1,0 +1,96 @@
+"""Keyed state: a declared cell per key, changed as a working copy and committed with the message."""
+
+import copy
+from typing import Any, Generic, TypeVar
+
+import msgspec
+from msgspec import Struct
+
+from rimward.app.problems import Problem
+
+S = TypeVar("S", bound=Struct)
+
+_SCALARS = (
+    msgspec.inspect.BoolType,
+    msgspec.inspect.IntType,
+    msgspec.inspect.FloatType,
+    msgspec.inspect.StrType,
+    msgspec.inspect.BytesType,
+    msgspec.inspect.DateTimeType,
+    msgspec.inspect.DateType,
+    msgspec.inspect.UUIDType,
+    msgspec.inspect.EnumType,
+    msgspec.inspect.LiteralType,
+    msgspec.inspect.NoneType,
+)
+
+
+class StateType(Generic[S]):
+    """One declared state type: its key, and whether its cells outlive the process."""
+
+    __slots__ = ("decoder", "durable", "flat", "key", "struct")
+
+    def __init__(self, type_: type[S], key: str, *, durable: bool) -> None:
+        self.struct = type_
+        self.key = key  # the capture that names the cell
+        self.durable = durable
+        info = msgspec.inspect.type_info(type_)
+        assert isinstance(info, msgspec.inspect.StructType)
+        for field in info.fields:
+            if field.required:
+                raise Problem(
+                    f"state {type_.__name__} has the field {field.name!r} without a default",
+                    f"a cell starts before any message: write '{field.name}: … = …'",
+                    at=type_,
+                )
+        self.flat = all(_is_flat(field.type) for field in info.fields)
+        self.decoder = msgspec.msgpack.Decoder(type_)
+
+    def copy(self, value: S) -> S:
+        """Return a working copy that shares nothing that can change."""
+        return copy.copy(value) if self.flat else copy.deepcopy(value)
+
+
+def _is_flat(type_: msgspec.inspect.Type) -> bool:
+    if isinstance(type_, msgspec.inspect.UnionType):
+        return all(_is_flat(kind) for kind in type_.types)
+    return isinstance(type_, _SCALARS)
+
+
+class State(Generic[S]):
+    """A function's hold on one cell: `value` is a working copy, kept when the call returns."""
+
+    __slots__ = ("_committed", "_type", "_working", "key")
+
+    def __init__(self, type_: StateType[S], key: str, committed: S) -> None:
+        self._type = type_
+        self._committed = committed
+        self._working: S | None = None
+        self.key = key
+
+    @property
+    def value(self) -> S:
+        """The cell's value for this call: change its fields, or set a new one."""
+        if self._working is None:
+            self._working = self._type.copy(self._committed)
+        return self._working
+
+    @value.setter
+    def value(self, value: S) -> None:
+        if type(value) is not self._type.struct:
+            raise TypeError(
+                f"state.value is a {type(value).__name__}, it must be a {self._type.struct.__name__}"
+            )
+        self._working = value
+
+    def changed(self) -> S | None:
+        """Return the working copy if it differs from the committed value."""
+        working = self._working
+        return working if working is not None and working != self._committed else None
+
+
+def state_argument(annotation: Any) -> type[Struct] | None:
+    """Return T of an annotation State[T], or None for any other."""
+    if getattr(annotation, "__origin__", None) is State:
+        return annotation.__args__[0]
+    return None

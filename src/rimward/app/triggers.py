@@ -1,0 +1,146 @@
+"""Triggers: what makes a function run. Always the first argument of the decorator."""
+
+import re
+from typing import Any
+
+from msgspec import Struct
+
+from rimward.app.problems import Problem
+from rimward.events import Duration, seconds
+
+_CAPTURE = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)(\.\.\.)?\}")
+
+
+class Pattern(Struct, frozen=True):
+    """A topic filter or path with captures; `{name}` is one segment, `{rest...}` the tail."""
+
+    text: str
+    segments: tuple[str | None, ...]  # a literal, or None for a capture
+    captures: tuple[str, ...]  # names, in order of their segments
+    tail: str | None  # the name of the tail's capture
+
+
+def parse_pattern(text: str, what: str) -> Pattern:
+    """Return the pattern that `text` writes, without its leading slash.
+
+    Raises:
+        Problem: a segment mixes text and capture, a name stands twice, or a tail is not last.
+    """
+    literals: list[str | None] = []
+    captures: list[str] = []
+    tail: str | None = None
+    segments = text.split("/")
+    for index, segment in enumerate(segments):
+        match = _CAPTURE.fullmatch(segment)
+        if match is None:
+            _check_literal(segment, text, what)
+            literals.append(segment)
+            continue
+        name, is_tail = match[1], bool(match[2])
+        if name in captures or name == tail:
+            raise Problem(f"{what} {text!r} captures {name!r} twice", "give each capture a name of its own")
+        if not is_tail:
+            literals.append(None)
+            captures.append(name)
+        elif index != len(segments) - 1:
+            raise Problem(f"{what} {text!r} has its tail {segment!r} before the end", "put the tail last")
+        else:
+            tail = name
+    return Pattern(text, tuple(literals), tuple(captures), tail)
+
+
+def _check_literal(segment: str, text: str, what: str) -> None:
+    if "{" in segment or "}" in segment:
+        raise Problem(
+            f"{what} {text!r} has the segment {segment!r}, part text and part capture",
+            "a capture is a whole segment: write '{name}' between two slashes",
+        )
+    if "+" in segment or "#" in segment or "\0" in segment:
+        raise Problem(
+            f"{what} {text!r} has {segment!r}, with one of + # NUL",
+            "write '{name}' for one segment and '{rest...}' for the tail",
+        )
+
+
+class Mqtt(Struct, frozen=True):
+    """A message published to a topic."""
+
+    pattern: Pattern
+    time: str | None  # the payload's field with the event's own time
+
+    def __str__(self) -> str:
+        return f'mqtt("{self.pattern.text}")'
+
+
+class Http(Struct, frozen=True):
+    """An HTTP request to a path."""
+
+    method: str
+    pattern: Pattern
+
+    def __str__(self) -> str:
+        return f'http.{self.method.lower()}("/{self.pattern.text}")'
+
+
+class Every(Struct, frozen=True):
+    """A steady beat."""
+
+    period: float  # seconds
+
+    def __str__(self) -> str:
+        return f'every("{self.period:g}s")'
+
+
+Trigger = Mqtt | Http | Every
+
+
+def mqtt(topic: str, *, time: str | None = None) -> Mqtt:
+    """Run for each message published to the topic; `time` names the payload's field with the event's time."""
+    if not topic or topic.startswith(("/", "$")):
+        raise Problem(f"topic {topic!r} is empty or starts with one of / $", "start it with a name")
+    return Mqtt(parse_pattern(topic, "topic"), time)
+
+
+class _HttpMethods:
+    """`http.get(path)` and its siblings: run for each request of that method to the path."""
+
+    def _route(self, method: str, path: str) -> Http:
+        if not path.startswith("/"):
+            raise Problem(f"path {path!r} does not start with /", f"write '/{path}'")
+        return Http(method, parse_pattern(path[1:], "path"))
+
+    def get(self, path: str) -> Http:
+        """Run for GET (and answer HEAD)."""
+        return self._route("GET", path)
+
+    def post(self, path: str) -> Http:
+        """Run for POST."""
+        return self._route("POST", path)
+
+    def put(self, path: str) -> Http:
+        """Run for PUT."""
+        return self._route("PUT", path)
+
+    def patch(self, path: str) -> Http:
+        """Run for PATCH."""
+        return self._route("PATCH", path)
+
+    def delete(self, path: str) -> Http:
+        """Run for DELETE."""
+        return self._route("DELETE", path)
+
+
+http = _HttpMethods()
+
+
+def every(period: Duration) -> Every:
+    """Run once a node at a steady beat; missed beats run once."""
+    try:
+        return Every(seconds(period))
+    except ValueError as error:
+        raise Problem(f"every: {error}", "write every('10s')") from None
+
+
+def is_trigger(value: Any) -> bool:
+    """Tell whether a value is one of the triggers of this module."""
+    return isinstance(value, Mqtt | Http | Every)

@@ -1,0 +1,71 @@
+"""Every error of ours.
+
+RimwardError
+├── LoadError       the app file breaks a rule of the contract
+├── NoNode          an effect was asked for where no node runs
+├── OutboxFull      the outbox has no room for the fact
+├── OutboxBroken    the outbox can't write to its disk
+└── Reject          a function refuses the message, in its caller's words
+"""
+
+from typing import ClassVar, Literal
+
+type_codes = ("invalid", "denied", "not-found", "conflict", "busy")
+RejectCode = Literal["invalid", "denied", "not-found", "conflict", "busy"]
+
+
+class RimwardError(Exception):
+    """Base of all errors; `code` is stable, `retryable` says whether the same call may succeed later."""
+
+    code: ClassVar[str] = "error"
+    retryable: ClassVar[bool] = False
+
+
+class LoadError(RimwardError):
+    """An app file that can't be loaded: where, why, and what to write instead."""
+
+    code = "load"
+
+    def __init__(self, message: str, *, file: str = "", line: int = 0, cure: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.file = file
+        self.line = line  # 1-based; 0 when the mistake has no line
+        self.cure = cure
+
+    def __str__(self) -> str:
+        place = f"{self.file}:{self.line}: " if self.line else f"{self.file}: " if self.file else ""
+        return place + self.message + (f"\n  {self.cure}" if self.cure else "")
+
+
+class NoNode(RimwardError):
+    """`app.publish` or `app.forward` was called outside a node."""
+
+    code = "no-node"
+
+
+class OutboxFull(RimwardError):
+    """The outbox has reached its cap; the message is refused and may be sent again later."""
+
+    code = "outbox-full"
+    retryable = True
+
+
+class OutboxBroken(RimwardError):
+    """The outbox's file can't be written; nothing durable is taken until the node restarts."""
+
+    code = "outbox-broken"
+    retryable = True
+
+
+class Reject(RimwardError):
+    """A function's refusal: each protocol says it in its own words."""
+
+    code = "reject"
+
+    def __init__(self, code: RejectCode, detail: str = "") -> None:
+        if code not in type_codes:
+            raise ValueError(f"Reject: code is {code!r}, it must be one of {', '.join(type_codes)}")
+        super().__init__(f"{code}: {detail}")
+        self.kind: RejectCode = code
+        self.detail = detail
