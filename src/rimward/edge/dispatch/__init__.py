@@ -1,0 +1,7 @@
+"""Dispatch: from a message to its functions and back, in one tick. The seam to the deep path is `append`."""
+
+from rimward.edge.dispatch.dispatcher import Clocks, Dispatcher
+from rimward.edge.dispatch.functions import FunctionRun
+from rimward.edge.dispatch.tracing import Tracing
+
+__all__ = ["Clocks", "Dispatcher", "FunctionRun", "Tracing"]

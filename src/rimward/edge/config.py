@@ -1,0 +1,45 @@
+"""The node's configuration: one tree, decoded once, unknown keys refused."""
+
+from pathlib import Path
+
+import msgspec
+from msgspec import Struct
+
+
+class OutboxConfig(Struct, frozen=True, forbid_unknown_fields=True):
+    """What the outbox may hold and for how long."""
+
+    max_bytes: int = 1 << 30
+    keep_after_commit: float = 86_400.0  # seconds that committed rows stay
+    dead_bytes: int = 8 << 20  # the dead letters' own budget
+
+
+class LimitsConfig(Struct, frozen=True, forbid_unknown_fields=True):
+    """What one device may ask of the node."""
+
+    payload_bytes: int = 256 << 10
+    connections: int = 20_000
+
+
+class NodeConfig(Struct, frozen=True, forbid_unknown_fields=True):
+    """One node's I/O process."""
+
+    app: str  # app.py or package.module:app
+    data: str  # its folder is data/node
+    node: str = "node-1"
+    site: str = "local"
+    region: str = "local"
+    digest: str = ""  # of the app, for status pages
+    trace_bytes: int = 256 << 20
+    drain: float = 2.0  # seconds that async functions get when the node stops
+    limits: LimitsConfig = LimitsConfig()
+    outbox: OutboxConfig = OutboxConfig()
+
+
+def read(path: Path) -> NodeConfig:
+    """Read a configuration file.
+
+    Raises:
+        msgspec.ValidationError: a key is unknown or a value is of the wrong type; the message names the path.
+    """
+    return msgspec.json.decode(path.read_bytes(), type=NodeConfig)

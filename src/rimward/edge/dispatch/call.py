@@ -1,0 +1,217 @@
+"""One call of a user's function: its effects, held until it returns, and its eager run."""
+
+import asyncio
+import asyncio.tasks
+from collections.abc import Callable, Coroutine, Generator
+from typing import TYPE_CHECKING, Any, Protocol
+
+from msgspec import Struct
+
+from rimward.app.effects import current
+from rimward.app.facts import Fact
+from rimward.edge.outbox import Forward
+
+if TYPE_CHECKING:
+    from contextvars import Token
+
+    from rimward.app.effects import Effects
+
+
+class Ground(Protocol):
+    """What a call stands on: the node's dispatcher."""
+
+    facts: dict[type[Struct], Fact]
+
+    def admit(self, priority: str, nbytes: int) -> None:
+        """Raise OutboxFull where there is no room."""
+        ...
+
+    def wall(self) -> int:
+        """Return the wall clock, ns since the epoch."""
+        ...
+
+
+class Origin(Struct, gc=False):
+    """Where a call's event came from, as its rows will tell."""
+
+    event: str  # event id
+    received: int  # wall ns
+    time: int | None  # the event's own time, ns
+    trace: bytes | None  # 16 bytes, where the device sent one
+
+
+class Source(Protocol):
+    """What a call came from."""
+
+    def origin(self) -> Origin:
+        """Return it as its rows will tell it; made only when there are rows."""
+        ...
+
+
+class Call:
+    """The effects of one call: actions and facts wait here, and are dropped when the call raises."""
+
+    __slots__ = ("_ground", "_source", "actions", "forwards")
+
+    def __init__(self, ground: Ground, source: Source) -> None:
+        self._ground = ground
+        self._source = source
+        self.actions: list[tuple[str, bytes, int, bool]] = []
+        self.forwards: list[Forward] = []
+
+    def publish(self, topic: str, payload: bytes, qos: int, *, retain: bool) -> None:
+        """Hold an action until the call returns."""
+        self.actions.append((topic, payload, qos, retain))
+
+    def forward(self, fact: Struct) -> None:
+        """Hold a fact until the call returns.
+
+        Raises:
+            TypeError: it is not of a declared type, or a value is not of its field's.
+            OutboxFull: there is no room.
+        """
+        declared = self._ground.facts.get(type(fact))
+        if declared is None:
+            raise TypeError(f"app.forward: {type(fact).__name__} is not a fact; declare it with @app.fact")
+        values = declared.row(fact)
+        self._ground.admit(declared.spec.priority, row_bytes(values))
+        self.forwards.append(forward_of(declared, values, self._source.origin()))
+
+    def now(self) -> int:
+        """Return the node's wall clock, ns."""
+        return self._ground.wall()
+
+
+def forward_of(fact: Fact, values: tuple[Any, ...], origin: Origin) -> Forward:
+    """Return a fact's row with where it came from."""
+    return Forward(
+        fact=fact.spec.table,
+        schema=fact.spec.fingerprint,
+        priority=fact.spec.priority,
+        received=origin.received,
+        event=origin.event,
+        time=origin.time,
+        trace=origin.trace,
+        replayed=False,
+        values=values,
+    )
+
+
+def row_bytes(values: tuple[Any, ...]) -> int:
+    """Return about how many bytes a row takes in the outbox."""
+    size = 48
+    for value in values:
+        if isinstance(value, str | bytes):
+            size += len(value)
+        elif isinstance(value, list):
+            size += 9 * len(value)
+        else:
+            size += 9
+    return size
+
+
+def start(
+    function: Callable[..., Any], arguments: list[Any], call: Call, clock: Callable[[], int]
+) -> tuple[Any, "Running | None"]:
+    """Call a coroutine function and run it up to its first wait.
+
+    Returns its value and None if it never waited, else nothing and what is still running. A coroutine that
+    does not wait costs no Task.
+    """
+    token = current.set(call)
+    loop = asyncio.get_running_loop()
+    running = Running(function(*arguments), call, clock)
+    enter = asyncio.current_task() is None  # asyncio.timeout and TaskGroup ask for the current task at once
+    if enter:
+        asyncio.tasks._enter_task(loop, running)  # pyright: ignore[reportArgumentType,reportAttributeAccessIssue,reportUnknownMemberType] (stands in for the task that is made only if it waits)
+    try:
+        value = running.step(None)
+    finally:
+        if enter:
+            asyncio.tasks._leave_task(loop, running)  # pyright: ignore[reportArgumentType,reportAttributeAccessIssue,reportUnknownMemberType]
+        current.reset(token)
+    return (None, running) if running.waits else (value, None)
+
+
+class Running:
+    """A coroutine begun eagerly; it becomes a Task at its first wait."""
+
+    def __init__(self, coroutine: Coroutine[Any, Any, Any], call: Call, clock: Callable[[], int]) -> None:
+        self._coroutine = coroutine
+        self._call = call
+        self._clock = clock
+        self._task: asyncio.Task[Any] | None = None
+        self._cancels = 0
+        self.own_time = 0  # ns spent in the function itself
+        self.waits = False
+        self._first: Any = None
+
+    def step(self, value: Any) -> Any:
+        """Run to the next wait; return the result if there is none."""
+        before = self._clock()
+        try:
+            self._first = self._coroutine.send(value)
+        except StopIteration as stop:
+            return stop.value
+        finally:
+            self.own_time += self._clock() - before
+        self.waits = True
+        return None
+
+    def task(self) -> "asyncio.Task[Any]":
+        """Go on as a Task, which its caller owns."""
+        token: Token[Effects | None] = current.set(self._call)
+        try:
+            self._task = asyncio.get_running_loop().create_task(self._rest())
+        finally:
+            current.reset(token)
+        if self._cancels:
+            self._task.cancel()
+        return self._task
+
+    async def _rest(self) -> Any:
+        return await _Rest(self._coroutine, self._first, self)
+
+    def cancel(self, msg: Any = None) -> bool:
+        """Cancel the task, or remember it until there is one."""
+        if self._task is not None:
+            return self._task.cancel(msg)
+        self._cancels += 1
+        return True
+
+    def cancelling(self) -> int:
+        """Return how many cancellations are pending."""
+        return self._task.cancelling() if self._task is not None else self._cancels
+
+    def uncancel(self) -> int:
+        """Take one cancellation back."""
+        if self._task is not None:
+            return self._task.uncancel()
+        self._cancels = max(0, self._cancels - 1)
+        return self._cancels
+
+
+class _Rest:
+    """The part of a coroutine after its first wait, as an awaitable."""
+
+    def __init__(self, coroutine: Coroutine[Any, Any, Any], first: Any, running: Running) -> None:
+        self._coroutine = coroutine
+        self._first = first
+        self._running = running
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        waited, running = self._first, self._running
+        while True:
+            error: BaseException | None = None
+            value: Any = None
+            try:
+                value = yield waited
+            except BaseException as raised:  # noqa: BLE001 (a cancellation goes into the coroutine, as await would)
+                error = raised
+            before = running._clock()
+            try:
+                waited = self._coroutine.send(value) if error is None else self._coroutine.throw(error)
+            except StopIteration as stop:
+                return stop.value
+            finally:
+                running.own_time += running._clock() - before

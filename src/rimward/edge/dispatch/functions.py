@@ -1,0 +1,151 @@
+"""Functions made ready to run: parameters as fillers, decoders, and their figures."""
+
+import inspect
+from typing import Any
+from urllib.parse import parse_qs
+
+from msgspec import Struct
+
+from rimward.app.functions import EdgeFunction
+from rimward.app.plan import Parameter
+from rimward.app.state import State
+from rimward.edge.dispatch.payloads import BadPayloadError, capture_value, decoder_for, query_value
+from rimward.edge.state import Cell, Cells
+from rimward.events import Event
+from rimward.observe import FunctionStats, Histogram
+
+PAYLOAD = object()  # stands where the payload goes
+EVENT = object()  # stands where the event goes
+
+
+class Figures:
+    """What is counted of one function: exact, mergeable, and cheap."""
+
+    __slots__ = ("budget", "calls", "commit", "decode", "errors", "function", "kept_at", "overruns", "total")
+
+    def __init__(self, budget: float | None) -> None:
+        self.budget = None if budget is None else round(budget * 1e9)  # ns
+        self.calls = 0
+        self.errors = 0
+        self.overruns = 0
+        self.kept_at = 0  # monotonic ns of the last trace that was kept as a sample
+        self.decode = Histogram()
+        self.function = Histogram()
+        self.commit = Histogram()
+        self.total = Histogram()
+
+    def stats(self) -> FunctionStats:
+        """Return the figures as they leave the process."""
+        return FunctionStats(
+            calls=self.calls,
+            errors=self.errors,
+            overruns=self.overruns,
+            budget=None if self.budget is None else self.budget / 1e9,
+            stages={
+                "decode": self.decode.sparse(),
+                "function": self.function.sparse(),
+                "commit": self.commit.sparse(),
+                "total": self.total.sparse(),
+            },
+        )
+
+
+class StateSlot(Struct):
+    """One state parameter of a function bound to a key."""
+
+    index: int  # place among the arguments
+    cells: Cells
+    key: str
+
+
+class Bound(Struct):
+    """A function with the captures of one topic or path filled in."""
+
+    run: "FunctionRun"
+    arguments: list[Any]  # with PAYLOAD, EVENT and None where a value comes with the message
+    payload_at: int  # index of the payload among the arguments, or -1
+    event_at: int
+    slots: list[StateSlot]
+    problem: str | None  # why the captures don't fit
+
+
+class FunctionRun:
+    """One edge function, ready to run."""
+
+    def __init__(self, function: EdgeFunction, cells: dict[type[Struct], Cells]) -> None:
+        self.function = function
+        self.name = function.name
+        self.call = function.plan.function
+        self.is_async = function.plan.is_async
+        self.takes_payload = function.plan.payload is not None
+        self.decode = decoder_for(function.plan.payload) if self.takes_payload else None
+        self.figures = Figures(function.budget)
+        self._cells = cells
+
+    def bind(self, captures: dict[str, str], query: str = "") -> Bound:
+        """Fill in what the topic or path gives; a capture of the wrong form is a problem kept for the answer."""
+        bound = Bound(self, [], -1, -1, [], None)
+        values = parse_qs(query, keep_blank_values=True, max_num_fields=100) if query else {}
+        for index, parameter in enumerate(self.function.plan.parameters):
+            try:
+                bound.arguments.append(self._argument(parameter, index, bound, captures, values))
+            except BadPayloadError as error:
+                bound.problem = str(error)
+                bound.arguments.append(None)
+        return bound
+
+    def _argument(
+        self,
+        parameter: Parameter,
+        index: int,
+        bound: Bound,
+        captures: dict[str, str],
+        query: dict[str, list[str]],
+    ) -> Any:
+        if parameter.kind == "capture":
+            return capture_value(parameter.type, parameter.name, captures[parameter.name])
+        if parameter.kind == "state":
+            cells = self._cells[parameter.type]
+            bound.slots.append(StateSlot(index, cells, captures[cells.type.key]))
+            return None
+        if parameter.kind == "event":
+            bound.event_at = index
+            return EVENT
+        if parameter.kind == "query":
+            return _query(parameter, query)
+        bound.payload_at = index
+        return PAYLOAD
+
+
+def _query(parameter: Parameter, query: dict[str, list[str]]) -> Any:
+    found = query.get(parameter.name)
+    if found is not None:
+        return query_value(parameter.type, parameter.name, found[-1])
+    if parameter.default is not inspect.Parameter.empty:
+        return parameter.default
+    raise BadPayloadError(f"the query parameter {parameter.name!r} is missing")
+
+
+class Held:
+    """The cells that one call works on."""
+
+    __slots__ = ("cells", "handles")
+
+    def __init__(self, bound: Bound) -> None:
+        self.cells: list[Cell] = [slot.cells.cell(slot.key) for slot in bound.slots]
+        self.handles: list[State[Any]] = [
+            slot.cells.handle(slot.key, cell) for slot, cell in zip(bound.slots, self.cells, strict=True)
+        ]
+
+
+def fill(bound: Bound, payload: Any, event: Event | None, held: Held | None) -> list[Any]:
+    """Return the arguments of one call."""
+    arguments = bound.arguments.copy()
+    if bound.payload_at >= 0:
+        arguments[bound.payload_at] = payload
+    if bound.event_at >= 0:
+        arguments[bound.event_at] = event
+    if held is not None:
+        for slot, handle in zip(bound.slots, held.handles, strict=True):
+            arguments[slot.index] = handle
+    return arguments

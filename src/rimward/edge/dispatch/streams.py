@@ -1,0 +1,209 @@
+"""Streams at run time: the declared steps as operators, a window per key, and what closes falls out."""
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from rimward.app.functions import StreamDeclaration
+from rimward.app.stream import Filter, Step, Window
+from rimward.edge.dispatch.call import Origin
+from rimward.edge.dispatch.functions import FunctionRun
+from rimward.edge.dispatch.payloads import BadPayloadError, decode, decoder_for
+from rimward.edge.dispatch.work import Work
+from rimward.events import to_ns
+from rimward.streams import AggFold, ApplyFold, Closed, Tumbling
+
+MAX_KEYS = 100_000  # windows of one stream; a key beyond it is refused
+
+
+class Emitted(Struct):
+    """One value that left a stream."""
+
+    value: Any
+    start: int | None  # ns; None without windows
+    end: int | None
+
+    def source(self, work: Work, key: str) -> "_Source":
+        """Return where the value's row comes from."""
+        return _Source(work, key, self)
+
+
+class _Source:
+    __slots__ = ("_emitted", "_key", "_work")
+
+    def __init__(self, work: Work, key: str, emitted: Emitted) -> None:
+        self._work = work
+        self._key = key
+        self._emitted = emitted
+
+    def origin(self) -> Origin:
+        origin = self._work.origin()
+        if self._emitted.end is None:
+            return origin
+        return Origin(f"{self._key}/{self._emitted.start}", origin.received, self._emitted.end, origin.trace)
+
+
+class _Key:
+    """One key's windows and the two clocks of its device."""
+
+    __slots__ = ("arrived", "latest", "names", "operator")
+
+    def __init__(self, operator: Tumbling[Any], names: tuple[str, ...]) -> None:
+        self.operator = operator
+        self.names = names
+        self.latest = 0  # event time of the newest event, ns
+        self.arrived = 0  # monotonic ns at which it came
+
+
+class StreamRun:
+    """One stream of the app, with the windows of all its keys."""
+
+    def __init__(
+        self, declaration: StreamDeclaration, followers: list[FunctionRun], stored: dict[str, bytes]
+    ) -> None:
+        self.declaration = declaration
+        self.name = declaration.name
+        self.followers = followers
+        self.errors = 0
+        self._decode = decoder_for(declaration.payload)
+        self._time = declaration.trigger.time
+        steps = declaration.stream.steps
+        at = next((index for index, step in enumerate(steps) if isinstance(step, Window)), len(steps))
+        self._before, self._after = steps[:at], steps[at + 1 :]
+        window = steps[at] if at < len(steps) else None
+        self._window = window if isinstance(window, Window) else None
+        self.windowed = self._window is not None
+        self._keys: dict[str, _Key] = {}
+        for text, snapshot in stored.items():
+            self._restore(text, snapshot)
+
+    @property
+    def late(self) -> int:
+        """Events that came after their window was closed."""
+        return sum(key.operator.late for key in self._keys.values())
+
+    def feed(
+        self, payload: bytes, captures: dict[str, str], now: int, received: int
+    ) -> tuple[str | None, list[Emitted]]:
+        """Take one event; return its key and what fell out.
+
+        Raises:
+            BadPayloadError: the payload is not of the stream's type.
+        """
+        value = decode(self._decode, payload)
+        time = received
+        if self._time is not None:
+            moment = getattr(value, self._time, None)
+            if getattr(moment, "tzinfo", None) is None:
+                raise BadPayloadError(f"{self._time} is {moment!r}, it must be a time with its zone")
+            time = to_ns(moment)  # pyright: ignore[reportArgumentType] (it has a zone: it is a datetime)
+        names = tuple(
+            str(captures[key] if key in captures else getattr(value, key))
+            for key in self.declaration.stream.keys
+        )
+        kept, value = _steps(self._before, value)
+        if not kept:
+            return None, []
+        text = "/".join(names)
+        if self._window is None:
+            return text, self._finish([Emitted(value, None, None)], names)
+        key = self._keys.get(text) or self._new_key(text, names)
+        closed = key.operator.insert(time, value)
+        if time > key.latest:
+            key.latest, key.arrived = time, now
+        return text, self._closed(closed, key)
+
+    def advance(self, now: int) -> list[tuple[str, list[Emitted]]]:
+        """Close what is due where no event came: a silent device's clock is taken to go on like ours."""
+        if self._window is None:
+            return []
+        due: list[tuple[str, list[Emitted]]] = []
+        for text, key in self._keys.items():
+            deadline = key.operator.deadline()
+            if deadline is None:
+                continue
+            watermark = key.latest + (now - key.arrived) - self._window.lateness
+            if key.arrived == 0:  # restored: its device has not been heard since
+                key.arrived = now
+            elif watermark >= deadline and (closed := key.operator.advance(watermark)):
+                due.append((text, self._closed(closed, key)))
+        return due
+
+    def snapshot(self, text: str) -> bytes | None:
+        """Return a key's open windows for the disk."""
+        key = self._keys[text]
+        return msgspec.msgpack.encode((key.names, key.latest, key.operator.snapshot()))
+
+    def _restore(self, text: str, snapshot: bytes) -> None:
+        if self._window is None:
+            return
+        names, latest, state = msgspec.msgpack.decode(snapshot, type=tuple[tuple[str, ...], int, Any])
+        key = self._new_key(text, names)
+        key.latest = latest
+        key.operator.restore(state)
+
+    def _new_key(self, text: str, names: tuple[str, ...]) -> _Key:
+        if len(self._keys) >= MAX_KEYS:
+            raise BadPayloadError(f"{self.name} has {MAX_KEYS} keys, the limit")
+        key = self._keys[text] = _Key(self._operator(names), names)
+        return key
+
+    def _operator(self, names: tuple[str, ...]) -> Tumbling[Any]:
+        window = self._window
+        assert window is not None
+        if window.apply is not None:
+            payload = self.declaration.payload
+            fold: Any = ApplyFold(
+                window.apply,
+                encode=msgspec.to_builtins,
+                decode=lambda value: msgspec.convert(value, payload),
+            )
+        else:
+            fold = AggFold({name: (source, how) for name, source, how in window.fields})
+        return Tumbling(window.size, window.lateness, fold)
+
+    def _closed(self, closed: list[Closed[Any]], key: _Key) -> list[Emitted]:
+        window = self._window
+        assert window is not None
+        values: list[Emitted] = []
+        for item in closed:
+            value = item.value
+            if window.result is not None:
+                fields = window.result.__struct_fields__
+                filled = {
+                    name: text
+                    for name, text in zip(self.declaration.stream.keys, key.names, strict=True)
+                    if name in fields and name not in value
+                }
+                value = msgspec.convert(filled | value, window.result, strict=False)
+            values.append(Emitted(value, item.start, item.end))
+        return self._finish(values, key.names)
+
+    def _finish(self, values: list[Emitted], names: tuple[str, ...]) -> list[Emitted]:
+        finished: list[Emitted] = []
+        for item in values:
+            if self._window is not None and self._window.apply is not None:
+                item.value = _fill_keys(item.value, self.declaration.stream.keys, names)
+            kept, value = _steps(self._after, item.value)
+            if kept:
+                finished.append(Emitted(value, item.start, item.end))
+        return finished
+
+
+def _steps(steps: tuple[Step, ...], value: Any) -> tuple[bool, Any]:
+    for step in steps:
+        if isinstance(step, Filter):
+            if not step.test(value):
+                return False, None
+        else:
+            change: Callable[[Any], Any] = step.change  # pyright: ignore[reportAttributeAccessIssue,reportUnknownMemberType,reportUnknownVariableType] (windows are cut out of these steps)
+            value = change(value)
+    return True, value
+
+
+def _fill_keys(value: Any, keys: tuple[str, ...], names: tuple[str, ...]) -> Any:
+    fields = getattr(type(value), "__struct_fields__", ())
+    filled = {key: name for key, name in zip(keys, names, strict=True) if key in fields}
+    return msgspec.structs.replace(value, **filled) if filled else value

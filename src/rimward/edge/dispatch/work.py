@@ -1,0 +1,126 @@
+"""One message on its way through the functions that listen to it: one transaction, one answer."""
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from rimward.edge.dispatch.call import Origin
+from rimward.edge.dispatch.types import Refusal, Sender, Ticket
+from rimward.edge.outbox import DeadLetter, Transaction
+from rimward.events import parse_traceparent, to_ns
+from rimward.observe import Stage
+
+
+class Desk(Protocol):
+    """What a piece of work asks of the dispatcher."""
+
+    def wall_of(self, monotonic: int) -> int:
+        """Return the wall clock at a monotonic time, ns."""
+        ...
+
+    def event_id(self) -> str:
+        """Return an id that no other event has."""
+        ...
+
+
+class Work:
+    """The state of one message between its arrival and its answer."""
+
+    __slots__ = (
+        "_origin",
+        "_tx",
+        "actions",
+        "desk",
+        "error",
+        "event",
+        "must_wait",
+        "payload",
+        "pending",
+        "protocol",
+        "read_at",
+        "refusal",
+        "result",
+        "sender",
+        "source",
+        "stages",
+        "ticket",
+        "time_field",
+        "traceparent",
+    )
+
+    def __init__(self, desk: Desk, source: str, payload: bytes, sender: Sender, read_at: int) -> None:
+        self.desk = desk
+        self.source = source  # topic, path or the name of a beat
+        self.payload = payload
+        self.sender = sender
+        self.protocol = sender.protocol
+        self.read_at = read_at  # monotonic ns
+        self.traceparent: str | None = None
+        self.event: Any = None  # the decoded payload that has the event's own time
+        self.time_field: str | None = None
+        self.pending = 0  # async functions that still run
+        self.must_wait = False  # a stream's window changed and the device waits for its answer
+        self.actions = 0
+        self.refusal: Refusal | None = None
+        self.error: str | None = None
+        self.result: Any = None  # what a function returned
+        self.stages: list[Stage] | None = None
+        self.ticket: Ticket | None = None
+        self._tx: Transaction | None = None
+        self._origin: Origin | None = None
+
+    @property
+    def tx(self) -> Transaction:
+        """The message's transaction, made when something durable comes up."""
+        if self._tx is None:
+            self._tx = Transaction()
+        return self._tx
+
+    @property
+    def durable(self) -> bool:
+        """Whether the answer waits for the disk."""
+        return self._tx is not None or self.must_wait
+
+    def origin(self) -> Origin:
+        """Return where the event came from, as its rows tell it."""
+        if self._origin is None:
+            parsed = parse_traceparent(self.traceparent) if self.traceparent else None
+            time = None
+            if self.time_field is not None and self.event is not None:
+                time = to_ns(getattr(self.event, self.time_field))
+            self._origin = Origin(
+                self.desk.event_id(),
+                self.desk.wall_of(self.read_at),
+                time,
+                bytes.fromhex(parsed[0]) if parsed else None,
+            )
+        return self._origin
+
+    def undo(self) -> None:
+        """Take back every state change and forget all that is durable."""
+        if self._tx is not None:
+            for step in reversed(self._tx.undo):
+                step()
+            self._tx = None
+
+    def refuse(self, kind: str, detail: str) -> None:
+        """Refuse the message; the first reason stands."""
+        if self.refusal is None:
+            self.refusal = Refusal(kind, detail)
+
+    def bury(self, reason: str, detail: str, function: str | None) -> None:
+        """Put the event into the dead letters, with this transaction."""
+        self.tx.dead.append(
+            DeadLetter(
+                at=self.desk.wall_of(self.read_at),
+                reason=reason,
+                detail=detail,
+                protocol=self.protocol,
+                source=self.source,
+                sender=self.sender.id,
+                function=function,
+                payload=self.payload,
+            )
+        )
+
+
+Resume = Callable[[], None]

@@ -1,0 +1,51 @@
+"""The node's health as one snapshot: what status pages, commands and alarms read."""
+
+from collections.abc import Callable
+
+from rimward.edge.config import NodeConfig
+from rimward.edge.dispatch import Dispatcher
+from rimward.edge.outbox import Outbox
+from rimward.observe import FunctionStats, Snapshot
+
+
+class Health:
+    """Collects the figures of a node's parts when asked."""
+
+    def __init__(self, config: NodeConfig, wall: Callable[[], int]) -> None:
+        self._config = config
+        self._wall = wall
+        self._started_at = wall()
+        self._dispatcher: Dispatcher | None = None
+        self._outbox: Outbox | None = None
+        self._gateways: dict[str, Callable[[], dict[str, int]]] = {}
+
+    def watch(
+        self, dispatcher: Dispatcher, outbox: Outbox, gateways: dict[str, Callable[[], dict[str, int]]]
+    ) -> None:
+        """Say whose figures to collect."""
+        self._dispatcher, self._outbox, self._gateways = dispatcher, outbox, gateways
+
+    def snapshot(self) -> Snapshot:
+        """Return the node's figures as they are now."""
+        functions: dict[str, FunctionStats] = {}
+        counters: dict[str, int] = {}
+        if self._dispatcher is not None:
+            functions = {name: run.figures.stats() for name, run in self._dispatcher.functions.items()}
+            counters = dict(self._dispatcher.counters)
+            for name, stream in self._dispatcher.streams.items():
+                counters[f"late:{name}"] = stream.late
+                counters[f"errors:{name}"] = stream.errors
+        outbox = {} if self._outbox is None else self._outbox.stats()
+        broken = bool(outbox.get("broken"))
+        return Snapshot(
+            at=self._wall(),
+            started_at=self._started_at,
+            node=self._config.node,
+            app=self._config.app,
+            digest=self._config.digest,
+            functions=functions,
+            gateways={name: stats() for name, stats in self._gateways.items()},
+            outbox={name: float(value) for name, value in outbox.items()},
+            counters=counters,
+            health={"outbox": "broken: nothing durable is taken"} if broken else {},
+        )

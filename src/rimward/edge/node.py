@@ -1,0 +1,94 @@
+"""The node's I/O process: gateways, dispatch and the outbox's writer around one app, on one loop."""
+
+import asyncio
+import os
+import socket
+import time
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any, Self
+
+from rimward.app import App
+from rimward.edge.beats import beat
+from rimward.edge.config import NodeConfig
+from rimward.edge.dispatch import Clocks, Dispatcher, FunctionRun, Tracing
+from rimward.edge.gateways.http import HttpConfig, HttpGateway
+from rimward.edge.gateways.mqtt import MqttConfig, MqttGateway
+from rimward.edge.health import Health
+from rimward.edge.keeping import Keeper
+from rimward.edge.outbox import Outbox
+from rimward.observe import Recorder
+
+
+class Node:
+    """One node: `async with` opens its files, `serve` its doors."""
+
+    def __init__(self, app: App, config: NodeConfig) -> None:
+        self.app = app
+        self.config = config
+        self.folder = Path(config.data) / "node"
+        self.clocks = Clocks(time.monotonic_ns, time.time_ns)
+        self.health = Health(config, self.clocks.wall)
+        self._stack = AsyncExitStack()
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def __aenter__(self) -> Self:
+        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        config = self.config
+        async with AsyncExitStack() as stack:
+            recorder = Recorder(self.folder / "trace.db", self.health.snapshot, max_bytes=config.trace_bytes)
+            await stack.enter_async_context(recorder)
+            outbox = Outbox(self.folder, config.outbox, node=config.node, clock=self.clocks.wall)
+            await stack.enter_async_context(outbox)
+            tracing = Tracing(config.node, os.urandom(8), recorder, lambda: str(outbox.epoch))
+            dispatcher = Dispatcher(self.app, config.node, self.clocks, outbox, tracing)
+            keeper = Keeper(outbox, self.clocks.wall)
+            limits = config.limits
+            self.mqtt = MqttGateway(
+                dispatcher,
+                clock=self.clocks.monotonic,
+                config=MqttConfig(max_packet_size=limits.payload_bytes, max_connections=limits.connections),
+                load_retained=keeper.load_retained,
+                store_retained=keeper.store_retained,
+                on_dead=keeper.bury,
+            )
+            dispatcher.router = self.mqtt
+            self.http = HttpGateway(
+                dispatcher,
+                clock=self.clocks.monotonic,
+                config=HttpConfig(max_body=limits.payload_bytes),
+                on_dead=keeper.bury,
+            )
+            self.dispatcher, self.outbox = dispatcher, outbox
+            self.health.watch(dispatcher, outbox, {"mqtt": self.mqtt.stats, "http": self.http.stats})
+            self._stack = stack.pop_all()
+        return self
+
+    async def serve(self, mqtt: socket.socket | None, http: socket.socket | None) -> None:
+        """Listen on the sockets given and start the beats."""
+        if mqtt is not None:
+            await self.mqtt.serve(mqtt)
+        if http is not None:
+            await self.http.serve(http)
+        self._beat(1.0, self.dispatcher.advance_streams)
+        self._beat(1.0, self.dispatcher.follow_wall_clock)
+        for run, period in self.dispatcher.beats:
+            self._beat(period, _beat_of(self.dispatcher, run))
+
+    def _beat(self, period: float, action: Callable[[], None]) -> None:
+        self._tasks.append(asyncio.get_running_loop().create_task(beat(period, action)))
+
+    async def __aexit__(self, *_: Any) -> None:
+        """Stop listening, finish the calls in flight, flush the log, close the files."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.http.close(self.config.drain)
+        await self.dispatcher.close(self.config.drain)
+        await self.mqtt.close(self.config.drain)
+        await self._stack.aclose()
+
+
+def _beat_of(dispatcher: Dispatcher, run: FunctionRun) -> Callable[[], None]:
+    return lambda: dispatcher.beat(run)
