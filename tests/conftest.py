@@ -46,7 +46,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 @pytest.fixture(scope="session")
 def anyio_backend(request: pytest.FixtureRequest) -> tuple[str, dict[str, bool]]:
     """The loop that async tests and fixtures run on."""
-    return LOOPS[getattr(request, "param", request.config.getoption("--loop"))]
+    return LOOPS[str(getattr(request, "param", request.config.getoption("--loop")))]
 
 
 @pytest.fixture(autouse=True)
