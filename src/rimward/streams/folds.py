@@ -1,0 +1,214 @@
+"""What becomes of a window's values: named aggregates of their fields, or one function over all of them."""
+
+from bisect import bisect_right
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from math import isnan
+from operator import attrgetter
+from typing import Any, Generic, Protocol, TypeVar
+
+from rimward.streams.accumulators import AGGREGATES, Accumulator, check_room
+
+T = TypeVar("T")
+R_co = TypeVar("R_co", covariant=True)
+R = TypeVar("R")
+
+_Check = Callable[[Any], None]
+_Add = Callable[[int, Any], None]
+_Column = tuple[Callable[[Any], Any], tuple[_Check, ...], tuple[_Add, ...]]  # reads a field, checks, takes
+
+
+class Cell(Protocol[R_co]):
+    """The state of one window's fold."""
+
+    def add(self, time: int, value: Any) -> None:
+        """Take a value with its event time, ns; whole or, where it raises, not at all."""
+        ...
+
+    def result(self) -> R_co:
+        """Return what the window's values come to."""
+        ...
+
+    def snapshot(self) -> list[Any]:
+        """Return the state as builtins that msgpack can carry."""
+        ...
+
+
+class Fold(Protocol[R_co]):
+    """Makes cells, one a window."""
+
+    def new(self) -> Cell[R_co]:
+        """Return a cell without values."""
+        ...
+
+    def restore(self, snapshot: Any) -> Cell[R_co]:
+        """Return a cell in a snapshot's state."""
+        ...
+
+
+def _same(value: Any) -> Any:
+    return value
+
+
+def _same_of(field: str, value: Any) -> Any:
+    del field
+    return value
+
+
+class AggFold:
+    """pandas' named aggregation: `{"mean": ("celsius", "mean")}` gives `{"mean": 21.5}`.
+
+    Values are read by attribute. Those of other types than numbers, text and times, where a fold keeps them
+    (`first`, `min`), need `encode(value) -> builtins` and `decode(field, builtins) -> value` for snapshots.
+    """
+
+    def __init__(
+        self,
+        fields: Mapping[str, tuple[str, str]],
+        *,
+        encode: Callable[[Any], Any] = _same,
+        decode: Callable[[str, Any], Any] = _same_of,
+    ) -> None:
+        for name, (source, how) in fields.items():
+            if how not in AGGREGATES:
+                known = ", ".join(AGGREGATES)
+                raise ValueError(f"agg: {name} = ({source!r}, {how!r}), it must be one of {known}")
+        self._encode = encode
+        self._decode = decode
+        places = [(source, AGGREGATES[how][0]) for source, how in fields.values()]
+        self._kinds = tuple(dict.fromkeys(places))  # sum and mean of one field are one accumulator
+        self._outputs = tuple(
+            (name, self._kinds.index(place), AGGREGATES[how][1])
+            for (name, (_, how)), place in zip(fields.items(), places, strict=True)
+        )
+        self._getters = {source: attrgetter(source) for source, _ in self._kinds}
+
+    def new(self) -> "AggCell":
+        """Return a cell without values."""
+        return AggCell(self, [kind() for _, kind in self._kinds])
+
+    def restore(self, snapshot: Any) -> "AggCell":
+        """Return a cell in a snapshot's state."""
+        cell = self.new()
+        for (source, _), accumulator, state in zip(self._kinds, cell.accumulators, snapshot, strict=True):
+            accumulator.restore(state, partial(self._decode, source))
+        return cell
+
+    def columns(self, accumulators: list[Accumulator]) -> list[_Column]:
+        """Return, per field, how it is read, and the checks and additions that its value goes through."""
+        columns: list[_Column] = []
+        for source, getter in self._getters.items():
+            takers = [a for a, (of, _) in zip(accumulators, self._kinds, strict=True) if of == source]
+            columns.append((getter, tuple(t.check for t in takers), tuple(t.add for t in takers)))
+        return columns
+
+    def results(self, accumulators: list[Accumulator]) -> dict[str, Any]:
+        """Return each output's value."""
+        return {name: give(accumulators[index]) for name, index, give in self._outputs}
+
+    def snapshot(self, accumulators: list[Accumulator]) -> list[Any]:
+        """Return the accumulators' states as builtins."""
+        return [accumulator.snapshot(self._encode) for accumulator in accumulators]
+
+
+class AggCell:
+    """One window's aggregates."""
+
+    __slots__ = ("_columns", "_fold", "accumulators")
+
+    def __init__(self, fold: AggFold, accumulators: list[Accumulator]) -> None:
+        self._fold = fold
+        self.accumulators = accumulators
+        self._columns = fold.columns(accumulators)
+
+    def add(self, time: int, value: Any) -> None:
+        """Take a value: its missing fields are skipped.
+
+        Raises:
+            TypeError: an aggregate can't take a field's value.
+            WindowFull: `median` or `nunique` keeps all that it may.
+        """
+        taken: list[tuple[tuple[_Add, ...], Any]] = []
+        for get, checks, adds in self._columns:
+            item = get(value)
+            if item is None or (type(item) is float and isnan(item)):
+                continue
+            for check in checks:
+                check(item)
+            taken.append((adds, item))
+        for adds, item in taken:
+            for add in adds:
+                add(time, item)
+
+    def result(self) -> dict[str, Any]:
+        """Return each output's value."""
+        return self._fold.results(self.accumulators)
+
+    def snapshot(self) -> list[Any]:
+        """Return the state as builtins."""
+        return self._fold.snapshot(self.accumulators)
+
+
+class ApplyFold(Generic[T, R]):
+    """One function over a window's values, in the order of their event times.
+
+    `encode` makes a value builtins that msgpack can carry, `decode` the value again.
+    """
+
+    def __init__(
+        self,
+        function: Callable[[Sequence[T]], R],
+        *,
+        encode: Callable[[Any], Any] = _same,
+        decode: Callable[[Any], T] = _same,
+    ) -> None:
+        self.function = function
+        self._encode = encode
+        self._decode = decode
+
+    def new(self) -> "ApplyCell[R]":
+        """Return a cell without values."""
+        return ApplyCell(self.function, self._encode)
+
+    def restore(self, snapshot: Any) -> "ApplyCell[R]":
+        """Return a cell in a snapshot's state."""
+        cell = self.new()
+        times, values = snapshot
+        cell.times.extend(times)
+        cell.values.extend(self._decode(value) for value in values)
+        return cell
+
+
+class ApplyCell(Generic[R]):
+    """One window's values; of equal times, in the order in which they came."""
+
+    __slots__ = ("_encode", "_function", "times", "values")
+
+    def __init__(self, function: Callable[[Sequence[Any]], R], encode: Callable[[Any], Any]) -> None:
+        self._function = function
+        self._encode = encode
+        self.times: list[int] = []  # ns since the epoch
+        self.values: list[Any] = []
+
+    def add(self, time: int, value: Any) -> None:
+        """Take a value.
+
+        Raises:
+            WindowFull: the window keeps all that it may.
+        """
+        check_room(len(self.times))
+        if not self.times or time >= self.times[-1]:
+            self.times.append(time)
+            self.values.append(value)
+        else:
+            place = bisect_right(self.times, time)
+            self.times.insert(place, time)
+            self.values.insert(place, value)
+
+    def result(self) -> R:
+        """Return what the function makes of the values."""
+        return self._function(self.values)
+
+    def snapshot(self) -> list[Any]:
+        """Return the state as builtins."""
+        return [list(self.times), [self._encode(value) for value in self.values]]
