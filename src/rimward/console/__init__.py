@@ -1,0 +1,5 @@
+"""The web pages of a running Rimward: what is up, what is wrong, where time goes, what the cloud got."""
+
+from rimward.console.server import Console, listen, serve
+
+__all__ = ["Console", "listen", "serve"]

@@ -1,0 +1,154 @@
+"""Is it up, and what is wrong: from what was seen to sentences, worst first."""
+
+from collections.abc import Iterator
+
+from rimward.console.figures import age, count, duration, plural
+from rimward.console.history import FunctionFigures, History
+from rimward.console.model import Problem, Seen
+
+STALE = 4.0  # seconds without new figures before the page says so; they are written every 0.5 s
+OLD = 60.0  # seconds that a fact may wait while the hub is connected
+FILLED, NEARLY_FULL = 0.8, 0.95  # of the outbox's cap
+
+
+def problems(seen: Seen, history: History) -> list[Problem]:
+    """Return everything that is wrong, the grave first."""
+    found = [*_node(seen), *_processes(seen), *_outbox(seen), *_uplink(seen), *_ledger(seen)]
+    for function in history.functions():
+        found.extend(_function(function))
+    found.extend(Problem(grave=False, what=f"{what}.") for what in seen.unreadable)
+    return sorted(found, key=lambda problem: not problem.grave)
+
+
+def sentence(seen: Seen, history: History, found: list[Problem]) -> str:
+    """Return the one sentence on top: is it up, how fast, what waits."""
+    grave = [problem for problem in found if problem.grave]
+    if seen.snapshot is None or _silence(seen) > STALE:
+        return f"Down. {grave[0].what}"
+    parts = [f"Up, with {plural(len(grave), 'error')}." if grave else "Up."]
+    if (rate := history.rate("events")) is not None:
+        parts.append(f"{count(rate)} events/s." if rate >= 0.5 else "No events just now.")
+    slowest = max((f for f in history.functions() if f.p99), key=_burn, default=None)
+    if slowest is not None:
+        limit = f" of {duration(slowest.budget)}" if slowest.budget else ""
+        parts.append(f"{slowest.name} p99 {duration(slowest.p99)}{limit}.")
+    waiting = waiting_rows(seen)
+    parts.append("Nothing waits." if not waiting else f"{count(waiting)} facts on their way.")
+    return " ".join(parts)
+
+
+def _burn(function: FunctionFigures) -> tuple[float, int]:
+    """Order functions by how near they come to their budget, those without one by their time."""
+    p99 = function.p99 or 0
+    return (p99 / function.budget if function.budget else 0.0, p99)
+
+
+def waiting_rows(seen: Seen) -> int:
+    """Return how many facts the outbox holds that the lake has not confirmed."""
+    if seen.ledger and all(balance.waiting is not None for balance in seen.ledger):
+        return sum(balance.waiting or 0 for balance in seen.ledger)
+    return int(seen.snapshot.outbox.get("waiting_rows", 0)) if seen.snapshot else 0
+
+
+def silence(seen: Seen) -> float | None:
+    """Return for how many seconds the node's figures have not changed; None where there are none."""
+    return None if seen.snapshot is None else max(0.0, (seen.at - seen.snapshot.at) / 1e9)
+
+
+def _silence(seen: Seen) -> float:
+    found = silence(seen)
+    return float("inf") if found is None else found
+
+
+def _processes(seen: Seen) -> Iterator[Problem]:
+    for process in seen.processes or ():
+        if process.pid is None:
+            yield Problem(
+                grave=process.name in ("supervisor", "node"),
+                what=f"The process {process.name} does not run.",
+                cure=f"It is started again by itself; the reason is in logs/{process.name}.log.",
+            )
+
+
+def _node(seen: Seen) -> Iterator[Problem]:
+    if seen.snapshot is None:
+        yield Problem(grave=True, what="No node has written figures yet.", cure="See logs/node.log.")
+        return
+    if _silence(seen) > STALE:
+        yield Problem(
+            grave=True,
+            what=f"The node's figures are stale for {age(_silence(seen))}: it hangs or does not run.",
+            cure="See logs/node.log.",
+        )
+    for part, what in sorted(seen.snapshot.health.items()):
+        yield Problem(grave=True, what=f"{part}: {what}.")
+
+
+def _outbox(seen: Seen) -> Iterator[Problem]:
+    outbox = seen.snapshot.outbox if seen.snapshot else {}
+    fill = outbox.get("fill", 0.0)
+    if fill >= FILLED:
+        yield Problem(
+            grave=fill >= NEARLY_FULL,
+            what=f"The outbox is {fill:.0%} full.",
+            cure="Full, it refuses facts. Reconnect the hub, or raise outbox.max_bytes.",
+        )
+    connected = seen.link is not None and seen.link.connected
+    oldest = outbox.get("oldest_age", 0.0)
+    if connected and oldest > OLD and waiting_rows(seen):
+        yield Problem(
+            grave=False,
+            what=f"The oldest fact has waited for {age(oldest)} although the hub is connected.",
+            cure="See logs/deep.log and logs/hub.log.",
+        )
+
+
+def _uplink(seen: Seen) -> Iterator[Problem]:
+    if seen.link is None:
+        return
+    silent = (seen.at - seen.link.at) / 1e9
+    if silent > STALE:
+        yield Problem(
+            grave=False,
+            what=f"The uplink's figures are stale for {age(silent)}.",
+            cure="Devices are served all the same; see logs/deep.log.",
+        )
+    elif not seen.link.connected:
+        why = f" ({seen.link.detail})" if seen.link.detail else ""
+        yield Problem(
+            grave=False,
+            what=f"The hub is not connected{why}.",
+            cure="Devices are served all the same; facts wait in the outbox.",
+        )
+
+
+def _ledger(seen: Seen) -> Iterator[Problem]:
+    for balance in seen.ledger or ():
+        if balance.missing:
+            yield Problem(
+                grave=True,
+                what=f"The ledger of {balance.fact} from {balance.node} is off by {count(balance.missing)}.",
+                cure="rimward ledger shows the whole equation.",
+            )
+        if balance.dead_lettered:
+            yield Problem(
+                grave=False,
+                what=f"{plural(balance.dead_lettered, 'row')} of {balance.fact} could not be stored as sent.",
+                cure=f"They are kept with their reason beside the table {balance.fact}.",
+            )
+
+
+def _function(function: FunctionFigures) -> Iterator[Problem]:
+    if function.recent_errors:
+        yield Problem(
+            grave=False,
+            what=f"{function.name} failed {plural(function.recent_errors, 'time')} in the last minute.",
+            cure="rimward trace last shows the newest kept trace.",
+        )
+    if function.recent_overruns:
+        yield Problem(
+            grave=False,
+            what=f"{function.name} went over its budget of {duration(function.budget)} "
+            f"{plural(function.recent_overruns, 'time')} in the last minute.",
+            cure="Its slow traces are below.",
+        )

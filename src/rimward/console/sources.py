@@ -1,0 +1,62 @@
+"""Reading what the other processes wrote; any part may be missing, stale or damaged."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+from rimward.console.model import Balance, Link, Process, Seen
+from rimward.observe import read_snapshot, recent_traces
+
+TRACES = 12
+T = TypeVar("T")
+
+
+class Sources:
+    """The data folder of one running Rimward."""
+
+    def __init__(self, data: Path, now: Callable[[], int]) -> None:
+        self._data = data
+        self._now = now  # wall ns
+        self._ledger: tuple[Balance, ...] | None = None
+
+    def look(self, *, thorough: bool) -> Seen:
+        """Read all parts; the ledger, which counts rows, only when `thorough`."""
+        unreadable: list[str] = []
+        traces = self._data / "node" / "trace.db"
+
+        def part(name: str, read: Callable[[], T | None]) -> T | None:
+            try:
+                return read()
+            except FileNotFoundError:
+                return None
+            except (OSError, ValueError) as error:  # msgspec's errors are ValueErrors
+                unreadable.append(f"{name} can't be read: {error}")
+                return None
+
+        return Seen(
+            at=self._now(),
+            snapshot=part("The node's figures", lambda: read_snapshot(traces)),
+            traces=tuple(part("Traces", lambda: recent_traces(traces, TRACES)) or ()),
+            processes=part("The processes", self._read_processes),
+            link=part("The uplink's figures", self._read_link),
+            ledger=self._ledger,
+            unreadable=tuple(unreadable),
+        )
+
+    def _read_processes(self) -> tuple[Process, ...]:
+        text = (self._data / "run" / "processes.json").read_bytes()
+        named = msgspec.json.decode(text, type=dict[str, _Written])
+        return tuple(Process(name, one.pid, one.restarts, one.since) for name, one in named.items())
+
+    def _read_link(self) -> Link:
+        return msgspec.json.decode((self._data / "node" / "uplink.json").read_bytes(), type=Link)
+
+
+class _Written(msgspec.Struct):
+    """A process as the supervisor writes it."""
+
+    pid: int | None
+    restarts: int = 0
+    since: int | None = None  # wall ns
