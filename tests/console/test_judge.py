@@ -1,0 +1,100 @@
+import pytest
+from msgspec.structs import replace
+
+from rimward.console.history import History
+from rimward.console.judge import problems, sentence
+from rimward.console.model import Balance, Link, Process, Seen
+
+from .samples import NOW, SECOND, function, seen, snapshot
+
+
+def judged(what: Seen, *earlier: Seen) -> tuple[str, list[str]]:
+    """Return the sentence and the problems of what is seen, after what was seen before."""
+    history = History()
+    for one in (*earlier, what):
+        if one.snapshot is not None:
+            history.add(one.snapshot)
+    found = problems(what, history)
+    return sentence(what, history, found), [problem.what for problem in found]
+
+
+def test_a_healthy_node_is_up_and_nothing_is_wrong() -> None:
+    said, wrong = judged(seen())
+    assert wrong == []
+    assert said == "Up. stumble p99 99.3 µs of 5 ms. Nothing waits."
+
+
+def test_nothing_seen_at_all_is_down() -> None:
+    assert judged(Seen(at=NOW))[0] == "Down. No node has written figures yet."
+
+
+def test_figures_that_stop_are_called_stale_and_the_node_down() -> None:
+    said, wrong = judged(seen(at=NOW + 12 * SECOND))
+    assert said == "Down. The node's figures are stale for 12 s: it hangs or does not run."
+    assert "The uplink's figures are stale for 12 s." in wrong
+
+
+def test_a_cut_uplink_is_no_outage() -> None:
+    link = Link(connected=False, at=NOW, detail="connection refused")
+    said, wrong = judged(seen(link=link, ledger=(Balance("node-1", "motion", 20, 13, 7),)))
+    assert said.startswith("Up. ")
+    assert said.endswith("7 facts on their way.")
+    assert wrong == ["The hub is not connected (connection refused)."]
+
+
+def test_a_dead_hub_is_a_warning_and_a_dead_node_an_error() -> None:
+    hub = judged(seen(processes=(Process("node", 1), Process("hub", None))))
+    assert hub[0].startswith("Up. ")
+    assert hub[1] == ["The process hub does not run."]
+    assert judged(seen(processes=(Process("node", None),)))[0].startswith("Up, with 1 error.")
+
+
+@pytest.mark.parametrize(("fill", "said"), [(0.79, "Up. "), (0.81, "Up. "), (0.96, "Up, with 1 error.")])
+def test_a_full_outbox_becomes_grave_before_it_refuses(fill: float, said: str) -> None:
+    filled = seen(snapshot=snapshot(outbox={"fill": fill}))
+    assert judged(filled)[0].startswith(said)
+    assert bool(judged(filled)[1]) == (fill > 0.8)
+
+
+def test_a_ledger_that_does_not_balance_is_grave() -> None:
+    said, wrong = judged(seen(ledger=(Balance("node-1", "motion", forwarded=20, stored=18, waiting=1),)))
+    assert said.startswith("Up, with 1 error.")
+    assert wrong == ["The ledger of motion from node-1 is off by 1."]
+
+
+def test_a_ledger_that_is_not_known_yet_is_not_called_wrong() -> None:
+    assert judged(seen(ledger=(Balance("node-1", "motion", 20, None, None),)))[1] == []
+
+
+def test_facts_that_wait_long_while_the_hub_is_there_are_worth_a_word() -> None:
+    slow = snapshot(outbox={"waiting_rows": 5.0, "oldest_age": 120.0})
+    assert judged(seen(snapshot=slow, ledger=None))[1] == [
+        "The oldest fact has waited for 2 min although the hub is connected."
+    ]
+
+
+def test_errors_and_overruns_are_named_while_they_are_recent() -> None:
+    before = seen(snapshot=snapshot(NOW - SECOND))
+    now = seen(snapshot=snapshot(functions={"stumble": function(errors=2, overruns=1)}))
+    assert judged(now, before)[1] == [
+        "stumble failed 2 times in the last minute.",
+        "stumble went over its budget of 5 ms 1 time in the last minute.",
+    ]
+    later = [
+        replace(now, at=NOW + n * SECOND, snapshot=replace(now.snapshot, at=NOW + n * SECOND), link=None)
+        for n in (1, 70, 71)
+        if now.snapshot is not None
+    ]
+    assert judged(later[-1], before, now, *later[:-1])[1] == []
+
+
+def test_what_a_part_says_of_its_health_is_shown() -> None:
+    assert judged(seen(snapshot=snapshot(health={"outbox": "the disk is full"})))[1] == [
+        "outbox: the disk is full."
+    ]
+
+
+def test_the_grave_comes_first() -> None:
+    link = Link(connected=False, at=NOW)
+    wrong = judged(seen(link=link, snapshot=snapshot(health={"outbox": "broken"})))[1]
+    assert wrong == ["outbox: broken.", "The hub is not connected."]
