@@ -1,0 +1,60 @@
+"""MQTT 3.1.1 and 5 without I/O: packets, topics, and the two sides of a connection."""
+
+from rimward.protocols.mqtt.client import ClientSession
+from rimward.protocols.mqtt.encoding import encode
+from rimward.protocols.mqtt.packets import (
+    Auth,
+    Connack,
+    Connect,
+    Disconnect,
+    Packet,
+    Pingreq,
+    Pingresp,
+    Properties,
+    Puback,
+    Pubcomp,
+    Publish,
+    Pubrec,
+    Pubrel,
+    Suback,
+    Subscribe,
+    Subscription,
+    Unsuback,
+    Unsubscribe,
+    Will,
+)
+from rimward.protocols.mqtt.reasons import MqttError, Reason
+from rimward.protocols.mqtt.session import ServerSession, SessionLimits
+from rimward.protocols.mqtt.stream import Decoder
+from rimward.protocols.mqtt.topics import Subscriptions, TopicTree
+
+__all__ = [
+    "Auth",
+    "ClientSession",
+    "Connack",
+    "Connect",
+    "Decoder",
+    "Disconnect",
+    "MqttError",
+    "Packet",
+    "Pingreq",
+    "Pingresp",
+    "Properties",
+    "Puback",
+    "Pubcomp",
+    "Publish",
+    "Pubrec",
+    "Pubrel",
+    "Reason",
+    "ServerSession",
+    "SessionLimits",
+    "Suback",
+    "Subscribe",
+    "Subscription",
+    "Subscriptions",
+    "TopicTree",
+    "Unsuback",
+    "Unsubscribe",
+    "Will",
+    "encode",
+]

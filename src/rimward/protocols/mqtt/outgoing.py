@@ -1,0 +1,89 @@
+"""One message on its way to many sessions: encoded once per version, QoS and retain flag."""
+
+from rimward.protocols.mqtt import properties as props
+from rimward.protocols.mqtt.encoding import publish, publish_flags
+from rimward.protocols.mqtt.fields import string, varint
+from rimward.protocols.mqtt.packets import Properties
+
+NOTHING = b"\0"  # no properties
+
+
+class Outgoing:
+    """A message as subscribers get it. What a session adds is its packet id alone."""
+
+    __slots__ = ("_plain", "expires_at", "payload", "properties", "qos", "retain", "size", "topic")
+
+    def __init__(
+        self, topic: bytes, payload: bytes, qos: int, *, retain: bool, properties: Properties | None = None
+    ) -> None:
+        """`topic` stands behind its length; `retain` is the flag that the publisher set."""
+        self.topic = topic
+        self.payload = payload
+        self.qos = qos
+        self.retain = retain
+        self.expires_at = 0.0  # monotonic seconds; 0 is never
+        self.properties = NOTHING if properties is None else props.encode(forwarded(properties))
+        self.size = len(topic) + len(payload) + len(self.properties) + 8  # bytes, about
+        self._plain: dict[int, bytes] = {}
+
+    def plain(self, version: int, *, retain: bool, now: float) -> bytes:
+        """Return the packet at QoS 0."""
+        if self.expires_at:
+            return publish(
+                publish_flags(0, retain=retain), self.topic, 0, self._tail(version, now), self.payload
+            )
+        key = version << 1 | retain
+        data = self._plain.get(key)
+        if data is None:
+            tail = self.properties if version == 5 else b""
+            data = publish(publish_flags(0, retain=retain), self.topic, 0, tail, self.payload)
+            self._plain[key] = data
+        return data
+
+    def numbered(self, version: int, packet_id: int, *, retain: bool, now: float) -> bytes:
+        """Return the packet at QoS 1."""
+        return publish(
+            publish_flags(1, retain=retain), self.topic, packet_id, self._tail(version, now), self.payload
+        )
+
+    def is_expired(self, now: float) -> bool:
+        """Tell whether its time has passed, by monotonic seconds."""
+        return self.expires_at != 0.0 and now >= self.expires_at
+
+    def _tail(self, version: int, now: float) -> bytes:
+        """Return the properties with what is left of the message's time [5: 3.3.2.3.3]."""
+        if version != 5:
+            return b""
+        if not self.expires_at:
+            return self.properties
+        left = max(1, int(self.expires_at - now))
+        skip = 1 if self.properties == NOTHING else len(varint(_length_of(self.properties)))
+        body = b"\x02" + left.to_bytes(4, "big") + self.properties[skip:]
+        return varint(len(body)) + body
+
+
+def message(
+    topic: str, payload: bytes, qos: int, *, retain: bool, properties: Properties | None = None
+) -> Outgoing:
+    """Return a message by its topic's text."""
+    return Outgoing(string(topic), payload, qos, retain=retain, properties=properties)
+
+
+def forwarded(properties: Properties) -> Properties:
+    """Return the properties that go on to subscribers [5: 3.3.2.3]; the expiry is added when it is sent."""
+    return Properties(
+        payload_format=properties.payload_format,
+        content_type=properties.content_type,
+        response_topic=properties.response_topic,
+        correlation_data=properties.correlation_data,
+        user=properties.user,
+    )
+
+
+def _length_of(properties: bytes) -> int:
+    value = 0
+    for shift, byte in enumerate(properties[:4]):
+        value |= (byte & 0x7F) << 7 * shift
+        if byte < 0x80:
+            break
+    return value

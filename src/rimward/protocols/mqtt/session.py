@@ -1,0 +1,384 @@
+"""A server's side of one connection, without I/O: bytes in, packets and bytes out.
+
+The driver feeds bytes, answers each packet in order with the methods below until the session is `closed`,
+and sends `data_to_send()`. A broken rule never raises: it stands in `error`, and the goodbye in the
+protocol's own words follows the answers to the packets before it. Sessions end with their connection: expiry
+0, session present 0. What is not offered (QoS 2, shared subscriptions, subscription identifiers, extended
+authentication) is announced and refused [5: 3.2.2.3].
+"""
+
+from collections import deque
+
+from msgspec import Struct
+
+from rimward.protocols.mqtt import encoding
+from rimward.protocols.mqtt.outgoing import Outgoing
+from rimward.protocols.mqtt.packets import (
+    Connack,
+    Connect,
+    Disconnect,
+    Packet,
+    Pingreq,
+    Properties,
+    Puback,
+    Publish,
+    Suback,
+    Subscribe,
+    Unsuback,
+    Unsubscribe,
+)
+from rimward.protocols.mqtt.reasons import CONNACK_CODES_3, MqttError, Reason
+from rimward.protocols.mqtt.stream import Decoder
+from rimward.protocols.mqtt.topics import problem
+
+REASON_TEXT = 256  # characters of a reason string
+
+
+class SessionLimits(Struct, frozen=True, forbid_unknown_fields=True):
+    """What one client may ask of the server."""
+
+    max_packet_size: int = 256 << 10  # bytes, header included
+    receive_maximum: int = 1024  # QoS 1 messages not yet acknowledged to the client
+    topic_alias_maximum: int = 32
+    max_client_id: int = 256  # bytes
+    max_inflight: int = 4096  # QoS 1 messages sent and not yet acknowledged by the client
+    max_output: int = 1 << 20  # bytes that wait for a slow reader, and again that wait for its PUBACKs
+    connect_timeout: float = 10.0  # seconds from the connection to its CONNECT
+
+
+DEFAULT_LIMITS = SessionLimits()
+
+
+class ServerSession(Decoder):
+    """One client's session at a server."""
+
+    def __init__(
+        self,
+        now: float,
+        limits: SessionLimits = DEFAULT_LIMITS,
+        *,
+        topics: dict[bytes, str] | None = None,
+        counters: dict[str, int] | None = None,
+    ) -> None:
+        """`now` is monotonic seconds; `topics` and `counters` may be shared by many sessions."""
+        super().__init__(limits.max_packet_size, topics=topics)
+        self.limits = limits
+        self.counters: dict[str, int] = {} if counters is None else counters
+        self.connect: Connect | None = None  # None until the client has said who it is
+        self.client_id = ""  # as accepted
+        self.accepted = False
+        self.closed = False  # nothing more is sent but the goodbye; packets not yet answered are dropped
+        self.out: list[bytes] = []  # packets to send
+        self.out_size = 0  # bytes in it
+        self.held: set[int] = set()  # the client's packet ids whose answer is not ready, never ours [2.2.1]
+        self.inflight: set[int] = set()  # our packet ids that the client has not acknowledged
+        self.last_packet = now
+        self._keep_alive = 0.0  # seconds
+        self._waiting: deque[tuple[Outgoing, bool]] = deque()  # QoS 1 messages beyond the client's window
+        self._waiting_size = 0  # bytes
+        self._window = limits.max_inflight
+        self._peer_packet_size = 0  # bytes; 0 is no limit
+        self._reason_texts = True
+        self._aliases: dict[int, str] = {}
+        self._next_id = 0
+        self._said_goodbye = False
+
+    # -- in
+
+    def receive_data(self, data: bytes, now: float) -> list[Packet]:
+        """Return the packets that `data` completes, up to the first that breaks a rule."""
+        packets = self.feed(data)
+        if packets:
+            self.last_packet = now
+        return packets
+
+    @property
+    def deadline(self) -> float | None:
+        """Monotonic seconds at which the client has been silent for too long [3.1.2.10]; None is never."""
+        if self.connect is None:
+            return self.last_packet + self.limits.connect_timeout
+        return self.last_packet + 1.5 * self._keep_alive if self._keep_alive else None
+
+    def is_late(self, now: float) -> bool:
+        """Fail a session whose deadline has passed, and tell so."""
+        deadline = self.deadline
+        if deadline is None or now < deadline or self.closed:
+            return False
+        self.fail(Reason.KEEP_ALIVE_TIMEOUT, "nothing was heard in time")
+        return True
+
+    def fail(self, reason: Reason, detail: str) -> None:
+        """End the session for a reason; the first one stands."""
+        if not self.closed:
+            self.error = MqttError(reason, detail)
+            self.closed = True
+
+    # -- out
+
+    def data_to_send(self) -> bytes:
+        """Return what is to be sent, the goodbye last, and forget it."""
+        if self.error is not None and not self._said_goodbye:
+            self._said_goodbye = self.closed = True
+            self.out.append(self._goodbye(self.error))
+        data = b"".join(self.out)
+        self.out.clear()
+        self.out_size = 0
+        return data
+
+    def accept(self, assigned_client_id: str = "") -> None:
+        """Answer CONNECT with success."""
+        assert self.connect is not None
+        self.accepted = True
+        self.client_id = assigned_client_id or self.connect.client_id
+        properties = None
+        if self.version == 5:
+            properties = _offer(self.limits, self.connect, assigned_client_id or None)
+        self._send(encoding.encode(Connack(properties=properties), self.version))
+
+    def hold(self, packet_id: int) -> bool:
+        """Take on the answer to a QoS 1 message; False where its id, or one message more, breaks a rule."""
+        if packet_id in self.held:
+            self.fail(Reason.PROTOCOL_ERROR, f"packet identifier {packet_id} is still in use")
+        elif self.version == 5 and len(self.held) >= self.limits.receive_maximum:
+            self.fail(
+                Reason.RECEIVE_MAXIMUM_EXCEEDED,
+                f"{len(self.held) + 1} messages unacknowledged, the limit is {self.limits.receive_maximum}",
+            )
+        else:
+            self.held.add(packet_id)
+            return True
+        return False
+
+    def acknowledge(self, packet_id: int, reason: int = 0, text: str = "") -> None:
+        """Send PUBACK. Reason and text reach MQTT 5 clients alone."""
+        self.held.discard(packet_id)
+        if reason and self.version == 5:
+            properties = self._reason_text(text) if self._reason_texts else None
+            self._send_if_small(Puback(packet_id, reason, properties), Puback(packet_id, reason))
+        else:
+            self._send(encoding.puback(packet_id))
+
+    def granted(self, packet: Subscribe, reasons: tuple[int, ...]) -> None:
+        """Send SUBACK, one reason per filter."""
+        if self.version != 5:
+            reasons = tuple(min(128, reason) for reason in reasons)
+        self._send(encoding.encode(Suback(packet.packet_id, reasons), self.version))
+
+    def ended_subscriptions(self, packet: Unsubscribe, reasons: tuple[int, ...]) -> None:
+        """Send UNSUBACK, one reason per filter."""
+        self._send(encoding.encode(Unsuback(packet.packet_id, reasons), self.version))
+
+    def pong(self) -> None:
+        """Send PINGRESP."""
+        self._send(encoding.PINGRESP)
+
+    def deliver(self, message: Outgoing, qos: int, now: float, *, retain: bool) -> bool:
+        """Send a message, or queue it where the client's window is full; False: dropped and counted."""
+        if self.closed:
+            return False
+        if not qos:
+            return self._send_message(message.plain(self.version, retain=retain, now=now))
+        if len(self.inflight) < self._window and not self._waiting:
+            return self._send_numbered(message, now, retain=retain)
+        if self._waiting_size + message.size > self.limits.max_output:
+            self.fail(Reason.QUOTA_EXCEEDED, f"more than {self.limits.max_output} bytes wait for PUBACKs")
+            return False
+        self._waiting.append((message, retain))
+        self._waiting_size += message.size
+        return True
+
+    def confirmed(self, packet: Puback, now: float) -> None:
+        """Take a PUBACK of the client and send what waited for it."""
+        if packet.packet_id not in self.inflight:
+            self._count("unexpected_pubacks")
+            return
+        self.inflight.remove(packet.packet_id)
+        while self._waiting and len(self.inflight) < self._window and not self.closed:
+            message, retain = self._waiting.popleft()
+            self._waiting_size -= message.size
+            if message.is_expired(now):
+                self._count("expired")
+            else:
+                self._send_numbered(message, now, retain=retain)
+
+    # -- private
+
+    def _send(self, data: bytes) -> None:
+        self.out.append(data)
+        self.out_size += len(data)
+        if self.out_size > 2 * self.limits.max_output:
+            self.fail(Reason.QUOTA_EXCEEDED, "answers are asked for and not read")
+
+    def _send_message(self, data: bytes) -> bool:
+        if self._peer_packet_size and len(data) > self._peer_packet_size:
+            self._count("dropped_too_large")
+            return False
+        if self.out_size + len(data) > self.limits.max_output:
+            self._count("dropped_slow_reader")
+            return False
+        self._send(data)
+        return True
+
+    def _send_numbered(self, message: Outgoing, now: float, *, retain: bool) -> bool:
+        packet_id = self._free_id()
+        data = message.numbered(self.version, packet_id, retain=retain, now=now)
+        if self._peer_packet_size and len(data) > self._peer_packet_size:
+            self._count("dropped_too_large")
+            return False
+        if self.out_size + len(data) > self.limits.max_output:
+            self.fail(Reason.QUOTA_EXCEEDED, f"more than {self.limits.max_output} bytes wait to be read")
+            return False
+        self.inflight.add(packet_id)
+        self._send(data)
+        return True
+
+    def _free_id(self) -> int:
+        while True:
+            self._next_id = self._next_id % 0xFFFF + 1
+            if self._next_id not in self.inflight:
+                return self._next_id
+
+    def _count(self, name: str) -> None:
+        self.counters[name] = self.counters.get(name, 0) + 1
+
+    def _reason_text(self, text: str) -> Properties | None:
+        clean = text.replace("\0", "").encode(errors="replace").decode()[:REASON_TEXT]
+        return Properties(reason_string=clean) if clean else None
+
+    def _send_if_small(self, packet: Packet, shorter: Packet) -> None:
+        data = encoding.encode(packet, self.version)
+        if self._peer_packet_size and len(data) > self._peer_packet_size:
+            data = encoding.encode(shorter, self.version)
+        self._send(data)
+
+    def _goodbye(self, error: MqttError) -> bytes:
+        """Return the last packet: v5 says why; v3 can only refuse a CONNECT [3.1.1: 3.2.2.3; 5: 4.13]."""
+        if self.version == 5:
+            last = Disconnect if self.accepted else _refusal
+            data = encoding.encode(last(error.reason, self._reason_text(error.detail)), 5)
+            if self._peer_packet_size and len(data) > self._peer_packet_size:
+                data = encoding.encode(last(error.reason, None), 5)
+            return b"" if self._peer_packet_size and len(data) > self._peer_packet_size else data
+        code = CONNACK_CODES_3.get(error.reason)
+        if self.accepted or not self.version or code is None:
+            return b""
+        return encoding.encode(Connack(reason=code), 4)
+
+    # -- rules of the connection
+
+    def _accept(self, packet: Packet) -> Packet:
+        match packet:
+            case Publish():
+                return self._accept_publish(packet)
+            case Puback() | Pingreq() | Unsubscribe():
+                pass
+            case Subscribe():
+                _check_subscribe(packet, self.version)
+            case Connect() if self.connect is None:
+                self._accept_connect(packet)
+            case Disconnect():
+                self._accept_disconnect(packet)
+            case _:
+                raise MqttError(
+                    Reason.PROTOCOL_ERROR, f"{type(packet).__name__.upper()} is not expected here"
+                )
+        return packet
+
+    def _accept_connect(self, packet: Connect) -> None:
+        self.connect = packet
+        self._fast = True
+        self._keep_alive = float(packet.keep_alive)
+        if (properties := packet.properties) is not None:
+            self._window = min(self._window, properties.receive_maximum or 0xFFFF)
+            self._peer_packet_size = properties.maximum_packet_size or 0
+            self._reason_texts = properties.request_problem_information != 0
+        check_connect(packet, self.limits)
+
+    def _accept_disconnect(self, packet: Disconnect) -> None:
+        self.ended = True
+        asked = packet.properties.session_expiry if packet.properties is not None else None
+        if asked and not (
+            self.connect and self.connect.properties and self.connect.properties.session_expiry
+        ):
+            raise MqttError(
+                Reason.PROTOCOL_ERROR, "a DISCONNECT asks for a session expiry that CONNECT did not"
+            )
+
+    def _accept_publish(self, packet: Publish) -> Publish:
+        if packet.qos == 2:
+            raise MqttError(Reason.QOS_NOT_SUPPORTED, "QoS 2 is not offered, the maximum is 1")
+        properties = packet.properties
+        if properties is None:
+            return packet
+        if properties.subscription_ids is not None:
+            raise MqttError(Reason.PROTOCOL_ERROR, "a client's PUBLISH has a subscription identifier")
+        if properties.topic_alias is None:
+            return packet
+        return self._resolve(packet, properties.topic_alias)
+
+    def _resolve(self, packet: Publish, alias: int) -> Publish:
+        """Set a topic alias, or put in the topic that it stands for [5: 3.3.2.3.4]."""
+        if alias > self.limits.topic_alias_maximum:
+            raise MqttError(
+                Reason.TOPIC_ALIAS_INVALID,
+                f"topic alias {alias}, the limit is {self.limits.topic_alias_maximum}",
+            )
+        if packet.topic:
+            self._aliases[alias] = packet.topic
+            return packet
+        topic = self._aliases.get(alias)
+        if topic is None:
+            raise MqttError(Reason.PROTOCOL_ERROR, f"topic alias {alias} was never set")
+        return Publish(
+            topic, packet.payload, packet.qos, packet.retain, packet.packet_id, packet.dup, packet.properties
+        )
+
+
+def check_connect(packet: Connect, limits: SessionLimits) -> None:
+    """Check what a CONNECT asks for against what is offered.
+
+    Raises:
+        MqttError: it is refused.
+    """
+    if len(packet.client_id.encode()) > limits.max_client_id:
+        raise MqttError(
+            Reason.CLIENT_IDENTIFIER_NOT_VALID, f"the client id is longer than {limits.max_client_id} bytes"
+        )
+    if packet.version == 4 and not packet.client_id and not packet.clean_start:
+        raise MqttError(
+            Reason.CLIENT_IDENTIFIER_NOT_VALID, "no client id and no clean session [3.1.1: 3.1.3.1]"
+        )
+    if packet.properties is not None and packet.properties.authentication_method is not None:
+        raise MqttError(Reason.BAD_AUTHENTICATION_METHOD, "extended authentication is not offered")
+    if packet.will is not None and packet.will.qos == 2:
+        raise MqttError(Reason.QOS_NOT_SUPPORTED, "a will at QoS 2 is not offered, the maximum is 1")
+    if packet.will is not None and (detail := problem(packet.will.topic)) is not None:
+        raise MqttError(Reason.TOPIC_NAME_INVALID, f"the will's topic is refused: {detail}")
+
+
+def _check_subscribe(packet: Subscribe, version: int) -> None:
+    if packet.properties is not None and packet.properties.subscription_ids is not None:
+        raise MqttError(
+            Reason.SUBSCRIPTION_IDENTIFIERS_NOT_SUPPORTED, "subscription identifiers are not offered"
+        )
+    if version == 5 and any(wish.filter.startswith("$share/") for wish in packet.subscriptions):
+        raise MqttError(Reason.SHARED_SUBSCRIPTIONS_NOT_SUPPORTED, "shared subscriptions are not offered")
+
+
+def _refusal(reason: int, properties: Properties | None) -> Connack:
+    return Connack(reason=reason, properties=properties)
+
+
+def _offer(limits: SessionLimits, connect: Connect, assigned_client_id: str | None) -> Properties:
+    """Return what the server offers, as CONNACK says it [5: 3.2.2.3]."""
+    asked = connect.properties.session_expiry if connect.properties is not None else None
+    return Properties(
+        session_expiry=0 if asked else None,
+        receive_maximum=limits.receive_maximum,
+        maximum_qos=1,
+        maximum_packet_size=limits.max_packet_size,
+        assigned_client_id=assigned_client_id,
+        topic_alias_maximum=limits.topic_alias_maximum,
+        subscription_ids_available=0,
+        shared_subscriptions=0,
+    )

@@ -1,0 +1,168 @@
+"""Bytes to packets: every complete packet of a read in one pass, PUBLISH in a lane of its own.
+
+What the lane takes has been seen before: a topic that was checked once, no properties, QoS 0 or 1. All
+else goes through `decode_body`, which checks everything.
+"""
+
+from rimward.protocols.mqtt.decoding import decode_body, protocol_version
+from rimward.protocols.mqtt.fields import Reader, malformed
+from rimward.protocols.mqtt.packets import Packet, Publish
+from rimward.protocols.mqtt.reasons import MqttError, Reason
+
+TOPICS_CACHED = 16_384  # checked topics that a decoder remembers; beyond it the memory starts anew
+CACHED_BYTES = 256  # longer topics are checked every time
+EVIDENCE = 4096  # bytes of a broken packet that its error keeps
+
+
+class Decoder:
+    """Cuts a byte stream into packets. After the first broken rule it takes no more: see `error`."""
+
+    def __init__(
+        self, max_packet_size: int, *, version: int = 0, topics: dict[bytes, str] | None = None
+    ) -> None:
+        """Version 0 waits for a CONNECT to say it. `topics` may be shared by many decoders."""
+        self.version = version
+        self.error: MqttError | None = None
+        self.ended = False  # the peer has said goodbye: what follows is not read
+        self._max_packet_size = max_packet_size  # bytes
+        self._topics: dict[bytes, str] = {} if topics is None else topics  # by length and UTF-8 bytes
+        self._rest = bytearray()  # the start of a packet that is not complete
+        self._need = 0  # bytes that it has when it is, as far as is known
+        self._fast = False  # the lane is open: set by the session that has checked the handshake
+
+    def feed(self, data: bytes) -> list[Packet]:
+        """Return the packets that `data` completes, up to the first that breaks a rule."""
+        packets: list[Packet] = []
+        if self.error is not None or self.ended:
+            return packets
+        if self._rest:
+            self._rest += data
+            if len(self._rest) < self._need:
+                return packets
+            data = bytes(self._rest)
+            self._rest = bytearray()
+        end = len(data)
+        pos = 0
+        stop = 0
+        try:
+            while pos < end:
+                pos, stop = self._lane(data, pos, end, packets)
+                if pos >= end:
+                    break
+                if not self._is_whole(data, pos, stop):
+                    self._rest += data[pos:]
+                    self._need = stop - pos if stop else end - pos + 1
+                    break
+                self._slow(data, pos, stop, packets)
+                if self.ended:
+                    break
+                pos = stop
+        except MqttError as error:
+            error.packet = data[pos : min(pos + EVIDENCE, stop if stop > 0 else end)]
+            self.error = error
+        return packets
+
+    def _lane(self, data: bytes, pos: int, end: int, packets: list[Packet]) -> tuple[int, int]:  # noqa: C901 (one lane, measured: a call costs more than it clears up)
+        """Take plain PUBLISH packets up to the first other packet.
+
+        Return its start and end; end 0: its length is not all there, -1: its length is malformed.
+        """
+        topics = self._topics
+        fast = self._fast
+        v5 = self.version == 5
+        most = self._max_packet_size
+        stop = 0
+        while pos + 1 < end:
+            first = data[pos]
+            length = data[pos + 1]
+            start = pos + 2
+            if length > 0x7F:
+                start, length = _long_length(data, start, end)
+            stop = start + length
+            if stop > end or stop - pos > most or not fast or first & 0xFC != 0x30 or length < 4:
+                break
+            body = start + 2 + (data[start] << 8) + data[start + 1]
+            topic = topics.get(data[start:body])
+            if topic is None:
+                break
+            packet_id = 0
+            if first > 0x31:
+                if body + 2 > stop:
+                    break
+                packet_id = data[body] << 8 | data[body + 1]
+                body += 2
+                if not packet_id:
+                    break
+            if v5:
+                if body >= stop or data[body]:
+                    break
+                body += 1
+            elif body > stop:
+                break
+            packets.append(Publish(topic, data[body:stop], first >> 1 & 1, first & 1 == 1, packet_id))
+            pos = stop
+            stop = 0
+        return pos, stop
+
+    def _is_whole(self, data: bytes, pos: int, stop: int) -> bool:
+        """Check what a packet's first bytes tell, in the order in which they come."""
+        if not self.version and data[pos] != 0x10:
+            raise MqttError(Reason.PROTOCOL_ERROR, "the first packet is not a CONNECT")
+        if stop < 0:
+            raise malformed("a remaining length has more than four bytes, or more than it needs")
+        if stop - pos > self._max_packet_size:
+            raise MqttError(
+                Reason.PACKET_TOO_LARGE,
+                f"a packet has {stop - pos} bytes, the limit is {self._max_packet_size}",
+            )
+        return 0 < stop <= len(data)
+
+    def _slow(self, data: bytes, pos: int, stop: int, packets: list[Packet]) -> None:
+        """Decode one packet with every check."""
+        first = data[pos]
+        start = pos + 2
+        while data[start - 1] > 0x7F:
+            start += 1
+        if not self.version:
+            self._take_version(protocol_version(data, start, stop))
+        packet = self._accept(decode_body(first, Reader(data, start, stop), self.version))
+        if isinstance(packet, Publish):
+            self._remember(data, start)
+        packets.append(packet)
+
+    def _take_version(self, level: int) -> None:
+        self.version = 5 if level >= 5 else 4  # the nearest one words the refusal
+        if level not in {4, 5}:
+            raise MqttError(
+                Reason.UNSUPPORTED_PROTOCOL_VERSION, f"protocol level {level}; 4 and 5 are served"
+            )
+
+    def _accept(self, packet: Packet) -> Packet:
+        """Check a packet against the connection's state, as sessions do; what the lane takes skips it."""
+        return packet
+
+    def _remember(self, data: bytes, start: int) -> None:
+        length = data[start] << 8 | data[start + 1]
+        if 0 < length <= CACHED_BYTES:
+            key = data[start : start + 2 + length]
+            if key not in self._topics:
+                if len(self._topics) >= TOPICS_CACHED:
+                    self._topics.clear()
+                self._topics[key] = key[2:].decode()
+
+
+def _long_length(data: bytes, start: int, end: int) -> tuple[int, int]:
+    """Read a remaining length of two to four bytes; return where the body starts, and the length.
+
+    The two add up to 0 where it is not all there and to -1 where it is malformed.
+    """
+    length = data[start - 1] & 0x7F
+    for shift in (7, 14, 21):
+        if start >= end:
+            return 0, 0
+        byte = data[start]
+        start += 1
+        length |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return (start, length) if byte else (0, -1)
+    return 0, -1
