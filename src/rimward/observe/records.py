@@ -1,0 +1,60 @@
+"""What a process tells about itself: kept traces and snapshots of its figures. Durations in stages are ns."""
+
+from msgspec import Struct
+
+
+class Stage(Struct, gc=False):
+    """One part of an event's way."""
+
+    name: str
+    start: int  # wall ns since the epoch
+    end: int  # wall ns since the epoch
+
+
+class RowRef(Struct, gc=False):
+    """A row that an event made, as its lane knows it."""
+
+    fact: str  # the table's name
+    epoch: str  # "12-3fa9c2d1"
+    seq: int
+
+
+class Trace(Struct):
+    """One event's way through the node, kept because it was slow, failed, or a sample."""
+
+    id: str  # 32 hexadecimal digits (W3C Trace Context)
+    node: str
+    function: str
+    source: str  # topic or path
+    sender: str
+    at: int  # wall ns of the read of its bytes
+    stages: list[Stage]
+    rows: list[RowRef]
+    actions: int = 0
+    error: str | None = None
+    over_budget: bool = False
+
+
+class FunctionStats(Struct):
+    """One function's figures since the process started."""
+
+    calls: int
+    errors: int
+    overruns: int
+    budget: float | None  # seconds
+    stages: dict[str, dict[int, int]]  # sparse histograms by stage: "decode", "function", "commit", "total"
+
+
+class Snapshot(Struct):
+    """All figures of a node at one moment."""
+
+    at: int  # wall ns
+    started_at: int  # wall ns
+    node: str
+    app: str
+    digest: str
+    functions: dict[str, FunctionStats]
+    gateways: dict[str, dict[str, int]]
+    outbox: dict[str, float]
+    counters: dict[str, int]
+    health: dict[str, str]  # by part: what is wrong; empty when nothing is
