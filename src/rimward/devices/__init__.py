@@ -1,0 +1,1 @@
+"""Layer 1: a device's client, and devices that replay recordings or simulate a cold chain."""
