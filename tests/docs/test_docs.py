@@ -1,0 +1,99 @@
+"""What the documentation shows works: apps load, commands exist, tables name what there is."""
+
+import re
+from pathlib import Path
+from typing import get_type_hints
+
+import pytest
+from msgspec import Struct
+from msgspec.structs import fields
+
+import rimward
+from rimward.app.loading import load
+from rimward.edge.config import NodeConfig
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+def blocks(language: str) -> list[tuple[str, str]]:
+    """Return (page and number, text) of every block of a language."""
+    return [
+        (f"{page.relative_to(ROOT)}:{number}", text)
+        for page in PAGES
+        for number, (written, text) in enumerate(BLOCK.findall(page.read_text()), 1)
+        if written == language
+    ]
+
+
+PYTHON = blocks("python")
+SHELL = [
+    (place, line.split("#")[0].strip())
+    for place, text in blocks("sh")
+    for line in text.splitlines()
+    if line.strip()
+]
+
+
+@pytest.mark.parametrize(("place", "source"), PYTHON, ids=[place for place, _ in PYTHON])
+def test_python_in_the_documentation_is_an_app_that_loads(place: str, source: str, tmp_path: Path) -> None:
+    file = tmp_path / (re.sub(r"\W", "_", place) + ".py")
+    file.write_text(source)
+    manifest = load(str(file)).manifest()
+    assert manifest.functions
+
+
+@pytest.mark.parametrize(("place", "line"), SHELL, ids=[f"{place} {line}" for place, line in SHELL])
+def test_commands_in_the_documentation_exist(place: str, line: str) -> None:
+    words = line.split()
+    if words[0] == "./dev":
+        usage = (ROOT / "dev").read_text()
+        assert len(words) == 1 or re.search(rf"^  {words[1]}\b", usage, re.MULTILINE), line
+        for word in words[2:]:
+            assert not word.endswith((".py", "/")) or word == "app.py" or (ROOT / word).exists(), line
+    else:
+        assert words[0] in ("mosquitto_pub", "mosquitto_sub"), line
+
+
+def test_the_examples_that_users_are_sent_to_load() -> None:
+    assert load(str(ROOT / "examples/wearables/app.py")).manifest().functions
+
+
+def test_every_key_of_the_nodes_configuration_is_documented_and_no_other() -> None:
+    text = (ROOT / "docs/configuration.md").read_text()
+    documented = set(re.findall(r"^\| `([\w.]+)`", text, re.MULTILINE))
+    assert documented == set(_keys(NodeConfig))
+
+
+def _keys(config: type[Struct]) -> list[str]:
+    hints: dict[str, object] = get_type_hints(config)
+    found: list[str] = []
+    for field in fields(config):
+        kind = hints[field.name]
+        if isinstance(kind, type) and issubclass(kind, Struct):
+            found += [f"{field.name}.{key}" for key in _keys(kind)]
+        else:
+            found.append(field.name)
+    return found
+
+
+def test_every_error_that_an_app_can_meet_is_documented_with_its_code() -> None:
+    text = (ROOT / "docs/errors.md").read_text()
+    documented = dict(re.findall(r"^\| `(\w+)` \| `([\w-]+)` \|", text, re.MULTILINE))
+    exported = {name: getattr(rimward, name) for name in rimward.__all__}
+    errors = {
+        name: error.code
+        for name, error in exported.items()
+        if isinstance(error, type)
+        and issubclass(error, rimward.RimwardError)
+        and error is not rimward.RimwardError
+    }
+    assert documented == errors
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_between_pages_lead_somewhere(page: Path) -> None:
+    targets = re.findall(r"\]\(([^)#\s]+)", page.read_text())
+    missing = [t for t in targets if "://" not in t and not (page.parent / t).exists()]
+    assert not missing
