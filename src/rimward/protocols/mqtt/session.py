@@ -72,6 +72,7 @@ class ServerSession(Decoder):
         self.out_size = 0  # bytes in it
         self.held: set[int] = set()  # the client's packet ids whose answer is not ready, never ours [2.2.1]
         self.inflight: set[int] = set()  # our packet ids that the client has not acknowledged
+        self.goodbye_reason = 0  # what the client's DISCONNECT said
         self.last_packet = now
         self._keep_alive = 0.0  # seconds
         self._waiting: deque[tuple[Outgoing, bool]] = deque()  # QoS 1 messages beyond the client's window
@@ -177,7 +178,7 @@ class ServerSession(Decoder):
         if self.closed:
             return False
         if not qos:
-            return self._send_message(message.plain(self.version, retain=retain, now=now))
+            return self.send_plain(message.plain(self.version, retain=retain, now=now))
         if len(self.inflight) < self._window and not self._waiting:
             return self._send_numbered(message, now, retain=retain)
         if self._waiting_size + message.size > self.limits.max_output:
@@ -185,6 +186,21 @@ class ServerSession(Decoder):
             return False
         self._waiting.append((message, retain))
         self._waiting_size += message.size
+        return True
+
+    def send_plain(self, data: bytes) -> bool:
+        """Send a PUBLISH at QoS 0 that is encoded already; False: dropped and counted."""
+        size = len(data)
+        if self.closed:
+            return False
+        if self._peer_packet_size and size > self._peer_packet_size:
+            self._count("dropped_too_large")
+            return False
+        if self.out_size + size > self.limits.max_output:
+            self._count("dropped_slow_reader")
+            return False
+        self.out.append(data)
+        self.out_size += size
         return True
 
     def confirmed(self, packet: Puback, now: float) -> None:
@@ -208,16 +224,6 @@ class ServerSession(Decoder):
         self.out_size += len(data)
         if self.out_size > 2 * self.limits.max_output:
             self.fail(Reason.QUOTA_EXCEEDED, "answers are asked for and not read")
-
-    def _send_message(self, data: bytes) -> bool:
-        if self._peer_packet_size and len(data) > self._peer_packet_size:
-            self._count("dropped_too_large")
-            return False
-        if self.out_size + len(data) > self.limits.max_output:
-            self._count("dropped_slow_reader")
-            return False
-        self._send(data)
-        return True
 
     def _send_numbered(self, message: Outgoing, now: float, *, retain: bool) -> bool:
         packet_id = self._free_id()
@@ -296,6 +302,7 @@ class ServerSession(Decoder):
 
     def _accept_disconnect(self, packet: Disconnect) -> None:
         self.ended = True
+        self.goodbye_reason = packet.reason
         asked = packet.properties.session_expiry if packet.properties is not None else None
         if asked and not (
             self.connect and self.connect.properties and self.connect.properties.session_expiry

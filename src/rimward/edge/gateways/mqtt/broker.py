@@ -1,0 +1,215 @@
+"""A node is a broker: who gets which message, and what is retained.
+
+One message is encoded once per version, QoS and retain flag, and put into the output of each subscriber;
+nothing is written here. Subscribers are connections.
+"""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+
+from rimward.edge.dispatch.types import Refusal, Ticket
+from rimward.protocols.mqtt import MqttError, Subscription, Subscriptions, TopicTree
+from rimward.protocols.mqtt.encoding import plain_publish
+from rimward.protocols.mqtt.fields import string
+from rimward.protocols.mqtt.outgoing import NOTHING, Outgoing
+from rimward.protocols.mqtt.topics import Delivery, Options, check_name, is_wild, problem
+
+if TYPE_CHECKING:
+    from rimward.edge.gateways.mqtt.config import MqttConfig
+    from rimward.edge.gateways.mqtt.connection import Connection
+
+ROUTES_CACHED = 16_384  # topics whose subscribers are remembered; beyond it the memory starts anew
+CACHED_CHARACTERS = 256  # longer topics are matched every time
+
+StoreRetained = Callable[[str, bytes | None, int], Ticket | None]
+
+
+class Route(Struct, frozen=True):
+    """What is known of one topic."""
+
+    topic: str
+    head: bytes  # the topic behind its length
+    head5: bytes  # the same with no properties
+    deliveries: "tuple[Delivery[Connection], ...]"
+    problem: str | None  # why the node takes nothing on it
+
+
+class Broker:
+    """Subscriptions, retained messages, and the way of a message to its subscribers."""
+
+    def __init__(self, config: "MqttConfig", store_retained: StoreRetained, counters: dict[str, int]) -> None:
+        self.routes: dict[str, Route] = {}
+        self.dirty: list[Connection] = []  # those with output to write
+        self.retained_count = 0
+        self.retained_bytes = 0
+        self.subscription_count = 0
+        self._config = config
+        self._store_retained = store_retained
+        self._counters = counters
+        self._subscriptions: Subscriptions[Connection] = Subscriptions()
+        self._retained: TopicTree[Outgoing] = TopicTree()
+
+    # -- subscriptions
+
+    def subscribe(self, connection: "Connection", wish: Subscription) -> bool:
+        """Add or replace a subscription; return whether it is new."""
+        options = Options(min(wish.qos, 1), wish.no_local, wish.retain_as_published)
+        new = self._subscriptions.add(wish.filter, connection, options)
+        self.subscription_count += new
+        self._forget_routes(wish.filter)
+        return new
+
+    def unsubscribe(self, connection: "Connection", topic_filter: str) -> bool:
+        """Remove a subscription; return whether there was one."""
+        if not self._subscriptions.remove(topic_filter, connection):
+            return False
+        self.subscription_count -= 1
+        self._forget_routes(topic_filter)
+        return True
+
+    def _forget_routes(self, topic_filter: str) -> None:
+        if is_wild(topic_filter):
+            self.routes.clear()
+        else:
+            self.routes.pop(topic_filter, None)
+
+    def route(self, topic: str) -> Route:
+        """Return what is known of a topic, and remember it."""
+        known = self.routes.get(topic)
+        if known is not None:
+            return known
+        refused = _refused(topic)
+        if refused is not None:
+            route = Route(topic, b"", b"", (), refused)
+        else:
+            head = string(topic)
+            route = Route(topic, head, head + NOTHING, self._subscriptions.match(topic), None)
+        if len(topic) <= CACHED_CHARACTERS:
+            if len(self.routes) >= ROUTES_CACHED:
+                self.routes.clear()
+            self.routes[topic] = route
+        return route
+
+    # -- messages on their way
+
+    def send(self, route: Route, payload: bytes, qos: int, origin: "Connection | None" = None) -> int:
+        """Send a message without properties to its subscribers; return how many there were."""
+        data4 = data5 = b""
+        outgoing: Outgoing | None = None
+        count = 0
+        for delivery in route.deliveries:
+            connection = delivery.subscriber
+            granted = delivery.qos if connection is not origin else delivery.own_qos
+            if granted < 0:
+                continue
+            session = connection.session
+            if qos and granted:
+                if outgoing is None:
+                    outgoing = Outgoing(route.head, payload, qos, retain=False)
+                sent = session.deliver(outgoing, 1, 0.0, retain=False)
+            elif session.version == 5:
+                data5 = data5 or plain_publish(route.head5, payload)
+                sent = session.send_plain(data5)
+            else:
+                data4 = data4 or plain_publish(route.head, payload)
+                sent = session.send_plain(data4)
+            if not connection.dirty:
+                connection.dirty = True
+                self.dirty.append(connection)
+            count += sent
+        return count
+
+    def send_outgoing(
+        self, route: Route, outgoing: Outgoing, now: float, origin: "Connection | None" = None
+    ) -> int:
+        """Send a message that has more to it; return how many subscribers there were."""
+        count = 0
+        for delivery in route.deliveries:
+            connection = delivery.subscriber
+            granted = delivery.qos if connection is not origin else delivery.own_qos
+            if granted < 0:
+                continue
+            retain = outgoing.retain and delivery.retain_as_published
+            qos = min(outgoing.qos, granted)
+            count += connection.session.deliver(outgoing, qos, now, retain=retain)
+            self.mark(connection)
+        return count
+
+    def mark(self, connection: "Connection") -> None:
+        """Note that a connection has output to write, or is to be closed."""
+        if not connection.dirty:
+            connection.dirty = True
+            self.dirty.append(connection)
+
+    # -- retained messages
+
+    def load_retained(self, stored: dict[str, tuple[bytes, int]]) -> None:
+        """Take over what was retained before the node started."""
+        for topic, (payload, qos) in stored.items():
+            self._put_retained(topic, Outgoing(string(topic), payload, qos, retain=True))
+
+    def retain(self, topic: str, outgoing: Outgoing) -> Ticket | None:
+        """Keep a message as its topic's last, or forget it if it is empty; None: nothing to wait for.
+
+        If the disk refuses it, the one before it stands again.
+        """
+        before = self._retained.get(topic)
+        if not outgoing.payload and before is None:
+            return None
+        if (refusal := self._no_room(outgoing, before)) is not None:
+            refused = Ticket()
+            refused.finish(refusal)
+            return refused
+        self._put_retained(topic, outgoing if outgoing.payload else None)
+        return self._store_retained(topic, outgoing.payload or None, outgoing.qos)
+
+    def unretain(self, topic: str, outgoing: Outgoing, before: Outgoing | None) -> None:
+        """Take a message back that the disk refused, unless a later one stands there."""
+        if self._retained.get(topic) is (outgoing if outgoing.payload else None):
+            self._put_retained(topic, before)
+
+    def retained(self, topic: str) -> Outgoing | None:
+        """Return a topic's last message."""
+        return self._retained.get(topic)
+
+    def replay(self, connection: "Connection", wish: Subscription, now: float) -> None:
+        """Send what is retained under a filter to a new subscriber [3.3.1.3]."""
+        for outgoing in self._retained.find(wish.filter):
+            if not outgoing.is_expired(now):
+                qos = min(wish.qos, outgoing.qos, 1)
+                connection.session.deliver(outgoing, qos, now, retain=True)
+
+    def _put_retained(self, topic: str, outgoing: Outgoing | None) -> None:
+        before = self._retained.get(topic)
+        if before is not None:
+            self.retained_count -= 1
+            self.retained_bytes -= before.size
+        if outgoing is None:
+            self._retained.remove(topic)
+        else:
+            self.retained_count += 1
+            self.retained_bytes += outgoing.size
+            self._retained.put(topic, outgoing)
+
+    def _no_room(self, outgoing: Outgoing, before: Outgoing | None) -> Refusal | None:
+        if not outgoing.payload:
+            return None
+        config = self._config
+        if before is None and self.retained_count >= config.max_retained:
+            return Refusal("full", f"{config.max_retained} topics are retained, the limit")
+        size = self.retained_bytes + outgoing.size - (before.size if before is not None else 0)
+        if size > config.max_retained_bytes:
+            return Refusal(
+                "full", f"retained messages would take {size} bytes, the limit is {config.max_retained_bytes}"
+            )
+        return None
+
+
+def _refused(topic: str) -> str | None:
+    try:
+        check_name(topic)
+    except MqttError as error:
+        return error.detail
+    return problem(topic)

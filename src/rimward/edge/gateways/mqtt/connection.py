@@ -1,0 +1,384 @@
+"""One device's connection: the socket on one side, its session, the door and the broker on the other.
+
+All packets of a read are answered in one pass, and what that puts out, to this device and to others, is
+written once for each of them when the pass ends.
+"""
+
+import asyncio
+import socket
+from collections import deque
+
+from rimward.edge.dispatch.types import Message, Refusal, Reply, Sender, Ticket
+from rimward.edge.gateways.mqtt.arrival import Arrival, message_of, payload_problem
+from rimward.edge.gateways.mqtt.broker import Route
+from rimward.edge.gateways.mqtt.gate import Gate
+from rimward.observe import get_logger
+from rimward.protocols.mqtt import (
+    Connect,
+    Packet,
+    Pingreq,
+    Properties,
+    Puback,
+    Publish,
+    Reason,
+    ServerSession,
+    Subscribe,
+    Subscription,
+    Unsubscribe,
+    Will,
+)
+from rimward.protocols.mqtt.outgoing import message
+from rimward.protocols.mqtt.topics import too_large
+
+log = get_logger("rimward.mqtt")
+
+
+class Connection(asyncio.Protocol):
+    """One device's connection."""
+
+    __slots__ = (
+        "_deaf",
+        "_gate",
+        "_transport",
+        "_writable",
+        "arrivals",
+        "broker",
+        "check_at",
+        "dirty",
+        "filters",
+        "leaving",
+        "sender",
+        "session",
+    )
+
+    def __init__(self, gate: Gate) -> None:
+        now = gate.clock() * 1e-9
+        self.session = ServerSession(now, gate.limits, topics=gate.topics, counters=gate.counters)
+        self.sender = Sender("", "mqtt3")
+        self.broker = gate.broker
+        self.arrivals: deque[Arrival] = deque()  # in the order in which they are answered
+        self.filters: set[str] = set()
+        self.dirty = False  # has output, and the broker knows
+        self.leaving = False  # the goodbye is out; what comes is not read
+        self.check_at = 0
+        self._gate = gate
+        self._transport: asyncio.Transport | None = None
+        self._writable = True
+        self._deaf = False  # reading is paused
+
+    # -- events of the socket
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Start the wait for CONNECT."""
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        peer: socket.socket | None = transport.get_extra_info("socket")
+        if peer is not None and peer.family in {socket.AF_INET, socket.AF_INET6}:
+            peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            peer.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        if not self._gate.opened(self):
+            self.leaving = True
+            transport.abort()
+        elif (deadline := self.session.deadline) is not None:
+            self._gate.watch(self, deadline)
+
+    def data_received(self, data: bytes) -> None:
+        """Answer every packet that the bytes complete."""
+        if self.leaving:
+            return
+        gate, session = self._gate, self.session
+        read_at = gate.clock()
+        gate.reading = True
+        try:
+            packets = session.receive_data(data, read_at * 1e-9)
+            gate.packets_in += len(packets)
+            for packet in packets:
+                if type(packet) is Publish:
+                    self._arrive(packet, read_at)
+                else:
+                    self._answer(packet, read_at * 1e-9)
+                if session.closed:
+                    break
+        except Exception as error:  # noqa: BLE001 (the edge of a connection: one broken message ends one connection)
+            self.count("internal_errors")
+            log.error("a message could not be handled", error=type(error).__name__)  # noqa: TRY400 (our logger)
+            session.fail(Reason.IMPLEMENTATION_SPECIFIC_ERROR, "the node failed")
+        if session.error is not None or session.ended:
+            self.leave()
+        elif session.out and not self.dirty:
+            self.write()
+        gate.reading = False
+        gate.flush()
+
+    def pause_writing(self) -> None:
+        """Keep output: the peer reads too slowly."""
+        self._writable = False
+        self.count("slow_readers")
+
+    def resume_writing(self) -> None:
+        """Write what was kept."""
+        self._writable = True
+        self.write()
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 (why it was lost changes nothing)
+        """End the session; its will is published unless it said goodbye."""
+        self.leave()
+        self._transport = None
+        self._gate.lost(self)
+        self._gate.flush_soon()
+
+    # -- what others ask for
+
+    def write(self) -> None:
+        """Write the session's output in one piece."""
+        self.dirty = False
+        session, transport = self.session, self._transport
+        if session.closed and not self.leaving:
+            self.leave()
+        elif transport is not None and self._writable:
+            self._gate.packets_out += len(session.out)
+            data = session.data_to_send()
+            if data:
+                transport.write(data)
+
+    def leave(self, *, with_will: bool = True) -> None:
+        """Say goodbye, give up the subscriptions and wait for the peer to hang up."""
+        if self.leaving:
+            return
+        self.leaving = True
+        session = self.session
+        session.closed = True
+        if session.error is not None:
+            self.count(f"closed_{session.error.reason.name.lower()}")
+            self._bury(session.error.detail, session.error.packet)
+        for topic_filter in self.filters:
+            self.broker.unsubscribe(self, topic_filter)
+        self.filters.clear()
+        self._gate.left(self)
+        will = session.connect.will if session.connect is not None and session.accepted else None
+        if will is not None and with_will and not self._said_goodbye():
+            self._publish_will(will)
+        self._hang_up()
+
+    def check(self, now: float) -> None:
+        """Look at the connection's deadline, which may have moved."""
+        session = self.session
+        if self.leaving:
+            self.abort()
+        elif session.is_late(now):
+            self.leave()
+        elif (deadline := session.deadline) is not None:
+            self._gate.watch(self, deadline)
+
+    def abort(self) -> None:
+        """Cut the connection off."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    def release(self) -> None:
+        """Finish the arrivals that are ready, in order."""
+        arrivals = self.arrivals
+        if not arrivals or not arrivals[0].ready:
+            return
+        now = self._gate.clock() * 1e-9
+        while arrivals and arrivals[0].ready:
+            arrivals.popleft().finish(now)
+        if self._deaf and len(arrivals) <= self._gate.limits.receive_maximum // 2:
+            self._listen(again=True)
+        self.broker.mark(self)
+        self._gate.flush_soon()
+
+    def drop_unanswered(self, detail: str) -> None:
+        """Close without an answer, so that an MQTT 3.1.1 client sends its message again."""
+        self.session.fail(Reason.QUOTA_EXCEEDED, detail)
+
+    def reply(self, packet: Publish, reply: Reply) -> None:
+        """Publish a function's reply to the topic that the request names [5: 4.10]."""
+        properties = packet.properties
+        topic = properties.response_topic if properties is not None else None
+        route = self.broker.route(topic) if topic is not None else None
+        if properties is None or route is None or route.problem is not None or not route.deliveries:
+            self.count("replies_dropped")
+            return
+        answer = Properties(content_type=reply.content_type, correlation_data=properties.correlation_data)
+        outgoing = message(route.topic, reply.body, packet.qos, retain=False, properties=answer)
+        self.broker.send_outgoing(route, outgoing, 0.0)
+
+    def count(self, name: str) -> None:
+        """Count what happened."""
+        counters = self._gate.counters
+        counters[name] = counters.get(name, 0) + 1
+
+    # -- messages
+
+    def _arrive(self, packet: Publish, read_at: int) -> None:
+        broker = self.broker
+        route = broker.routes.get(packet.topic)
+        if route is None:
+            route = broker.route(packet.topic)
+        if self.arrivals or packet.retain or packet.properties is not None or route.problem is not None:
+            self._arrive_in_order(packet, route, read_at)
+            return
+        ticket = self._gate.door.message(
+            Message(packet.topic, packet.payload, packet.qos, self.sender, read_at)
+        )
+        if ticket is not None:
+            if self._hold(packet):
+                self._wait(Arrival(self, packet, route, 0.0), ticket)
+            return
+        if packet.qos:
+            self.session.acknowledge(packet.packet_id)
+        if route.deliveries:
+            broker.send(route, packet.payload, packet.qos, self)
+
+    def _arrive_in_order(self, packet: Publish, route: Route, read_at: int) -> None:
+        """Take a message that waits for others, or that has more to it than a topic and a payload."""
+        if self._hold(packet):
+            self._take(packet, route, read_at)
+
+    def _take(self, packet: Publish, route: Route, read_at: int) -> None:
+        arrival = Arrival(self, packet, route, read_at * 1e-9)
+        refusal = _refusal(packet, route)
+        if refusal is None:
+            self._wait(arrival, self._gate.door.message(message_of(packet, self.sender, read_at)))
+            return
+        self._gate.on_dead(refusal.kind, refusal.detail, self.sender, packet.topic, packet.payload)
+        ticket = Ticket()
+        ticket.finish(refusal)
+        self._wait(arrival, ticket)
+
+    def _hold(self, packet: Publish) -> bool:
+        """Take on a message's answer; False where the session refuses, or has taken on the same before."""
+        if not packet.qos:
+            return True
+        session = self.session
+        if packet.dup and session.version == 4 and packet.packet_id in session.held:
+            return False  # an impatient resend: the first one's answer serves both
+        return session.hold(packet.packet_id)
+
+    def _wait(self, arrival: Arrival, ticket: Ticket | None) -> None:
+        self.arrivals.append(arrival)
+        if len(self.arrivals) >= self._gate.limits.receive_maximum and not self._deaf:
+            self._listen(again=False)
+        if ticket is None:
+            arrival.go_on()
+        elif ticket.done:
+            arrival.answered(ticket)
+        else:
+            ticket.on_done = arrival.answered
+
+    def _listen(self, *, again: bool) -> None:
+        """Read no more while too many messages wait for their answer, or read again."""
+        self._deaf = not again
+        if self._transport is None or self._transport.is_closing():
+            return
+        if again:
+            self._transport.resume_reading()
+        else:
+            self._transport.pause_reading()
+
+    def _publish_will(self, will: Will) -> None:
+        self.count("wills")
+        packet = Publish(will.topic, will.payload, will.qos, will.retain, 0, False, will.properties)
+        self._take(packet, self.broker.route(will.topic), self._gate.clock())
+
+    # -- other packets
+
+    def _answer(self, packet: Packet, now: float) -> None:
+        match packet:
+            case Puback():
+                self.session.confirmed(packet, now)
+            case Pingreq():
+                self.session.pong()
+            case Subscribe():
+                self._subscribe(packet, now)
+            case Unsubscribe():
+                self._unsubscribe(packet)
+            case Connect():
+                self._connect(packet)
+            case _:
+                pass  # DISCONNECT: the session has ended
+
+    def _connect(self, packet: Connect) -> None:
+        sender = self._gate.admit(self, packet)
+        if sender is None:
+            return
+        self.sender = sender
+        self.session.accept("" if packet.client_id else sender.id)
+        if (deadline := self.session.deadline) is not None:
+            self._gate.watch(self, deadline)
+
+    def _subscribe(self, packet: Subscribe, now: float) -> None:
+        reasons: list[int] = []
+        replays: list[Subscription] = []
+        for wish in packet.subscriptions:
+            refused = self._refuse_filter(wish.filter)
+            if refused is not None:
+                self.count("refused_subscriptions")
+                reasons.append(refused)
+                continue
+            new = self.broker.subscribe(self, wish)
+            self.filters.add(wish.filter)
+            reasons.append(min(wish.qos, 1))
+            if wish.retain_handling == 0 or (wish.retain_handling == 1 and new):
+                replays.append(wish)
+        self.session.granted(packet, tuple(reasons))
+        for wish in replays:
+            self.broker.replay(self, wish, now)
+
+    def _refuse_filter(self, topic_filter: str) -> Reason | None:
+        if topic_filter.startswith("$share/"):
+            return Reason.SHARED_SUBSCRIPTIONS_NOT_SUPPORTED
+        if too_large(topic_filter) is not None:
+            return Reason.TOPIC_FILTER_INVALID
+        if len(self.filters) >= self._gate.config.max_subscriptions and topic_filter not in self.filters:
+            return Reason.QUOTA_EXCEEDED
+        return None
+
+    def _unsubscribe(self, packet: Unsubscribe) -> None:
+        reasons: list[int] = []
+        for topic_filter in packet.filters:
+            existed = self.broker.unsubscribe(self, topic_filter)
+            self.filters.discard(topic_filter)
+            reasons.append(0 if existed else Reason.NO_SUBSCRIPTION_EXISTED)
+        self.session.ended_subscriptions(packet, tuple(reasons))
+
+    # -- the end
+
+    def _said_goodbye(self) -> bool:
+        """Tell whether the client has left in good order, which takes its will back [3.1.2.5]."""
+        session = self.session
+        return session.ended and session.error is None and session.goodbye_reason == 0
+
+    def _bury(self, detail: str, packet: bytes) -> None:
+        """Keep a message that could not be read, as far as it came."""
+        if packet and packet[0] >> 4 == 3 and self.session.accepted:
+            self.count("undecodable")
+            self._gate.on_dead("undecodable", detail, self.sender, "", packet)
+
+    def _hang_up(self) -> None:
+        transport = self._transport
+        if transport is None:
+            return
+        if not self._writable:  # a reader too slow for its messages gets the goodbye alone
+            self.session.out.clear()
+            self._writable = True
+        self.write()
+        if self.session.error is None:
+            transport.close()
+        else:
+            _half_close(transport)  # a full close with bytes unread would reset the goodbye away
+        self._gate.watch(self, self._gate.clock() * 1e-9 + self._gate.config.linger)
+
+
+def _half_close(transport: asyncio.Transport) -> None:
+    if transport.can_write_eof() and not transport.is_closing():
+        transport.write_eof()
+
+
+def _refusal(packet: Publish, route: Route) -> Refusal | None:
+    """Return why a message is refused before any function sees it."""
+    if route.problem is not None:
+        return Refusal("topic", route.problem)
+    detail = payload_problem(packet)
+    return Refusal("payload", detail) if detail is not None else None

@@ -1,0 +1,56 @@
+"""What a connection asks of its gateway."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Protocol
+
+from rimward.edge.dispatch.types import Door, Sender
+from rimward.edge.gateways.mqtt.broker import Broker
+from rimward.edge.gateways.mqtt.config import MqttConfig
+from rimward.protocols.mqtt import Connect, SessionLimits
+
+if TYPE_CHECKING:
+    from rimward.edge.gateways.mqtt.connection import Connection
+
+
+class Gate(Protocol):
+    """The gateway, as its connections see it."""
+
+    door: Door
+    broker: Broker
+    clock: Callable[[], int]  # monotonic ns
+    config: MqttConfig
+    limits: SessionLimits
+    topics: dict[bytes, str]
+    counters: dict[str, int]
+    on_dead: Callable[[str, str, Sender, str, bytes], None]
+    reading: bool
+    packets_in: int
+    packets_out: int
+
+    def admit(self, connection: "Connection", packet: Connect) -> Sender | None:
+        """Name the sender of a new session; None where it is refused, which the session then says."""
+        ...
+
+    def watch(self, connection: "Connection", deadline: float) -> None:
+        """Look at a connection again at a time in monotonic seconds."""
+        ...
+
+    def opened(self, connection: "Connection") -> bool:
+        """Count a connection in; False where there is no room."""
+        ...
+
+    def left(self, connection: "Connection") -> None:
+        """Forget who the connection was."""
+        ...
+
+    def lost(self, connection: "Connection") -> None:
+        """Count a connection out."""
+        ...
+
+    def flush(self) -> None:
+        """Write all output."""
+        ...
+
+    def flush_soon(self) -> None:
+        """Write all output when the read, or this turn of the loop, is over."""
+        ...

@@ -1,0 +1,242 @@
+"""The MQTT gateway of a node: it listens, knows who is connected, and carries actions to them."""
+
+import asyncio
+import os
+import socket
+from collections.abc import Callable
+
+from rimward.edge.dispatch.types import Door, Sender, Ticket
+from rimward.edge.gateways.mqtt.broker import Broker
+from rimward.edge.gateways.mqtt.config import MqttConfig
+from rimward.edge.gateways.mqtt.connection import Connection
+from rimward.edge.gateways.mqtt.wheel import Wheel
+from rimward.observe import get_logger
+from rimward.protocols.mqtt import Connect, Properties, Reason
+from rimward.protocols.mqtt.outgoing import Outgoing
+
+log = get_logger("rimward.mqtt")
+
+SWEEP = 1.0  # seconds between two looks at the deadlines
+SPARE = 64  # connections beyond the limit that are still told so; more are cut off
+LoadRetained = Callable[[], dict[str, tuple[bytes, int]]]
+StoreRetained = Callable[[str, bytes | None, int], Ticket | None]
+OnDead = Callable[[str, str, Sender, str, bytes], None]  # reason, detail, sender, topic, payload
+Authenticate = Callable[[Connect], bool]
+
+
+class MqttGateway:
+    """Ends the devices' MQTT, hands their messages to the door and carries actions back: a `Router`."""
+
+    def __init__(  # noqa: PLR0913 (the node wires every seam by name)
+        self,
+        door: Door,
+        *,
+        clock: Callable[[], int],
+        config: MqttConfig,
+        load_retained: LoadRetained,
+        store_retained: StoreRetained,
+        on_dead: OnDead,
+        authenticate: Authenticate | None = None,
+    ) -> None:
+        """`clock` is monotonic ns. Without `authenticate` everyone may connect and nobody has a user name."""
+        self.door = door
+        self.clock = clock
+        self.config = config
+        self.limits = config.session_limits()
+        self.topics: dict[bytes, str] = {}
+        self.counters: dict[str, int] = {}
+        self.on_dead = on_dead
+        self.broker = Broker(config, store_retained, self.counters)
+        self.reading = False  # output is written when the read is over
+        self.packets_in = 0
+        self.packets_out = 0
+        self._load_retained = load_retained
+        self._authenticate = authenticate
+        self._connections: set[Connection] = set()
+        self._clients: dict[str, Connection] = {}  # by client id
+        self._wheel: Wheel[Connection] = Wheel()
+        self._assigned_prefix = f"auto-{os.urandom(4).hex()}-"
+        self._assigned = 0
+        self._server: asyncio.Server | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._sweep: asyncio.TimerHandle | None = None
+        self._flush_scheduled = False
+        self._empty = asyncio.Event()
+
+    # -- lifecycle
+
+    async def serve(self, sock: socket.socket) -> None:
+        """Listen on a bound socket."""
+        self.broker.load_retained(self._load_retained())
+        self._loop = asyncio.get_running_loop()
+        self._server = await self._loop.create_server(lambda: Connection(self), sock=sock, backlog=1024)
+        self._sweep = self._loop.call_later(SWEEP, self._look)
+
+    async def close(self, drain: float) -> None:
+        """Stop listening, say goodbye to everyone and wait up to `drain` seconds for them to hang up."""
+        if self._server is not None:
+            self._server.close()
+        if self._sweep is not None:
+            self._sweep.cancel()
+        for connection in list(self._connections):
+            connection.session.fail(Reason.SERVER_SHUTTING_DOWN, "the node stops")
+            connection.leave(with_will=False)
+        if self._connections:
+            self._empty.clear()
+            try:
+                async with asyncio.timeout(drain):
+                    await self._empty.wait()
+            except TimeoutError:
+                await self._abort()
+
+    async def _abort(self) -> None:
+        for connection in list(self._connections):
+            connection.abort()
+        async with asyncio.timeout(SWEEP):
+            await self._empty.wait()
+
+    def _look(self) -> None:
+        now = self.clock() * 1e-9
+        for connection in self._wheel.due(now):
+            connection.check(now)
+        assert self._loop is not None
+        self._sweep = self._loop.call_later(SWEEP, self._look)
+        self.flush()
+
+    # -- router
+
+    def publish(
+        self,
+        topic: str,
+        payload: bytes,
+        qos: int,
+        *,
+        retain: bool,
+        content_type: str | None = None,
+        user_properties: tuple[tuple[str, str], ...] = (),
+    ) -> int:
+        """Queue a message to every subscriber and return how many there were. Never blocks."""
+        broker = self.broker
+        route = broker.routes.get(topic)
+        if route is None:
+            route = broker.route(topic)
+        if route.problem is not None:
+            self._count("actions_refused")
+            log.warning("an action's topic can't be published to", problem=route.problem)
+            return 0
+        if retain or content_type is not None or user_properties:
+            properties = _properties(content_type, user_properties)
+            outgoing = Outgoing(route.head, payload, min(qos, 1), retain=retain, properties=properties)
+            count = broker.send_outgoing(route, outgoing, self.clock() * 1e-9)
+            if retain:
+                self._retain(topic, outgoing)
+        elif route.deliveries:
+            count = broker.send(route, payload, qos)
+        else:
+            return 0
+        if not self.reading:
+            self.flush_soon()
+        return count
+
+    def flush(self) -> None:
+        """Write the joined output of every session that has some."""
+        broker = self.broker
+        while broker.dirty:
+            dirty = broker.dirty
+            broker.dirty = []
+            for connection in dirty:
+                connection.write()
+
+    def flush_soon(self) -> None:
+        """Write all output when this turn of the loop is over; one that is read from writes by itself."""
+        if not self.reading and not self._flush_scheduled and self._loop is not None:
+            self._flush_scheduled = True
+            self._loop.call_soon(self._flush_now)
+
+    def _flush_now(self) -> None:
+        self._flush_scheduled = False
+        self.flush()
+
+    def _retain(self, topic: str, outgoing: Outgoing) -> None:
+        ticket = self.broker.retain(topic, outgoing)
+        if ticket is not None and ticket.done and ticket.refusal is not None:
+            self._count("retained_refused")
+            log.warning("an action is not retained", reason=ticket.refusal.detail)
+
+    def stats(self) -> dict[str, int]:
+        """Return the gateway's figures."""
+        return {
+            **self.counters,
+            "connections": len(self._connections),
+            "clients": len(self._clients),
+            "subscriptions": self.broker.subscription_count,
+            "retained": self.broker.retained_count,
+            "packets_in": self.packets_in,
+            "packets_out": self.packets_out,
+        }
+
+    # -- what connections ask for
+
+    def opened(self, connection: Connection) -> bool:
+        """Count a connection in; False where there is no room even to say so."""
+        if len(self._connections) >= self.config.max_connections + SPARE:
+            self._count("connections_cut")
+            return False
+        self._connections.add(connection)
+        self._count("connections_total")
+        return True
+
+    def admit(self, connection: Connection, packet: Connect) -> Sender | None:
+        """Name the sender of a new session; None where it is refused, which the session then says."""
+        session = connection.session
+        if len(self._connections) > self.config.max_connections:
+            session.fail(
+                Reason.SERVER_BUSY, f"{self.config.max_connections} clients are connected, the limit"
+            )
+            return None
+        if self._authenticate is not None and not self._authenticate(packet):
+            self._count("auth_failures")
+            session.fail(Reason.BAD_USER_NAME_OR_PASSWORD, "user name and password are not accepted")
+            return None
+        user = packet.username if self._authenticate is not None else None
+        client_id = packet.client_id or self._assign()
+        known = self._clients.get(client_id)
+        if known is not None and known.sender.user != user:
+            self._count("auth_failures")
+            session.fail(Reason.NOT_AUTHORIZED, "the session belongs to another user")
+            return None
+        if known is not None:
+            self._count("takeovers")
+            known.session.fail(Reason.SESSION_TAKEN_OVER, "another connection has this client id")
+            known.leave()
+        self._clients[client_id] = connection
+        return Sender(client_id, "mqtt5" if packet.version == 5 else "mqtt3", user)
+
+    def watch(self, connection: Connection, deadline: float) -> None:
+        """Look at a connection again at a time in monotonic seconds."""
+        self._wheel.add(connection, deadline)
+
+    def left(self, connection: Connection) -> None:
+        """Forget who the connection was."""
+        if self._clients.get(connection.sender.id) is connection:
+            del self._clients[connection.sender.id]
+
+    def lost(self, connection: Connection) -> None:
+        """Count a connection out."""
+        self._connections.discard(connection)
+        self._wheel.remove(connection)
+        if not self._connections:
+            self._empty.set()
+
+    def _assign(self) -> str:
+        self._assigned += 1
+        return f"{self._assigned_prefix}{self._assigned:x}"
+
+    def _count(self, name: str) -> None:
+        self.counters[name] = self.counters.get(name, 0) + 1
+
+
+def _properties(content_type: str | None, user: tuple[tuple[str, str], ...]) -> Properties | None:
+    if content_type is None and not user:
+        return None
+    return Properties(content_type=content_type, user=user or None)
