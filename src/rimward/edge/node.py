@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 from rimward.app import App
 from rimward.edge.beats import beat
@@ -39,7 +39,7 @@ class Node:
         async with AsyncExitStack() as stack:
             recorder = Recorder(self.folder / "trace.db", self.health.snapshot, max_bytes=config.trace_bytes)
             await stack.enter_async_context(recorder)
-            outbox = Outbox(self.folder, config.outbox, node=config.node, clock=self.clocks.wall)
+            outbox = Outbox(self.folder, config.outbox, self.clocks.wall)
             await stack.enter_async_context(outbox)
             tracing = Tracing(config.node, os.urandom(8), recorder, lambda: str(outbox.epoch))
             dispatcher = Dispatcher(self.app, config.node, self.clocks, outbox, tracing)
@@ -79,7 +79,7 @@ class Node:
     def _beat(self, period: float, action: Callable[[], None]) -> None:
         self._tasks.append(asyncio.get_running_loop().create_task(beat(period, action)))
 
-    async def __aexit__(self, *_: Any) -> None:
+    async def __aexit__(self, *_: object) -> None:
         """Stop listening, finish the calls in flight, flush the log, close the files."""
         for task in self._tasks:
             task.cancel()

@@ -1,0 +1,24 @@
+"""Every message between processes of different layers: lanes, envelopes, marks and their subjects."""
+
+from rimward.wire.envelope import EnvelopeError, Header, Row, decode, encode
+from rimward.wire.lanes import Epoch, Lane, split_version, transaction_id, transaction_version
+from rimward.wire.marks import Mark, Marks
+from rimward.wire.subjects import marks_subject, parse_up, up_subject
+
+__all__ = [
+    "EnvelopeError",
+    "Epoch",
+    "Header",
+    "Lane",
+    "Mark",
+    "Marks",
+    "Row",
+    "decode",
+    "encode",
+    "marks_subject",
+    "parse_up",
+    "split_version",
+    "transaction_id",
+    "transaction_version",
+    "up_subject",
+]

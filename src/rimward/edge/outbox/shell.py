@@ -1,0 +1,242 @@
+"""The outbox on the node's loop: a writer thread commits groups, the loop never waits for the disk."""
+
+import asyncio
+import queue
+import sqlite3
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Self
+
+import msgspec
+
+from rimward.edge.config import OutboxConfig
+from rimward.edge.outbox.core import OutboxCore
+from rimward.edge.outbox.records import DeadLetter, Forward, Transaction
+from rimward.events import OutboxBroken, OutboxFull, RimwardError
+from rimward.observe import Histogram, get_logger
+from rimward.wire import Epoch, Marks
+
+log = get_logger("rimward.outbox")
+
+GATHER = 0.002  # seconds that a group waits for company after a commit that was not alone
+GROUP = 256  # transactions in one commit
+LAZY = 1.0  # seconds after which touched values are written even if nothing else is
+Done = Callable[[RimwardError | None], None]
+Cells = dict[tuple[str, str], bytes | None]
+
+
+class _Group:
+    __slots__ = ("cells", "dead", "forwards", "transactions")
+
+    def __init__(self) -> None:
+        self.transactions: list[tuple[Transaction, Done | None]] = []
+        self.forwards: list[Forward] = []
+        self.cells: Cells = {}
+        self.dead: list[DeadLetter] = []
+
+
+class Outbox:
+    """Transactions in, callbacks out in the same order once they are on disk."""
+
+    def __init__(self, folder: Path, config: OutboxConfig, clock: Callable[[], int]) -> None:
+        self._folder = folder
+        self._config = config
+        self._clock = clock
+        self._group = _Group()
+        self._touched: dict[tuple[str, str], Callable[[], bytes | None]] = {}
+        self._timer: asyncio.TimerHandle | None = None
+        self._lazy: asyncio.TimerHandle | None = None
+        self._flying: _Group | None = None  # the group that the thread writes
+        self._tasks: queue.SimpleQueue[_Group | None] = queue.SimpleQueue()
+        self._commits = Histogram()
+        self._rows = 0
+        self._broken: str | None = None
+        self._last_group = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    @property
+    def epoch(self) -> Epoch:
+        """The epoch of this start."""
+        return self._core.epoch
+
+    async def __aenter__(self) -> Self:
+        config = self._config
+        self._loop = asyncio.get_running_loop()
+        self._core = await asyncio.to_thread(
+            lambda: OutboxCore(
+                self._folder / "outbox.db",
+                self._clock,
+                keep_after_commit=config.keep_after_commit,
+                dead_bytes=config.dead_bytes,
+            )
+        )
+        self._spaces: dict[str, dict[str, bytes]] = await asyncio.to_thread(self._load_all)
+        if self._core.quarantined is not None:
+            log.error("the outbox was damaged and a new one begun", kept_as=self._core.quarantined.name)
+        self._thread = threading.Thread(target=self._write, name="outbox", daemon=True)
+        self._thread.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Commit what waits and close the file."""
+        for timer in (self._timer, self._lazy):
+            if timer is not None:
+                timer.cancel()
+        self._seal()
+        await self._idle.wait()
+        self._seal()
+        await self._idle.wait()
+        self._tasks.put(None)
+        await asyncio.to_thread(self._thread.join)
+
+    def _load_all(self) -> dict[str, dict[str, bytes]]:
+        rows = self._core._db.execute("select space, key, value from cell").fetchall()
+        spaces: dict[str, dict[str, bytes]] = {}
+        for space, key, value in rows:
+            spaces.setdefault(space, {})[key] = value
+        return spaces
+
+    def load(self, space: str) -> dict[str, bytes]:
+        """Return what a space held when the outbox was opened."""
+        return self._spaces.pop(space, {})
+
+    def admit(self, priority: str, nbytes: int) -> None:
+        """Tell whether there is room for a row.
+
+        Raises:
+            OutboxFull: the cap is reached.
+            OutboxBroken: the disk can't be written.
+        """
+        if self._broken is not None:
+            raise OutboxBroken(self._broken)
+        if self._core.bytes + nbytes > self._config.max_bytes:
+            raise OutboxFull(
+                f"outbox: {self._core.bytes} bytes wait, the limit is {self._config.max_bytes}; "
+                f"a {priority} fact of about {nbytes} bytes is refused"
+            )
+
+    def append(self, tx: Transaction, done: Done | None) -> None:
+        """Commit a transaction with the next group.
+
+        Raises:
+            OutboxBroken: the disk can't be written; nothing was taken.
+        """
+        if self._broken is not None:
+            raise OutboxBroken(self._broken)
+        group = self._group
+        self._core.number(tx.forwards)
+        group.transactions.append((tx, done))
+        group.forwards += tx.forwards
+        group.dead += tx.dead
+        for put in tx.puts:
+            group.cells[put.space, put.key] = put.value
+        if self._flying is None and (self._last_group <= 1 or len(group.transactions) >= GROUP):
+            self._seal()
+        elif self._timer is None and self._flying is None:
+            self._timer = self._loop.call_later(GATHER, self._seal)
+
+    def touch(self, space: str, key: str, encode: Callable[[], bytes | None]) -> None:
+        """Write a value with the next commit, at the latest after a second; the newest encoding counts."""
+        self._touched[space, key] = encode
+        if self._lazy is None:
+            self._lazy = self._loop.call_later(LAZY, self._lazily)
+
+    def stats(self) -> dict[str, int | float]:
+        """Return fill, commits and what is broken."""
+        return {
+            "bytes": self._core.bytes,
+            "max_bytes": self._config.max_bytes,
+            "rows": self._rows,
+            "waiting_transactions": len(self._group.transactions),
+            "dead_letters": self._core.dead_total,
+            "dead_bytes": self._core.dead_bytes,
+            "commits": self._commits.count,
+            "commit_p50_ms": self._commits.percentile(50) / 1e6,
+            "commit_p99_ms": self._commits.percentile(99) / 1e6,
+            "broken": int(self._broken is not None),
+        }
+
+    # -- groups
+
+    def _lazily(self) -> None:
+        self._lazy = None
+        if self._touched:
+            self._seal()
+
+    def _seal(self) -> None:
+        """Hand the waiting group to the thread, with every touched value as it is now."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        group = self._group
+        if self._flying is not None or self._broken is not None:
+            return
+        if not group.transactions and not self._touched:
+            return
+        for place, encode in self._touched.items():
+            group.cells[place] = encode()
+        self._touched.clear()
+        self._group = _Group()
+        self._flying = group
+        self._last_group = len(group.transactions)
+        self._idle.clear()
+        self._tasks.put(group)
+
+    def _landed(self, group: _Group, took: int, error: BaseException | None) -> None:
+        self._flying = None
+        if error is not None:
+            self._fail(group, error)
+        else:
+            self._commits.record(took)
+            self._rows += len(group.forwards)
+            for _, done in group.transactions:
+                if done is not None:
+                    done(None)
+        if self._group.transactions:
+            if (self._last_group <= 1 and len(self._group.transactions) <= 1) or len(self._group.transactions) >= GROUP:
+                self._seal()
+            elif self._timer is None:
+                self._timer = self._loop.call_later(GATHER, self._seal)
+        if self._flying is None:
+            self._idle.set()
+
+    def _fail(self, group: _Group, error: BaseException) -> None:
+        """Take everything back that is not on disk, newest first; after a failed fsync nothing is retried."""
+        self._broken = f"outbox: {error}; restart the node once the disk can be written"
+        log.error("the outbox can't be written", error=type(error).__name__)
+        pending = group.transactions + self._group.transactions
+        self._group = _Group()
+        for transaction, _ in reversed(pending):
+            for step in reversed(transaction.undo):
+                step()
+        for _, done in pending:
+            if done is not None:
+                done(OutboxBroken(self._broken))
+
+    # -- the thread
+
+    def _write(self) -> None:
+        checked = 0
+        while (group := self._tasks.get()) is not None:
+            started = self._clock()
+            error: BaseException | None = None
+            try:
+                self._core.commit(group.forwards, group.cells, group.dead)
+            except (sqlite3.Error, OSError, ValueError) as raised:
+                error = raised
+            took = max(0, self._clock() - started)
+            self._loop.call_soon_threadsafe(self._landed, group, took, error)
+            if started - checked > 1_000_000_000 and error is None:
+                checked = started
+                self._forget()
+        self._core.close()
+
+    def _forget(self) -> None:
+        try:
+            self._core.forget(Marks.decode((self._folder / "marks").read_bytes()))
+        except FileNotFoundError:
+            return
+        except (OSError, msgspec.MsgspecError, sqlite3.Error) as error:
+            log.warning("marks can't be used", error=type(error).__name__)

@@ -1,0 +1,54 @@
+"""Lanes: one fact's sequence from one node and epoch, and the version by which the lake remembers it."""
+
+import re
+
+from msgspec import Struct
+
+_EPOCH = re.compile(r"([1-9][0-9]{0,6})-([0-9a-f]{8})", re.ASCII)
+_SEQ_BITS = 40  # 10^12 rows a fact and epoch; 23 bits are left for starts
+
+
+class Epoch(Struct, frozen=True, order=True):
+    """One start of an outbox's writer: a counter, and a nonce that no copy of the disk can repeat."""
+
+    counter: int
+    nonce: int
+
+    def __str__(self) -> str:
+        return f"{self.counter}-{self.nonce:08x}"
+
+    @classmethod
+    def parse(cls, text: str) -> "Epoch":
+        """Read an epoch's text.
+
+        Raises:
+            ValueError: it is none.
+        """
+        match = _EPOCH.fullmatch(text)
+        if match is None:
+            raise ValueError(f"{text!r} is not an epoch, as 12-3fa9c2d1 is")
+        return cls(int(match[1]), int(match[2], 16))
+
+
+class Lane(Struct, frozen=True):
+    """Where rows are numbered without gaps, from 1."""
+
+    node: str
+    epoch: Epoch
+    fact: str  # the table
+
+
+def transaction_id(node: str, fact: str) -> str:
+    """Return the application id under which the lake remembers a node's mark."""
+    return f"{node}:{fact}"
+
+
+def transaction_version(counter: int, seq: int) -> int:
+    """Return an epoch's counter and a sequence number as one growing number."""
+    assert 0 <= seq < 1 << _SEQ_BITS
+    return counter << _SEQ_BITS | seq
+
+
+def split_version(version: int) -> tuple[int, int]:
+    """Return a transaction version's counter and sequence number."""
+    return version >> _SEQ_BITS, version & ((1 << _SEQ_BITS) - 1)

@@ -1,0 +1,36 @@
+"""Marks: how far the lake has committed a node's lanes, on stable storage."""
+
+import msgspec
+from msgspec import Struct
+
+
+class Mark(Struct, frozen=True):
+    """Everything of a fact up to (counter, seq) is in the lake."""
+
+    fact: str
+    table: str  # the Delta table's id
+    generation: int  # raised when a lake is restored; a mark of an older one deletes nothing
+    version: int  # the Delta table's version
+    counter: int
+    nonce: int
+    seq: int
+
+
+class Marks(Struct, frozen=True):
+    """One node's marks."""
+
+    node: str
+    marks: tuple[Mark, ...]
+
+    def encode(self) -> bytes:
+        """Return them as msgpack."""
+        return msgspec.msgpack.encode(self)
+
+    @classmethod
+    def decode(cls, data: bytes) -> "Marks":
+        """Read marks.
+
+        Raises:
+            msgspec.MsgspecError: they have not the form.
+        """
+        return msgspec.msgpack.decode(data, type=cls)
