@@ -11,6 +11,8 @@ from msgspec.structs import fields
 import rimward
 from rimward.app.loading import load
 from rimward.edge.config import NodeConfig
+from rimward.edge.dispatch.types import Refusal
+from rimward.edge.gateways.mqtt.refusals import may_succeed_later, puback_reason
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -27,6 +29,7 @@ def blocks(language: str) -> list[tuple[str, str]]:
     ]
 
 
+DOCS_ERRORS = (ROOT / "docs/errors.md").read_text()
 PYTHON = blocks("python")
 SHELL = [
     (place, line.split("#")[0].strip())
@@ -79,8 +82,7 @@ def _keys(config: type[Struct]) -> list[str]:
 
 
 def test_every_error_that_an_app_can_meet_is_documented_with_its_code() -> None:
-    text = (ROOT / "docs/errors.md").read_text()
-    documented = dict(re.findall(r"^\| `(\w+)` \| `([\w-]+)` \|", text, re.MULTILINE))
+    documented = dict(re.findall(r"^\| `(\w+)` \| `([\w-]+)` \|", DOCS_ERRORS, re.MULTILINE))
     exported = {name: getattr(rimward, name) for name in rimward.__all__}
     errors = {
         name: error.code
@@ -90,6 +92,15 @@ def test_every_error_that_an_app_can_meet_is_documented_with_its_code() -> None:
         and error is not rimward.RimwardError
     }
     assert documented == errors
+
+
+def test_refusals_are_documented_as_mqtt_says_them() -> None:
+    rows = re.findall(r"^\| `([\w-]+)` .*\| 0x(\w\w) .*\| (not )?acknowledged ", DOCS_ERRORS, re.MULTILINE)
+    assert len(rows) == 8
+    for kind, code, withheld in rows:
+        refusal = Refusal(kind, "")
+        assert puback_reason(refusal) == int(code, 16), kind
+        assert may_succeed_later(refusal) == bool(withheld), kind
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
