@@ -7,6 +7,7 @@ written once for each of them when the pass ends.
 import asyncio
 import socket
 from collections import deque
+from typing import TYPE_CHECKING
 
 from rimward.edge.dispatch.types import Message, Refusal, Reply, Sender, Ticket
 from rimward.edge.gateways.mqtt.arrival import Arrival, message_of, payload_problem
@@ -70,7 +71,8 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Start the wait for CONNECT."""
-        assert isinstance(transport, asyncio.Transport)
+        if TYPE_CHECKING:  # uvloop's transports are of no asyncio class
+            assert isinstance(transport, asyncio.Transport)
         self._transport = transport
         peer: socket.socket | None = transport.get_extra_info("socket")
         if peer is not None and peer.family in {socket.AF_INET, socket.AF_INET6}:
