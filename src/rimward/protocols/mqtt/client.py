@@ -55,6 +55,9 @@ class ClientSession(Decoder):
     def receive_data(self, data: bytes) -> list[Packet]:
         """Return the packets that `data` completes, up to the first that breaks a rule."""
         packets = self.feed(data)
+        for packet in packets:
+            if type(packet) is Puback:
+                self.unacknowledged.pop(packet.packet_id, None)
         if self.error is not None or self.ended:
             self.closed = True
         return packets
@@ -194,12 +197,12 @@ class ClientSession(Decoder):
                 raise MqttError(Reason.PROTOCOL_ERROR, "the server's first packet is not a CONNACK")
             case Publish():
                 _check_publish(packet)
-            case Puback():
-                self.unacknowledged.pop(packet.packet_id, None)
             case Suback() | Unsuback():
                 self._asked.discard(packet.packet_id)
             case Pingresp():
                 self._answer_by = None
+            case Puback():
+                pass
             case Disconnect() if self.version == 5:
                 self.ended = True
             case _:

@@ -29,6 +29,7 @@ PINGRESP = b"\xd0\x00"
 _HEADER = struct.Struct(">HH")
 # Fixed headers of short PUBLISH packets at QoS 0, by remaining length: most packets need no arithmetic.
 _SHORT = tuple(bytes((0x30, length)) for length in range(128))
+_SHORT_1 = tuple(bytes((0x32, length)) for length in range(128))  # the same at QoS 1
 
 
 def encode(packet: Packet, version: int) -> bytes:
@@ -52,6 +53,14 @@ def plain_publish(head: bytes, payload: bytes) -> bytes:
     if length < 128:
         return b"".join((_SHORT[length], head, payload))
     return b"".join((b"\x30", varint(length), head, payload))
+
+
+def plain_publish_1(head: bytes, packet_id: bytes, tail: bytes, payload: bytes) -> bytes:
+    """Return a PUBLISH at QoS 1. `head` is the topic as `string` gives it, `tail` the properties if any."""
+    length = len(head) + 2 + len(tail) + len(payload)
+    if length < 128:
+        return b"".join((_SHORT_1[length], head, packet_id, tail, payload))
+    return b"".join((b"\x32", varint(length), head, packet_id, tail, payload))
 
 
 def publish(first: int, topic: bytes, packet_id: int, properties: bytes, payload: bytes) -> bytes:

@@ -203,12 +203,43 @@ class ServerSession(Decoder):
         self.out_size += size
         return True
 
+    def send_numbered(self, head: bytes, payload: bytes) -> bool:
+        """Send a plain message at QoS 1 at once; False where it can't be, and `deliver` is to be asked.
+
+        `head` is the topic behind its length.
+        """
+        inflight = self.inflight
+        packet_id = self._next_id + 1
+        if (
+            self.closed
+            or self._waiting
+            or self._peer_packet_size
+            or len(inflight) >= self._window
+            or packet_id > 0xFFFF
+            or packet_id in inflight
+        ):
+            return False
+        tail = b"\0" if self.version == 5 else b""
+        data = encoding.plain_publish_1(head, packet_id.to_bytes(2, "big"), tail, payload)
+        size = self.out_size + len(data)
+        if size > self.limits.max_output:
+            return False
+        self._next_id = packet_id
+        inflight.add(packet_id)
+        self.out.append(data)
+        self.out_size = size
+        return True
+
     def confirmed(self, packet: Puback, now: float) -> None:
         """Take a PUBACK of the client and send what waited for it."""
         if packet.packet_id not in self.inflight:
             self._count("unexpected_pubacks")
             return
         self.inflight.remove(packet.packet_id)
+        if self._waiting:
+            self._send_waiting(now)
+
+    def _send_waiting(self, now: float) -> None:
         while self._waiting and len(self.inflight) < self._window and not self.closed:
             message, retain = self._waiting.popleft()
             self._waiting_size -= message.size

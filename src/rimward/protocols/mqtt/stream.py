@@ -1,12 +1,12 @@
-"""Bytes to packets: every complete packet of a read in one pass, PUBLISH in a lane of its own.
+"""Bytes to packets: every complete packet of a read in one pass, PUBLISH and PUBACK in a lane of their own.
 
-What the lane takes has been seen before: a topic that was checked once, no properties, QoS 0 or 1. All
-else goes through `decode_body`, which checks everything.
+What the lane takes is plain: a topic that was checked before, no properties, QoS 0 or 1, a PUBACK that says
+success. All else goes through `decode_body`, which checks everything.
 """
 
 from rimward.protocols.mqtt.decoding import decode_body, protocol_version
 from rimward.protocols.mqtt.fields import Reader, malformed
-from rimward.protocols.mqtt.packets import Packet, Publish
+from rimward.protocols.mqtt.packets import Packet, Puback, Publish
 from rimward.protocols.mqtt.reasons import MqttError, Reason
 
 TOPICS_CACHED = 16_384  # checked topics that a decoder remembers; beyond it the memory starts anew
@@ -62,8 +62,8 @@ class Decoder:
             self.error = error
         return packets
 
-    def _lane(self, data: bytes, pos: int, end: int, packets: list[Packet]) -> tuple[int, int]:  # noqa: C901 (one lane, measured: a call costs more than it clears up)
-        """Take plain PUBLISH packets up to the first other packet.
+    def _lane(self, data: bytes, pos: int, end: int, packets: list[Packet]) -> tuple[int, int]:  # noqa: C901, PLR0912 (one lane, measured: a call costs more than it clears up)
+        """Take plain PUBLISH and PUBACK packets up to the first other packet.
 
         Return its start and end; end 0: its length is not all there, -1: its length is malformed.
         """
@@ -79,8 +79,18 @@ class Decoder:
             if length > 0x7F:
                 start, length = _long_length(data, start, end)
             stop = start + length
-            if stop > end or stop - pos > most or not fast or first & 0xFC != 0x30 or length < 4:
+            if stop > end or stop - pos > most or not fast or length < 2:
                 break
+            if first & 0xFC != 0x30:
+                if first != 0x40 or length != 2:
+                    break
+                packet_id = data[start] << 8 | data[start + 1]
+                if not packet_id:
+                    break
+                packets.append(Puback(packet_id))
+                pos = stop
+                stop = 0
+                continue
             body = start + 2 + (data[start] << 8) + data[start + 1]
             topic = topics.get(data[start:body])
             if topic is None:

@@ -106,9 +106,11 @@ class Broker:
                 continue
             session = connection.session
             if qos and granted:
-                if outgoing is None:
+                sent = session.send_numbered(route.head, payload)
+                if not sent and outgoing is None:
                     outgoing = Outgoing(route.head, payload, qos, retain=False)
-                sent = session.deliver(outgoing, 1, 0.0, retain=False)
+                if not sent and outgoing is not None:
+                    sent = session.deliver(outgoing, 1, 0.0, retain=False)
             elif session.version == 5:
                 data5 = data5 or plain_publish(route.head5, payload)
                 sent = session.send_plain(data5)

@@ -97,6 +97,8 @@ class Connection(asyncio.Protocol):
             for packet in packets:
                 if type(packet) is Publish:
                     self._arrive(packet, read_at)
+                elif type(packet) is Puback:
+                    session.confirmed(packet, read_at * 1e-9)
                 else:
                     self._answer(packet, read_at * 1e-9)
                 if session.closed:
@@ -288,8 +290,6 @@ class Connection(asyncio.Protocol):
 
     def _answer(self, packet: Packet, now: float) -> None:
         match packet:
-            case Puback():
-                self.session.confirmed(packet, now)
             case Pingreq():
                 self.session.pong()
             case Subscribe():
