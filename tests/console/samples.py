@@ -31,7 +31,7 @@ def snapshot(at: int = NOW, **changes: Any) -> Snapshot:
         digest="ab12",
         functions={"stumble": function()},
         gateways={"mqtt": {"connections": 4}},
-        outbox={"waiting_rows": 0.0, "fill": 0.1, "oldest_age": 0.0, "bytes": 4096.0},
+        outbox={"bytes": 4096.0, "max_bytes": 1e9},
         counters={"events": 100, "actions": 3, "forwards": 20},
         health={},
     )

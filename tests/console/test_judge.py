@@ -51,7 +51,7 @@ def test_a_dead_hub_is_a_warning_and_a_dead_node_an_error() -> None:
 
 @pytest.mark.parametrize(("fill", "said"), [(0.79, "Up. "), (0.81, "Up. "), (0.96, "Up, with 1 error.")])
 def test_a_full_outbox_becomes_grave_before_it_refuses(fill: float, said: str) -> None:
-    filled = seen(snapshot=snapshot(outbox={"fill": fill}))
+    filled = seen(snapshot=snapshot(outbox={"bytes": fill * 1e6, "max_bytes": 1e6}))
     assert judged(filled)[0].startswith(said)
     assert bool(judged(filled)[1]) == (fill > 0.8)
 
@@ -67,8 +67,8 @@ def test_a_ledger_that_is_not_known_yet_is_not_called_wrong() -> None:
 
 
 def test_facts_that_wait_long_while_the_hub_is_there_are_worth_a_word() -> None:
-    slow = snapshot(outbox={"waiting_rows": 5.0, "oldest_age": 120.0})
-    assert judged(seen(snapshot=slow, ledger=None))[1] == [
+    slow = (Balance("node-1", "motion", 20, 15, 5, oldest=NOW - 120 * SECOND),)
+    assert judged(seen(ledger=slow))[1] == [
         "The oldest fact has waited for 2 min although the hub is connected."
     ]
 

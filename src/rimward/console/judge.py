@@ -44,10 +44,14 @@ def _burn(function: FunctionFigures) -> tuple[float, int]:
 
 
 def waiting_rows(seen: Seen) -> int:
-    """Return how many facts the outbox holds that the lake has not confirmed."""
-    if seen.ledger and all(balance.waiting is not None for balance in seen.ledger):
-        return sum(balance.waiting or 0 for balance in seen.ledger)
-    return int(seen.snapshot.outbox.get("waiting_rows", 0)) if seen.snapshot else 0
+    """Return how many facts the outbox holds that the lake has not confirmed, as far as that is known."""
+    return sum(balance.waiting or 0 for balance in seen.ledger or ())
+
+
+def oldest_wait(seen: Seen) -> float | None:
+    """Return for how many seconds the oldest fact has waited; None when none waits."""
+    waits = [b.oldest for b in seen.ledger or () if b.waiting and b.oldest is not None]
+    return max(0.0, (seen.at - min(waits)) / 1e9) if waits else None
 
 
 def silence(seen: Seen) -> float | None:
@@ -86,16 +90,16 @@ def _node(seen: Seen) -> Iterator[Problem]:
 
 def _outbox(seen: Seen) -> Iterator[Problem]:
     outbox = seen.snapshot.outbox if seen.snapshot else {}
-    fill = outbox.get("fill", 0.0)
+    cap = outbox.get("max_bytes", 0.0)
+    fill = outbox.get("bytes", 0.0) / cap if cap else 0.0
     if fill >= FILLED:
         yield Problem(
             grave=fill >= NEARLY_FULL,
             what=f"The outbox is {fill:.0%} full.",
             cure="Full, it refuses facts. Reconnect the hub, or raise outbox.max_bytes.",
         )
-    connected = seen.link is not None and seen.link.connected
-    oldest = outbox.get("oldest_age", 0.0)
-    if connected and oldest > OLD and waiting_rows(seen):
+    oldest = oldest_wait(seen)
+    if seen.link is not None and seen.link.connected and oldest is not None and oldest > OLD:
         yield Problem(
             grave=False,
             what=f"The oldest fact has waited for {age(oldest)} although the hub is connected.",

@@ -35,6 +35,7 @@ class Balance(Struct, frozen=True):
     expired: int = 0
     erased: int = 0
     discarded: int = 0
+    oldest: int | None = None  # wall ns at which the oldest row that waits was taken
 
     @property
     def missing(self) -> int | None:

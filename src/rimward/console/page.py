@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from rimward.console.figures import DASH, age, count, duration, milliseconds, plural, rate, size
 from rimward.console.history import FunctionFigures, History
 from rimward.console.html import Html, Node, tag, text
-from rimward.console.judge import STALE, problems, sentence, silence, waiting_rows
+from rimward.console.judge import STALE, oldest_wait, problems, sentence, silence, waiting_rows
 from rimward.console.model import Balance, Process, Seen
 from rimward.observe import Trace
 
@@ -128,13 +128,12 @@ def _edge(seen: Seen, history: History) -> Html:
     if seen.snapshot is None:
         return _empty("No node runs. Start one: rimward dev app.py")
     counters, outbox = seen.snapshot.counters, seen.snapshot.outbox
-    oldest = outbox.get("oldest_age") if waiting_rows(seen) else None
     return _figures(
         ("actions/s", rate(history.rate("actions")), "Messages published by functions, last 5 s"),
         ("actions", count(counters.get("actions", 0)), "Since the node started"),
         ("facts", count(counters.get("forwards", 0)), "Forwarded since the node started"),
         ("outbox waits", count(waiting_rows(seen)), "Facts that the lake has not confirmed"),
-        ("oldest waits", age(oldest), "Age of the oldest fact that waits"),
+        ("oldest waits", age(oldest_wait(seen)), "Age of the oldest fact that waits"),
         (
             "outbox holds",
             size(outbox.get("bytes")),
