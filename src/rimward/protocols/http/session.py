@@ -69,6 +69,11 @@ class HttpSession:
         return len(self._pending)
 
     @property
+    def full(self) -> bool:
+        """Whether as many requests wait as may."""
+        return len(self._pending) >= self._limits.pipeline
+
+    @property
     def closing(self) -> bool:
         """Whether the connection is over once `data_to_send()` is sent."""
         return self._last and not self._pending
@@ -163,7 +168,7 @@ class HttpSession:
         """Return the next whole request, or None where more bytes or answers are needed."""
         request = self._reading
         if request is None:
-            if len(self._pending) >= self._limits.pipeline:
+            if self.full:
                 self.held = bool(self._inbox)
                 return None
             request = self._next_head(now)

@@ -1,0 +1,38 @@
+"""What the HTTP gateway allows."""
+
+from msgspec import Struct
+
+from rimward.protocols.http import Limits
+
+
+class HttpConfig(Struct, frozen=True, forbid_unknown_fields=True):
+    """The HTTP gateway of a node. Sizes in bytes, times in seconds."""
+
+    hosts: tuple[str, ...] = ()  # names allowed in Host, without port, besides loopback and the bound address
+    origins: tuple[str, ...] = ()  # origins whose pages may call, such as "https://app.example"
+    max_connections: int = 4096
+    max_pipeline: int = 16  # requests of one connection that wait for their answer
+    max_body: int = 256 << 10
+    max_head: int = 16 << 10
+    max_line: int = 8 << 10
+    max_fields: int = 64
+    max_unsent: int = 256 << 10  # of answers that a slow reader leaves; beyond it nothing more is read
+    idle_timeout: float = 75.0  # between two requests
+    head_timeout: float = 10.0
+    body_timeout: float = 30.0
+    write_timeout: float = 30.0  # for a slow reader to take what waits
+    linger: float = 1.0  # for a peer to read why it was refused, before the connection ends
+    retry_after: int = 1  # told to callers that were refused for want of room
+
+    def session_limits(self) -> Limits:
+        """Return what one connection may send."""
+        return Limits(
+            line=self.max_line,
+            head=self.max_head,
+            fields=self.max_fields,
+            body=self.max_body,
+            pipeline=self.max_pipeline,
+            idle_timeout=self.idle_timeout,
+            head_timeout=self.head_timeout,
+            body_timeout=self.body_timeout,
+        )

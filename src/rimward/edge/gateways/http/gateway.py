@@ -1,0 +1,131 @@
+"""The HTTP gateway of a node: it listens, keeps the connections within their limits and counts.
+
+Functions serve the routes (RFC 9110, 9112); what they refuse is told as problem+json (RFC 9457). It does no
+TLS, no HTTP/2, no files.
+"""
+
+import asyncio
+import socket
+from collections.abc import Callable
+from email.utils import formatdate
+
+from rimward.edge.dispatch.types import Door, Sender
+from rimward.edge.gateways.http.config import HttpConfig
+from rimward.edge.gateways.http.connection import Connection
+from rimward.edge.gateways.http.guard import Guard
+
+SWEEP = 1.0  # seconds between two looks at the deadlines
+OnDead = Callable[[str, str, Sender, str, bytes], None]  # reason, detail, sender, path, first bytes
+
+
+class HttpGateway:
+    """Serves HTTP from a bound socket through the door."""
+
+    loop: asyncio.AbstractEventLoop
+
+    def __init__(
+        self,
+        door: Door,
+        *,
+        clock: Callable[[], int],
+        config: HttpConfig,
+        on_dead: OnDead,
+        wall: Callable[[], int] | None = None,
+    ) -> None:
+        """`clock` is monotonic ns, `wall` ns since the epoch.
+
+        Without a wall clock answers carry no Date [RFC 9110 §6.6.1].
+        """
+        self.door = door
+        self.clock = clock
+        self.config = config
+        self.on_dead = on_dead
+        self.limits = config.session_limits()
+        self.guard = Guard(config.hosts, config.origins)
+        self.write_timeout = round(config.write_timeout * 1e9)  # ns
+        self.date = b""
+        self.requests = 0
+        self.bytes_in = 0
+        self.bytes_out = 0
+        names = ("accepted", "over_limit", "refused", "denied", "failed", "timeouts")
+        self.counters = dict.fromkeys((*names, "slow_readers", "slow_readers_cut"), 0)
+        self._statuses = [0] * 6  # answers by the status's first digit
+        self._wall = wall
+        self._connections: set[Connection] = set()
+        self._server: asyncio.Server | None = None
+        self._sweep: asyncio.TimerHandle | None = None
+        self._empty = asyncio.Event()
+
+    async def serve(self, sock: socket.socket) -> None:
+        """Listen on a bound socket."""
+        self.loop = asyncio.get_running_loop()
+        self._server = await self.loop.create_server(lambda: Connection(self), sock=sock, backlog=1024)
+        self._look()
+
+    async def close(self, drain: float) -> None:
+        """Stop listening and wait up to `drain` seconds for the answers that are owed."""
+        if self._server is not None:
+            self._server.close()
+        if self._sweep is not None:
+            self._sweep.cancel()
+        for connection in list(self._connections):
+            connection.drain()
+        await self._until_empty(drain)
+        for connection in list(self._connections):
+            connection.abort()
+        await self._until_empty(SWEEP)
+
+    def stats(self) -> dict[str, int]:
+        """Return what the gateway has counted."""
+        classes = {f"status_{digit}xx": self._statuses[digit] for digit in range(2, 6)}
+        return {
+            "connections": len(self._connections),
+            "busy": sum(connection.busy for connection in self._connections),
+            "requests": self.requests,
+            "bytes_in": self.bytes_in,
+            "bytes_out": self.bytes_out,
+            **self.counters,
+            **classes,
+        }
+
+    # -- for connections
+
+    def joined(self, connection: Connection) -> None:
+        """Count a connection in, or refuse it."""
+        self.counters["accepted"] += 1
+        full = len(self._connections) >= self.config.max_connections
+        self._connections.add(connection)
+        if full:
+            self.counters["over_limit"] += 1
+            connection.refuse()
+
+    def left(self, connection: Connection) -> None:
+        """Count a connection out."""
+        self._connections.discard(connection)
+        if not self._connections:
+            self._empty.set()
+
+    def count_status(self, status: int) -> None:
+        """Count an answer."""
+        self._statuses[status // 100] += 1
+
+    # -- own
+
+    def _look(self) -> None:
+        if self._wall is not None:
+            moment = formatdate(self._wall() / 1e9, usegmt=True)
+            self.date = f"date: {moment}\r\n".encode("ascii")
+        now = self.clock()
+        for connection in list(self._connections):
+            connection.check(now)
+        self._sweep = self.loop.call_later(SWEEP, self._look)
+
+    async def _until_empty(self, seconds: float) -> None:
+        if not self._connections:
+            return
+        self._empty.clear()
+        try:
+            async with asyncio.timeout(seconds):
+                await self._empty.wait()
+        except TimeoutError:
+            return
