@@ -1,0 +1,133 @@
+"""One process under supervision: its state, and what it takes to start, end and bury it."""
+
+import os
+import signal
+import socket
+import time
+from contextlib import suppress
+
+from rimward_supervisor.logs import open_log, rotate, size, tail
+from rimward_supervisor.restarts import Restarts
+from rimward_supervisor.spawn import Start, spawn
+from rimward_supervisor.spec import ProcessSpec
+
+STARTING, READY, STOPPING, WAITING, ENDED = "starting", "ready", "stopping", "waiting", "ended"
+READY_BYTES = 65_536  # what a process may tell when it is ready
+
+
+class Child:
+    """A process by name, through all its lives. Times are monotonic seconds."""
+
+    def __init__(self, spec: ProcessSpec, log: str, log_bytes: int) -> None:
+        self.spec = spec
+        self.name = spec.name
+        self.log = log
+        self.state = WAITING
+        self.pid: int | None = None
+        self.since: int | None = None  # wall ns of its last start
+        self.restarts = Restarts()
+        self.deadline: float | None = (
+            0.0  # WAITING: when to start; STOPPING: when to kill; STARTING: next look
+        )
+        self.again = False  # it was told to stop in order to be started again
+        self.ready_fd: int | None = None  # our end of its pipe
+        self._log_bytes = log_bytes
+        self._log_start = 0
+        self._started = 0.0
+        self._said = b""
+
+    @property
+    def alive(self) -> bool:
+        """Whether a process stands behind it."""
+        return self.pid is not None
+
+    def start(self, sockets: dict[str, socket.socket], now: float) -> None:
+        """Start it; `ready_fd` is then to be watched."""
+        rotate(self.log, self._log_bytes)
+        self._log_start = size(self.log)
+        told = None
+        if self.spec.tells:
+            self.ready_fd, told = os.pipe()
+            os.set_blocking(self.ready_fd, False)
+        fds = {name: sockets[name].fileno() for name in self.spec.listens_on}
+        ports = {name: sock.getsockname()[1] for name, sock in sockets.items()}
+        inherited = [*fds.values(), *([] if told is None else [told])]
+        log = open_log(self.log)
+        argv = self.spec.command(fds, ports, told)
+        self.pid = spawn(Start(argv, {**os.environ, **(self.spec.env or {})}, inherited, log))
+        os.close(log)
+        if told is not None:
+            os.close(told)
+        self.state, self.since, self._started, self._said = STARTING, time.time_ns(), now, b""
+        self.again = False
+        self.deadline = now if self.spec.connect else None
+
+    def hear(self) -> str | None:
+        """Read its pipe; return its line once it is whole."""
+        assert self.ready_fd is not None
+        try:
+            data = os.read(self.ready_fd, 4096)
+        except BlockingIOError:
+            return None
+        self._said += data
+        whole = b"\n" in self._said
+        if whole or not data or len(self._said) > READY_BYTES:
+            self.close_pipe()
+        return self._said.partition(b"\n")[0].decode(errors="replace") if whole else None
+
+    def answers(self) -> bool:
+        """Whether its address takes a connection."""
+        assert self.spec.connect is not None
+        try:
+            socket.create_connection(self.spec.connect, timeout=0.2).close()
+        except OSError:
+            return False
+        return True
+
+    def stop(self, now: float, *, again: bool = False) -> None:
+        """Ask it to end; it is killed when its grace is over."""
+        self.again = again
+        if self.state == STOPPING:
+            return
+        self.state, self.deadline = STOPPING, now + self.spec.grace
+        self.signal(signal.SIGTERM)
+
+    def signal(self, number: int) -> None:
+        """Send it a signal."""
+        assert self.pid is not None
+        with suppress(ProcessLookupError):
+            os.kill(self.pid, number)
+
+    def bury(self) -> int | None:
+        """Return its exit code, negative for a signal, if it has ended; with it goes what it left behind."""
+        assert self.pid is not None
+        try:
+            ended = os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        except InterruptedError:
+            return None
+        if ended is None:
+            return None
+        with suppress(ProcessLookupError, PermissionError):  # before the pid is free for others
+            os.killpg(self.pid, signal.SIGKILL)
+        _, status = os.waitpid(self.pid, 0)
+        self.pid, self.deadline = None, None
+        self.close_pipe()
+        return os.waitstatus_to_exitcode(status)
+
+    def close_pipe(self) -> None:
+        """Close our end of its pipe."""
+        if self.ready_fd is not None:
+            os.close(self.ready_fd)
+            self.ready_fd = None
+
+    def lived(self, now: float) -> float:
+        """Return the seconds since it was started."""
+        return now - self._started
+
+    def last_lines(self) -> list[str]:
+        """Return the end of what it logged in this life."""
+        return tail(self.log, self._log_start)
+
+    def rotate(self) -> None:
+        """Keep its log small."""
+        rotate(self.log, self._log_bytes)
