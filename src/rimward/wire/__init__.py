@@ -1,6 +1,6 @@
 """Every message between processes of different layers: lanes, envelopes, marks and their subjects."""
 
-from rimward.wire.envelope import EnvelopeError, Header, Row, decode, encode
+from rimward.wire.envelope import EnvelopeError, Header, Row, decode, encode, encode_raw
 from rimward.wire.lanes import Epoch, Lane, split_version, transaction_id, transaction_version
 from rimward.wire.marks import Mark, Marks
 from rimward.wire.subjects import marks_subject, parse_up, up_subject
@@ -15,6 +15,7 @@ __all__ = [
     "Row",
     "decode",
     "encode",
+    "encode_raw",
     "marks_subject",
     "parse_up",
     "split_version",

@@ -28,7 +28,6 @@ class Header(Struct, frozen=True):
     first: int
     last: int
     sealed_at: int  # ns, the node's clock
-    base: int  # received_at of the first row, ns
     site: str = "local"
     boot: str = ""  # of the sending process
     attempt: int = 0
@@ -40,7 +39,7 @@ class Row(Struct, array_like=True, gc=False):
     """One fact."""
 
     seq: int
-    received: int  # ns after the header's base
+    received: int  # ns since the epoch
     event: str
     time: int | None  # ns since the epoch; None where the event had no time of its own
     clock: str
@@ -55,7 +54,13 @@ _decoder = msgspec.msgpack.Decoder(tuple[Header, list[Row]])
 
 def encode(header: Header, rows: list[Row]) -> bytes:
     """Return an envelope's bytes."""
-    body = zstandard.ZstdCompressor(level=3).compress(_encoder.encode((header, rows)))
+    return encode_raw(header, len(rows), b"".join(map(_encoder.encode, rows)))
+
+
+def encode_raw(header: Header, count: int, rows: bytes) -> bytes:
+    """Return an envelope of rows that are msgpack already, one after the other."""
+    plain = b"\x92" + _encoder.encode(header) + b"\xdd" + count.to_bytes(4, "big") + rows
+    body = zstandard.ZstdCompressor(level=3).compress(plain)
     return _CRC.pack(zlib.crc32(body)) + body
 
 

@@ -25,7 +25,7 @@ create table if not exists lane (
 ) strict, without rowid;
 create table if not exists chunk (
   counter integer not null, fact text not null, first integer not null, last integer not null,
-  at integer not null, priority text not null, schema text not null, base integer not null,
+  at integer not null, priority text not null, schema text not null,
   crc integer not null, body blob not null, primary key (counter, fact, first)
 ) strict, without rowid;
 create table if not exists cell (
@@ -139,7 +139,7 @@ class OutboxCore:
         for fact, rows in lanes.items():
             for chunk in self._chunks(rows):
                 self._db.execute(
-                    "insert into chunk values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                    "insert into chunk values (?, ?, ?, ?, ?, ?, ?, ?, ?)",
                     (self.epoch.counter, fact, chunk[0], chunk[1], now, *chunk[2:]),
                 )
                 self.bytes += len(chunk[-1])
@@ -147,15 +147,15 @@ class OutboxCore:
                 "insert or replace into lane values (?, ?, ?)", (self.epoch.counter, fact, rows[-1].seq)
             )
 
-    def _chunks(self, rows: list[Forward]) -> Iterable[tuple[int, int, str, str, int, int, bytes]]:
-        """Yield (first, last, priority, schema, base, crc, body) of as many chunks as the rows need."""
-        start, size, base = 0, 0, rows[0].received
+    def _chunks(self, rows: list[Forward]) -> Iterable[tuple[int, int, str, str, int, bytes]]:
+        """Yield (first, last, priority, schema, crc, body) of each chunk that the rows need."""
+        start, size = 0, 0
         parts: list[bytes] = []
         for index, row in enumerate(rows):
             part = self._encoder.encode(
                 Row(
                     row.seq,
-                    row.received - base,
+                    row.received,
                     row.event,
                     row.time,
                     "unsynced",
@@ -165,11 +165,11 @@ class OutboxCore:
                 )
             )
             if parts and (size + len(part) > CHUNK_BYTES or row.schema != rows[start].schema):
-                yield _chunk(rows[start:index], base, parts)
+                yield _chunk(rows[start:index], parts)
                 start, size, parts = index, 0, []
             parts.append(part)
             size += len(part)
-        yield _chunk(rows[start:], base, parts)
+        yield _chunk(rows[start:], parts)
 
     def _bury(self, dead: list[DeadLetter]) -> None:
         bodies = [(letter.at, self._encoder.encode(letter)) for letter in dead]
@@ -209,6 +209,6 @@ class OutboxCore:
         self._db.close()
 
 
-def _chunk(rows: list[Forward], base: int, parts: list[bytes]) -> tuple[int, int, str, str, int, int, bytes]:
+def _chunk(rows: list[Forward], parts: list[bytes]) -> tuple[int, int, str, str, int, bytes]:
     body = b"".join(parts)
-    return (rows[0].seq, rows[-1].seq, rows[0].priority, rows[0].schema, base, zlib.crc32(body), body)
+    return (rows[0].seq, rows[-1].seq, rows[0].priority, rows[0].schema, zlib.crc32(body), body)

@@ -195,7 +195,9 @@ class Outbox:
                 if done is not None:
                     done(None)
         if self._group.transactions:
-            if (self._last_group <= 1 and len(self._group.transactions) <= 1) or len(self._group.transactions) >= GROUP:
+            if (self._last_group <= 1 and len(self._group.transactions) <= 1) or len(
+                self._group.transactions
+            ) >= GROUP:
                 self._seal()
             elif self._timer is None:
                 self._timer = self._loop.call_later(GATHER, self._seal)

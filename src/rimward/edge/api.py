@@ -1,0 +1,35 @@
+"""A node's files read by others: how many rows each lane has given out and still holds."""
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+from msgspec import Struct
+
+
+class LaneReport(Struct, frozen=True):
+    """One lane of a node's outbox."""
+
+    node: str
+    fact: str
+    counter: int
+    forwarded: int  # rows numbered, ever
+    held: tuple[tuple[int, int], ...]  # (first, last) of the chunks still here
+
+
+def read_lanes(data: Path, node: str = "node-1") -> list[LaneReport]:
+    """Return every lane of the outbox under a data folder; none where there is no outbox yet."""
+    path = data / "node" / "outbox.db"
+    if not path.exists():
+        return []
+    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, isolation_level=None)) as db:
+        db.execute("begin")  # lanes and chunks of one moment
+        lanes = db.execute("select counter, fact, last_seq from lane order by fact, counter").fetchall()
+        chunks = db.execute("select counter, fact, first, last from chunk order by first").fetchall()
+    held: dict[tuple[int, str], list[tuple[int, int]]] = {}
+    for counter, fact, first, last in chunks:
+        held.setdefault((counter, fact), []).append((first, last))
+    return [
+        LaneReport(node, fact, counter, last_seq, tuple(held.get((counter, fact), ())))
+        for counter, fact, last_seq in lanes
+    ]
