@@ -65,7 +65,7 @@ async def test_who_comes_back_gets_only_what_changed_since(client: Client, tmp_p
 
 def write_link(data: Path) -> None:
     (data / "node").mkdir()
-    (data / "node" / "uplink.json").write_text('{"connected": true, "at": 1, "rtt": 0.002}')
+    (data / "node" / "uplink.json").write_text('{"connected": true, "at": 1, "rtt_ms": 2, "errors": {}}')
 
 
 @pytest.mark.parametrize("name", ["other-7", "garbage", "-", "x" * 5000])

@@ -1,10 +1,14 @@
 import asyncio
+import json
+import os
 from pathlib import Path
 
 import pytest
 
+from rimward.console.model import Link, Process
 from rimward.console.sources import Sources
 from rimward.observe import Recorder
+from rimward_supervisor.events import write_state
 
 from .samples import NOW, snapshot, trace
 
@@ -34,10 +38,23 @@ async def test_what_a_node_recorded_is_seen(tmp_path: Path) -> None:
 
 
 def test_the_uplinks_figures_are_seen(tmp_path: Path) -> None:
-    write(tmp_path, "node/uplink.json", f'{{"connected": true, "at": {NOW}, "rtt": 0.002}}')
-    link = sources(tmp_path).look(thorough=False).link
-    assert link is not None
-    assert (link.connected, link.rtt) == (True, 0.002)
+    figures = {"connected": True, "at": NOW, "rtt_ms": 2.5, "errors": {"TimeoutError": 2}}
+    write(tmp_path, "node/uplink.json", json.dumps(figures))
+    assert sources(tmp_path).look(thorough=False).link == Link(True, NOW, 0.0025, "TimeoutError")
+
+
+def test_a_link_that_is_down_has_no_round_trip(tmp_path: Path) -> None:
+    figures = {"connected": False, "at": NOW, "rtt_ms": 2.5, "errors": {}}
+    write(tmp_path, "node/uplink.json", json.dumps(figures))
+    assert sources(tmp_path).look(thorough=False).link == Link(False, NOW)
+
+
+def test_the_supervisors_own_file_is_read(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    write_state(str(tmp_path / "run" / "processes.json"), NOW, [])
+    assert sources(tmp_path).look(thorough=False).processes == (
+        Process("supervisor", os.getpid(), "ready", 0, NOW),
+    )
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"connected": 3}', "\x00\xff"])

@@ -12,6 +12,7 @@ import rimward
 from rimward.app.loading import load
 from rimward.edge.config import NodeConfig
 from rimward.edge.dispatch.types import Refusal
+from rimward.edge.gateways.http.problems import STATUSES
 from rimward.edge.gateways.mqtt.refusals import may_succeed_later, puback_reason
 
 ROOT = Path(__file__).parents[2]
@@ -94,11 +95,14 @@ def test_every_error_that_an_app_can_meet_is_documented_with_its_code() -> None:
     assert documented == errors
 
 
-def test_refusals_are_documented_as_mqtt_says_them() -> None:
-    rows = re.findall(r"^\| `([\w-]+)` .*\| 0x(\w\w) .*\| (not )?acknowledged ", DOCS_ERRORS, re.MULTILINE)
-    assert len(rows) == 8
-    for kind, code, withheld in rows:
+def test_refusals_are_documented_as_the_gateways_say_them() -> None:
+    rows = re.findall(
+        r"^\| `([\w-]+)` .*\| (\d{3}) \| 0x(\w\w) .*\| (not )?acknowledged ", DOCS_ERRORS, re.MULTILINE
+    )
+    assert {kind for kind, *_ in rows} == set(STATUSES)
+    for kind, status, code, withheld in rows:
         refusal = Refusal(kind, "")
+        assert STATUSES[kind] == int(status), kind
         assert puback_reason(refusal) == int(code, 16), kind
         assert may_succeed_later(refusal) == bool(withheld), kind
 

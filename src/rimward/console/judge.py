@@ -118,10 +118,9 @@ def _uplink(seen: Seen) -> Iterator[Problem]:
             cure="Devices are served all the same; see logs/deep.log.",
         )
     elif not seen.link.connected:
-        why = f" ({seen.link.detail})" if seen.link.detail else ""
         yield Problem(
             grave=False,
-            what=f"The hub is not connected{why}.",
+            what="The hub is not connected.",
             cure="Devices are served all the same; facts wait in the outbox.",
         )
 

@@ -10,6 +10,7 @@ class Process(Struct, frozen=True):
 
     name: str
     pid: int | None  # None: it does not run
+    state: str = "ready"  # or "starting", "stopping", "waiting" for its next start, "ended"
     restarts: int = 0
     since: int | None = None  # wall ns of its last start
 
@@ -20,7 +21,7 @@ class Link(Struct, frozen=True):
     connected: bool
     at: int  # wall ns of these figures
     rtt: float | None = None  # seconds
-    detail: str = ""  # why it is not connected
+    errors: str = ""  # what went wrong since its process started, by name
 
 
 class Balance(Struct, frozen=True):

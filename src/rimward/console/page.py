@@ -148,8 +148,9 @@ def _network(seen: Seen) -> Html:
         return _empty("No uplink has written figures yet.")
     measured = f"{link.rtt * 1e3:.2f} ms" if link.connected and link.rtt is not None else DASH
     return _figures(
-        ("uplink", "connected" if link.connected else "not connected", link.detail or "To the hub's bus"),
+        ("uplink", "connected" if link.connected else "not connected", "To the hub's bus"),
         ("round trip", measured, "Smoothed"),
+        ("went wrong", link.errors or "nothing", "Since the deep process started"),
         ("measured", f"{age((seen.at - link.at) / 1e9)} ago", "When the uplink wrote these figures"),
     )
 
@@ -268,15 +269,20 @@ def _trace(trace: Trace) -> Html:
 def _processes(seen: Seen) -> Html:
     if not seen.processes:
         return _empty("No supervisor has written its processes yet.")
-    return _table("process|>pid|>up for|>restarts", [_process(one, seen.at) for one in seen.processes])
+    return _table("process|state|>pid|>up for|>restarts", [_process(one, seen.at) for one in seen.processes])
 
 
 def _process(process: Process, now: int) -> Html:
     up = None if process.since is None or process.pid is None else (now - process.since) / 1e9
-    running = _number(str(process.pid)) if process.pid else tag("td", "does not run", class_="n grave")
-    name = tag("th", process.name, scope="row")
-    restarts = _number(count(process.restarts), odd=process.restarts > 0)
-    return tag("tr", name, running, _number(age(up)), restarts)
+    well = process.pid is not None and process.state == "ready"
+    return tag(
+        "tr",
+        tag("th", process.name, scope="row"),
+        tag("td", process.state, class_=None if well else "grave"),
+        _number(DASH if process.pid is None else str(process.pid)),
+        _number(age(up)),
+        _number(count(process.restarts), odd=process.restarts > 0),
+    )
 
 
 def _about(seen: Seen) -> Html:

@@ -47,16 +47,31 @@ class Sources:
 
     def _read_processes(self) -> tuple[Process, ...]:
         text = (self._data / "run" / "processes.json").read_bytes()
-        named = msgspec.json.decode(text, type=dict[str, _Written])
-        return tuple(Process(name, one.pid, one.restarts, one.since) for name, one in named.items())
+        named = msgspec.json.decode(text, type=dict[str, _Process])
+        return tuple(
+            Process(name, one.pid, one.state, one.restarts, one.since) for name, one in named.items()
+        )
 
     def _read_link(self) -> Link:
-        return msgspec.json.decode((self._data / "node" / "uplink.json").read_bytes(), type=Link)
+        text = (self._data / "node" / "uplink.json").read_bytes()
+        written = msgspec.json.decode(text, type=_Uplink)
+        rtt = written.rtt_ms / 1e3 if written.connected and written.rtt_ms else None
+        return Link(written.connected, written.at, rtt, ", ".join(sorted(written.errors)))
 
 
-class _Written(msgspec.Struct):
+class _Process(msgspec.Struct):
     """A process as the supervisor writes it."""
 
     pid: int | None
-    restarts: int = 0
-    since: int | None = None  # wall ns
+    state: str
+    restarts: int
+    since: int | None  # wall ns
+
+
+class _Uplink(msgspec.Struct):
+    """The uplink's figures as the deep process writes them."""
+
+    at: int  # wall ns
+    connected: bool
+    rtt_ms: float
+    errors: dict[str, int]
