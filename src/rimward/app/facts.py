@@ -66,8 +66,7 @@ class Fact:
         self._convert = [_converter(field) for field in _fields(type_)]
         if not any(self._convert):
             self._convert = []
-        checks = tuple(_check_type(column.type) | None for column in columns)
-        self._check = cast("Any", tuple.__class_getitem__(checks))
+        self._check = row_type(columns)
 
     def row(self, fact: Struct) -> tuple[Any, ...]:
         """Return a fact's values in column order, as msgpack can carry them.
@@ -82,6 +81,12 @@ class Fact:
                 for convert, value in zip(self._convert, values, strict=True)
             )
         return msgspec.convert(values, self._check)
+
+
+def row_type(columns: tuple[Column, ...]) -> Any:
+    """Return the type that a row's values must have, for `msgspec.convert`; every value may be None."""
+    checks = tuple(_check_type(column.type) | None for column in columns)
+    return cast("Any", tuple.__class_getitem__(checks))
 
 
 def _check_type(column: str) -> Any:

@@ -1,0 +1,45 @@
+"""`python -m rimward.cloud CONFIG --ready R`: the hub."""
+
+import argparse
+import asyncio
+import os
+import signal
+import sys
+from pathlib import Path
+
+from rimward.cloud.config import HubConfig, read
+from rimward.cloud.hub import Hub
+from rimward.observe import configure
+
+
+async def run(config: HubConfig, ready: int | None) -> None:
+    """Run until a signal asks to stop."""
+    loop, stop = asyncio.get_running_loop(), asyncio.Event()
+    for signum in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(signum, stop.set)
+    task = loop.create_task(Hub(config).run())
+    if ready is not None:
+        os.write(ready, b"{}\n")
+        os.close(ready)
+    stopping = loop.create_task(stop.wait())
+    await asyncio.wait({task, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    task.cancel()
+    stopping.cancel()
+    for ended in await asyncio.gather(task, stopping, return_exceptions=True):
+        if isinstance(ended, Exception):
+            raise ended
+
+
+def main(arguments: list[str]) -> int:
+    """Run the hub that the configuration describes."""
+    parser = argparse.ArgumentParser(prog="python -m rimward.cloud")
+    parser.add_argument("config", type=Path)
+    parser.add_argument("--ready", type=int)
+    options = parser.parse_args(arguments)
+    configure("hub")
+    asyncio.run(run(read(options.config), options.ready))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,46 @@
+"""The bus's configuration: loopback, every write on disk, and for a node only what is its own."""
+
+import json
+import secrets
+from pathlib import Path
+
+from msgspec import Struct
+
+
+class BusUser(Struct, frozen=True):
+    """A name and a password for the bus."""
+
+    user: str
+    password: str
+
+
+def write_config(path: Path, store: Path, port: int, nodes: list[str], region: str) -> dict[str, BusUser]:
+    """Write a configuration for nats-server, readable by its owner alone; return the users by name."""
+    users = {name: BusUser(name, secrets.token_urlsafe(24)) for name in ("hub", *nodes)}
+    permissions: dict[str, object] = {
+        node: {
+            "publish": {"allow": [f"up.{region}.{node}.>"]},
+            "subscribe": {"allow": [f"_INBOX_{node}.>"]},
+        }
+        for node in nodes
+    }
+    config = {
+        "host": "127.0.0.1",
+        "port": port,
+        "server_name": f"bus-{region}",
+        "max_payload": 1 << 20,
+        "jetstream": {"store_dir": str(store), "sync_interval": "always", "max_file_store": 4 << 30},
+        "authorization": {
+            "users": [
+                {
+                    "user": one.user,
+                    "password": one.password,
+                    **({"permissions": permissions[name]} if name in permissions else {}),
+                }
+                for name, one in users.items()
+            ]
+        },
+    }
+    path.touch(mode=0o600)
+    path.write_text(json.dumps(config, indent=1))
+    return users

@@ -1,0 +1,29 @@
+"""The hub's configuration."""
+
+from pathlib import Path
+
+import msgspec
+from msgspec import Struct
+
+
+class HubConfig(Struct, frozen=True, forbid_unknown_fields=True):
+    """One region's hub."""
+
+    data: str
+    manifest: str  # path of the app's manifest
+    app: str  # app.py or package.module:app, for the worker of cloud functions
+    bus_url: str
+    user: str
+    password: str
+    region: str = "local"
+    stream_bytes: int = 1 << 30
+    gather: float = 0.2  # seconds that a commit waits for more rows
+
+
+def read(path: Path) -> HubConfig:
+    """Read a configuration file.
+
+    Raises:
+        msgspec.ValidationError: a key is unknown or a value is of the wrong type; the message names the path.
+    """
+    return msgspec.json.decode(path.read_bytes(), type=HubConfig)

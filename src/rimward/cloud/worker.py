@@ -1,0 +1,119 @@
+"""`python -m rimward.cloud.worker APP DATA`: runs cloud functions on committed rows, at least once.
+
+A process of its own: the hub never imports the app. A line on standard input says that there may be rows;
+its end says that the hub is gone.
+"""
+
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pyarrow.dataset as ds
+from deltalake import DeltaTable
+from deltalake.exceptions import TableNotFoundError
+
+from rimward.app.functions import CloudFunction
+from rimward.app.loading import load
+from rimward.cloud.lake import LocalLake
+from rimward.cloud.store import connect
+from rimward.cloud.tables import SYSTEM
+from rimward.observe import configure, get_logger
+from rimward.wire import split_version, transaction_id, transaction_version
+
+log = get_logger("rimward.worker")
+
+TRIES = 3
+ROWS = 5_000  # of one call in batch form
+
+
+class Worker:
+    """The app's cloud functions and how far each has come."""
+
+    def __init__(self, app: str, data: Path) -> None:
+        self._functions = load(app).cloud_functions
+        self._lake = data / "lake"
+        self._db = connect(data / "hub" / "hub.db")
+
+    def run_once(self) -> None:
+        """Run every function on the rows that it has not had."""
+        for function in self._functions:
+            table = function.fact.spec.table
+            try:
+                handle = DeltaTable(str(self._lake / table))
+            except TableNotFoundError:
+                continue
+            dataset: Any = handle.to_pyarrow_dataset()
+            nodes: Any = dataset.to_table(columns=["_node"]).column("_node").unique().to_pylist()
+            for node in nodes:
+                reached = handle.transaction_version(transaction_id(node, table)) or 0
+                position = self._position(function.name, node)
+                if reached > position:
+                    self._catch_up(function, dataset, node, position)
+
+    def _position(self, function: str, node: str) -> int:
+        row = self._db.execute(
+            "select version from position where function = ? and node = ?", (function, node)
+        ).fetchone()
+        return row[0] if row else 0
+
+    def _catch_up(self, function: CloudFunction, dataset: Any, node: str, position: int) -> None:
+        counter, seq = split_version(position)
+        later = (ds.field("_epoch") > counter) | ((ds.field("_epoch") == counter) & (ds.field("_seq") > seq))
+        table: Any = dataset.to_table(filter=(ds.field("_node") == node) & later)
+        rows: Any = table.sort_by([("_epoch", "ascending"), ("_seq", "ascending")]).to_pylist()
+        size = ROWS if function.batch else 1
+        for start in range(0, len(rows), size):
+            part = rows[start : start + size]
+            self._call(function, node, part)
+            last = transaction_version(part[-1]["_epoch"], part[-1]["_seq"])
+            self._db.execute("insert or replace into position values (?, ?, ?)", (function.name, node, last))
+
+    def _call(self, function: CloudFunction, node: str, rows: list[dict[str, Any]]) -> None:
+        for attempt in range(TRIES):
+            try:
+                facts = [self._fact(function, row) for row in rows]
+                payload = facts if function.batch else facts[0]
+                lake = LocalLake(self._lake, time.time_ns())
+                arguments = [lake if p.kind == "lake" else payload for p in function.plan.parameters]
+                function.plan.function(*arguments)
+            except Exception as error:
+                log.warning("a cloud function raised", function=function.name, error=type(error).__name__)
+                if attempt == TRIES - 1:
+                    self._bury(function, node, rows, error)
+                time.sleep(0.1 * 2**attempt)
+            else:
+                return
+
+    def _bury(self, function: CloudFunction, node: str, rows: list[dict[str, Any]], error: Exception) -> None:
+        reason = f"{type(error).__name__}: {error}"
+        for row in rows:
+            self._db.execute(
+                "insert into dead_function (at, function, node, counter, seq, reason) values (?, ?, ?, ?, ?, ?)",
+                (time.time_ns(), function.name, node, row["_epoch"], row["_seq"], reason),
+            )
+
+    def _fact(self, function: CloudFunction, row: dict[str, Any]) -> Any:
+        values = {name: value for name, value in row.items() if name not in _SYSTEM_NAMES}
+        for column in function.fact.spec.columns:
+            if column.type == "json" and values[column.name] is not None:
+                values[column.name] = msgspec.json.decode(values[column.name])
+        return msgspec.convert(values, function.fact.struct)
+
+
+_SYSTEM_NAMES = {name for name, _ in SYSTEM}
+
+
+def main() -> int:
+    """Work until standard input ends."""
+    configure("worker")
+    worker = Worker(sys.argv[1], Path(sys.argv[2]))
+    while os.read(0, 4096):
+        worker.run_once()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
