@@ -45,8 +45,8 @@ class _Lane:
     __slots__ = ("attempt", "mark", "moved_at", "patience", "sent")
 
     def __init__(self, now: float) -> None:
-        self.sent = (0, 0)  # (counter, seq) of the last row given to the bus
-        self.mark = (0, 0)  # of the last row in the lake
+        self.sent: tuple[int, int] = (0, 0)  # (counter, seq) of the last row given to the bus
+        self.mark: tuple[int, int] = (0, 0)  # of the last row in the lake
         self.moved_at = now
         self.patience = RESEND
         self.attempt = 0
