@@ -14,7 +14,7 @@ from .samples import NOW, snapshot, trace
 
 
 def sources(data: Path) -> Sources:
-    return Sources(data, lambda: NOW)
+    return Sources(data, lambda: NOW, lambda: 0.0)
 
 
 def write(data: Path, name: str, content: str) -> None:
@@ -38,13 +38,13 @@ async def test_what_a_node_recorded_is_seen(tmp_path: Path) -> None:
 
 
 def test_the_uplinks_figures_are_seen(tmp_path: Path) -> None:
-    figures = {"connected": True, "at": NOW, "rtt_ms": 2.5, "errors": {"TimeoutError": 2}}
+    figures: dict[str, object] = {"connected": True, "at": NOW, "rtt_ms": 2.5, "errors": {"TimeoutError": 2}}
     write(tmp_path, "node/uplink.json", json.dumps(figures))
     assert sources(tmp_path).look(thorough=False).link == Link(True, NOW, 0.0025, "TimeoutError")
 
 
 def test_a_link_that_is_down_has_no_round_trip(tmp_path: Path) -> None:
-    figures = {"connected": False, "at": NOW, "rtt_ms": 2.5, "errors": {}}
+    figures: dict[str, object] = {"connected": False, "at": NOW, "rtt_ms": 2.5, "errors": {}}
     write(tmp_path, "node/uplink.json", json.dumps(figures))
     assert sources(tmp_path).look(thorough=False).link == Link(False, NOW)
 

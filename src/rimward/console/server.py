@@ -49,7 +49,9 @@ async def serve(
     token = token or secrets.token_urlsafe(32)
     host, port = listener.getsockname()[:2]
     at = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-    feed = Feed(Sources(data, time.time_ns).look, run=secrets.token_hex(4), monotonic=time.monotonic)
+    feed = Feed(
+        Sources(data, time.time_ns, time.monotonic).look, run=secrets.token_hex(4), monotonic=time.monotonic
+    )
     application = Site(feed).application(
         token=token,
         hosts=frozenset({at, f"localhost:{port}", f"127.0.0.1:{port}", f"[::1]:{port}"}),

@@ -1,25 +1,32 @@
 """Reading what the other processes wrote; any part may be missing, stale or damaged."""
 
+import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
 import msgspec
+from deltalake.exceptions import DeltaError
 
+from rimward.console.ledger import read_ledger
 from rimward.console.model import Balance, Link, Process, Seen
 from rimward.observe import read_snapshot, recent_traces
 
 TRACES = 12
+LEDGER_EVERY = 1.0  # seconds between two counts of rows, or more:
+LEDGER_SHARE = 20  # a count takes at most a twentieth of the time
 T = TypeVar("T")
 
 
 class Sources:
     """The data folder of one running Rimward."""
 
-    def __init__(self, data: Path, now: Callable[[], int]) -> None:
+    def __init__(self, data: Path, now: Callable[[], int], monotonic: Callable[[], float]) -> None:
         self._data = data
         self._now = now  # wall ns
+        self._monotonic = monotonic  # seconds
         self._ledger: tuple[Balance, ...] | None = None
+        self._ledger_due = float("-inf")  # monotonic seconds
 
     def look(self, *, thorough: bool) -> Seen:
         """Read all parts; the ledger, which counts rows, only when `thorough`."""
@@ -31,10 +38,15 @@ class Sources:
                 return read()
             except FileNotFoundError:
                 return None
-            except (OSError, ValueError) as error:  # msgspec's errors are ValueErrors
+            except (OSError, ValueError, sqlite3.Error, DeltaError) as error:  # msgspec's are ValueErrors
                 unreadable.append(f"{name} can't be read: {error}")
                 return None
 
+        started = self._monotonic()
+        if thorough and started >= self._ledger_due:
+            self._ledger = part("The ledger", self._read_ledger)
+            took = self._monotonic() - started
+            self._ledger_due = started + max(LEDGER_EVERY, LEDGER_SHARE * took)
         return Seen(
             at=self._now(),
             snapshot=part("The node's figures", lambda: read_snapshot(traces)),
@@ -44,6 +56,9 @@ class Sources:
             ledger=self._ledger,
             unreadable=tuple(unreadable),
         )
+
+    def _read_ledger(self) -> tuple[Balance, ...] | None:
+        return read_ledger(self._data) if (self._data / "lake").is_dir() else None
 
     def _read_processes(self) -> tuple[Process, ...]:
         text = (self._data / "run" / "processes.json").read_bytes()

@@ -15,6 +15,7 @@ class LaneReport(Struct, frozen=True):
     counter: int
     forwarded: int  # rows numbered, ever
     held: tuple[tuple[int, int], ...]  # (first, last) of the chunks still here
+    taken_at: tuple[int, ...] = ()  # wall ns at which each of these chunks was committed
 
 
 def read_lanes(data: Path, node: str = "node-1") -> list[LaneReport]:
@@ -25,11 +26,20 @@ def read_lanes(data: Path, node: str = "node-1") -> list[LaneReport]:
     with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, isolation_level=None)) as db:
         db.execute("begin")  # lanes and chunks of one moment
         lanes = db.execute("select counter, fact, last_seq from lane order by fact, counter").fetchall()
-        chunks = db.execute("select counter, fact, first, last from chunk order by first").fetchall()
+        chunks = db.execute("select counter, fact, first, last, at from chunk order by first").fetchall()
     held: dict[tuple[int, str], list[tuple[int, int]]] = {}
-    for counter, fact, first, last in chunks:
+    taken: dict[tuple[int, str], list[int]] = {}
+    for counter, fact, first, last, at in chunks:
         held.setdefault((counter, fact), []).append((first, last))
+        taken.setdefault((counter, fact), []).append(at)
     return [
-        LaneReport(node, fact, counter, last_seq, tuple(held.get((counter, fact), ())))
+        LaneReport(
+            node,
+            fact,
+            counter,
+            last_seq,
+            tuple(held.get((counter, fact), ())),
+            tuple(taken.get((counter, fact), ())),
+        )
         for counter, fact, last_seq in lanes
     ]
