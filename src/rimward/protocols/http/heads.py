@@ -161,6 +161,8 @@ class HeadParser:
         codings = [value for name, value in self._fields if name.lower() == b"transfer-encoding"]
         if len(codings) == 1 and b"chunked" not in codings[0].lower().split(b","):
             return HttpError(501, "the transfer coding is not known")
+        if reason == "Content-Length overflow":
+            return HttpError(413, f"the body is longer than {self._limits.body} bytes")
         return HttpError(400, f"the head is malformed: {reason}")
 
 

@@ -96,7 +96,10 @@ class HttpSession:
         self._idle_from = now
         self.held = False
         try:
-            while (request := self._next(now)) is not None:
+            while self._inbox:
+                request = self._next(now)
+                if request is None:
+                    break
                 requests.append(request)
                 if not request.keep_alive:
                     self.stop()
@@ -125,6 +128,11 @@ class HttpSession:
         else:
             connection = b""
         fields = self.date + encode_fields(headers) if headers else self.date
+        if len(self._pending) == 1 and status == 200 and request.method != "HEAD":
+            self._pending.clear()  # the usual case, without the detours of the others
+            self._out.append(request.interim + encode_head(200, fields, len(body), connection) + body)
+            self._idle_from = now
+            return
         if status == 204 or status == 304 or status < 200:  # noqa: PLR1714 (twice as fast, per response)
             request.answer = encode_head(status, fields, None, connection)
         else:
