@@ -1,7 +1,8 @@
 """The envelope: up to 500 rows of one lane, msgpack with hoisted headers, zstd, and a checksum.
 
 Layout: crc32 of the rest (4 bytes, big-endian), then zstd(msgpack([header, rows])). A reader ignores
-elements and keys that it does not know.
+elements and keys that it does not know. Identity (node, epoch, fact) is not in here: it is read from the
+subject, which the bus polices.
 """
 
 import struct
@@ -12,12 +13,18 @@ import msgspec
 import zstandard
 from msgspec import Struct
 
-MAX_BYTES = 8 << 20  # decompressed
+from rimward.events import RimwardError
+from rimward.wire.lanes import SEQ_BITS
+
+VERSION = 1
+MAX_BYTES = 4 << 20  # decompressed; decoded objects may take some 60 times that
 _CRC = struct.Struct(">I")
 
 
-class EnvelopeError(Exception):
+class EnvelopeError(RimwardError):
     """Bytes that are no envelope."""
+
+    code = "envelope"
 
 
 class Header(Struct, frozen=True):
@@ -31,8 +38,8 @@ class Header(Struct, frozen=True):
     site: str = "local"
     boot: str = ""  # of the sending process
     attempt: int = 0
-    lost: str | None = None  # why the rows of this range are not here
-    v: int = 1
+    lost: str | None = None  # why rows `first` to `last` will never come; there are no rows then
+    v: int = VERSION
 
 
 class Row(Struct, array_like=True, gc=False):
@@ -42,10 +49,10 @@ class Row(Struct, array_like=True, gc=False):
     received: int  # ns since the epoch
     event: str
     time: int | None  # ns since the epoch; None where the event had no time of its own
-    clock: str
+    clock: str  # "synced" or "unsynced"
     replayed: bool
-    trace: bytes | None
-    values: Any  # the fact's values in column order
+    trace: bytes | None  # 16 bytes, only if the device sent them
+    values: tuple[Any, ...]  # the fact's values in column order
 
 
 _encoder = msgspec.msgpack.Encoder()
@@ -73,13 +80,31 @@ def decode(data: bytes) -> tuple[Header, list[Row]]:
     if len(data) < _CRC.size or _CRC.unpack_from(data)[0] != zlib.crc32(data[_CRC.size :]):
         raise EnvelopeError("the checksum does not fit")
     try:
-        size = zstandard.get_frame_parameters(data[_CRC.size :]).content_size
-        if not 0 <= size <= MAX_BYTES:
-            raise EnvelopeError(f"it would have {size} bytes, the limit is {MAX_BYTES}")
-        plain = zstandard.ZstdDecompressor().decompress(data[_CRC.size :], max_output_size=MAX_BYTES)
-        header, rows = _decoder.decode(plain)
-    except (zstandard.ZstdError, msgspec.MsgspecError) as error:
+        header, rows = _decoder.decode(_decompress(data[_CRC.size :]))
+    except (zstandard.ZstdError, ValueError, RecursionError, MemoryError) as error:
+        # ValueError: msgspec's own errors, and text that is not UTF-8, which it passes on as it is
         raise EnvelopeError(str(error)) from None
-    if header.lost is None and [row.seq for row in rows] != list(range(header.first, header.last + 1)):
-        raise EnvelopeError(f"its rows are not {header.first} to {header.last}")
+    _check(header, rows)
     return header, rows
+
+
+def _decompress(frame: bytes) -> bytes:
+    # max_output_size is ignored for a frame that names its size, so the name is read first.
+    size = zstandard.get_frame_parameters(frame).content_size
+    if not 0 <= size <= MAX_BYTES:
+        raise EnvelopeError(f"it says it has {size} bytes decompressed, the limit is {MAX_BYTES}")
+    return zstandard.ZstdDecompressor().decompress(frame, max_output_size=MAX_BYTES)
+
+
+def _check(header: Header, rows: list[Row]) -> None:
+    if header.v != VERSION:
+        raise EnvelopeError(f"its version is {header.v}, this reads {VERSION}")
+    if not 1 <= header.first <= header.last < 1 << SEQ_BITS:
+        raise EnvelopeError(f"rows {header.first} to {header.last} are no range")
+    if header.lost is not None:
+        if rows:
+            raise EnvelopeError(f"it has {len(rows)} rows and says that they are lost")
+    elif len(rows) != header.last - header.first + 1 or any(
+        row.seq != seq for seq, row in enumerate(rows, header.first)
+    ):
+        raise EnvelopeError(f"its {len(rows)} rows are not {header.first} to {header.last}")

@@ -4,15 +4,16 @@ import re
 
 from msgspec import Struct
 
+SEQ_BITS = 40  # 10^12 rows a fact and epoch
+COUNTER_BITS = 23  # 8 million starts; both together are a positive int64
 _EPOCH = re.compile(r"([1-9][0-9]{0,6})-([0-9a-f]{8})", re.ASCII)
-_SEQ_BITS = 40  # 10^12 rows a fact and epoch; 23 bits are left for starts
 
 
 class Epoch(Struct, frozen=True, order=True):
     """One start of an outbox's writer: a counter, and a nonce that no copy of the disk can repeat."""
 
-    counter: int
-    nonce: int
+    counter: int  # from 1
+    nonce: int  # 32 bits
 
     def __str__(self) -> str:
         return f"{self.counter}-{self.nonce:08x}"
@@ -25,7 +26,7 @@ class Epoch(Struct, frozen=True, order=True):
             ValueError: it is none.
         """
         match = _EPOCH.fullmatch(text)
-        if match is None:
+        if match is None or int(match[1]) >= 1 << COUNTER_BITS:
             raise ValueError(f"{text!r} is not an epoch, as 12-3fa9c2d1 is")
         return cls(int(match[1]), int(match[2], 16))
 
@@ -45,10 +46,11 @@ def transaction_id(node: str, fact: str) -> str:
 
 def transaction_version(counter: int, seq: int) -> int:
     """Return an epoch's counter and a sequence number as one growing number."""
-    assert 0 <= seq < 1 << _SEQ_BITS
-    return counter << _SEQ_BITS | seq
+    assert 0 <= seq < 1 << SEQ_BITS
+    assert 0 <= counter < 1 << COUNTER_BITS
+    return counter << SEQ_BITS | seq
 
 
 def split_version(version: int) -> tuple[int, int]:
     """Return a transaction version's counter and sequence number."""
-    return version >> _SEQ_BITS, version & ((1 << _SEQ_BITS) - 1)
+    return version >> SEQ_BITS, version & ((1 << SEQ_BITS) - 1)

@@ -5,7 +5,7 @@ from msgspec import Struct
 
 
 class Mark(Struct, frozen=True):
-    """Everything of a fact up to (counter, seq) is in the lake."""
+    """Everything of a fact up to (counter, seq) is in the lake; (0, 0): nothing of it is."""
 
     fact: str
     table: str  # the Delta table's id
@@ -14,6 +14,11 @@ class Mark(Struct, frozen=True):
     counter: int
     nonce: int
     seq: int
+
+    @property
+    def reached(self) -> tuple[int, int]:
+        """The last row in the lake, as (counter, seq)."""
+        return self.counter, self.seq
 
 
 class Marks(Struct, frozen=True):
@@ -31,6 +36,6 @@ class Marks(Struct, frozen=True):
         """Read marks.
 
         Raises:
-            msgspec.MsgspecError: they have not the form.
+            ValueError: they have not the form.
         """
         return msgspec.msgpack.decode(data, type=cls)
