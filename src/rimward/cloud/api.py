@@ -1,3 +1,5 @@
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# (pyarrow, deltalake, duckdb and nats ship partial types)
 """The cloud's files read by others: what is stored, when an envelope came, how the hub is."""
 
 import sqlite3
@@ -64,8 +66,8 @@ def envelopes_for(data: Path, node: str, counter: int, fact: str, seq: int) -> E
         return None
     with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as db:
         row = db.execute(
-            "select sealed_at, received_at, committed_at, version from envelope where node = ? and counter = ? "
-            "and fact = ? and first <= ? and last >= ? order by committed_at limit 1",
+            "select sealed_at, received_at, committed_at, version from envelope "
+            "where node = ? and counter = ? and fact = ? and first <= ? and last >= ? order by committed_at limit 1",
             (node, counter, fact, seq, seq),
         ).fetchone()
     return EnvelopeLog(*row) if row else None

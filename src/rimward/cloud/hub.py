@@ -1,3 +1,5 @@
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# (pyarrow, deltalake, duckdb and nats ship partial types)
 """The hub: pulls envelopes off the bus, commits them, announces marks, and pokes the cloud functions."""
 
 import asyncio
@@ -150,7 +152,8 @@ class Hub:
 
     def _add(self, name: str, value: int) -> None:
         self._db.execute(
-            "insert into counter values (?, ?) on conflict (name) do update set value = value + excluded.value",
+            "insert into counter values (?, ?) "
+            "on conflict (name) do update set value = value + excluded.value",
             (name, value),
         )
 

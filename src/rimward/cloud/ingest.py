@@ -1,3 +1,5 @@
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# (pyarrow, deltalake, duckdb and nats ship partial types)
 """Ingest: envelopes become one Delta commit a table, on stable storage before any mark says so.
 
 The commit's application transaction carries the last row of each node and fact. delta-rs takes lower numbers

@@ -1,3 +1,5 @@
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# (pyarrow, deltalake, duckdb and nats ship partial types)
 """The lake as cloud functions see it."""
 
 from pathlib import Path

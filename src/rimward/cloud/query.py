@@ -1,4 +1,6 @@
-"""SQL over the lake: DuckDB in this process, a view for each table's current files, and nothing else to reach."""
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# (pyarrow, deltalake, duckdb and nats ship partial types)
+"""SQL over the lake: DuckDB in this process, a view for each table, and nothing else to reach."""
 
 from pathlib import Path
 from typing import Any

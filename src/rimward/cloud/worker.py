@@ -1,3 +1,5 @@
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# (pyarrow, deltalake, duckdb and nats ship partial types)
 """`python -m rimward.cloud.worker APP DATA`: runs cloud functions on committed rows, at least once.
 
 A process of its own: the hub never imports the app. A line on standard input says that there may be rows;
@@ -79,7 +81,7 @@ class Worker:
                 lake = LocalLake(self._lake, time.time_ns())
                 arguments = [lake if p.kind == "lake" else payload for p in function.plan.parameters]
                 function.plan.function(*arguments)
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 (a user's function may raise anything)
                 log.warning("a cloud function raised", function=function.name, error=type(error).__name__)
                 if attempt == TRIES - 1:
                     self._bury(function, node, rows, error)
@@ -91,7 +93,8 @@ class Worker:
         reason = f"{type(error).__name__}: {error}"
         for row in rows:
             self._db.execute(
-                "insert into dead_function (at, function, node, counter, seq, reason) values (?, ?, ?, ?, ?, ?)",
+                "insert into dead_function (at, function, node, counter, seq, reason) "
+                "values (?, ?, ?, ?, ?, ?)",
                 (time.time_ns(), function.name, node, row["_epoch"], row["_seq"], reason),
             )
 

@@ -56,7 +56,7 @@ class Cells:
         return State(self.type, key, cell.value)
 
     def commit(self, key: str, cell: Cell, value: Struct, undo: list[Callable[[], None]]) -> Put | None:
-        """Make a call's working copy the value; return what the disk must hold, or None for state in memory."""
+        """Make a call's working copy the value; return what the disk must hold, if anything."""
         before = cell.value
         cell.value = value
         self._cells[key] = cell

@@ -11,6 +11,8 @@ from rimward.edge.deep.config import DeepConfig, read
 from rimward.edge.deep.process import DeepProcess
 from rimward.observe import configure
 
+GRACE = 2.0  # seconds to end in order
+
 
 async def run(config: DeepConfig, ready: int | None) -> None:
     """Run until a signal asks to stop."""
@@ -23,11 +25,13 @@ async def run(config: DeepConfig, ready: int | None) -> None:
         os.close(ready)
     stopping = loop.create_task(stop.wait())
     await asyncio.wait({task, stopping}, return_when=asyncio.FIRST_COMPLETED)
-    task.cancel()
     stopping.cancel()
-    for ended in await asyncio.gather(task, stopping, return_exceptions=True):
-        if isinstance(ended, Exception):
-            raise ended
+    if task.done():
+        task.result()  # it only ends by failing
+    task.cancel()
+    await asyncio.wait({task}, timeout=GRACE)
+    if not task.done():
+        os._exit(0)  # the bus's client can hold on to a cancellation; nothing here needs a clean end
 
 
 def main(arguments: list[str]) -> int:

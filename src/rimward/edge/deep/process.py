@@ -1,3 +1,5 @@
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# (pyarrow, deltalake, duckdb and nats ship partial types)
 """The deep process: reads the outbox, sends envelopes, and writes down how far the lake is."""
 
 import asyncio

@@ -3,7 +3,7 @@
 import asyncio
 import asyncio.tasks
 from collections.abc import Callable, Coroutine, Generator
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from msgspec import Struct
 
@@ -104,7 +104,7 @@ def row_bytes(values: tuple[Any, ...]) -> int:
         if isinstance(value, str | bytes):
             size += len(value)
         elif isinstance(value, list):
-            size += 9 * len(value)
+            size += 9 * len(cast("list[Any]", value))
         else:
             size += 9
     return size

@@ -22,7 +22,7 @@ from rimward.edge.dispatch.payloads import BadPayloadError, decode, encode_reply
 from rimward.edge.dispatch.routes import Routes, path_segments
 from rimward.edge.dispatch.streams import Emitted, StreamRun
 from rimward.edge.dispatch.tracing import Tracing
-from rimward.edge.dispatch.types import Message, Reply, Request, Router, Sender, Ticket
+from rimward.edge.dispatch.types import Message, Refusal, Reply, Request, Router, Sender, Ticket
 from rimward.edge.dispatch.work import Work
 from rimward.edge.outbox import Transaction
 from rimward.edge.state import MAX_WAITING, Cell, Cells
@@ -198,11 +198,14 @@ class Dispatcher:
         return listeners
 
     def _begin(self, work: Work, listeners: Listeners, *, waits: bool, wants_reply: bool) -> Ticket | None:
+        def begin() -> Ticket | None:
+            return self._begin(work, listeners, waits=waits, wants_reply=wants_reply)
+
         for bound, _ in listeners.bounds:
             for slot in bound.slots:
                 cell = slot.cells.cell(slot.key)
                 if cell.held:
-                    return self._wait_for(cell, work, listeners, waits, wants_reply)
+                    return self._wait_for(cell, work, lambda ticket: self._again(ticket, begin))
         for bound, time_field in listeners.bounds:
             self._run(bound, time_field, work)
         for stream, captures in listeners.streams:
@@ -215,26 +218,19 @@ class Dispatcher:
             return work.ticket
         return self._end(work)
 
-    def _wait_for(
-        self,
-        cell: Cell,
-        work: Work,
-        listeners: Listeners,
-        waits: bool,
-        wants_reply: bool,  # noqa: FBT001 (kept for the second try)
-    ) -> Ticket:
-        ticket = work.ticket or Ticket()
+    def _wait_for(self, cell: Cell, work: Work, again: Callable[[Ticket], None]) -> Ticket:
+        """Queue a message for a cell that an async call holds."""
+        ticket = work.ticket = work.ticket or Ticket()
         if len(cell.waiting) >= MAX_WAITING:
-            ticket.finish(_refusal_busy())
-            return ticket
-        work.ticket = ticket
-        cell.waiting.append(lambda: self._again(work, listeners, waits=waits, wants_reply=wants_reply))
+            ticket.finish(Refusal("busy", f"{MAX_WAITING} messages wait for this key"))
+        else:
+            cell.waiting.append(lambda: again(ticket))
         return ticket
 
-    def _again(self, work: Work, listeners: Listeners, *, waits: bool, wants_reply: bool) -> None:
-        ticket = work.ticket
-        result = self._begin(work, listeners, waits=waits, wants_reply=wants_reply)
-        if result is None and ticket is not None:
+    @staticmethod
+    def _again(ticket: Ticket, begin: Callable[[], Ticket | None]) -> None:
+        """Begin a message that had to wait; it may have to wait again."""
+        if begin() is None:
             ticket.finish()
 
     def _run(self, bound: Bound, time_field: str | None, work: Work, given: Any = None) -> None:
@@ -245,7 +241,8 @@ class Dispatcher:
         payload = given
         try:
             if bound.problem is not None:
-                raise BadPayloadError(bound.problem)
+                self._bad_payload(run, work, bound.problem)
+                return
             if run.decode is not None and given is None:
                 payload = decode(run.decode, work.payload)
                 if time_field is not None:
@@ -334,7 +331,7 @@ class Dispatcher:
         self._tasks.add(task)
         task.add_done_callback(lambda done: self._ended(bound, call, held, work, done, running))
 
-    def _ended(  # noqa: PLR0913, PLR0917 (all of one call, handed on by a callback)
+    def _ended(
         self,
         bound: Bound,
         call: Call,
@@ -516,15 +513,7 @@ class Dispatcher:
             await asyncio.wait(self._tasks, timeout=1.0)
 
 
-def _refusal_busy() -> Any:
-    from rimward.edge.dispatch.types import Refusal
-
-    return Refusal("busy", f"{MAX_WAITING} messages wait for this key")
-
-
 def _refused(kind: str, detail: str, *, matched: bool = True) -> Ticket:
-    from rimward.edge.dispatch.types import Refusal
-
     ticket = Ticket(matched=matched)
     ticket.finish(Refusal(kind, detail))
     return ticket

@@ -83,7 +83,7 @@ class FunctionRun:
         self._cells = cells
 
     def bind(self, captures: dict[str, str], query: str = "") -> Bound:
-        """Fill in what the topic or path gives; a capture of the wrong form is a problem kept for the answer."""
+        """Fill in what the topic or path gives; a capture of the wrong form is kept for the answer."""
         bound = Bound(self, [], -1, -1, [], None)
         values = parse_qs(query, keep_blank_values=True, max_num_fields=100) if query else {}
         for index, parameter in enumerate(self.function.plan.parameters):

@@ -1,13 +1,12 @@
 """Streams at run time: the declared steps as operators, a window per key, and what closes falls out."""
 
-from collections.abc import Callable
 from typing import Any
 
 import msgspec
 from msgspec import Struct
 
 from rimward.app.functions import StreamDeclaration
-from rimward.app.stream import Filter, Step, Window
+from rimward.app.stream import Filter, Map, Step, Window
 from rimward.edge.dispatch.call import Origin
 from rimward.edge.dispatch.functions import FunctionRun
 from rimward.edge.dispatch.payloads import BadPayloadError, decode, decoder_for
@@ -110,7 +109,7 @@ class StreamRun:
         if self._window is None:
             return text, self._finish([Emitted(value, None, None)], names)
         key = self._keys.get(text) or self._new_key(text, names)
-        closed = key.operator.insert(time, value)
+        closed = key.operator.insert(time, value, received)
         if time > key.latest:
             key.latest, key.arrived = time, now
         return text, self._closed(closed, key)
@@ -147,10 +146,10 @@ class StreamRun:
     def _new_key(self, text: str, names: tuple[str, ...]) -> _Key:
         if len(self._keys) >= MAX_KEYS:
             raise BadPayloadError(f"{self.name} has {MAX_KEYS} keys, the limit")
-        key = self._keys[text] = _Key(self._operator(names), names)
+        key = self._keys[text] = _Key(self._operator(), names)
         return key
 
-    def _operator(self, names: tuple[str, ...]) -> Tumbling[Any]:
+    def _operator(self) -> Tumbling[Any]:
         window = self._window
         assert window is not None
         if window.apply is not None:
@@ -169,7 +168,7 @@ class StreamRun:
         assert window is not None
         values: list[Emitted] = []
         for item in closed:
-            value = item.value
+            value: Any = item.value
             if window.result is not None:
                 fields = window.result.__struct_fields__
                 filled = {
@@ -197,13 +196,12 @@ def _steps(steps: tuple[Step, ...], value: Any) -> tuple[bool, Any]:
         if isinstance(step, Filter):
             if not step.test(value):
                 return False, None
-        else:
-            change: Callable[[Any], Any] = step.change  # pyright: ignore[reportAttributeAccessIssue,reportUnknownMemberType,reportUnknownVariableType] (windows are cut out of these steps)
-            value = change(value)
+        elif isinstance(step, Map):
+            value = step.change(value)
     return True, value
 
 
 def _fill_keys(value: Any, keys: tuple[str, ...], names: tuple[str, ...]) -> Any:
-    fields = getattr(type(value), "__struct_fields__", ())
-    filled = {key: name for key, name in zip(keys, names, strict=True) if key in fields}
+    fields: tuple[str, ...] = getattr(type(value), "__struct_fields__", ())
+    filled: dict[str, str] = {key: name for key, name in zip(keys, names, strict=True) if key in fields}
     return msgspec.structs.replace(value, **filled) if filled else value

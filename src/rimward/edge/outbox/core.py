@@ -76,12 +76,14 @@ class OutboxCore:
             db.execute("pragma journal_mode=wal")
             db.execute("pragma synchronous=full")
             db.execute("pragma busy_timeout=5000")
-            if db.execute("pragma quick_check(1)").fetchone()[0] != "ok":
-                raise sqlite3.DatabaseError("quick_check")
+            found = db.execute("pragma quick_check(1)").fetchone()[0]
             db.executescript(SCHEMA)
         except BaseException:
             db.close()
             raise
+        if found != "ok":
+            db.close()
+            raise sqlite3.DatabaseError(found)
         return db
 
     def _new_epoch(self) -> Epoch:
@@ -196,7 +198,8 @@ class OutboxCore:
                 continue
             self._generation = mark.generation
             cursor = self._db.execute(
-                "delete from chunk where fact = ? and at < ? and (counter < ? or (counter = ? and last <= ?))",
+                "delete from chunk where fact = ? and at < ? "
+                "and (counter < ? or (counter = ? and last <= ?))",
                 (mark.fact, before, mark.counter, mark.counter, mark.seq),
             )
             deleted += cursor.rowcount
