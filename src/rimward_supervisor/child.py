@@ -26,9 +26,8 @@ class Child:
         self.pid: int | None = None
         self.since: int | None = None  # wall ns of its last start
         self.restarts = Restarts()
-        self.deadline: float | None = (
-            0.0  # WAITING: when to start; STOPPING: when to kill; STARTING: next look
-        )
+        # WAITING: when to start; STOPPING: when to kill; STARTING: when to look whether it answers
+        self.deadline: float | None = None if spec.waits else 0.0
         self.again = False  # it was told to stop in order to be started again
         self.ready_fd: int | None = None  # our end of its pipe
         self._log_bytes = log_bytes

@@ -26,7 +26,8 @@ class ProcessSpec(NamedTuple):
     argv: list[str]
     connect: tuple[str, int] | None = None  # ready when this address takes a connection
     grace: float = 5.0  # from SIGTERM to SIGKILL
-    once: bool = False  # not started again when it ends with exit code 0
+    once: bool = False  # not started again when it ends
+    waits: bool = False  # started by the command "restart NAME" only
     env: dict[str, str] | None = None  # beside what the supervisor inherits
 
     @property

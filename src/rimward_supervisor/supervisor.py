@@ -138,9 +138,9 @@ class Supervisor:
             )
             child.restarts.count += child.state == WAITING
             self._stop_next(now)
-        elif child.spec.once and code == 0:
+        elif child.spec.once:
             child.state = ENDED
-            tell("ended", name=child.name, pid=pid, code=code)
+            tell("ended", name=child.name, pid=pid, code=code, log=child.last_lines())
         else:
             self._died(child, pid, code, now)
 

@@ -1,0 +1,55 @@
+"""`rimward dev APP`."""
+
+import argparse
+import asyncio
+from pathlib import Path
+
+from rimward.cli.parsing import CommandError, Parser, duration, port
+
+EXAMPLES = """\
+examples:
+  rimward dev app.py
+  rimward dev package.module:app --data /tmp/try --mqtt 0 --http 0
+  rimward dev app.py --for 20 --json
+
+It listens on 127.0.0.1 only. Saving the app restarts it; a mistake is told and the old version runs on.
+"""
+
+
+def add_arguments(parser: Parser) -> None:
+    """Declare what the verb takes."""
+    parser.add_argument("app", metavar="APP", help="app.py or package.module:app")
+    parser.add_argument(
+        "--data", type=Path, metavar="DIR", default=Path(".rimward"), help="(default: .rimward)"
+    )
+    for name, default in (("mqtt", 1883), ("http", 8080), ("console", 8088)):
+        text = f"{name} port, 0 picks a free one (default: {default})"
+        parser.add_argument(f"--{name}", type=port, metavar="PORT", default=default, help=text)
+    parser.add_argument("--replay", type=Path, metavar="FILE", help="a recording to replay as devices")
+    parser.add_argument(
+        "--speed", default="1", metavar="N", help="of the replay: a factor, or max (default: 1)"
+    )
+    text = "stop by itself, counted from ready"
+    parser.add_argument("--for", dest="duration", type=duration, metavar="SECONDS", help=text)
+    parser.add_argument("--json", action="store_true", help="write JSON lines")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run until stopped."""
+    from rimward.local import DevOptions, run
+    from rimward.local.telling import JsonTeller, PeopleTeller
+
+    if options.replay is not None and not options.replay.is_file():
+        raise CommandError(f"there is no file {options.replay}: name the recording with --replay FILE")
+    wanted = DevOptions(
+        app=options.app,
+        data=options.data,
+        mqtt=options.mqtt,
+        http=options.http,
+        console=options.console,
+        replay=options.replay,
+        speed=options.speed,
+        duration=options.duration,
+    )
+    asyncio.run(run(wanted, JsonTeller() if options.json else PeopleTeller()))
+    return 0

@@ -1,0 +1,219 @@
+"""`rimward dev`: checks the app, has all of it started, tells what happens, restarts on save, stops."""
+
+import asyncio
+import os
+import signal
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+from rimward.app.manifest import Manifest
+from rimward.local.checking import check
+from rimward.local.errors import DevError
+from rimward.local.folder import DataFolder
+from rimward.local.options import DevOptions
+from rimward.local.plan import HOST, Extras, Plan, installed
+from rimward.local.supervision import Event, Supervision, describe
+from rimward.local.telling import Ready, Teller
+from rimward.local.watching import saves
+
+PROCESSES = ("supervisor", "node", "deep", "hub", "bus")  # the keys of every line of pids
+EDGE_ALONE = (
+    "the cloud extra is not installed, so only the edge runs: pip install 'rimward[cloud]' adds the rest"
+)
+
+
+async def run(options: DevOptions, teller: Teller) -> None:
+    """Run until a signal, or until the duration asked for is over.
+
+    Raises:
+        DevError: it can't start, or did not become ready.
+    """
+    folder, extras = DataFolder(options.data), installed()
+    manifest = await check(options.app, options.check_timeout)
+    await asyncio.to_thread(folder.prepare)
+    lock = await asyncio.to_thread(folder.lock)
+    try:
+        await Dev(options, folder, extras, teller, lock).run(manifest)
+    finally:
+        os.close(lock)
+
+
+class Dev:
+    """One run in a folder that is ours."""
+
+    def __init__(
+        self, options: DevOptions, folder: DataFolder, extras: Extras, teller: Teller, lock: int
+    ) -> None:
+        self._options = options
+        self._folder = folder
+        self._extras = extras
+        self._teller = teller
+        self._plan = Plan(folder, options, extras)
+        self._supervision = Supervision(self._plan.write_spec, folder.logs / "supervisor.log", lock)
+        self._pids: dict[str, int | None] = dict.fromkeys(PROCESSES)
+        self._ports: dict[str, int] = {}
+        self._serving: set[str] = set()  # processes that are ready
+        self._ready = asyncio.Event()
+        self._stop = asyncio.Event()
+        self._failure: DevError | None = None
+        self._console: tuple[int, str] | None = None  # port, link
+        self._sources: list[Path] = []
+
+    async def run(self, manifest: Manifest) -> None:
+        """Run the app that was checked.
+
+        Raises:
+            DevError: something can't be written, a port is taken, or a process does not become ready.
+        """
+        await asyncio.to_thread(self._plan.write, manifest)
+        self._sources = _folders(manifest)
+        self._catch_signals()
+        async with AsyncExitStack() as stack:
+            if self._extras.console:
+                self._console = await self._serve_console(stack)
+            try:
+                await self._run_all(manifest)
+            finally:
+                await asyncio.to_thread(self._folder.ready.unlink, missing_ok=True)
+        if self._failure is not None:
+            raise self._failure
+
+    async def _run_all(self, manifest: Manifest) -> None:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._follow())  # ends when the supervisor has stopped
+            others = [tasks.create_task(self._live(manifest)), tasks.create_task(self._watch())]
+            await self._stop.wait()
+            for task in others:
+                task.cancel()
+            self._supervision.stop()
+
+    async def _live(self, manifest: Manifest) -> None:
+        """Tell when everything serves; stop when the duration is over."""
+        try:
+            async with asyncio.timeout(self._options.ready_timeout):
+                await self._ready.wait()
+        except TimeoutError:
+            late = [name for name in self._plan.names if name not in self._serving]
+            self._fail(
+                f"{' and '.join(late)} not ready after {self._options.ready_timeout:g} s: "
+                f"{self._folder.logs / late[0]}.log says more"
+            )
+            return
+        ready = Ready(
+            mqtt=self._ports["mqtt"],
+            http=self._ports["http"],
+            coap=None,
+            sip=None,
+            console=self._console[0] if self._console else None,
+            data=str(self._folder.root),
+            pids=self._pids,
+        )
+        link = self._console[1] if self._console else None
+        content = {"pid": os.getpid(), "app": manifest.app, "link": link, "ready": ready}
+        await asyncio.to_thread(self._folder.write, self._folder.ready, content)
+        self._teller.ready(ready, manifest.app, link)
+        if not self._extras.cloud:
+            self._teller.note(EDGE_ALONE)
+        if self._options.replay is not None:
+            self._supervision.restart("replay")
+        if self._options.duration is not None:
+            await asyncio.sleep(self._options.duration)
+            self._stop.set()
+
+    async def _follow(self) -> None:
+        """Take note of everything that the supervisor tells."""
+        try:
+            async for event in self._supervision.events():
+                self._see(event)
+        except DevError as error:
+            self._failure = error
+            self._stop.set()
+
+    def _see(self, event: Event) -> None:
+        match event.event:
+            case "listening":
+                self._ports, self._pids["supervisor"] = event.ports, self._supervision.pid
+            case "started":
+                self._serving.discard(event.name)
+                self._set_pid(event.name, event.pid)
+            case "ready":
+                self._see_ready(event.name)
+            case "died" | "stopped":
+                self._serving.discard(event.name)
+                self._set_pid(event.name, None)
+            case "supervisor-died":
+                self._serving.clear()
+                self._pids = dict.fromkeys(PROCESSES)
+            case "crash-loop" if not self._ready.is_set():
+                lines = " | ".join(event.log[-3:]) or "it said nothing"
+                self._fail(
+                    f"{event.name} can't start: {lines}: {self._folder.logs / event.name}.log has more"
+                )
+            case _:
+                pass
+        if (text := describe(event)) is not None and not self._stop.is_set():
+            self._teller.note(text)
+
+    def _see_ready(self, name: str) -> None:
+        self._serving.add(name)
+        if self._ready.is_set() and name in self._pids:
+            self._teller.pids(self._pids)
+        elif self._serving.issuperset(self._plan.names):
+            self._ready.set()
+
+    def _set_pid(self, name: str, pid: int | None) -> None:
+        if name in self._pids:
+            self._pids[name] = pid
+
+    async def _watch(self) -> None:
+        """After each save: check the app, then restart what runs it, or say what is wrong and go on."""
+        async for _ in saves(lambda: self._sources):
+            try:
+                manifest = await check(self._options.app, self._options.check_timeout)
+                await asyncio.to_thread(self._plan.refresh, manifest)
+            except DevError as error:
+                self._teller.note(f"{error} (what ran before the save runs on)")
+                continue
+            self._sources = _folders(manifest)
+            runs_it = [name for name in self._plan.names if name in {"node", "hub"}]
+            self._teller.note(f"{self._options.app} was saved: restarting {' and '.join(runs_it)}")
+            for name in runs_it:
+                self._supervision.restart(name)
+
+    async def _serve_console(self, stack: AsyncExitStack) -> tuple[int, str]:
+        from rimward.console import listen, serve
+
+        port = self._options.console
+        try:
+            listener = listen(HOST, port)
+        except OSError as error:
+            raise DevError(
+                f"port {port} (console) can't be used ({error.strerror or error}): "
+                "stop what uses it, or choose another, --console 0 picks a free one"
+            ) from None
+        show = self._teller.note
+        console = await stack.enter_async_context(
+            serve(self._folder.root, listener, on_link=lambda link: show(f"console: {link}"))
+        )
+        return console.port, console.link
+
+    def _fail(self, sentence: str) -> None:
+        self._failure = DevError(sentence)
+        self._stop.set()
+
+    def _catch_signals(self) -> None:
+        """The first signal stops everything in order, the second at once."""
+        loop = asyncio.get_running_loop()
+
+        def caught() -> None:
+            if self._stop.is_set():
+                self._supervision.kill()
+            self._stop.set()
+
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, caught)
+
+
+def _folders(manifest: Manifest) -> list[Path]:
+    """Return the folders whose Python files an app is made of."""
+    return sorted({Path(function.file).resolve().parent for function in manifest.functions if function.file})

@@ -1,0 +1,20 @@
+"""What `rimward dev` was asked for."""
+
+from pathlib import Path
+
+from msgspec import Struct
+
+
+class DevOptions(Struct, frozen=True):
+    """Ports: 0 picks a free one."""
+
+    app: str  # app.py or package.module:app
+    data: Path
+    mqtt: int = 1883
+    http: int = 8080
+    console: int = 8088
+    replay: Path | None = None
+    speed: str = "1"  # of the replay: a factor or "max"
+    duration: float | None = None  # seconds from ready to the stop; None: until told
+    check_timeout: float = 5.0  # seconds that importing the app may take
+    ready_timeout: float = 30.0  # seconds

@@ -1,0 +1,158 @@
+"""What is to run: every process's configuration and the supervisor's spec, as files in the data folder."""
+
+import os
+import shutil
+import socket
+import sys
+import sysconfig
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from msgspec import Struct
+
+from rimward.app.manifest import Manifest, encode
+from rimward.edge.config import NodeConfig
+from rimward.edge.deep.config import DeepConfig
+from rimward.local.folder import DataFolder
+from rimward.local.options import DevOptions
+
+HOST = "127.0.0.1"
+NODE = "node-1"
+REGION = "local"
+CLOUD_PACKAGES = ("deltalake", "duckdb", "pyarrow")
+CONSOLE_PACKAGES = ("starlette", "uvicorn")
+
+
+class Extras(Struct, frozen=True):
+    """What is installed beside the node itself."""
+
+    bus: str | None  # path of nats-server
+    cloud: bool
+    console: bool
+
+
+def installed() -> Extras:
+    """Look for what the `cloud` extra brings."""
+    beside = Path(sysconfig.get_path("scripts")) / "nats-server"
+    bus = str(beside) if os.access(beside, os.X_OK) else shutil.which("nats-server")
+    return Extras(bus, bus is not None and _have(CLOUD_PACKAGES), _have(CONSOLE_PACKAGES))
+
+
+class Plan:
+    """One run of `rimward dev`: its files are written once, `refresh` after each save of the app."""
+
+    def __init__(self, folder: DataFolder, options: DevOptions, extras: Extras) -> None:
+        self._folder = folder
+        self._options = options
+        self._extras = extras
+        self.names = ["bus", "hub", "deep", "node"] if extras.cloud else ["node"]
+        self._app = _absolute(options.app)
+
+    def write(self, manifest: Manifest) -> None:
+        """Write everything that the processes read.
+
+        Raises:
+            DevError: the disk refused it.
+        """
+        self.refresh(manifest)
+        if self._extras.cloud:
+            self._write_cloud()
+
+    def refresh(self, manifest: Manifest) -> None:
+        """Write what depends on the app.
+
+        Raises:
+            DevError: the disk refused it.
+        """
+        folder = self._folder
+        folder.write(folder.manifest, encode(manifest))
+        node = NodeConfig(
+            app=self._app, data=str(folder.root), node=NODE, region=REGION, digest=manifest.digest
+        )
+        folder.write(folder.run / "node.json", node)
+
+    def write_spec(self, ports: dict[str, int]) -> Path:
+        """Write the supervisor's spec, with the ports that earlier processes had where they are known.
+
+        Raises:
+            DevError: the disk refused it.
+        """
+        wanted = {"mqtt": self._options.mqtt, "http": self._options.http} | ports
+        spec = {
+            "logs": str(self._folder.logs),
+            "state": str(self._folder.processes),
+            "listeners": {name: [HOST, port] for name, port in wanted.items()},
+            "processes": self._processes(),
+        }
+        path = self._folder.run / "supervisor.json"
+        self._folder.write(path, spec)
+        return path
+
+    def _write_cloud(self) -> None:
+        from rimward.cloud.bus import write_config
+        from rimward.cloud.config import HubConfig
+
+        folder = self._folder
+        self._bus_port = _free_port()
+        users = write_config(folder.run / "bus.conf", folder.root / "bus", self._bus_port, [NODE], REGION)
+        url, hub, node = f"nats://{HOST}:{self._bus_port}", users["hub"], users[NODE]
+        deep = DeepConfig(
+            data=str(folder.root),
+            bus_url=url,
+            user=node.user,
+            password=node.password,
+            node=NODE,
+            region=REGION,
+        )
+        folder.write(folder.run / "deep.json", deep)
+        config = HubConfig(
+            data=str(folder.root), manifest=str(folder.manifest), app=self._app, bus_url=url,
+            user=hub.user, password=hub.password, region=REGION,
+        )  # fmt: skip
+        folder.write(folder.run / "hub.json", config)
+
+    def _processes(self) -> list[dict[str, Any]]:
+        run, found = self._folder.run, list[dict[str, Any]]()
+        if self._extras.cloud:
+            found += [
+                {
+                    "name": "bus",
+                    "argv": [self._extras.bus, "-c", str(run / "bus.conf")],
+                    "connect": [HOST, self._bus_port],
+                },
+                _python("hub", "rimward.cloud", str(run / "hub.json"), "--ready", "{ready}"),
+                _python("deep", "rimward.edge.deep", str(run / "deep.json"), "--ready", "{ready}"),
+            ]
+        listeners = ("--fd", "mqtt={fd:mqtt}", "--fd", "http={fd:http}")
+        found.append(
+            _python("node", "rimward.edge", str(run / "node.json"), *listeners, "--ready", "{ready}")
+        )
+        if (replay := self._options.replay) is not None:
+            where = ("--port", "{port:mqtt}", "--speed", self._options.speed)
+            found.append(
+                _python("replay", "rimward.devices.replay", str(replay), *where)
+                | {"once": True, "waits": True}
+            )
+        return found
+
+
+def _python(name: str, module: str, *arguments: str) -> dict[str, Any]:
+    return {"name": name, "argv": [sys.executable, "-m", module, *arguments]}
+
+
+def _have(packages: tuple[str, ...]) -> bool:
+    return all(find_spec(package) is not None for package in packages)
+
+
+def _absolute(app: str) -> str:
+    """Return the app's name as any process can read it, wherever that one runs."""
+    file, colon, attribute = app.partition(":")
+    return str(Path(file).absolute()) + colon + attribute if file.endswith(".py") else app
+
+
+def _free_port() -> int:
+    """Return a port that was free a moment ago: the bus can't be given a socket that listens already."""
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        return int(probe.getsockname()[1])

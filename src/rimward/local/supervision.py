@@ -1,0 +1,153 @@
+"""The supervisor as a child of `rimward dev`: its events, commands to it, and another one if it dies."""
+
+import asyncio
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
+from pathlib import Path
+
+import msgspec
+from msgspec import Struct, field
+
+from rimward.local.checking import ending
+from rimward.local.errors import DevError
+from rimward.local.folder import alive
+
+AGAIN = (0.0, 0.2, 1.0, 5.0)  # seconds before another supervisor is started; the last one repeats
+DYING = 5.0  # seconds that the children of a dead supervisor get to be gone
+FLAGS = {"mqtt": "--mqtt", "http": "--http"}
+
+
+class Event(Struct):
+    """One line of the supervisor."""
+
+    event: str
+    name: str = ""
+    pid: int | None = None
+    code: int = 0
+    port: int = 0
+    what: str = ""
+    reason: str = ""
+    log: list[str] = field(default_factory=list[str])
+    ports: dict[str, int] = field(default_factory=dict[str, int])
+
+
+class Supervision:
+    """Keeps a supervisor running until it is told to stop."""
+
+    def __init__(self, write_spec: Callable[[dict[str, int]], Path], log: Path, lock: int) -> None:
+        self._write_spec = write_spec
+        self._log = log
+        self._lock = lock  # the supervisor holds it too, so that nobody else starts while it still cleans up
+        self._process: asyncio.subprocess.Process | None = None
+        self._stopping = False
+        self._ports: dict[str, int] = {}
+        self._pids: dict[str, int] = {}
+
+    @property
+    def pid(self) -> int | None:
+        """The supervisor's pid while it runs."""
+        return self._process.pid if self._process is not None and self._process.returncode is None else None
+
+    async def events(self) -> AsyncIterator[Event]:
+        """Start the supervisor and yield what it tells, until it has stopped as it was told to.
+
+        A death of it is the event `supervisor-died`; another one is started on the same ports.
+
+        Raises:
+            DevError: the first one could not start.
+        """
+        deaths = 0
+        while True:
+            async for event in self._live():
+                if event.event == "failed" and not self._ports:
+                    raise _explain(event)
+                self._note(event)
+                yield event
+            assert self._process is not None
+            code = await self._process.wait()
+            if self._stopping:
+                return
+            yield Event("supervisor-died", name="supervisor", pid=self._process.pid, code=code)
+            await self._children_gone()
+            await asyncio.sleep(AGAIN[min(deaths, len(AGAIN) - 1)])
+            deaths += 1
+
+    async def _live(self) -> AsyncIterator[Event]:
+        spec = await asyncio.to_thread(self._write_spec, self._ports)
+        log = await asyncio.to_thread(open, self._log, "ab")
+        try:
+            self._process = process = await asyncio.create_subprocess_exec(
+                sys.executable, "-m", "rimward_supervisor", str(spec),
+                stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=log,
+                start_new_session=True, pass_fds=(self._lock,), limit=1 << 20,
+            )  # fmt: skip
+        finally:
+            log.close()
+        assert process.stdout is not None
+        if self._stopping:
+            self.stop()
+        while line := await process.stdout.readline():
+            yield msgspec.json.decode(line, type=Event)
+
+    def _note(self, event: Event) -> None:
+        if event.event == "listening":
+            self._ports = event.ports
+        elif event.event == "started" and event.pid is not None:
+            self._pids[event.name] = event.pid
+
+    async def _children_gone(self) -> None:
+        """Wait until the kernel has taken the dead supervisor's children away."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(DYING):
+                for pid in self._pids.values():
+                    while await asyncio.to_thread(alive, pid):  # noqa: ASYNC110 -- not our children: nothing tells
+                        await asyncio.sleep(0.02)
+        self._pids.clear()
+
+    def restart(self, name: str) -> None:
+        """Have a process stopped and started again, or started where it does not run."""
+        self._command(f"restart {name}")
+
+    def stop(self) -> None:
+        """Have everything stopped in order."""
+        self._stopping = True
+        self._command("stop")
+
+    def kill(self) -> None:
+        """End everything at once: the kernel kills the children with the supervisor."""
+        self._stopping = True
+        if self._process is not None and self._process.returncode is None:
+            with suppress(ProcessLookupError):
+                self._process.send_signal(signal.SIGKILL)
+
+    def _command(self, line: str) -> None:
+        process = self._process
+        if process is None or process.returncode is not None or process.stdin is None:
+            return
+        with suppress(OSError):
+            process.stdin.write(line.encode() + b"\n")
+
+
+def _explain(event: Event) -> DevError:
+    if event.what != "listen":
+        return DevError(f"the supervisor can't start: {event.reason}: the folder of logs may say more")
+    return DevError(
+        f"port {event.port} ({event.name}) can't be used ({event.reason}): "
+        f"stop what uses it, or choose another, {FLAGS[event.name]} 0 picks a free one"
+    )
+
+
+def describe(event: Event) -> str | None:
+    """Return an event in words, None for what is no news."""
+    name, how, said = event.name, ending(event.code), " | ".join(event.log[-3:])
+    words = {
+        "died": f"{name} died ({how}), it is started again",
+        "supervisor-died": f"the supervisor died ({how}) and all that it ran with it: they are started again",
+        "crash-loop": f"{name} dies again and again ({how}): {said}",
+        "killed": f"{name} did not stop in time and was killed",
+        "failed": f"the supervisor can't start again yet: {event.reason}",
+        "ended": f"{name} is over" if event.code == 0 else f"{name} ended with {how}: {said}",
+    }
+    return words.get(event.event)

@@ -1,0 +1,100 @@
+"""What `rimward dev` says: JSON lines for programs, a few lines for people. Notes go to standard error."""
+
+import sys
+from contextlib import suppress
+from typing import Any, Protocol
+
+import msgspec
+from msgspec import Struct
+
+from rimward.local.text import printable
+
+
+class Ready(Struct, frozen=True):
+    """The first line; ports that nothing listens on are None."""
+
+    mqtt: int | None
+    http: int | None
+    coap: int | None
+    sip: int | None
+    console: int | None
+    data: str
+    pids: dict[str, int | None]
+
+
+class Teller(Protocol):
+    """Where `dev` says what happens."""
+
+    def ready(self, ready: Ready, app: str, link: str | None) -> None:
+        """Everything serves; `link` opens the console."""
+        ...
+
+    def pids(self, pids: dict[str, int | None]) -> None:
+        """A process was restarted and serves again."""
+        ...
+
+    def note(self, text: str) -> None:
+        """Something happened that a person wants to know."""
+        ...
+
+
+class JsonTeller:
+    """One JSON object a line."""
+
+    def ready(self, ready: Ready, app: str, link: str | None) -> None:  # noqa: ARG002 -- the line's keys are fixed
+        """Write the ready line; the console's link is for people."""
+        _line({"ready": ready})
+        if link:
+            self.note(f"console: {link}")
+
+    def pids(self, pids: dict[str, int | None]) -> None:
+        """Write the current pids."""
+        _line({"pids": pids})
+
+    def note(self, text: str) -> None:
+        """Write to standard error."""
+        _note(text)
+
+
+class PeopleTeller:
+    """A few lines."""
+
+    def ready(self, ready: Ready, app: str, link: str | None) -> None:
+        """Write where everything is and what to type next."""
+        rows = [
+            ("mqtt", f"127.0.0.1:{ready.mqtt}"),
+            ("http", f"http://127.0.0.1:{ready.http}"),
+            ("console", link),
+            ("data", ready.data),
+            ("logs", f"{ready.data}/logs"),
+        ]
+        _say(f"rimward dev runs {app}")
+        for name, value in rows:
+            if value is not None:
+                _say(f"  {name:8} {value}")
+        _say("save the app to restart it; in another terminal: rimward status, rimward ledger; ctrl-C stops")
+
+    def pids(self, pids: dict[str, int | None]) -> None:
+        """Say that all is well again."""
+        running = ", ".join(f"{name} {pid}" for name, pid in pids.items() if pid is not None)
+        _say(f"running again: {running}")
+
+    def note(self, text: str) -> None:
+        """Write to standard error."""
+        _note(text)
+
+
+def _line(content: Any) -> None:
+    _say(msgspec.json.encode(content).decode())
+
+
+def _say(text: str) -> None:
+    with suppress(OSError):  # a reader that has gone is no reason to stop serving devices
+        sys.stdout.write(printable(text) + "\n")
+        sys.stdout.flush()
+
+
+def _note(text: str) -> None:
+    with suppress(OSError):
+        sys.stderr.write(f"rimward dev: {printable(text)}\n")
+        sys.stderr.flush()
