@@ -56,5 +56,5 @@ def each_second(samples: Stream[Sample]) -> Stream[Motion]:
 @app.cloud(Motion)
 def report(rows: list[Motion], lake: Lake) -> None:
     for wearer in {row.wearer for row in rows}:
-        sql = "select count(*) seconds, sum(cadence) steps, avg(energy) energy from motion where wearer=$w"
+        sql = "select count(*) as seconds, sum(cadence) as steps from motion where wearer = $w"
         Path(f"report-{wearer}.txt").write_text(f"{wearer}: {lake.sql(sql, w=wearer).to_pylist()[0]}\n")

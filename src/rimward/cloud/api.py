@@ -67,7 +67,8 @@ def envelopes_for(data: Path, node: str, counter: int, fact: str, seq: int) -> E
     with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as db:
         row = db.execute(
             "select sealed_at, received_at, committed_at, version from envelope "
-            "where node = ? and counter = ? and fact = ? and first <= ? and last >= ? order by committed_at limit 1",
+            "where node = ? and counter = ? and fact = ? and first <= ? and last >= ? "
+            "order by committed_at limit 1",
             (node, counter, fact, seq, seq),
         ).fetchone()
     return EnvelopeLog(*row) if row else None

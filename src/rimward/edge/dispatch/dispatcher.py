@@ -214,7 +214,7 @@ class Dispatcher:
             self.counters["replies_dropped"] += 1
             work.result = None
         if work.pending:
-            work.ticket = Ticket()
+            work.ticket = work.ticket or Ticket()
             return work.ticket
         return self._end(work)
 

@@ -201,7 +201,7 @@ def _steps(steps: tuple[Step, ...], value: Any) -> tuple[bool, Any]:
     return True, value
 
 
-def _fill_keys(value: Any, keys: tuple[str, ...], names: tuple[str, ...]) -> Any:
-    fields: tuple[str, ...] = getattr(type(value), "__struct_fields__", ())
+def _fill_keys(value: Struct, keys: tuple[str, ...], names: tuple[str, ...]) -> Any:
+    fields = value.__struct_fields__ if isinstance(value, Struct) else ()  # pyright: ignore[reportUnnecessaryIsInstance] (a user's apply may return anything)
     filled: dict[str, str] = {key: name for key, name in zip(keys, names, strict=True) if key in fields}
     return msgspec.structs.replace(value, **filled) if filled else value

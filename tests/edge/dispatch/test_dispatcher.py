@@ -1,0 +1,270 @@
+"""One message is one transaction: what runs, what leaves, what is committed and what is answered."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from textwrap import dedent
+
+import msgspec
+
+from rimward.app.loading import load
+from rimward.edge.api import read_lanes
+from rimward.edge.config import OutboxConfig
+from rimward.edge.dispatch import Clocks, Dispatcher, Tracing
+from rimward.edge.dispatch.types import Message, Request, Sender, Ticket
+from rimward.edge.outbox import Outbox
+from rimward.observe import Trace
+
+HEAD = """\
+import asyncio
+from datetime import datetime
+from msgspec import Struct
+from rimward import App, Event, Reject, State, Stream, every, http, mqtt
+app = App("test", compat="2026-11-01")
+class Reading(Struct):
+    celsius: float
+class Timed(Struct):
+    celsius: float
+    at: datetime
+@app.fact
+class Warm(Struct):
+    truck: str
+    celsius: float
+@app.fact
+class Mean(Struct):
+    truck: str
+    mean: float
+@app.state(key="truck", durable=True)
+class Truck(Struct):
+    count: int = 0
+"""
+
+
+class Bench:
+    """A dispatcher on a real outbox, with a router and a trace sink that keep what they get."""
+
+    def __init__(self) -> None:
+        self.sent: list[tuple[str, bytes]] = []
+        self.traces: list[Trace] = []
+        self.dispatcher: Dispatcher
+        self.outbox: Outbox
+
+    def publish(self, topic: str, payload: bytes, qos: int, *, retain: bool) -> int:
+        self.sent.append((topic, payload))
+        return 1
+
+    def flush(self) -> None:
+        """Nothing is held back here."""
+
+    def keep(self, trace: Trace) -> None:
+        self.traces.append(trace)
+
+    async def message(
+        self, topic: str, payload: object, *, qos: int = 1, protocol: str = "mqtt5"
+    ) -> Ticket | None:
+        body = payload if isinstance(payload, bytes) else msgspec.json.encode(payload)
+        message = Message(
+            topic, body, qos, Sender("device", protocol), time.monotonic_ns(), response_topic="r"
+        )
+        return await answered(self.dispatcher.message(message))
+
+    async def get(self, path: str, query: str = "", method: str = "GET", body: bytes = b"") -> Ticket:
+        request = Request(method, path, query, {}, body, Sender("peer", "http"), time.monotonic_ns())
+        ticket = await answered(self.dispatcher.request(request))
+        assert ticket is not None
+        return ticket
+
+
+async def answered(ticket: Ticket | None) -> Ticket | None:
+    if ticket is not None and not ticket.done:
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        ticket.on_done = lambda _: done.set_result(None)
+        await asyncio.wait_for(done, 10)
+    return ticket
+
+
+@asynccontextmanager
+async def bench(tmp_path: Path, functions: str) -> AsyncIterator[Bench]:
+    file = tmp_path / "app.py"
+    file.write_text(HEAD + dedent(functions))
+    app = load(str(file))
+    made = Bench()
+    folder = tmp_path / "node"
+    folder.mkdir(exist_ok=True)
+    async with Outbox(folder, OutboxConfig(), time.time_ns) as outbox:
+        tracing = Tracing("node-1", b"12345678", made, lambda: str(outbox.epoch))
+        made.outbox = outbox
+        made.dispatcher = Dispatcher(app, "node-1", Clocks(time.monotonic_ns, time.time_ns), outbox, tracing)
+        made.dispatcher.router = made
+        yield made
+        await made.dispatcher.close(1)
+
+
+async def forwarded(tmp_path: Path) -> dict[str, int]:
+    lanes = await asyncio.to_thread(read_lanes, tmp_path)
+    return {
+        fact: sum(lane.forwarded for lane in lanes if lane.fact == fact)
+        for fact in {one.fact for one in lanes}
+    }
+
+
+GUARD = """
+@app.edge(mqtt("t/{truck}"), budget="5s")
+def guard(truck: str, reading: Reading, state: State[Truck]) -> None:
+    state.value.count += 1
+    app.publish(f"c/{truck}", {"n": state.value.count})
+    app.forward(Warm(truck, reading.celsius))
+    if reading.celsius > 99:
+        raise RuntimeError("too hot")
+    if reading.celsius > 50:
+        raise Reject("conflict", "warm")
+@app.edge(http.get("/t/{truck}"))
+def latest(state: State[Truck]) -> Truck:
+    return state.value
+"""
+
+
+async def test_a_message_runs_its_function_and_is_answered_once_it_is_on_disk(tmp_path: Path) -> None:
+    async with bench(tmp_path, GUARD) as b:
+        ticket = await b.message("t/7", {"celsius": 9.5})
+        assert ticket is not None
+        assert ticket.refusal is None
+        assert b.sent == [("c/7", b'{"n":1}')]
+        assert await forwarded(tmp_path) == {"warm": 1}
+
+
+async def test_a_call_that_raises_leaves_nothing_but_a_dead_letter(tmp_path: Path) -> None:
+    async with bench(tmp_path, GUARD) as b:
+        ticket = await b.message("t/7", {"celsius": 100})
+        assert ticket is not None
+        assert ticket.refusal is not None
+        assert ticket.refusal.kind == "failed"
+        assert b.sent == []
+        assert await forwarded(tmp_path) == {}
+        assert b.outbox.stats()["dead_letters"] == 1
+        assert (reply := (await b.get("/t/7")).reply) is not None
+        assert reply.body == b'{"count":0}'
+
+
+async def test_a_rejection_is_told_by_its_code_and_is_no_dead_letter(tmp_path: Path) -> None:
+    async with bench(tmp_path, GUARD) as b:
+        ticket = await b.message("t/7", {"celsius": 60})
+        assert ticket is not None
+        assert ticket.refusal is not None
+        assert (ticket.refusal.kind, ticket.refusal.detail) == ("conflict", "warm")
+        assert b.outbox.stats()["dead_letters"] == 0
+
+
+async def test_a_payload_of_the_wrong_type_is_refused_with_its_path(tmp_path: Path) -> None:
+    async with bench(tmp_path, GUARD) as b:
+        for payload in ({"celsius": "warm"}, b"{", b"\xff", b"[" * 1_000_000):
+            ticket = await b.message("t/7", payload)
+            assert ticket is not None
+            assert ticket.refusal is not None
+            assert ticket.refusal.kind == "payload"
+        assert b.outbox.stats()["dead_letters"] == 4
+
+
+async def test_durable_state_survives_a_restart(tmp_path: Path) -> None:
+    for n in (1, 2, 3):
+        async with bench(tmp_path, GUARD) as b:
+            await b.message("t/7", {"celsius": 1})
+            assert b.sent == [("c/7", b'{"n":%d}' % n)]
+
+
+async def test_a_message_that_nothing_listens_to_is_taken_at_once(tmp_path: Path) -> None:
+    async with bench(tmp_path, GUARD) as b:
+        assert await b.message("elsewhere", {}) is None
+
+
+async def test_routes_answer_not_found_wrong_method_and_bad_query(tmp_path: Path) -> None:
+    functions = """
+    @app.edge(http.get("/a/{n}"))
+    def a(n: int, limit: int, unit: str = "K") -> str:
+        return f"{n} {limit} {unit}"
+    """
+    async with bench(tmp_path, functions) as b:
+        assert (reply := (await b.get("/a/5", "limit=3")).reply) is not None
+        assert reply.body == b"5 3 K"
+        for path, query in (("/a/x", "limit=3"), ("/a/5", "limit=x"), ("/a/5", "")):
+            refusal = (await b.get(path, query)).refusal
+            assert refusal is not None
+            assert refusal.kind == "payload"
+        missing = await b.get("/b")
+        assert missing.refusal is not None
+        assert missing.refusal.kind == "not-found"
+        hidden = await b.get("/a/%2F")
+        assert hidden.refusal is not None
+        assert hidden.refusal.kind == "invalid"
+        wrong = (await b.get("/a/5", method="POST")).reply
+        assert wrong is not None
+        assert (wrong.status, wrong.headers) == (405, {"allow": "GET, HEAD"})
+
+
+async def test_async_functions_keep_a_key_to_themselves_until_they_end(tmp_path: Path) -> None:
+    functions = """
+    seen = []
+    @app.edge(mqtt("t/{truck}"))
+    async def slow(truck: str, reading: Reading, state: State[Truck]) -> None:
+        before = state.value.count
+        async with asyncio.timeout(5):
+            await asyncio.sleep(0)
+        state.value.count = before + 1
+        app.publish("n", str(state.value.count))
+    @app.edge(mqtt("u/{truck}"))
+    async def quick(truck: str, reading: Reading) -> str:
+        async with asyncio.timeout(5):
+            return truck
+    """
+    async with bench(tmp_path, functions) as b:
+        await asyncio.gather(*(b.message("t/7", {"celsius": 1}) for _ in range(20)))
+        assert [payload for _, payload in b.sent] == [str(n).encode() for n in range(1, 21)]
+        ticket = await b.message("u/7", {"celsius": 1})
+        assert ticket is not None
+        assert ticket.reply is not None
+        assert ticket.reply.body == b"7"
+
+
+STREAM = """
+@app.stream(mqtt("t/{truck}", time="at"))
+def means(readings: Stream[Timed]) -> Stream[Mean]:
+    return readings.key_by("truck").tumbling("1s", lateness="100ms").agg(Mean, mean=("celsius", "mean")).forward()
+@app.edge(means)
+def follow(mean: Mean) -> None:
+    app.publish("mean", mean)
+"""
+
+
+async def test_a_window_survives_a_restart_and_closes_once(tmp_path: Path) -> None:
+    start = datetime.now(UTC).replace(microsecond=0)
+    async with bench(tmp_path, STREAM) as b:
+        for celsius in (1.0, 2.0):
+            await b.message("t/7", {"celsius": celsius, "at": start})
+        assert b.sent == []
+    async with bench(tmp_path, STREAM) as b:
+        await b.message("t/7", {"celsius": 6.0, "at": start})
+        await b.message("t/7", {"celsius": 0.0, "at": start})
+        later = datetime.fromtimestamp(start.timestamp() + 2, UTC)
+        await b.message("t/7", {"celsius": 5.0, "at": later})
+        assert b.sent == [("mean", b'{"truck":"7","mean":2.25}')]
+        assert await forwarded(tmp_path) == {"mean": 1}
+
+
+async def test_an_event_without_a_time_zone_is_refused(tmp_path: Path) -> None:
+    async with bench(tmp_path, STREAM) as b:
+        ticket = await b.message("t/7", {"celsius": 1.0, "at": "2026-11-24T00:00:00"})
+        assert ticket is not None
+        assert ticket.refusal is not None
+        assert "with its zone" in ticket.refusal.detail
+
+
+async def test_a_kept_trace_names_stages_and_rows(tmp_path: Path) -> None:
+    async with bench(tmp_path, GUARD) as b:
+        await b.message("t/7", {"celsius": 9.5})
+        [trace] = b.traces
+        assert [stage.name for stage in trace.stages] == ["decode", "function guard", "commit"]
+        assert [(row.fact, row.seq) for row in trace.rows] == [("warm", 1)]
+        assert trace.actions == 1
