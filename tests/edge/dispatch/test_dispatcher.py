@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -87,7 +87,7 @@ async def answered(ticket: Ticket | None) -> Ticket | None:
 
 
 @asynccontextmanager
-async def bench(tmp_path: Path, functions: str) -> AsyncIterator[Bench]:
+async def bench(tmp_path: Path, functions: str) -> AsyncGenerator[Bench]:
     file = tmp_path / "app.py"
     file.write_text(HEAD + dedent(functions))
     app = load(str(file))
@@ -231,7 +231,8 @@ async def test_async_functions_keep_a_key_to_themselves_until_they_end(tmp_path:
 STREAM = """
 @app.stream(mqtt("t/{truck}", time="at"))
 def means(readings: Stream[Timed]) -> Stream[Mean]:
-    return readings.key_by("truck").tumbling("1s", lateness="100ms").agg(Mean, mean=("celsius", "mean")).forward()
+    windows = readings.key_by("truck").tumbling("1s", lateness="100ms")
+    return windows.agg(Mean, mean=("celsius", "mean")).forward()
 @app.edge(means)
 def follow(mean: Mean) -> None:
     app.publish("mean", mean)
