@@ -10,7 +10,7 @@ import pytest
 
 from rimward.edge.gateways.http import HttpConfig, HttpGateway
 
-from .http_house import CONFIG, HOST, SECOND, House, Porch, build, open_house, parse, problem
+from .http_house import CONFIG, HOST, SECOND, Clock, House, Porch, build, open_house, parse, problem
 
 
 @pytest.fixture
