@@ -160,6 +160,7 @@ async def test_a_client_over_its_receive_maximum_is_told_so() -> None:
         assert await device.ended() == Disconnect(
             0x93, Properties(reason_string="3 messages unacknowledged, the limit is 2")
         )
+        await until(lambda: site.stat("connections") == 0)
 
 
 async def test_3_1_1_is_not_read_while_too_many_of_its_messages_wait() -> None:
@@ -176,6 +177,20 @@ async def test_3_1_1_is_not_read_while_too_many_of_its_messages_wait() -> None:
         site.door.finish("wait/1")
         site.door.finish("wait/2")
         assert [await device.next() for _ in range(3)] == [Puback(1), Puback(2), Puback(3)]
+
+
+async def test_a_client_that_is_not_read_is_not_taken_for_silent() -> None:
+    async with serving(MqttConfig(receive_maximum=1)) as site:
+        device = await site.client(version=4, keep_alive=10)
+        device.publish("wait/1", b"", 1)
+        await until(lambda: len(site.door.messages) == 1)
+        site.now += 60_000_000_000
+        site.gateway._look()
+        site.door.finish("wait/1")
+        assert await device.next() == Puback(1)
+        site.now += 60_000_000_000
+        site.gateway._look()
+        assert await device.ended() is None
 
 
 async def test_an_impatient_resend_of_3_1_1_is_answered_once() -> None:

@@ -169,7 +169,10 @@ class Connection(asyncio.Protocol):
         session = self.session
         if self.leaving:
             self.abort()
-        elif session.is_late(now):
+            return
+        if self._deaf:
+            session.last_packet = now  # it can't be heard while it is not read
+        if session.is_late(now):
             self.leave()
         elif (deadline := session.deadline) is not None:
             self._gate.watch(self, deadline)
@@ -366,6 +369,8 @@ class Connection(asyncio.Protocol):
             self.session.out.clear()
             self._writable = True
         self.write()
+        if self._deaf:
+            self._listen(again=True)  # else the peer's end is not seen
         if self.session.error is None:
             transport.close()
         else:
