@@ -3,7 +3,7 @@
 import shutil
 import socket
 import subprocess
-import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -66,14 +66,10 @@ def test_acknowledged_messages_are_rows_after_a_kill_of_each_process(tmp_path: P
         port = dev.ready["mqtt"]
         acknowledged: dict[str, list[int]] = {}
         for victim in ("node", "deep", "hub", "bus"):
-            results: list[int] = []
-            worker = threading.Thread(
-                target=lambda results=results, victim=victim: results.extend(publish(port, victim, range(30)))
-            )
-            worker.start()
-            dev.kill(victim)
-            worker.join()
-            acknowledged[victim] = results
+            with ThreadPoolExecutor(1) as pool:
+                results = pool.submit(publish, port, victim, range(30))
+                dev.kill(victim)
+                acknowledged[victim] = results.result()
         assert sum(map(len, acknowledged.values())) >= 100
 
         def rows(table: str) -> list[tuple[str, int]]:
