@@ -14,7 +14,15 @@ from typing import Self
 
 from rimward.observe.logs import get_logger
 from rimward.observe.records import Snapshot, Trace
-from rimward.observe.store import Damaged, TraceStore, move_aside
+from rimward.observe.store import (
+    Damaged,
+    Figures,
+    Row,
+    TraceStore,
+    move_aside,
+    snapshot_row,
+    trace_row,
+)
 
 log = get_logger("rimward.observe")
 
@@ -43,7 +51,7 @@ class Recorder:
         self._period = period
         self._limit = queue
         self._queue: deque[Trace] = deque()
-        self._newest: Snapshot | None = None
+        self._newest: Figures | None = None
         self._wake = threading.Event()
         self._writer = _Writer(path, max_bytes, self)
         self._thread: threading.Thread | None = None
@@ -69,6 +77,7 @@ class Recorder:
             "write_failures": writer.failures,
             "snapshot_failures": self._snapshot_failures,
             "overwritten": writer.overwritten,
+            "unwritable": writer.unwritable,
         }
 
     async def __aenter__(self) -> Self:
@@ -111,7 +120,7 @@ class Recorder:
 
     def _take_snapshot(self) -> None:
         try:
-            self._newest = self._snapshot()
+            self._newest = snapshot_row(self._snapshot())
         except Exception:  # figures must not stop the node; it is counted and said
             self._snapshot_failures += 1
             log.exception("a snapshot failed")
@@ -129,7 +138,8 @@ class _Writer:
         self._max_bytes = max_bytes
         self._recorder = recorder
         self._store: TraceStore | None = None
-        self._batch: list[Trace] = []  # being written, or to be tried again
+        self._batch: list[Row] = []  # being written, or to be tried again
+        self.unwritable = 0  # traces that hold what can't be stored
 
     @property
     def waiting(self) -> int:
@@ -143,7 +153,13 @@ class _Writer:
             wake.wait()
             wake.clear()
             closing = self.closing  # read before the flush: what was taken until then is written
-            self._flush()
+            try:
+                self._flush()
+            except Exception:  # the thread's outermost edge: what failed is counted, the next batch goes on
+                self.failures += 1
+                self.unwritable += len(self._batch)
+                self._batch = []
+                log.exception("traces were lost")
         if self._store is not None:
             self._store.close()
 
@@ -152,7 +168,7 @@ class _Writer:
         while True:
             queue = recorder._queue
             while queue and len(self._batch) < BATCH:
-                self._batch.append(queue.popleft())
+                self._encode(queue.popleft())
             snapshot, recorder._newest = recorder._newest, None
             if not self._batch and snapshot is None:
                 return
@@ -161,13 +177,23 @@ class _Writer:
             self.written += len(self._batch)
             self._batch = []
 
-    def _write(self, snapshot: Snapshot | None) -> bool:
+    def _encode(self, trace: Trace) -> None:
+        try:
+            self._batch.append(trace_row(trace))
+        except (ValueError, OverflowError, TypeError):
+            self.unwritable += 1
+
+    def _write(self, snapshot: Figures | None) -> bool:
         """Write one transaction; on a failure the batch stays for the next wake-up."""
         try:
             if self._store is None:
                 self._store = self._open()
             self._store.write(self._batch, snapshot)
-        except (sqlite3.Error, OSError, Damaged) as error:
+        except Damaged as error:
+            self._failed(error)
+            self._move_aside(error)
+            return False
+        except (sqlite3.Error, OSError) as error:
             self._failed(error)
             return False
         self.overwritten = self._store.dropped
@@ -180,15 +206,18 @@ class _Writer:
         try:
             return TraceStore.open(self._path, self._max_bytes)
         except Damaged as error:
-            aside = move_aside(self._path)
-            log.warning("the trace file was damaged and was moved aside", why=str(error), file=aside.name)
+            self._move_aside(error)
             return TraceStore.open(self._path, self._max_bytes)
+
+    def _move_aside(self, error: Damaged) -> None:
+        aside = move_aside(self._path)
+        log.warning("the trace file was damaged and was moved aside", why=str(error), file=aside.name)
 
     def _failed(self, error: Exception) -> None:
         self.failures += 1
         if self._recorder.problem is None:
             log.error("traces can't be written", why=str(error))
         self._recorder.problem = f"traces can't be written: {error}"
-        if self._store is not None:  # opened anew at the next wake-up, where damage is dealt with
+        if self._store is not None:  # opened anew at the next wake-up
             self._store.close()
             self._store = None

@@ -28,6 +28,28 @@ _ROW_OVERHEAD = 200  # bytes a trace takes beside its body: keys, index, free sp
 _WAL_BYTES = 4 << 20  # the write-ahead log is cut back to this after a checkpoint
 
 
+Row = tuple[str, int, bytes]  # of a trace: its id, its time in wall ns, its body
+Figures = tuple[int, bytes]  # of a snapshot: its time in wall ns, its body
+
+
+def trace_row(trace: Trace) -> Row:
+    """Return a trace as it is stored.
+
+    Raises:
+        ValueError, OverflowError, TypeError: it holds what msgpack or SQLite can't.
+    """
+    if not -(1 << 63) <= trace.at < 1 << 63:
+        raise OverflowError(f"trace {trace.id}: its time is {trace.at} ns")
+    return trace.id, trace.at, msgspec.msgpack.encode(trace)
+
+
+def snapshot_row(snapshot: Snapshot) -> Figures:
+    """Return a snapshot as it is stored; raises as `trace_row` does."""
+    if not -(1 << 63) <= snapshot.at < 1 << 63:
+        raise OverflowError(f"snapshot: its time is {snapshot.at} ns")
+    return snapshot.at, msgspec.msgpack.encode(snapshot)
+
+
 class Damaged(Exception):
     """The file is not a trace file of this version."""
 
@@ -61,23 +83,20 @@ class TraceStore:
             raise
         return cls(db, max_bytes)
 
-    def write(self, traces: Sequence[Trace], snapshot: Snapshot | None) -> None:
+    def write(self, rows: Sequence[Row], snapshot: Figures | None) -> None:
         """Add traces and replace the snapshot, in one transaction.
 
         Raises:
             Damaged: the file's content is broken.
             sqlite3.OperationalError: the disk is full or read-only; nothing was written.
         """
-        encode = msgspec.msgpack.encode
-        rows = [(trace.id, trace.at, encode(trace)) for trace in traces]
         try:
             self._db.execute("BEGIN IMMEDIATE")
             try:
                 self._make_room(sum(len(body) + _ROW_OVERHEAD for _, _, body in rows))
                 self._db.executemany("INSERT INTO trace (id, at, body) VALUES (?, ?, ?)", rows)
                 if snapshot is not None:
-                    row = (snapshot.at, encode(snapshot))
-                    self._db.execute("REPLACE INTO snapshot VALUES (1, ?, ?)", row)
+                    self._db.execute("REPLACE INTO snapshot VALUES (1, ?, ?)", snapshot)
                 self._db.execute("COMMIT")
             except BaseException:
                 if self._db.in_transaction:

@@ -39,6 +39,7 @@ class Header(Struct, frozen=True):
     boot: str = ""  # of the sending process
     attempt: int = 0
     lost: str | None = None  # why rows `first` to `last` will never come; there are no rows then
+    prior: int = 0  # transaction version of the fact's last row in the epoch before; ingest waits for it
     v: int = VERSION
 
 
