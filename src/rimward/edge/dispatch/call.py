@@ -9,12 +9,14 @@ from msgspec import Struct
 
 from rimward.app.effects import current
 from rimward.app.facts import Fact
+from rimward.edge.dispatch.types import Message
 from rimward.edge.outbox import Forward
 
 if TYPE_CHECKING:
     from contextvars import Token
 
     from rimward.app.effects import Effects
+    from rimward.edge.dispatch.work import Work
 
 
 class Ground(Protocol):
@@ -28,6 +30,10 @@ class Ground(Protocol):
 
     def wall(self) -> int:
         """Return the wall clock, ns since the epoch."""
+        ...
+
+    def work_of(self, message: Message) -> "Work":
+        """Return the work that a message is."""
         ...
 
 
@@ -51,16 +57,31 @@ class Source(Protocol):
 class Call:
     """The effects of one call: actions and facts wait here, and are dropped when the call raises."""
 
-    __slots__ = ("_ground", "_source", "actions", "forwards")
+    __slots__ = ("_ground", "_message", "_source", "actions", "forwards")
 
-    def __init__(self, ground: Ground, source: Source) -> None:
+    def __init__(self, ground: Ground, message: Message | None, source: Source | None = None) -> None:
         self._ground = ground
-        self._source = source
-        self.actions: list[tuple[str, bytes, int, bool]] = []
-        self.forwards: list[Forward] = []
+        self._message = message
+        self._source = source  # made from the message when a fact or a failure needs it
+        self.actions: list[tuple[str, bytes, int, bool]] | None = None
+        self.forwards: list[Forward] | None = None
+
+    @property
+    def message(self) -> Message:
+        """The message of a call on the fast lane."""
+        assert self._message is not None
+        return self._message
+
+    def work(self) -> "Work":
+        """Return the work of a call on the fast lane."""
+        if self._source is None:
+            self._source = self._ground.work_of(self.message)
+        return cast("Work", self._source)
 
     def publish(self, topic: str, payload: bytes, qos: int, *, retain: bool) -> None:
         """Hold an action until the call returns."""
+        if self.actions is None:
+            self.actions = []
         self.actions.append((topic, payload, qos, retain))
 
     def forward(self, fact: Struct) -> None:
@@ -75,7 +96,10 @@ class Call:
             raise TypeError(f"app.forward: {type(fact).__name__} is not a fact; declare it with @app.fact")
         values = declared.row(fact)
         self._ground.admit(declared.spec.priority, row_bytes(values))
-        self.forwards.append(forward_of(declared, values, self._source.origin()))
+        source = self._source or self.work()
+        if self.forwards is None:
+            self.forwards = []
+        self.forwards.append(forward_of(declared, values, source.origin()))
 
     def now(self) -> int:
         """Return the node's wall clock, ns."""

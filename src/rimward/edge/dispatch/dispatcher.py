@@ -21,7 +21,7 @@ from rimward.edge.dispatch.functions import Bound, FunctionRun, Held, fill
 from rimward.edge.dispatch.payloads import BadPayloadError, decode, encode_reply
 from rimward.edge.dispatch.routes import Routes, path_segments
 from rimward.edge.dispatch.streams import Emitted, StreamRun
-from rimward.edge.dispatch.tracing import Tracing
+from rimward.edge.dispatch.tracing import SAMPLE_ONE_IN, Tracing
 from rimward.edge.dispatch.types import Message, Refusal, Reply, Request, Router, Sender, Ticket
 from rimward.edge.dispatch.work import Work
 from rimward.edge.outbox import Transaction
@@ -65,6 +65,7 @@ class Clocks(Struct, frozen=True):
 class Listeners(Struct):
     """What one topic runs."""
 
+    plain: Bound | None  # set where it is one plain function without state or event: the fast lane
     bounds: list[tuple[Bound, str | None]]  # with the payload's time field
     streams: list[tuple[StreamRun, dict[str, str]]]
 
@@ -79,7 +80,8 @@ class Dispatcher:
         self.tracing = tracing
         self.admit = outbox.admit
         self.router: Router | None = None  # set by the node before any gateway listens
-        self.counters: dict[str, int] = {"events": 0, "actions": 0, "forwards": 0, "replies_dropped": 0}
+        self.events = 0
+        self.counters: dict[str, int] = {"actions": 0, "forwards": 0, "replies_dropped": 0}
         self._outbox = outbox
         self._clock = clocks.monotonic
         self._offset = clocks.wall() - clocks.monotonic()
@@ -125,11 +127,12 @@ class Dispatcher:
         listeners = self._cache.get(message.topic)
         if listeners is None:
             listeners = self._listeners(message.topic)
+        if listeners.plain is not None:
+            return self._plain(listeners.plain, message)
         if not listeners.bounds and not listeners.streams:
             return None
-        self.counters["events"] += 1
-        work = Work(self, message.topic, message.payload, message.sender, message.read_at)
-        work.traceparent = message.traceparent
+        self.events += 1
+        work = self.work_of(message)
         waits = message.qos > 0
         return self._begin(work, listeners, waits=waits, wants_reply=message.response_topic is not None)
 
@@ -143,17 +146,17 @@ class Dispatcher:
         matches = routes.match(segments) if routes is not None else []
         if not matches:
             return self._no_route(segments)
-        self.counters["events"] += 1
+        self.events += 1
         work = Work(self, request.path, request.body, request.sender, request.read_at)
         work.traceparent = request.headers.get("traceparent")
         bound = matches[0].target.bind(matches[0].captures, request.query)
-        ticket = self._begin(work, Listeners([(bound, None)], []), waits=True, wants_reply=True)
+        ticket = self._begin(work, Listeners(None, [(bound, None)], []), waits=True, wants_reply=True)
         return ticket if ticket is not None else _replied(Reply(status=204))
 
     def beat(self, run: FunctionRun) -> None:
         """Run a function that runs at a steady beat."""
         work = Work(self, run.name, b"", NODE, self._clock())
-        self._begin(work, Listeners([(run.bind({}), None)], []), waits=False, wants_reply=False)
+        self._begin(work, Listeners(None, [(run.bind({}), None)], []), waits=False, wants_reply=False)
 
     def advance_streams(self) -> None:
         """Close the windows of keys that have fallen silent; the node calls this once a second."""
@@ -185,17 +188,84 @@ class Dispatcher:
     # -- a message's way
 
     def _listeners(self, topic: str) -> Listeners:
-        listeners = Listeners([], [])
+        listeners = Listeners(None, [], [])
         for match in self._topics.match(topic.split("/")):
             run, time_field = match.target
             if isinstance(run, StreamRun):
                 listeners.streams.append((run, match.captures))
             else:
                 listeners.bounds.append((run.bind(match.captures), time_field))
+        if len(listeners.bounds) == 1 and not listeners.streams:
+            bound, time_field = listeners.bounds[0]
+            if time_field is None and bound.is_plain:
+                listeners.plain = bound
         if len(self._cache) >= TOPICS_CACHED:
             self._cache.clear()
         self._cache[topic] = listeners
         return listeners
+
+    def _plain(self, bound: Bound, message: Message) -> Ticket | None:
+        """Run the one plain function of a topic; most events take this way, so nothing is made in advance."""
+        run, clock = bound.run, self._clock
+        figures = run.figures
+        arguments = bound.arguments.copy()
+        if run.decode is not None:
+            try:
+                arguments[bound.payload_at] = run.decode(message.payload)
+            except Exception:  # noqa: BLE001 (told in full by the longer way)
+                return self._begin(
+                    self.work_of(message), Listeners(None, [(bound, None)], []), waits=True, wants_reply=False
+                )
+        figures.calls += 1
+        self.events += 1
+        call = Call(self, message)
+        begun = clock()
+        token = current.set(call)
+        try:
+            result = run.call(*arguments)
+        except Exception as error:  # noqa: BLE001 (a user's function may raise anything; it is counted and told)
+            current.reset(token)
+            work = call.work()
+            self._failed(run, work, error, begun)
+            return self._end(work)
+        current.reset(token)
+        ended = clock()
+        if call.actions is not None:
+            self._act(call.actions)
+        figures.decode.record(begun - message.read_at)
+        figures.function.record(ended - begun)
+        total = ended - message.read_at
+        figures.total.record(total)
+        self.tracing.ring.add((run.name, message.read_at, begun, ended))
+        over = figures.budget is not None and total > figures.budget
+        if not over and call.forwards is None and result is None and not self.tracing.due(figures, ended):
+            return None
+        return self._plainly(bound, call, result, (begun, ended), over=over)
+
+    def _plainly(
+        self, bound: Bound, call: Call, result: Any, times: tuple[int, int], *, over: bool
+    ) -> Ticket | None:
+        """End a plain call that leaves more than actions: facts, a reply or a trace."""
+        work, figures = call.work(), bound.run.figures
+        if over:
+            figures.overruns += 1
+        if over or figures.kept_at == times[1] or figures.calls % SAMPLE_ONE_IN == 0:
+            self.tracing.note(work, bound.run.name, *times, over=over)
+        if call.forwards is not None:
+            work.tx.forwards += call.forwards
+            self.counters["forwards"] += len(call.forwards)
+        work.actions = len(call.actions or ())
+        if result is not None and call.message.response_topic is None:
+            self.counters["replies_dropped"] += 1
+        else:
+            work.result = result
+        return self._end(work)
+
+    def work_of(self, message: Message) -> Work:
+        """Return the work that a message is, made when a call needs it."""
+        work = Work(self, message.topic, message.payload, message.sender, message.read_at)
+        work.traceparent = message.traceparent
+        return work
 
     def _begin(self, work: Work, listeners: Listeners, *, waits: bool, wants_reply: bool) -> Ticket | None:
         def begin() -> Ticket | None:
@@ -254,7 +324,7 @@ class Dispatcher:
         held = Held(bound) if bound.slots else None
         event = self._event(work) if bound.event_at >= 0 else None
         arguments = fill(bound, payload, event, held)
-        call = Call(self, work)
+        call = Call(self, None, work)
         if run.is_async:
             self._run_async(bound, arguments, call, held, work)
             return
@@ -424,7 +494,7 @@ class Dispatcher:
 
     def _forward_emitted(self, fact: Fact, stream: StreamRun, key: str, value: Emitted, work: Work) -> None:
         try:
-            call = Call(self, value.source(work, f"{stream.name}/{key}"))
+            call = Call(self, None, value.source(work, f"{stream.name}/{key}"))
             call.forward(value.value)
         except OutboxFull as error:
             work.undo()
@@ -441,7 +511,7 @@ class Dispatcher:
                 stream.name,
             )
             return
-        work.tx.forwards += call.forwards
+        work.tx.forwards += call.forwards or []
         self.counters["forwards"] += 1
 
     # -- the end

@@ -68,6 +68,11 @@ class Bound(Struct):
     slots: list[StateSlot]
     problem: str | None  # why the captures don't fit
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether a call needs nothing but the captures and the payload."""
+        return self.problem is None and not self.slots and self.event_at < 0 and not self.run.is_async
+
 
 class FunctionRun:
     """One edge function, ready to run."""
