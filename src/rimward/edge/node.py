@@ -71,7 +71,7 @@ class Node:
             await self.mqtt.serve(mqtt)
         if http is not None:
             await self.http.serve(http)
-        self._beat(1.0, self.dispatcher.advance_streams)
+        self._beat(1.0, self.dispatcher.feeder.advance)
         self._beat(1.0, self.dispatcher.follow_wall_clock)
         for run, period in self.dispatcher.beats:
             self._beat(period, _beat_of(self.dispatcher, run))
@@ -85,7 +85,7 @@ class Node:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.http.close(self.config.drain)
-        await self.dispatcher.close(self.config.drain)
+        await self.dispatcher.waiting.close(self.config.drain)
         await self.mqtt.close(self.config.drain)
         await self._stack.aclose()
 

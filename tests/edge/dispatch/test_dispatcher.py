@@ -100,7 +100,7 @@ async def bench(tmp_path: Path, functions: str) -> AsyncGenerator[Bench]:
         made.dispatcher = Dispatcher(app, "node-1", Clocks(time.monotonic_ns, time.time_ns), outbox, tracing)
         made.dispatcher.router = made
         yield made
-        await made.dispatcher.close(1)
+        await made.dispatcher.waiting.close(1)
 
 
 async def forwarded(tmp_path: Path) -> dict[str, int]:

@@ -5,9 +5,8 @@ functions are committed together, and the answer waits for that; a message with 
 nothing. Actions leave when their call returns.
 """
 
-import asyncio
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
 from msgspec import Struct
 
@@ -16,58 +15,23 @@ from rimward.app.effects import current
 from rimward.app.facts import Fact
 from rimward.app.functions import StreamDeclaration
 from rimward.app.triggers import Every, Http, Mqtt
-from rimward.edge.dispatch.call import Call, Running, start
+from rimward.edge.dispatch.call import Call
+from rimward.edge.dispatch.failures import bad_payload, check_time, failed, refused, replied
+from rimward.edge.dispatch.feeding import Feeder
 from rimward.edge.dispatch.functions import Bound, FunctionRun, Held, fill
 from rimward.edge.dispatch.payloads import BadPayloadError, decode, encode_reply
+from rimward.edge.dispatch.ports import NODE, TOPICS_CACHED, Clocks, Listeners, OutboxPort
 from rimward.edge.dispatch.routes import Routes, path_segments
-from rimward.edge.dispatch.streams import Emitted, StreamRun
+from rimward.edge.dispatch.streams import StreamRun
 from rimward.edge.dispatch.tracing import SAMPLE_ONE_IN, Tracing
-from rimward.edge.dispatch.types import Message, Refusal, Reply, Request, Router, Sender, Ticket
+from rimward.edge.dispatch.types import Message, Refusal, Reply, Request, Router, Ticket
+from rimward.edge.dispatch.waiting import Waiting
 from rimward.edge.dispatch.work import Work
-from rimward.edge.outbox import Transaction
 from rimward.edge.state import MAX_WAITING, Cell, Cells
-from rimward.events import Event, OutboxFull, Reject, RimwardError
+from rimward.events import Event, RimwardError
 from rimward.observe import get_logger
 
 log = get_logger("rimward.dispatch")
-
-TOPICS_CACHED = 16_384  # topics whose functions are remembered; beyond it the memory starts anew
-NODE = Sender("node", "node")
-
-
-class OutboxPort(Protocol):
-    """The seam to the deep path: all that the fast path knows of it."""
-
-    def append(self, tx: Transaction, done: Callable[[RimwardError | None], None] | None) -> None:
-        """Commit a transaction; `done` is called when it is on disk, in order."""
-        ...
-
-    def admit(self, priority: str, nbytes: int) -> None:
-        """Raise OutboxFull where there is no room."""
-        ...
-
-    def touch(self, space: str, key: str, encode: Callable[[], bytes | None]) -> None:
-        """Write a value with the next commit."""
-        ...
-
-    def load(self, space: str) -> dict[str, bytes]:
-        """Return what a space holds."""
-        ...
-
-
-class Clocks(Struct, frozen=True):
-    """The node's two clocks, injected."""
-
-    monotonic: Callable[[], int]  # ns
-    wall: Callable[[], int]  # ns since the epoch
-
-
-class Listeners(Struct):
-    """What one topic runs."""
-
-    plain: Bound | None  # set where it is one plain function without state or event: the fast lane
-    bounds: list[tuple[Bound, str | None]]  # with the payload's time field
-    streams: list[tuple[StreamRun, dict[str, str]]]
 
 
 class Dispatcher:
@@ -82,11 +46,11 @@ class Dispatcher:
         self.router: Router | None = None  # set by the node before any gateway listens
         self.events = 0
         self.counters: dict[str, int] = {"actions": 0, "forwards": 0, "replies_dropped": 0}
-        self._outbox = outbox
+        self.outbox = outbox
         self._clock = clocks.monotonic
         self._offset = clocks.wall() - clocks.monotonic()
         self._event_count = 0
-        self._tasks: set[asyncio.Task[Any]] = set()
+        self.waiting = Waiting(self, clocks.monotonic)
         self._cells = {
             struct: Cells(type_, outbox.load(f"state:{struct.__name__}"))
             for struct, type_ in app.states.items()
@@ -99,6 +63,7 @@ class Dispatcher:
         self._paths: dict[str, Routes[FunctionRun]] = {}
         self.beats: list[tuple[FunctionRun, float]] = []
         self.streams: dict[str, StreamRun] = {}
+        self.feeder = Feeder(self)
         self._add_routes(app)
 
     def _add_routes(self, app: App) -> None:
@@ -115,7 +80,7 @@ class Dispatcher:
                 case StreamDeclaration():
                     followers.setdefault(trigger.name, []).append(run)
         for declaration in app.streams.values():
-            stored = self._outbox.load(f"stream:{declaration.name}")
+            stored = self.outbox.load(f"stream:{declaration.name}")
             stream = StreamRun(declaration, followers.get(declaration.name, []), stored)
             self.streams[declaration.name] = stream
             self._topics.add(declaration.trigger.pattern, (stream, declaration.trigger.time))
@@ -140,7 +105,7 @@ class Dispatcher:
         """Run the one function that serves a route."""
         segments = path_segments(request.path)
         if segments is None:
-            return _refused("invalid", "the path hides one of / + # NUL, or is not UTF-8")
+            return refused("invalid", "the path hides one of / + # NUL, or is not UTF-8")
         method = "GET" if request.method == "HEAD" else request.method
         routes = self._paths.get(method)
         matches = routes.match(segments) if routes is not None else []
@@ -151,20 +116,12 @@ class Dispatcher:
         work.traceparent = request.headers.get("traceparent")
         bound = matches[0].target.bind(matches[0].captures, request.query)
         ticket = self._begin(work, Listeners(None, [(bound, None)], []), waits=True, wants_reply=True)
-        return ticket if ticket is not None else _replied(Reply(status=204))
+        return ticket if ticket is not None else replied(Reply(status=204))
 
     def beat(self, run: FunctionRun) -> None:
         """Run a function that runs at a steady beat."""
         work = Work(self, run.name, b"", NODE, self._clock())
         self._begin(work, Listeners(None, [(run.bind({}), None)], []), waits=False, wants_reply=False)
-
-    def advance_streams(self) -> None:
-        """Close the windows of keys that have fallen silent; the node calls this once a second."""
-        for stream in self.streams.values():
-            for key, emitted in stream.advance(self._clock()):
-                work = Work(self, stream.name, b"", NODE, self._clock())
-                self._emit(stream, key, emitted, work)
-                self._end(work)
 
     # -- what work needs
 
@@ -226,8 +183,8 @@ class Dispatcher:
         except Exception as error:  # noqa: BLE001 (a user's function may raise anything; it is counted and told)
             current.reset(token)
             work = call.work()
-            self._failed(run, work, error, begun)
-            return self._end(work)
+            failed(self.tracing, run, work, error, (begun, self._clock()))
+            return self.end(work)
         current.reset(token)
         ended = clock()
         if call.actions is not None:
@@ -259,7 +216,7 @@ class Dispatcher:
             self.counters["replies_dropped"] += 1
         else:
             work.result = result
-        return self._end(work)
+        return self.end(work)
 
     def work_of(self, message: Message) -> Work:
         """Return the work that a message is, made when a call needs it."""
@@ -277,16 +234,16 @@ class Dispatcher:
                 if cell.held:
                     return self._wait_for(cell, work, lambda ticket: self._again(ticket, begin))
         for bound, time_field in listeners.bounds:
-            self._run(bound, time_field, work)
+            self.run(bound, time_field, work)
         for stream, captures in listeners.streams:
-            self._feed(stream, captures, work, waits=waits)
+            self.feeder.feed(stream, captures, work, waits=waits)
         if work.result is not None and not wants_reply:
             self.counters["replies_dropped"] += 1
             work.result = None
         if work.pending:
             work.ticket = work.ticket or Ticket()
             return work.ticket
-        return self._end(work)
+        return self.end(work)
 
     def _wait_for(self, cell: Cell, work: Work, again: Callable[[Ticket], None]) -> Ticket:
         """Queue a message for a cell that an async call holds."""
@@ -303,7 +260,7 @@ class Dispatcher:
         if begin() is None:
             ticket.finish()
 
-    def _run(self, bound: Bound, time_field: str | None, work: Work, given: Any = None) -> None:
+    def run(self, bound: Bound, time_field: str | None, work: Work, given: Any = None) -> None:
         """Run one function on a message, or on a stream's value."""
         run = bound.run
         figures = run.figures
@@ -311,22 +268,22 @@ class Dispatcher:
         payload = given
         try:
             if bound.problem is not None:
-                self._bad_payload(run, work, bound.problem)
+                bad_payload(self.tracing, run, work, bound.problem, self._clock())
                 return
             if run.decode is not None and given is None:
                 payload = decode(run.decode, work.payload)
                 if time_field is not None:
-                    _check_time(payload, time_field)
+                    check_time(payload, time_field)
                     work.event, work.time_field = payload, time_field
         except BadPayloadError as error:
-            self._bad_payload(run, work, str(error))
+            bad_payload(self.tracing, run, work, str(error), self._clock())
             return
         held = Held(bound) if bound.slots else None
         event = self._event(work) if bound.event_at >= 0 else None
         arguments = fill(bound, payload, event, held)
         call = Call(self, None, work)
         if run.is_async:
-            self._run_async(bound, arguments, call, held, work)
+            self.waiting.run(bound, arguments, call, held, work)
             return
         begun = self._clock()
         token = current.set(call)
@@ -334,13 +291,13 @@ class Dispatcher:
             result = run.call(*arguments)
         except Exception as error:  # noqa: BLE001 (a user's function may raise anything; it is counted and told)
             current.reset(token)
-            self._failed(run, work, error, begun)
+            failed(self.tracing, run, work, error, (begun, self._clock()))
             return
         current.reset(token)
-        self._succeeded(bound, call, held, work, result)
-        self._measure(run, work, begun, self._clock())
+        self.succeeded(bound, call, held, work, result)
+        self.measure(run, work, begun, self._clock())
 
-    def _measure(self, run: FunctionRun, work: Work, begun: int, ended: int) -> None:
+    def measure(self, run: FunctionRun, work: Work, begun: int, ended: int) -> None:
         figures, read_at = run.figures, work.read_at
         total = ended - read_at
         figures.decode.record(begun - read_at)
@@ -353,7 +310,7 @@ class Dispatcher:
         if over or work.error is not None or self.tracing.due(figures, ended):
             self.tracing.note(work, run.name, begun, ended, over=over)
 
-    def _succeeded(self, bound: Bound, call: Call, held: Held | None, work: Work, result: Any) -> None:
+    def succeeded(self, bound: Bound, call: Call, held: Held | None, work: Work, result: Any) -> None:
         if held is not None:
             for slot, cell, handle in zip(bound.slots, held.cells, held.handles, strict=True):
                 value = handle.changed()
@@ -380,149 +337,15 @@ class Dispatcher:
             publish(topic, payload, qos, retain=retain)
         self.counters["actions"] += len(actions)
 
-    def _run_async(
-        self, bound: Bound, arguments: list[Any], call: Call, held: Held | None, work: Work
-    ) -> None:
-        run, begun = bound.run, self._clock()
-        try:
-            result, running = start(run.call, arguments, call, self._clock)
-        except Exception as error:  # noqa: BLE001 (as for plain functions)
-            self._failed(run, work, error, begun)
-            return
-        if running is None:
-            self._succeeded(bound, call, held, work, result)
-            self._measure(run, work, begun, self._clock())
-            return
-        if held is not None:
-            for slot, cell in zip(bound.slots, held.cells, strict=True):
-                slot.cells.hold(slot.key, cell)
-        work.pending += 1
-        task = running.task()
-        self._tasks.add(task)
-        task.add_done_callback(lambda done: self._ended(bound, call, held, work, done, running))
-
-    def _ended(
-        self,
-        bound: Bound,
-        call: Call,
-        held: Held | None,
-        work: Work,
-        task: asyncio.Task[Any],
-        running: Running,
-    ) -> None:
-        self._tasks.discard(task)
-        run, now = bound.run, self._clock()
-        begun = now - running.own_time
-        work.pending -= 1
-        error = asyncio.CancelledError() if task.cancelled() else task.exception()
-        if error is None:
-            self._succeeded(bound, call, held, work, task.result())
-            self._measure(run, work, begun, now)
-        else:
-            self._failed(run, work, error, begun)
-        if not work.pending:
-            ticket = work.ticket
-            if self._end(work) is None and ticket is not None:
-                ticket.finish()
-        if held is not None:
-            for slot, cell in zip(bound.slots, held.cells, strict=True):
-                slot.cells.release(cell)
-
-    # -- failures
-
-    def _bad_payload(self, run: FunctionRun, work: Work, detail: str) -> None:
-        run.figures.errors += 1
-        work.error = "payload"
-        work.refuse("payload", detail)
-        work.bury("payload", detail, run.name)
-        self.tracing.note(work, run.name, self._clock(), self._clock(), over=False)
-
-    def _failed(self, run: FunctionRun, work: Work, error: BaseException, begun: int) -> None:
-        run.figures.errors += 1
-        if isinstance(error, Reject):
-            work.error = f"rejected: {error.kind}"
-            work.refuse(error.kind, error.detail)
-            if work.protocol == "mqtt3" and error.kind != "busy":
-                work.bury("rejected", str(error), run.name)  # 3.1.1 has no words for it: acknowledged, kept
-        elif isinstance(error, OutboxFull):
-            work.error = "outbox full"
-            work.undo()
-            work.refuse("full", str(error))
-        else:
-            place = _place(error)
-            work.error = f"{type(error).__name__} at {place}"
-            work.refuse("failed", f"{run.name} raised {type(error).__name__}")
-            work.bury("failed", f"{type(error).__name__}: {error} at {place}", run.name)
-            log.warning("a function raised", function=run.name, error=type(error).__name__, at=place)
-        self.tracing.note(work, run.name, begun, self._clock(), over=False)
-
-    # -- streams
-
-    def _feed(self, stream: StreamRun, captures: dict[str, str], work: Work, *, waits: bool) -> None:
-        now = self._clock()
-        try:
-            key, emitted = stream.feed(work.payload, captures, now, self.wall_of(work.read_at))
-        except BadPayloadError as error:
-            if work.error != "payload":  # a function of the same message has buried it already
-                work.error = "payload"
-                work.refuse("payload", str(error))
-                work.bury("payload", str(error), stream.name)
-            return
-        except Exception as error:  # noqa: BLE001 (a user's filter, map or apply)
-            stream.errors += 1
-            work.refuse("failed", f"{stream.name} raised {type(error).__name__}")
-            work.bury("failed", f"{type(error).__name__}: {error} at {_place(error)}", stream.name)
-            return
-        if key is None:
-            return
-        if stream.windowed:
-            self._touch(stream, key)
-            work.must_wait = work.must_wait or waits
-        self._emit(stream, key, emitted, work)
-
-    def _touch(self, stream: StreamRun, key: str) -> None:
-        self._outbox.touch(f"stream:{stream.name}", key, lambda: stream.snapshot(key))
-
-    def _emit(self, stream: StreamRun, key: str, emitted: list[Emitted], work: Work) -> None:
-        if emitted and stream.windowed:
-            self._touch(stream, key)
-        for value in emitted:
-            if stream.declaration.fact is not None:
-                self._forward_emitted(stream.declaration.fact, stream, key, value, work)
-            for run in stream.followers:
-                self._run(run.bind({}), None, work, value.value)
-
-    def _forward_emitted(self, fact: Fact, stream: StreamRun, key: str, value: Emitted, work: Work) -> None:
-        try:
-            call = Call(self, None, value.source(work, f"{stream.name}/{key}"))
-            call.forward(value.value)
-        except OutboxFull as error:
-            work.undo()
-            work.refuse("full", str(error))
-            self.counters[f"stream_full:{fact.spec.table}"] = (
-                self.counters.get(f"stream_full:{fact.spec.table}", 0) + 1
-            )
-            return
-        except (TypeError, ValueError) as error:
-            stream.errors += 1
-            work.bury(
-                "failed",
-                f"{stream.name} made a value that does not fit {fact.spec.name}: {error}",
-                stream.name,
-            )
-            return
-        work.tx.forwards += call.forwards or []
-        self.counters["forwards"] += 1
-
     # -- the end
 
-    def _end(self, work: Work) -> Ticket | None:
+    def end(self, work: Work) -> Ticket | None:
         """Commit what is durable and answer when it is; None if there is nothing to wait for or to say."""
         if work.durable:
             ticket = work.ticket = work.ticket or Ticket()
             appended = self._clock()
             try:
-                self._outbox.append(work.tx, lambda error: self._committed(work, appended, error))
+                self.outbox.append(work.tx, lambda error: self._committed(work, appended, error))
             except RimwardError as error:
                 work.undo()
                 work.refuse("full", str(error))
@@ -569,44 +392,6 @@ class Dispatcher:
     def _no_route(self, segments: list[str]) -> Ticket:
         allowed = sorted(method for method, routes in self._paths.items() if routes.match(segments))
         if not allowed:
-            return _refused("not-found", "no function serves this path", matched=False)
+            return refused("not-found", "no function serves this path", matched=False)
         allow = ", ".join([*allowed, "HEAD"] if "GET" in allowed else allowed)
-        return _replied(Reply(status=405, headers={"allow": allow}))
-
-    async def close(self, grace: float) -> None:
-        """Wait up to `grace` seconds for async functions, then cancel them."""
-        if self._tasks:
-            await asyncio.wait(self._tasks, timeout=grace)
-        for task in list(self._tasks):
-            task.cancel()
-        if self._tasks:
-            await asyncio.wait(self._tasks, timeout=1.0)
-
-
-def _refused(kind: str, detail: str, *, matched: bool = True) -> Ticket:
-    ticket = Ticket(matched=matched)
-    ticket.finish(Refusal(kind, detail))
-    return ticket
-
-
-def _replied(reply: Reply) -> Ticket:
-    ticket = Ticket()
-    ticket.reply = reply
-    ticket.finish()
-    return ticket
-
-
-def _check_time(payload: Any, field: str) -> None:
-    moment = getattr(payload, field, None)
-    if getattr(moment, "tzinfo", None) is None:
-        raise BadPayloadError(f"{field} is {moment!r}, it must be a time with its zone - at `$.{field}`")
-
-
-def _place(error: BaseException) -> str:
-    traceback = error.__traceback__
-    place = "?"
-    while traceback is not None:
-        code = traceback.tb_frame.f_code
-        place = f"{code.co_filename.rpartition('/')[2]}:{traceback.tb_lineno}"
-        traceback = traceback.tb_next
-    return place
+        return replied(Reply(status=405, headers={"allow": allow}))

@@ -1,0 +1,77 @@
+"""What becomes of an event that fails: refused, put into the dead letters, counted, traced."""
+
+from typing import Any
+
+from rimward.edge.dispatch.functions import FunctionRun
+from rimward.edge.dispatch.payloads import BadPayloadError
+from rimward.edge.dispatch.tracing import Tracing
+from rimward.edge.dispatch.types import Refusal, Reply, Ticket
+from rimward.edge.dispatch.work import Work
+from rimward.events import OutboxFull, Reject
+from rimward.observe import get_logger
+
+log = get_logger("rimward.dispatch")
+
+
+def bad_payload(tracing: Tracing, run: FunctionRun, work: Work, detail: str, now: int) -> None:
+    """Refuse and bury a payload that does not fit."""
+    run.figures.errors += 1
+    work.error = "payload"
+    work.refuse("payload", detail)
+    work.bury("payload", detail, run.name)
+    tracing.note(work, run.name, now, now, over=False)
+
+
+def failed(
+    tracing: Tracing, run: FunctionRun, work: Work, error: BaseException, times: tuple[int, int]
+) -> None:
+    run.figures.errors += 1
+    if isinstance(error, Reject):
+        work.error = f"rejected: {error.kind}"
+        work.refuse(error.kind, error.detail)
+        if work.protocol == "mqtt3" and error.kind != "busy":
+            work.bury("rejected", str(error), run.name)  # 3.1.1 has no words for it: acknowledged, kept
+    elif isinstance(error, OutboxFull):
+        work.error = "outbox full"
+        work.undo()
+        work.refuse("full", str(error))
+    else:
+        place = place_of(error)
+        work.error = f"{type(error).__name__} at {place}"
+        work.refuse("failed", f"{run.name} raised {type(error).__name__}")
+        work.bury("failed", f"{type(error).__name__}: {error} at {place}", run.name)
+        log.warning("a function raised", function=run.name, error=type(error).__name__, at=place)
+    tracing.note(work, run.name, *times, over=False)
+
+
+def refused(kind: str, detail: str, *, matched: bool = True) -> Ticket:
+    """Return a ticket that is done: refused."""
+    ticket = Ticket(matched=matched)
+    ticket.finish(Refusal(kind, detail))
+    return ticket
+
+
+def replied(reply: Reply) -> Ticket:
+    """Return a ticket that is done: answered."""
+    ticket = Ticket()
+    ticket.reply = reply
+    ticket.finish()
+    return ticket
+
+
+def check_time(payload: Any, field: str) -> None:
+    """Refuse an event's own time that names no zone."""
+    moment = getattr(payload, field, None)
+    if getattr(moment, "tzinfo", None) is None:
+        raise BadPayloadError(f"{field} is {moment!r}, it must be a time with its zone - at `$.{field}`")
+
+
+def place_of(error: BaseException) -> str:
+    """Return the file and line at which an error was raised."""
+    traceback = error.__traceback__
+    place = "?"
+    while traceback is not None:
+        code = traceback.tb_frame.f_code
+        place = f"{code.co_filename.rpartition('/')[2]}:{traceback.tb_lineno}"
+        traceback = traceback.tb_next
+    return place

@@ -1,0 +1,50 @@
+"""What dispatch stands on: the seam to the outbox, the clocks, and what one topic runs."""
+
+from collections.abc import Callable
+from typing import Protocol
+
+from msgspec import Struct
+
+from rimward.edge.dispatch.functions import Bound
+from rimward.edge.dispatch.streams import StreamRun
+from rimward.edge.dispatch.types import Sender
+from rimward.edge.outbox import Transaction
+from rimward.events import RimwardError
+
+TOPICS_CACHED = 16_384  # topics whose functions are remembered; beyond it the memory starts anew
+NODE = Sender("node", "node")
+
+
+class OutboxPort(Protocol):
+    """The seam to the deep path: all that the fast path knows of it."""
+
+    def append(self, tx: Transaction, done: Callable[[RimwardError | None], None] | None) -> None:
+        """Commit a transaction; `done` is called when it is on disk, in order."""
+        ...
+
+    def admit(self, priority: str, nbytes: int) -> None:
+        """Raise OutboxFull where there is no room."""
+        ...
+
+    def touch(self, space: str, key: str, encode: Callable[[], bytes | None]) -> None:
+        """Write a value with the next commit."""
+        ...
+
+    def load(self, space: str) -> dict[str, bytes]:
+        """Return what a space holds."""
+        ...
+
+
+class Clocks(Struct, frozen=True):
+    """The node's two clocks, injected."""
+
+    monotonic: Callable[[], int]  # ns
+    wall: Callable[[], int]  # ns since the epoch
+
+
+class Listeners(Struct):
+    """What one topic runs."""
+
+    plain: Bound | None  # set where it is one plain function without state or event: the fast lane
+    bounds: list[tuple[Bound, str | None]]  # with the payload's time field
+    streams: list[tuple[StreamRun, dict[str, str]]]

@@ -1,0 +1,94 @@
+"""Async functions: run eagerly, and kept as tasks from their first wait to their end."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from rimward.edge.dispatch.call import Call, Running, start
+from rimward.edge.dispatch.failures import failed
+from rimward.edge.dispatch.functions import Bound, FunctionRun, Held
+from rimward.edge.dispatch.tracing import Tracing
+from rimward.edge.dispatch.types import Ticket
+from rimward.edge.dispatch.work import Work
+
+
+class Host(Protocol):
+    """What waiting functions ask of the dispatcher."""
+
+    tracing: Tracing
+
+    def succeeded(self, bound: Bound, call: Call, held: Held | None, work: Work, result: Any) -> None:
+        """Release a call's effects."""
+        ...
+
+    def measure(self, run: FunctionRun, work: Work, begun: int, ended: int) -> None:
+        """Record a call's times, monotonic ns."""
+        ...
+
+    def end(self, work: Work) -> Ticket | None:
+        """Commit and answer."""
+        ...
+
+
+class Waiting:
+    """The owner of every async call that waits for something."""
+
+    def __init__(self, host: Host, clock: Callable[[], int]) -> None:
+        self._host = host
+        self._clock = clock
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    def run(self, bound: Bound, arguments: list[Any], call: Call, held: Held | None, work: Work) -> None:
+        run, begun = bound.run, self._clock()
+        try:
+            result, running = start(run.call, arguments, call, self._clock)
+        except Exception as error:  # noqa: BLE001 (as for plain functions)
+            failed(self._host.tracing, run, work, error, (begun, self._clock()))
+            return
+        if running is None:
+            self._host.succeeded(bound, call, held, work, result)
+            self._host.measure(run, work, begun, self._clock())
+            return
+        if held is not None:
+            for slot, cell in zip(bound.slots, held.cells, strict=True):
+                slot.cells.hold(slot.key, cell)
+        work.pending += 1
+        task = running.task()
+        self._tasks.add(task)
+        task.add_done_callback(lambda done: self._ended(bound, call, held, work, done, running))
+
+    def _ended(
+        self,
+        bound: Bound,
+        call: Call,
+        held: Held | None,
+        work: Work,
+        task: asyncio.Task[Any],
+        running: Running,
+    ) -> None:
+        self._tasks.discard(task)
+        run, now = bound.run, self._clock()
+        begun = now - running.own_time
+        work.pending -= 1
+        error = asyncio.CancelledError() if task.cancelled() else task.exception()
+        if error is None:
+            self._host.succeeded(bound, call, held, work, task.result())
+            self._host.measure(run, work, begun, now)
+        else:
+            failed(self._host.tracing, run, work, error, (begun, self._clock()))
+        if not work.pending:
+            ticket = work.ticket
+            if self._host.end(work) is None and ticket is not None:
+                ticket.finish()
+        if held is not None:
+            for slot, cell in zip(bound.slots, held.cells, strict=True):
+                slot.cells.release(cell)
+
+    async def close(self, grace: float) -> None:
+        """Wait up to `grace` seconds for async functions, then cancel them."""
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=grace)
+        for task in list(self._tasks):
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=1.0)
