@@ -22,7 +22,7 @@ class Child:
         self.spec = spec
         self.name = spec.name
         self.log = log
-        self.state = WAITING
+        self.state = ENDED if spec.waits else WAITING
         self.pid: int | None = None
         self.since: int | None = None  # wall ns of its last start
         self.restarts = Restarts()

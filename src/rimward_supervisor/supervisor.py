@@ -76,7 +76,7 @@ class Supervisor:
                 self._ready(child)
         elif child.state == STOPPING:
             child.deadline = None
-            tell("killed", name=child.name, pid=child.pid, grace=child.spec.grace)
+            self._tell("killed", child, pid=child.pid, grace=child.spec.grace)
             child.signal(signal.SIGKILL)
 
     def _pause(self, now: float) -> float:
@@ -88,10 +88,9 @@ class Supervisor:
         child.start(self._sockets, now)
         if child.ready_fd is not None:
             self._selector.register(child.ready_fd, selectors.EVENT_READ, lambda: self._hear(child))
-        tell("started", name=child.name, pid=child.pid, restarts=child.restarts.count)
+        self._tell("started", child, pid=child.pid, restarts=child.restarts.count)
         if not child.spec.tells and child.spec.connect is None:
             self._ready(child)
-        self._write_state()
 
     def _hear(self, child: Child) -> None:
         fd = child.ready_fd
@@ -108,15 +107,9 @@ class Supervisor:
         try:
             details = json.loads(line)
         except ValueError:
-            tell("odd", name=child.name, problem="its ready line is not JSON")
-        tell(
-            "ready",
-            name=child.name,
-            pid=child.pid,
-            seconds=round(child.lived(time.monotonic()), 3),
-            details=details,
-        )
-        self._write_state()
+            self._tell("odd", child, problem="its ready line is not JSON")
+        took = round(child.lived(time.monotonic()), 3)
+        self._tell("ready", child, pid=child.pid, seconds=took, details=details)
 
     def _bury(self) -> None:
         """Look for processes that have ended."""
@@ -127,32 +120,36 @@ class Supervisor:
             if fd is not None:
                 self._selector.unregister(fd)
             self._ended(child, pid, code, was)
-            self._write_state()
 
     def _ended(self, child: Child, pid: int | None, code: int, was: str) -> None:
         now = time.monotonic()
         if was == STOPPING or self._stopping:
-            tell("stopped", name=child.name, pid=pid, code=code)
-            child.state, child.deadline = (
-                (WAITING, now) if child.again and not self._stopping else (ENDED, None)
-            )
-            child.restarts.count += child.state == WAITING
+            again = child.again and not self._stopping
+            child.state, child.deadline = (WAITING, now) if again else (ENDED, None)
+            child.restarts.count += again
+            self._tell("stopped", child, pid=pid, code=code)
             self._stop_next(now)
         elif child.spec.once:
             child.state = ENDED
-            tell("ended", name=child.name, pid=pid, code=code, log=child.last_lines())
+            self._tell("ended", child, pid=pid, code=code, log=child.last_lines())
         else:
             self._died(child, pid, code, now)
 
     def _died(self, child: Child, pid: int | None, code: int, now: float) -> None:
-        delay = child.restarts.died(now, child.lived(now))
+        lived = child.lived(now)
+        delay = child.restarts.died(now, lived)
         child.restarts.count += 1
         child.state, child.deadline = WAITING, now + delay
         lines = child.last_lines()
-        tell("died", name=child.name, pid=pid, code=code, lived=round(child.lived(now), 3), log=lines)
+        self._tell("died", child, pid=pid, code=code, lived=round(lived, 3), log=lines)
         if child.restarts.looping:
-            tell("crash-loop", name=child.name, code=code, restarts=child.restarts.count, log=lines)
-        tell("restarting", name=child.name, delay=delay)
+            self._tell("crash-loop", child, code=code, restarts=child.restarts.count, log=lines)
+        self._tell("restarting", child, delay=delay)
+
+    def _tell(self, event: str, child: Child, **fields: Any) -> None:
+        """Tell an event of a process, once the state file knows it."""
+        write_state(self._spec.state, self._since, self._children)
+        tell(event, name=child.name, **fields)
 
     def _stop(self) -> None:
         """Stop all, the last started first; asked for the second time, at once."""
@@ -216,9 +213,6 @@ class Supervisor:
         for number in os.read(wake, 512):
             if number in (signal.SIGTERM, signal.SIGINT):
                 self._stop()
-
-    def _write_state(self) -> None:
-        write_state(self._spec.state, self._since, self._children)
 
 
 def _note(_number: int, _frame: object) -> None:

@@ -25,7 +25,9 @@ def add_arguments(parser: Parser) -> None:
     for name, default in (("mqtt", 1883), ("http", 8080), ("console", 8088)):
         text = f"{name} port, 0 picks a free one (default: {default})"
         parser.add_argument(f"--{name}", type=port, metavar="PORT", default=default, help=text)
-    parser.add_argument("--replay", type=Path, metavar="FILE", help="a recording to replay as devices")
+    parser.add_argument(
+        "--replay", metavar="FILE", help="a recording to replay as devices, or recordings:wearables"
+    )
     parser.add_argument(
         "--speed", default="1", metavar="N", help="of the replay: a factor, or max (default: 1)"
     )
@@ -39,15 +41,16 @@ def run(options: argparse.Namespace) -> int:
     from rimward.local import DevOptions, run
     from rimward.local.telling import JsonTeller, PeopleTeller
 
-    if options.replay is not None and not options.replay.is_file():
-        raise CommandError(f"there is no file {options.replay}: name the recording with --replay FILE")
+    replay: str | None = options.replay
+    if replay is not None and not replay.startswith("recordings:") and not Path(replay).is_file():
+        raise CommandError(f"there is no file {replay}: name a recording, or --replay recordings:wearables")
     wanted = DevOptions(
         app=options.app,
         data=options.data,
         mqtt=options.mqtt,
         http=options.http,
         console=options.console,
-        replay=options.replay,
+        replay=replay,
         speed=options.speed,
         duration=options.duration,
     )

@@ -131,8 +131,7 @@ class Plan:
         if (replay := self._options.replay) is not None:
             where = ("--port", "{port:mqtt}", "--speed", self._options.speed)
             found.append(
-                _python("replay", "rimward.devices.replay", str(replay), *where)
-                | {"once": True, "waits": True}
+                _python("replay", "rimward.devices.replay", replay, *where) | {"once": True, "waits": True}
             )
         return found
 

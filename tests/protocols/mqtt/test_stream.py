@@ -20,7 +20,8 @@ def pieces(data: bytes, cuts: list[int]) -> list[bytes]:
 
 def read(data: list[bytes], version: int, *, fast: bool = True) -> tuple[list[Packet], Reason | None, str]:
     decoder = Decoder(LIMIT, version=version)
-    decoder._fast = fast  # the lane that sessions open after the handshake
+    if fast:
+        decoder.open_lane()
     packets = [packet for piece in data for packet in decoder.feed(piece)]
     return packets, decoder.error and decoder.error.reason, decoder.error.detail if decoder.error else ""
 

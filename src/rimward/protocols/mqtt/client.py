@@ -30,6 +30,25 @@ MAX_PACKET_SIZE = 256 << 10  # bytes that a client takes from its server
 class ClientSession(Decoder):
     """One connection to a server."""
 
+    __slots__ = (
+        "_answer_by",
+        "_asked",
+        "_keep_alive",
+        "_last_sent",
+        "_next_id",
+        "_out",
+        "_said_goodbye",
+        "_timeout",
+        "client_id",
+        "closed",
+        "connack",
+        "connect",
+        "maximum_qos",
+        "peer_packet_size",
+        "receive_maximum",
+        "unacknowledged",
+    )
+
     def __init__(self, connect: Connect, now: float, *, timeout: float = 10.0) -> None:
         """Queue the CONNECT. `timeout` is seconds that CONNACK and PINGRESP may take."""
         super().__init__(_announced_size(connect), version=connect.version)
@@ -217,7 +236,7 @@ class ClientSession(Decoder):
         if packet.reason:
             self.ended = True
             return
-        self._fast = True
+        self.open_lane()
         if (properties := packet.properties) is None:
             return
         self.receive_maximum = properties.receive_maximum or 0xFFFF

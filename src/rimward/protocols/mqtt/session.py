@@ -52,6 +52,31 @@ DEFAULT_LIMITS = SessionLimits()
 class ServerSession(Decoder):
     """One client's session at a server."""
 
+    __slots__ = (
+        "_aliases",
+        "_keep_alive",
+        "_next_id",
+        "_peer_packet_size",
+        "_reason_texts",
+        "_said_goodbye",
+        "_waiting",
+        "_waiting_size",
+        "_window",
+        "accepted",
+        "client_id",
+        "closed",
+        "connect",
+        "counters",
+        "goodbye_reason",
+        "held",
+        "inflight",
+        "last_packet",
+        "limits",
+        "out",
+        "out_room",
+        "out_size",
+    )
+
     def __init__(
         self,
         now: float,
@@ -70,6 +95,7 @@ class ServerSession(Decoder):
         self.closed = False  # nothing more is sent but the goodbye; packets not yet answered are dropped
         self.out: list[bytes] = []  # packets to send
         self.out_size = 0  # bytes in it
+        self.out_room = 0  # bytes up to which plain messages may be put there directly; see `send_plain`
         self.held: set[int] = set()  # the client's packet ids whose answer is not ready, never ours [2.2.1]
         self.inflight: set[int] = set()  # our packet ids that the client has not acknowledged
         self.goodbye_reason = 0  # what the client's DISCONNECT said
@@ -112,14 +138,20 @@ class ServerSession(Decoder):
         """End the session for a reason; the first one stands."""
         if not self.closed:
             self.error = MqttError(reason, detail)
-            self.closed = True
+            self.close()
+
+    def close(self) -> None:
+        """Take nothing more; what is queued, and a goodbye if there is one, may still be sent."""
+        self.closed = self.over = True
+        self.out_room = 0
 
     # -- out
 
     def data_to_send(self) -> bytes:
         """Return what is to be sent, the goodbye last, and forget it."""
         if self.error is not None and not self._said_goodbye:
-            self._said_goodbye = self.closed = True
+            self._said_goodbye = True
+            self.close()
             self.out.append(self._goodbye(self.error))
         data = b"".join(self.out)
         self.out.clear()
@@ -130,6 +162,7 @@ class ServerSession(Decoder):
         """Answer CONNECT with success."""
         assert self.connect is not None
         self.accepted = True
+        self.out_room = 0 if self._peer_packet_size else self.limits.max_output
         self.client_id = assigned_client_id or self.connect.client_id
         properties = None
         if self.version == 5:
@@ -189,7 +222,10 @@ class ServerSession(Decoder):
         return True
 
     def send_plain(self, data: bytes) -> bool:
-        """Send a PUBLISH at QoS 0 that is encoded already; False: dropped and counted."""
+        """Send a PUBLISH at QoS 0 that is encoded already; False: dropped and counted.
+
+        Where `out_size` and the packet fit into `out_room`, a driver in a hurry may do it by itself.
+        """
         size = len(data)
         if self.closed:
             return False
@@ -323,7 +359,7 @@ class ServerSession(Decoder):
 
     def _accept_connect(self, packet: Connect) -> None:
         self.connect = packet
-        self._fast = True
+        self.open_lane()
         self._keep_alive = float(packet.keep_alive)
         if (properties := packet.properties) is not None:
             self._window = min(self._window, properties.receive_maximum or 0xFFFF)

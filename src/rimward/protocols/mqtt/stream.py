@@ -4,6 +4,8 @@ What the lane takes is plain: a topic that was checked before, no properties, Qo
 success. All else goes through `decode_body`, which checks everything.
 """
 
+import struct
+
 from rimward.protocols.mqtt.decoding import decode_body, protocol_version
 from rimward.protocols.mqtt.fields import Reader, malformed
 from rimward.protocols.mqtt.packets import Packet, Puback, Publish
@@ -11,11 +13,26 @@ from rimward.protocols.mqtt.reasons import MqttError, Reason
 
 TOPICS_CACHED = 16_384  # checked topics that a decoder remembers; beyond it the memory starts anew
 CACHED_BYTES = 256  # longer topics are checked every time
+LANE = 130  # bytes: a smaller limit on packets closes the lane, which checks the limit on longer ones alone
 EVIDENCE = 4096  # bytes of a broken packet that its error keeps
+
+_HEAD = struct.Struct(">BBH").unpack_from
 
 
 class Decoder:
     """Cuts a byte stream into packets. After the first broken rule it takes no more: see `error`."""
+
+    __slots__ = (
+        "_fast",
+        "_max_packet_size",
+        "_need",
+        "_rest",
+        "_topics",
+        "ended",
+        "error",
+        "over",
+        "version",
+    )
 
     def __init__(
         self, max_packet_size: int, *, version: int = 0, topics: dict[bytes, str] | None = None
@@ -24,16 +41,21 @@ class Decoder:
         self.version = version
         self.error: MqttError | None = None
         self.ended = False  # the peer has said goodbye: what follows is not read
+        self.over = False  # one of the two, or its session has failed: nothing more is read
         self._max_packet_size = max_packet_size  # bytes
         self._topics: dict[bytes, str] = {} if topics is None else topics  # by length and UTF-8 bytes
         self._rest = bytearray()  # the start of a packet that is not complete
         self._need = 0  # bytes that it has when it is, as far as is known
-        self._fast = False  # the lane is open: set by the session that has checked the handshake
+        self._fast = False  # the lane is open
+
+    def open_lane(self) -> None:
+        """Take plain packets the short way; sessions call it when the handshake is checked."""
+        self._fast = self._max_packet_size >= LANE
 
     def feed(self, data: bytes) -> list[Packet]:
         """Return the packets that `data` completes, up to the first that breaks a rule."""
         packets: list[Packet] = []
-        if self.error is not None or self.ended:
+        if self.over:
             return packets
         if self._rest:
             self._rest += data
@@ -42,57 +64,34 @@ class Decoder:
             data = bytes(self._rest)
             self._rest = bytearray()
         end = len(data)
-        pos = 0
-        stop = 0
-        try:
-            while pos < end:
-                pos, stop = self._lane(data, pos, end, packets)
-                if pos >= end:
-                    break
-                if not self._is_whole(data, pos, stop):
-                    self._rest += data[pos:]
-                    self._need = stop - pos if stop else end - pos + 1
-                    break
-                self._slow(data, pos, stop, packets)
-                if self.ended:
-                    break
-                pos = stop
-        except MqttError as error:
-            error.packet = data[pos : min(pos + EVIDENCE, stop if stop > 0 else end)]
-            self.error = error
+        pos = self._lane(data, 0, end, packets) if self._fast else 0
+        if pos < end:
+            self._walk(data, pos, end, packets)
         return packets
 
-    def _lane(self, data: bytes, pos: int, end: int, packets: list[Packet]) -> tuple[int, int]:  # noqa: C901, PLR0912 (one lane, measured: a call costs more than it clears up)
-        """Take plain PUBLISH and PUBACK packets up to the first other packet.
-
-        Return its start and end; end 0: its length is not all there, -1: its length is malformed.
-        """
-        topics = self._topics
-        fast = self._fast
+    def _lane(self, data: bytes, pos: int, end: int, packets: list[Packet]) -> int:  # noqa: C901, PLR0912 (one lane, measured: a call costs more than it clears up)
+        """Take plain PUBLISH and PUBACK packets and return where the first other packet starts."""
+        get = self._topics.get
         v5 = self.version == 5
-        most = self._max_packet_size
-        stop = 0
-        while pos + 1 < end:
-            first = data[pos]
-            length = data[pos + 1]
+        while pos + 3 < end:
+            first, length, size = _HEAD(data, pos)  # a topic's length, or a PUBACK's packet id
+            if first & 0xFC != 0x30:
+                if first != 0x40 or length != 2 or not size:
+                    break
+                packets.append(Puback(size))
+                pos += 4
+                continue
             start = pos + 2
             if length > 0x7F:
                 start, length = _long_length(data, start, end)
+                if start + 2 > end or length + 5 > self._max_packet_size:
+                    break
+                size = data[start] << 8 | data[start + 1]
             stop = start + length
-            if stop > end or stop - pos > most or not fast or length < 2:
+            body = start + 2 + size
+            if stop > end:
                 break
-            if first & 0xFC != 0x30:
-                if first != 0x40 or length != 2:
-                    break
-                packet_id = data[start] << 8 | data[start + 1]
-                if not packet_id:
-                    break
-                packets.append(Puback(packet_id))
-                pos = stop
-                stop = 0
-                continue
-            body = start + 2 + (data[start] << 8) + data[start + 1]
-            topic = topics.get(data[start:body])
+            topic = get(data[start:body])
             if topic is None:
                 break
             packet_id = 0
@@ -109,10 +108,32 @@ class Decoder:
                 body += 1
             elif body > stop:
                 break
-            packets.append(Publish(topic, data[body:stop], first >> 1 & 1, first & 1 == 1, packet_id))
+            if first == 0x30:
+                packets.append(Publish(topic, data[body:stop]))
+            else:
+                packets.append(Publish(topic, data[body:stop], first >> 1 & 1, first & 1 == 1, packet_id))
             pos = stop
-            stop = 0
-        return pos, stop
+        return pos
+
+    def _walk(self, data: bytes, pos: int, end: int, packets: list[Packet]) -> None:
+        """Take the packets that the lane leaves, and those behind them."""
+        stop = 0
+        try:
+            while pos < end:
+                stop = _end(data, pos, end)
+                if not self._is_whole(data, pos, stop):
+                    self._rest += data[pos:]
+                    self._need = stop - pos if stop else end - pos + 1
+                    return
+                self._slow(data, pos, stop, packets)
+                if self.ended:
+                    self.over = True
+                    return
+                pos = self._lane(data, stop, end, packets) if self._fast else stop
+        except MqttError as error:
+            error.packet = data[pos : min(pos + EVIDENCE, stop if stop > 0 else end)]
+            self.error = error
+            self.over = True
 
     def _is_whole(self, data: bytes, pos: int, stop: int) -> bool:
         """Check what a packet's first bytes tell, in the order in which they come."""
@@ -159,6 +180,17 @@ class Decoder:
                 if len(self._topics) >= TOPICS_CACHED:
                     self._topics.clear()
                 self._topics[key] = key[2:].decode()
+
+
+def _end(data: bytes, pos: int, end: int) -> int:
+    """Return where a packet ends; 0: its length is not all there, -1: its length is malformed."""
+    if pos + 1 >= end:
+        return 0
+    length = data[pos + 1]
+    if length < 0x80:
+        return pos + 2 + length
+    start, length = _long_length(data, pos + 2, end)
+    return start + length
 
 
 def _long_length(data: bytes, start: int, end: int) -> tuple[int, int]:

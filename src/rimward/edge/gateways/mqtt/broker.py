@@ -98,29 +98,34 @@ class Broker:
         """Send a message without properties to its subscribers; return how many there were."""
         data4 = data5 = b""
         outgoing: Outgoing | None = None
+        dirty = self.dirty
         count = 0
         for delivery in route.deliveries:
             connection = delivery.subscriber
             granted = delivery.qos if connection is not origin else delivery.own_qos
+            session = connection.session
             if granted < 0:
                 continue
-            session = connection.session
-            if qos and granted:
-                sent = session.send_numbered(route.head, payload)
-                if not sent and outgoing is None:
-                    outgoing = Outgoing(route.head, payload, qos, retain=False)
-                if not sent and outgoing is not None:
-                    sent = session.deliver(outgoing, 1, 0.0, retain=False)
-            elif session.version == 5:
-                data5 = data5 or plain_publish(route.head5, payload)
-                sent = session.send_plain(data5)
+            if not qos or not granted:
+                if session.version == 5:
+                    data = data5 = data5 or plain_publish(route.head5, payload)
+                else:
+                    data = data4 = data4 or plain_publish(route.head, payload)
+                size = session.out_size + len(data)
+                if size <= session.out_room:
+                    session.out.append(data)
+                    session.out_size = size
+                    count += 1
+                else:
+                    count += session.send_plain(data)
+            elif session.send_numbered(route.head, payload):
+                count += 1
             else:
-                data4 = data4 or plain_publish(route.head, payload)
-                sent = session.send_plain(data4)
+                outgoing = outgoing or Outgoing(route.head, payload, qos, retain=False)
+                count += session.deliver(outgoing, 1, 0.0, retain=False)
             if not connection.dirty:
                 connection.dirty = True
-                self.dirty.append(connection)
-            count += sent
+                dirty.append(connection)
         return count
 
     def send_outgoing(

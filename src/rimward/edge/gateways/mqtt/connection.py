@@ -107,12 +107,13 @@ class Connection(asyncio.Protocol):
             self.count("internal_errors")
             log.error("a message could not be handled", error=type(error).__name__)  # noqa: TRY400 (our logger)
             session.fail(Reason.IMPLEMENTATION_SPECIFIC_ERROR, "the node failed")
-        if session.error is not None or session.ended:
+        if session.over:
             self.leave()
         elif session.out and not self.dirty:
             self.write()
         gate.reading = False
-        gate.flush()
+        if self.broker.dirty:
+            gate.flush()
 
     def pause_writing(self) -> None:
         """Keep output: the peer reads too slowly."""
@@ -137,13 +138,14 @@ class Connection(asyncio.Protocol):
         """Write the session's output in one piece."""
         self.dirty = False
         session, transport = self.session, self._transport
-        if session.closed and not self.leaving:
+        if session.over:
             self.leave()
-        elif transport is not None and self._writable:
-            self._gate.packets_out += len(session.out)
-            data = session.data_to_send()
-            if data:
-                transport.write(data)
+        elif transport is not None and self._writable and (out := session.out):
+            self._gate.packets_out += len(out)
+            data = out[0] if len(out) == 1 else b"".join(out)
+            out.clear()
+            session.out_size = 0
+            transport.write(data)
 
     def leave(self, *, with_will: bool = True) -> None:
         """Say goodbye, give up the subscriptions and wait for the peer to hang up."""
@@ -151,7 +153,7 @@ class Connection(asyncio.Protocol):
             return
         self.leaving = True
         session = self.session
-        session.closed = True
+        session.close()
         if session.error is not None:
             self.count(f"closed_{session.error.reason.name.lower()}")
             self._bury(session.error.detail, session.error.packet)
@@ -367,8 +369,9 @@ class Connection(asyncio.Protocol):
             return
         if not self._writable:  # a reader too slow for its messages gets the goodbye alone
             self.session.out.clear()
-            self._writable = True
-        self.write()
+        self._gate.packets_out += len(self.session.out)
+        if data := self.session.data_to_send():
+            transport.write(data)
         if self._deaf:
             self._listen(again=True)  # else the peer's end is not seen
         if self.session.error is None:
