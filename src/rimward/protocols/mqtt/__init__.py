@@ -1,5 +1,6 @@
 """MQTT 3.1.1 and 5 without I/O: packets, topics, and the two sides of a connection."""
 
+from rimward.protocols.mqtt.admission import SessionLimits
 from rimward.protocols.mqtt.client import ClientSession
 from rimward.protocols.mqtt.encoding import encode
 from rimward.protocols.mqtt.packets import (
@@ -24,7 +25,7 @@ from rimward.protocols.mqtt.packets import (
     Will,
 )
 from rimward.protocols.mqtt.reasons import MqttError, Reason
-from rimward.protocols.mqtt.session import ServerSession, SessionLimits
+from rimward.protocols.mqtt.session import ServerSession
 from rimward.protocols.mqtt.stream import Decoder
 from rimward.protocols.mqtt.topics import Subscriptions, TopicTree
 

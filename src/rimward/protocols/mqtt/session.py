@@ -9,9 +9,14 @@ authentication) is announced and refused [5: 3.2.2.3].
 
 from collections import deque
 
-from msgspec import Struct
-
 from rimward.protocols.mqtt import encoding
+from rimward.protocols.mqtt.admission import (
+    DEFAULT_LIMITS,
+    SessionLimits,
+    check_connect,
+    check_subscribe,
+    offer,
+)
 from rimward.protocols.mqtt.outgoing import Outgoing
 from rimward.protocols.mqtt.packets import (
     Connack,
@@ -29,24 +34,8 @@ from rimward.protocols.mqtt.packets import (
 )
 from rimward.protocols.mqtt.reasons import CONNACK_CODES_3, MqttError, Reason
 from rimward.protocols.mqtt.stream import Decoder
-from rimward.protocols.mqtt.topics import problem
 
 REASON_TEXT = 256  # characters of a reason string
-
-
-class SessionLimits(Struct, frozen=True, forbid_unknown_fields=True):
-    """What one client may ask of the server."""
-
-    max_packet_size: int = 256 << 10  # bytes, header included
-    receive_maximum: int = 1024  # QoS 1 messages not yet acknowledged to the client
-    topic_alias_maximum: int = 32
-    max_client_id: int = 256  # bytes
-    max_inflight: int = 4096  # QoS 1 messages sent and not yet acknowledged by the client
-    max_output: int = 1 << 20  # bytes that wait for a slow reader, and again that wait for its PUBACKs
-    connect_timeout: float = 10.0  # seconds from the connection to its CONNECT
-
-
-DEFAULT_LIMITS = SessionLimits()
 
 
 class ServerSession(Decoder):
@@ -166,7 +155,7 @@ class ServerSession(Decoder):
         self.client_id = assigned_client_id or self.connect.client_id
         properties = None
         if self.version == 5:
-            properties = _offer(self.limits, self.connect, assigned_client_id or None)
+            properties = offer(self.limits, self.connect, assigned_client_id or None)
         self._send(encoding.encode(Connack(properties=properties), self.version))
 
     def hold(self, packet_id: int) -> bool:
@@ -346,7 +335,7 @@ class ServerSession(Decoder):
             case Puback() | Pingreq() | Unsubscribe():
                 pass
             case Subscribe():
-                _check_subscribe(packet, self.version)
+                check_subscribe(packet, self.version)
             case Connect() if self.connect is None:
                 self._accept_connect(packet)
             case Disconnect():
@@ -408,51 +397,5 @@ class ServerSession(Decoder):
         )
 
 
-def check_connect(packet: Connect, limits: SessionLimits) -> None:
-    """Check what a CONNECT asks for against what is offered.
-
-    Raises:
-        MqttError: it is refused.
-    """
-    if len(packet.client_id.encode()) > limits.max_client_id:
-        raise MqttError(
-            Reason.CLIENT_IDENTIFIER_NOT_VALID, f"the client id is longer than {limits.max_client_id} bytes"
-        )
-    if packet.version == 4 and not packet.client_id and not packet.clean_start:
-        raise MqttError(
-            Reason.CLIENT_IDENTIFIER_NOT_VALID, "no client id and no clean session [3.1.1: 3.1.3.1]"
-        )
-    if packet.properties is not None and packet.properties.authentication_method is not None:
-        raise MqttError(Reason.BAD_AUTHENTICATION_METHOD, "extended authentication is not offered")
-    if packet.will is not None and packet.will.qos == 2:
-        raise MqttError(Reason.QOS_NOT_SUPPORTED, "a will at QoS 2 is not offered, the maximum is 1")
-    if packet.will is not None and (detail := problem(packet.will.topic)) is not None:
-        raise MqttError(Reason.TOPIC_NAME_INVALID, f"the will's topic is refused: {detail}")
-
-
-def _check_subscribe(packet: Subscribe, version: int) -> None:
-    if packet.properties is not None and packet.properties.subscription_ids is not None:
-        raise MqttError(
-            Reason.SUBSCRIPTION_IDENTIFIERS_NOT_SUPPORTED, "subscription identifiers are not offered"
-        )
-    if version == 5 and any(wish.filter.startswith("$share/") for wish in packet.subscriptions):
-        raise MqttError(Reason.SHARED_SUBSCRIPTIONS_NOT_SUPPORTED, "shared subscriptions are not offered")
-
-
-def _refusal(reason: int, properties: Properties | None) -> Connack:
+def _refused(reason: int, properties: Properties | None) -> Connack:
     return Connack(reason=reason, properties=properties)
-
-
-def _offer(limits: SessionLimits, connect: Connect, assigned_client_id: str | None) -> Properties:
-    """Return what the server offers, as CONNACK says it [5: 3.2.2.3]."""
-    asked = connect.properties.session_expiry if connect.properties is not None else None
-    return Properties(
-        session_expiry=0 if asked else None,
-        receive_maximum=limits.receive_maximum,
-        maximum_qos=1,
-        maximum_packet_size=limits.max_packet_size,
-        assigned_client_id=assigned_client_id,
-        topic_alias_maximum=limits.topic_alias_maximum,
-        subscription_ids_available=0,
-        shared_subscriptions=0,
-    )
