@@ -2,7 +2,7 @@
 
 from msgspec import Struct
 
-from rimward.protocols.mqtt.packets import Connect, Properties, Subscribe
+from rimward.protocols.mqtt.packets import Connack, Connect, Properties, Subscribe
 from rimward.protocols.mqtt.reasons import MqttError, Reason
 from rimward.protocols.mqtt.topics import problem
 
@@ -56,6 +56,11 @@ def check_subscribe(packet: Subscribe, version: int) -> None:
         )
     if version == 5 and any(wish.filter.startswith("$share/") for wish in packet.subscriptions):
         raise MqttError(Reason.SHARED_SUBSCRIPTIONS_NOT_SUPPORTED, "shared subscriptions are not offered")
+
+
+def refusal(reason: int, properties: Properties | None) -> Connack:
+    """Return the CONNACK that refuses."""
+    return Connack(reason=reason, properties=properties)
 
 
 def offer(limits: SessionLimits, connect: Connect, assigned_client_id: str | None) -> Properties:

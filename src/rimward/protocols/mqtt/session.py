@@ -16,6 +16,7 @@ from rimward.protocols.mqtt.admission import (
     check_connect,
     check_subscribe,
     offer,
+    refusal,
 )
 from rimward.protocols.mqtt.outgoing import Outgoing
 from rimward.protocols.mqtt.packets import (
@@ -316,7 +317,7 @@ class ServerSession(Decoder):
     def _goodbye(self, error: MqttError) -> bytes:
         """Return the last packet: v5 says why; v3 can only refuse a CONNECT [3.1.1: 3.2.2.3; 5: 4.13]."""
         if self.version == 5:
-            last = Disconnect if self.accepted else _refusal
+            last = Disconnect if self.accepted else refusal
             data = encoding.encode(last(error.reason, self._reason_text(error.detail)), 5)
             if self._peer_packet_size and len(data) > self._peer_packet_size:
                 data = encoding.encode(last(error.reason, None), 5)
@@ -395,7 +396,3 @@ class ServerSession(Decoder):
         return Publish(
             topic, packet.payload, packet.qos, packet.retain, packet.packet_id, packet.dup, packet.properties
         )
-
-
-def _refused(reason: int, properties: Properties | None) -> Connack:
-    return Connack(reason=reason, properties=properties)
