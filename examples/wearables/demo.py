@@ -34,7 +34,7 @@ QUIET = (
 COMMAND = 60.0  # seconds that one command of the command line may take
 SAMPLE = (
     "select wearer, count(*) as seconds, sum(cadence) as steps, round(avg(energy), 3) as energy,"
-    " mode(posture) as posture from motion group by wearer order by energy desc limit 8"
+    " mode(posture) as posture from motion group by wearer order by wearer limit 8"
 )
 MOTIONS = "select wearer as name, count(*) as n from motion"
 IMPACTS = "select 'impact' as name, count(*) as n from impact"

@@ -12,7 +12,7 @@ from rimward.devices.replay import Counts, Report
 
 DASH = "-"
 MEANING = {
-    "decode": "bytes to a typed sample",
+    "decode": "from the read of its bytes to a typed sample",
     "function": "the edge function itself",
     "commit": "a group of events made durable in the outbox",
     "uplink": "node to hub, from sealed to received",

@@ -77,7 +77,7 @@ def test_errors_and_overruns_are_named_while_they_are_recent() -> None:
     before = seen(snapshot=snapshot(NOW - SECOND))
     now = seen(snapshot=snapshot(functions={"stumble": function(errors=2, overruns=1)}))
     assert judged(now, before)[1] == [
-        "stumble failed 2 times in the last minute.",
+        "stumble failed or refused 2 times in the last minute.",
         "stumble went over its budget of 5 ms 1 time in the last minute.",
     ]
     later = [

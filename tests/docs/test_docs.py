@@ -10,6 +10,8 @@ from msgspec.structs import fields
 
 import rimward
 from rimward.app.loading import load
+from rimward.cli import VERBS, dev
+from rimward.cli.parsing import Parser
 from rimward.edge.config import NodeConfig
 from rimward.edge.dispatch.types import Refusal
 from rimward.edge.gateways.http.problems import STATUSES
@@ -58,6 +60,16 @@ def test_commands_in_the_documentation_exist(place: str, line: str) -> None:
             assert not word.endswith((".py", "/")) or word == "app.py" or (ROOT / word).exists(), line
     else:
         assert words[0] in ("mosquitto_pub", "mosquitto_sub"), line
+
+
+def test_every_verb_and_every_option_of_dev_is_documented_and_no_other() -> None:
+    text = (ROOT / "docs/commands.md").read_text()
+    assert re.findall(r"^## rimward (\w+)$", text, re.MULTILINE) == list(VERBS)
+    parser = Parser(prog="rimward dev", description="", epilog="")
+    dev.add_arguments(parser)
+    options = {name for name in parser._option_string_actions if name.startswith("--")} - {"--help"}
+    rows = "\n".join(re.findall(r"^\| `--.*?\|", text, re.MULTILINE))
+    assert set(re.findall(r"--\w+", rows)) == options
 
 
 def test_the_examples_that_users_are_sent_to_load() -> None:

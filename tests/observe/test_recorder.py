@@ -122,11 +122,12 @@ async def test_a_file_that_breaks_while_it_is_open_is_replaced(tmp_path: Path) -
         for n in range(500):
             recorder.keep(trace(n))
     data = bytearray(path.read_bytes())
-    data[4096 * 2 :] = b"\xff" * (len(data) - 4096 * 2)  # the first pages still open cleanly
+    data[8192:12288] = b"\xff" * 4096  # the index: opening does not touch it, the first write does
     path.write_bytes(data)
     async with Recorder(path, snapshot, period=0.01) as recorder:
         recorder.keep(trace(501))
         await until(lambda: recorder.stats()["written"] == 1)
         assert recorder.problem is None
+        assert recorder.stats()["write_failures"] == 1
     assert await asyncio.to_thread(read_trace, path, "last") == trace(501)
     assert (tmp_path / "trace.db.damaged").exists()

@@ -8,6 +8,9 @@ from rimward.console.history import History
 from rimward.console.html import Html
 from rimward.console.model import Seen
 from rimward.console.page import parts
+from rimward.observe import get_logger
+
+log = get_logger("rimward.console")
 
 WATCHED, UNWATCHED = 0.5, 2.0  # seconds between two looks; the first keeps the stream at 2 Hz
 BEAT = 2.0  # seconds after which a watcher hears that nothing changed
@@ -52,7 +55,10 @@ class Feed:
         """Look again and again until cancelled."""
         while True:
             await asyncio.sleep(WATCHED if self._watchers else UNWATCHED)
-            await self.refresh(thorough=bool(self._watchers))
+            try:
+                await self.refresh(thorough=bool(self._watchers))
+            except Exception:  # the outermost edge: a page must not take its host down
+                log.exception("the console could not look at the data folder")
 
     async def refresh(self, *, thorough: bool = True) -> None:
         """Look once, unless somebody just did."""

@@ -143,9 +143,10 @@ def _ledger(seen: Seen) -> Iterator[Problem]:
 
 def _function(function: FunctionFigures) -> Iterator[Problem]:
     if function.recent_errors:
+        times = plural(function.recent_errors, "time")
         yield Problem(
             grave=False,
-            what=f"{function.name} failed {plural(function.recent_errors, 'time')} in the last minute.",
+            what=f"{function.name} failed or refused {times} in the last minute.",
             cure="rimward trace last shows the newest kept trace.",
         )
     if function.recent_overruns:

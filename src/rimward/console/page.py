@@ -147,11 +147,12 @@ def _network(seen: Seen) -> Html:
     if link is None:
         return _empty("No uplink has written figures yet.")
     measured = f"{link.rtt * 1e3:.2f} ms" if link.connected and link.rtt is not None else DASH
+    troubles = [("went wrong", link.errors, "Since the deep process started")]
     return _figures(
         ("uplink", "connected" if link.connected else "not connected", "To the hub's bus"),
         ("round trip", measured, "Smoothed"),
-        ("went wrong", link.errors or "nothing", "Since the deep process started"),
         ("measured", f"{age((seen.at - link.at) / 1e9)} ago", "When the uplink wrote these figures"),
+        *(troubles if link.errors and not link.connected else []),
     )
 
 
@@ -243,7 +244,7 @@ def _balance(b: Balance) -> Html:
 def _traces(traces: tuple[Trace, ...]) -> Html:
     if not traces:
         return _empty("No trace was kept yet.")
-    heads = "time (UTC)|function|from|sender|>ms|longest stage|>actions|>rows|kept because|trace"
+    heads = "time (UTC)|function|from|sender|>ms|longest stage|effects|kept because|trace"
     return _table(heads, [_trace(trace) for trace in traces[:TRACES]])
 
 
@@ -253,17 +254,21 @@ def _trace(trace: Trace) -> Html:
     why = trace.error or ("over budget" if trace.over_budget else "sample")
     return tag(
         "tr",
-        tag("td", _clock(trace.at), class_="n"),
+        tag("td", _clock(trace.at)),
         tag("th", trace.function, scope="row"),
-        tag("td", trace.source),
+        tag("td", trace.source, title=trace.source),
         tag("td", trace.sender),
         _number(milliseconds(end - trace.at)),
         tag("td", f"{longest.name} {milliseconds(longest.end - longest.start)}" if longest else DASH),
-        _number(count(trace.actions)),
-        _number(count(len(trace.rows))),
+        tag("td", _effects(trace)),
         tag("td", why, class_="grave" if trace.error else "odd" if trace.over_budget else None),
-        tag("td", tag("code", trace.id[:12], title=f"rimward trace {trace.id}")),
+        tag("td", tag("code", trace.id, title=f"rimward trace {trace.id}")),
     )
+
+
+def _effects(trace: Trace) -> str:
+    done = [(trace.actions, "action"), (len(trace.rows), "fact")]
+    return ", ".join(plural(n, what) for n, what in done if n) or DASH
 
 
 def _processes(seen: Seen) -> Html:

@@ -127,10 +127,12 @@ async def test_a_slow_reader_is_paused_and_then_cut(house: House) -> None:
     await loop.sock_connect(sock, ("127.0.0.1", house.port))
     await loop.sock_sendall(sock, f"GET /big HTTP/1.1\r\n{HOST}\r\n".encode() * 400)
     await house.until(lambda: house.gateway.stats()["slow_readers"] == 1)
-    served = len(house.porch.requests)
+    served, read = len(house.porch.requests), house.gateway.bytes_in
+    await loop.sock_sendall(sock, b"GET /big HTTP/1.1\r\n")
     for _ in range(20):
         await asyncio.sleep(0)
     assert len(house.porch.requests) == served < 60
+    assert house.gateway.bytes_in == read
     house.pass_time(CONFIG.write_timeout)
     await house.until_gone()
     assert house.gateway.stats()["slow_readers_cut"] == 1

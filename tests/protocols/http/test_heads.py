@@ -18,6 +18,7 @@ H = b"Host: localhost\r\n"
         (400, b"GET / HTTP/1.1\r\n\r\n"),  # no Host
         (400, b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n"),
         (400, b"GET / HTTP/1.1\r\nHost: a b\r\n\r\n"),
+        (400, b"GET / HTTP/1.1\r\n" + H + b"Content-Type: a\r\ncontent-type: b\r\n\r\n"),
         (400, b"GET / HTTP/1.1\r\nHost: a@b\r\n\r\n"),
         (400, b"GET / HTTP/1.1\r\nHost: a/b\r\n\r\n"),
         (400, b"GET  / HTTP/1.1\r\n" + H + b"\r\n"),

@@ -132,6 +132,19 @@ def test_continue_is_sent_once_and_only_when_earlier_answers_have_left() -> None
     assert b"100 Continue" not in session.data_to_send()
 
 
+def test_continue_is_sent_before_the_body_comes() -> None:
+    session = HttpSession(SMALL, now=0)
+    session.receive_data(EXPECTING[:-2], now=0)
+    assert session.data_to_send() == b"HTTP/1.1 100 Continue\r\n\r\n"
+
+
+def test_a_short_request_after_a_long_one_that_came_in_two_reads_is_seen() -> None:
+    session = HttpSession(SMALL, now=0)
+    long = b"GET /a HTTP/1.1\r\nHost: localhost\r\nX-Long: " + b"x" * 80 + b"\r\n\r\n"
+    assert session.receive_data(long[:-1], now=0) == []
+    assert len(session.receive_data(long[-1:] + HEAD, now=0)) == 2
+
+
 def test_a_body_that_is_refused_by_its_length_is_not_asked_for() -> None:
     data = b"PUT / HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 999\r\n\r\n"
     sent = play(data).sent

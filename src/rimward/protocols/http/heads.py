@@ -103,7 +103,7 @@ class HeadParser:
         try:
             self._parser.feed_data(head)
         except HttpParserUpgrade:
-            self._parser = HttpRequestParser(self)  # an upgrade that is not taken up [RFC 9110 §7.8]
+            pass  # an upgrade that is not taken up [RFC 9110 §7.8]: llhttp goes on with the next head
         except HttpParserInvalidMethodError:
             raise HttpError(501, "the method is not known") from None
         except HttpParserError as error:

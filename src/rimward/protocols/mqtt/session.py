@@ -91,7 +91,8 @@ class ServerSession(Decoder):
         self.goodbye_reason = 0  # what the client's DISCONNECT said
         self.last_packet = now
         self._keep_alive = 0.0  # seconds
-        self._waiting: deque[tuple[Outgoing, bool]] = deque()  # QoS 1 messages beyond the client's window
+        # QoS 1 messages beyond the client's window; most clients never need the queue, which is not small
+        self._waiting: deque[tuple[Outgoing, bool]] | None = None
         self._waiting_size = 0  # bytes
         self._window = limits.max_inflight
         self._peer_packet_size = 0  # bytes; 0 is no limit
@@ -207,6 +208,8 @@ class ServerSession(Decoder):
         if self._waiting_size + message.size > self.limits.max_output:
             self.fail(Reason.QUOTA_EXCEEDED, f"more than {self.limits.max_output} bytes wait for PUBACKs")
             return False
+        if self._waiting is None:
+            self._waiting = deque()
         self._waiting.append((message, retain))
         self._waiting_size += message.size
         return True

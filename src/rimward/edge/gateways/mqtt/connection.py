@@ -57,7 +57,7 @@ class Connection(asyncio.Protocol):
         self.session = ServerSession(now, gate.limits, topics=gate.topics, counters=gate.counters)
         self.sender = Sender("", "mqtt3")
         self.broker = gate.broker
-        self.arrivals: deque[Arrival] = deque()  # in the order in which they are answered
+        self.arrivals: deque[Arrival] | None = None  # in the order in which they are answered
         self.filters: set[str] = set()
         self.dirty = False  # has output, and the broker knows
         self.leaving = False  # the goodbye is out; what comes is not read
@@ -266,6 +266,8 @@ class Connection(asyncio.Protocol):
         return session.hold(packet.packet_id)
 
     def _wait(self, arrival: Arrival, ticket: Ticket | None) -> None:
+        if self.arrivals is None:
+            self.arrivals = deque()
         self.arrivals.append(arrival)
         if len(self.arrivals) >= self._gate.limits.receive_maximum and not self._deaf:
             self._listen(again=False)

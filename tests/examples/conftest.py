@@ -1,0 +1,6 @@
+"""Makes `examples` importable, as `./dev demo` does by running in the repository."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
