@@ -5,7 +5,7 @@ from collections.abc import Callable
 from rimward.edge.config import NodeConfig
 from rimward.edge.dispatch import Dispatcher
 from rimward.edge.outbox import Outbox
-from rimward.observe import FunctionStats, Snapshot
+from rimward.observe import FunctionStats, Recorder, Snapshot
 
 
 class Health:
@@ -18,12 +18,18 @@ class Health:
         self._dispatcher: Dispatcher | None = None
         self._outbox: Outbox | None = None
         self._gateways: dict[str, Callable[[], dict[str, int]]] = {}
+        self._recorder: Recorder | None = None
 
     def watch(
-        self, dispatcher: Dispatcher, outbox: Outbox, gateways: dict[str, Callable[[], dict[str, int]]]
+        self,
+        dispatcher: Dispatcher,
+        outbox: Outbox,
+        gateways: dict[str, Callable[[], dict[str, int]]],
+        recorder: Recorder,
     ) -> None:
         """Say whose figures to collect."""
         self._dispatcher, self._outbox, self._gateways = dispatcher, outbox, gateways
+        self._recorder = recorder
 
     def snapshot(self) -> Snapshot:
         """Return the node's figures as they are now."""
@@ -36,7 +42,11 @@ class Health:
                 counters[f"late:{name}"] = stream.late
                 counters[f"errors:{name}"] = stream.errors
         outbox = {} if self._outbox is None else self._outbox.stats()
-        broken = bool(outbox.get("broken"))
+        health: dict[str, str] = {}
+        if outbox.get("broken"):
+            health["outbox"] = "broken: nothing durable is taken"
+        if self._recorder is not None and self._recorder.problem is not None:
+            health["traces"] = self._recorder.problem
         return Snapshot(
             at=self._wall(),
             started_at=self._started_at,
@@ -47,5 +57,5 @@ class Health:
             gateways={name: stats() for name, stats in self._gateways.items()},
             outbox={name: float(value) for name, value in outbox.items()},
             counters=counters,
-            health={"outbox": "broken: nothing durable is taken"} if broken else {},
+            health=health,
         )

@@ -59,9 +59,12 @@ class Node:
                 clock=self.clocks.monotonic,
                 config=HttpConfig(max_body=limits.payload_bytes),
                 on_dead=keeper.bury,
+                wall=self.clocks.wall,
             )
             self.dispatcher, self.outbox = dispatcher, outbox
-            self.health.watch(dispatcher, outbox, {"mqtt": self.mqtt.stats, "http": self.http.stats})
+            self.health.watch(
+                dispatcher, outbox, {"mqtt": self.mqtt.stats, "http": self.http.stats}, recorder
+            )
             self._stack = stack.pop_all()
         return self
 

@@ -203,7 +203,8 @@ class Dispatcher:
         self, bound: Bound, call: Call, result: Any, times: tuple[int, int], *, over: bool
     ) -> Ticket | None:
         """End a plain call that leaves more than actions: facts, a reply or a trace."""
-        work, figures = call.work(), bound.run.figures
+        work = call.work()
+        figures = work.figures = bound.run.figures
         if over:
             figures.overruns += 1
         if over or figures.kept_at == times[1] or figures.calls % SAMPLE_ONE_IN == 0:
@@ -263,7 +264,7 @@ class Dispatcher:
     def run(self, bound: Bound, time_field: str | None, work: Work, given: Any = None) -> None:
         """Run one function on a message, or on a stream's value."""
         run = bound.run
-        figures = run.figures
+        figures = work.figures = run.figures
         figures.calls += 1
         payload = given
         try:
@@ -363,7 +364,10 @@ class Dispatcher:
         if error is not None:
             work.refuse("full", str(error))
         else:
-            self.tracing.committed(work, appended, self._clock())
+            now = self._clock()
+            self.tracing.committed(work, appended, now)
+            if work.figures is not None:
+                work.figures.commit.record(now - appended)
         if work.stages is not None:
             self.tracing.keep(work)
         self._answer(work)

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from rimward.edge.dispatch.call import Origin
+from rimward.edge.dispatch.functions import Figures
 from rimward.edge.dispatch.types import Refusal, Sender, Ticket
 from rimward.edge.outbox import DeadLetter, Transaction
 from rimward.events import parse_traceparent, to_ns
@@ -32,6 +33,7 @@ class Work:
         "desk",
         "error",
         "event",
+        "figures",
         "must_wait",
         "payload",
         "pending",
@@ -57,6 +59,7 @@ class Work:
         self.traceparent: str | None = None
         self.event: Any = None  # the decoded payload that has the event's own time
         self.time_field: str | None = None
+        self.figures: Figures | None = None  # of the function whose commit is timed
         self.pending = 0  # async functions that still run
         self.must_wait = False  # a stream's window changed and the device waits for its answer
         self.actions = 0

@@ -6,6 +6,8 @@ from rimward.protocols.mqtt.packets import Connack, Connect, Properties, Subscri
 from rimward.protocols.mqtt.reasons import MqttError, Reason
 from rimward.protocols.mqtt.topics import problem
 
+REASON_TEXT = 256  # characters of a reason string
+
 
 class SessionLimits(Struct, frozen=True, forbid_unknown_fields=True):
     """What one client may ask of the server."""

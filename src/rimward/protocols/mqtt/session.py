@@ -12,6 +12,7 @@ from collections import deque
 from rimward.protocols.mqtt import encoding
 from rimward.protocols.mqtt.admission import (
     DEFAULT_LIMITS,
+    REASON_TEXT,
     SessionLimits,
     check_connect,
     check_subscribe,
@@ -35,8 +36,6 @@ from rimward.protocols.mqtt.packets import (
 )
 from rimward.protocols.mqtt.reasons import CONNACK_CODES_3, MqttError, Reason
 from rimward.protocols.mqtt.stream import Decoder
-
-REASON_TEXT = 256  # characters of a reason string
 
 
 class ServerSession(Decoder):
