@@ -364,10 +364,7 @@ class Dispatcher:
         if error is not None:
             work.refuse("full", str(error))
         else:
-            now = self._clock()
-            self.tracing.committed(work, appended, now)
-            if work.figures is not None:
-                work.figures.commit.record(now - appended)
+            self.tracing.committed(work, appended, self._clock())
         if work.stages is not None:
             self.tracing.keep(work)
         self._answer(work)

@@ -52,6 +52,8 @@ class Tracing:
 
     def committed(self, work: Work, appended: int, now: int) -> None:
         """Remember the commit's wait."""
+        if work.figures is not None:
+            work.figures.commit.record(now - appended)
         if work.stages is not None:
             wall = work.desk.wall_of
             work.stages.append(Stage("commit", wall(appended), wall(now)))
