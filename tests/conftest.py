@@ -6,9 +6,10 @@ on each. Property tests draw the same examples at every run; `--hypothesis-profi
 """
 
 import asyncio
+import inspect
 import os
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,38 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "anyio_backend" in metafunc.fixturenames and metafunc.config.getoption("--loop") == "both":
         metafunc.parametrize("anyio_backend", list(LOOPS), indirect=True, scope="session")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if "anyio_backend" in getattr(item, "fixturenames", ()):
+            # A loop may swallow the exception that a signal raises: what even the limit below can't end,
+            # such as a fixture that hangs, ends the run with every thread's stack.
+            item.add_marker(pytest.mark.timeout(_limit(item) + 2 * GRACE, method="thread"), append=False)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, object]:
+    """Give an async test its limit inside its loop."""
+    if inspect.iscoroutinefunction(pyfuncitem.obj):
+        pyfuncitem.obj = _limited(pyfuncitem.obj, _limit(pyfuncitem))
+    return (yield)
+
+
+def _limit(item: pytest.Item) -> float:
+    """Return the seconds that a test may take: its mark's, or the settings'."""
+    own = [mark for mark in item.iter_markers("timeout") if mark.kwargs.get("method") != "thread"]
+    return float(own[0].args[0] if own else item.config.getoption("timeout") or item.config.getini("timeout"))
+
+
+def _limited(
+    test: Callable[..., Coroutine[Any, Any, None]], seconds: float
+) -> Callable[..., Coroutine[Any, Any, None]]:
+    async def limited(**fixtures: Any) -> None:
+        async with asyncio.timeout(seconds):
+            await test(**fixtures)
+
+    return limited
 
 
 @pytest.fixture(scope="session")

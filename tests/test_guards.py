@@ -45,6 +45,12 @@ def test_a_blocking_call_of_ours_in_the_loop_fails_the_test(tmp_path: Path) -> N
     assert "1 failed" in said
 
 
+def test_a_test_that_hangs_in_its_loop_fails_and_the_next_one_runs(tmp_path: Path) -> None:
+    hang = "@pytest.mark.timeout(0.2)\nasync def test_it():\n    await asyncio.Event().wait()\n"
+    said = run_under_our_bench(tmp_path, "import pytest\n" + hang + "async def test_next(): pass\n")
+    assert "1 failed, 1 passed" in said
+
+
 def test_a_warning_fails_the_test(tmp_path: Path) -> None:
     said = run_under_our_bench(tmp_path, "def test_it():\n    import warnings\n    warnings.warn('odd')\n")
     assert "1 failed" in said

@@ -5,7 +5,7 @@ import socket
 from asyncio import AbstractEventLoop, Future, TimerHandle, Transport
 from typing import TYPE_CHECKING, Protocol
 
-from rimward.devices.errors import Refused, Unreachable
+from rimward.devices.errors import Refused, Unanswered, Unreachable
 from rimward.protocols.mqtt import (
     ClientSession,
     Connack,
@@ -87,9 +87,9 @@ class Connection(asyncio.Protocol):
         if not self.closed.done():
             self.closed.set_result(None)
         if not self.accepted.done():
-            self.accepted.set_exception(
-                Unreachable(f"the connection ended before it was accepted: {self.why(exc)}")
-            )
+            silent = self.session.error is not None and self.session.error.reason == Reason.KEEP_ALIVE_TIMEOUT
+            kind = Unanswered if silent else Unreachable
+            self.accepted.set_exception(kind(f"the connection ended before it was accepted: {self.why(exc)}"))
         elif not self.accepted.cancelled() and self.accepted.exception() is None:
             self._owner.lost(self)
 

@@ -40,7 +40,7 @@ async def check(app: str, timeout: float) -> Manifest:  # noqa: ASYNC109 -- told
             process.kill()
             await process.wait()
     if process.returncode != 0:
-        raise DevError(_explain(app, process.returncode or 0, out, err))
+        raise DevError(await asyncio.to_thread(_explain, app, process.returncode or 0, out, err))
     manifest = decode(out)
     if not manifest.functions:
         raise DevError(
@@ -54,9 +54,10 @@ def _explain(app: str, code: int, out: bytes, err: bytes) -> str:
         mistake = msgspec.json.decode(out, type=_Mistake)
     except msgspec.DecodeError:
         last = err.decode(errors="replace").strip().rpartition("\n")[2] or "it said nothing"
-        return f"{app}: the process that checks it ended with {ending(code)}: {last}"
+        return f"{app}: importing it ended the process with {ending(code)} ({last}): no app file may do that"
     place = _short(mistake.file) + (f":{mistake.line}" if mistake.line else "")
-    return (f"{place}: " if place else "") + mistake.message + (f": {mistake.cure}" if mistake.cure else "")
+    cure = mistake.cure or "correct that and try again"
+    return (f"{place}: " if place else "") + f"{mistake.message}: {cure}"
 
 
 def ending(code: int) -> str:

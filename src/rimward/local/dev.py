@@ -3,7 +3,8 @@
 import asyncio
 import os
 import signal
-from contextlib import AsyncExitStack
+from collections.abc import Generator
+from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
 
 from rimward.app.manifest import Manifest
@@ -17,6 +18,7 @@ from rimward.local.telling import Ready, Teller
 from rimward.local.watching import saves
 
 PROCESSES = ("supervisor", "node", "deep", "hub", "bus")  # the keys of every line of pids
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
 EDGE_ALONE = (
     "the cloud extra is not installed, so only the edge runs: pip install 'rimward[cloud]' adds the rest"
 )
@@ -66,9 +68,9 @@ class Dev:
             DevError: something can't be written, a port is taken, or a process does not become ready.
         """
         await asyncio.to_thread(self._plan.write, manifest)
-        self._sources = _folders(manifest)
-        self._catch_signals()
+        self._sources = await asyncio.to_thread(_folders, manifest)
         async with AsyncExitStack() as stack:
+            stack.enter_context(self._signals_caught())
             if self._extras.console:
                 self._console = await self._serve_console(stack)
             try:
@@ -174,7 +176,7 @@ class Dev:
             except DevError as error:
                 self._teller.note(f"{error} (what ran before the save runs on)")
                 continue
-            self._sources = _folders(manifest)
+            self._sources = await asyncio.to_thread(_folders, manifest)
             runs_it = [name for name in self._plan.names if name in {"node", "hub"}]
             self._teller.note(f"{self._options.app} was saved: restarting {' and '.join(runs_it)}")
             for name in runs_it:
@@ -201,7 +203,8 @@ class Dev:
         self._failure = DevError(sentence)
         self._stop.set()
 
-    def _catch_signals(self) -> None:
+    @contextmanager
+    def _signals_caught(self) -> Generator[None]:
         """The first signal stops everything in order, the second at once."""
         loop = asyncio.get_running_loop()
 
@@ -210,8 +213,13 @@ class Dev:
                 self._supervision.kill()
             self._stop.set()
 
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in SIGNALS:
             loop.add_signal_handler(number, caught)
+        try:
+            yield
+        finally:
+            for number in SIGNALS:
+                loop.remove_signal_handler(number)
 
 
 def _folders(manifest: Manifest) -> list[Path]:

@@ -62,6 +62,8 @@ class Supervision:
         while True:
             async for event in self._live():
                 if event.event == "failed" and not self._ports:
+                    assert self._process is not None
+                    await self._process.wait()
                     raise _explain(event)
                 self._note(event)
                 yield event

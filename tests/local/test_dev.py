@@ -1,0 +1,175 @@
+"""`dev` around a real supervisor and a real node, without the cloud: what it says and does."""
+
+import asyncio
+import os
+import signal
+import socket
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from rimward.local.checking import check
+from rimward.local.dev import Dev
+from rimward.local.errors import DevError
+from rimward.local.folder import DataFolder
+from rimward.local.options import DevOptions
+from rimward.local.plan import Extras
+from rimward.local.telling import Ready
+
+ALONE = Extras(bus=None, cloud=False, console=False)
+APP = """\
+from rimward import App, http
+app = App("tiny", compat="2026-11-01")
+@app.edge(http.get("/word"))
+def word() -> str:
+    return "first"
+"""
+
+
+class Heard:
+    """A teller that keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.said: asyncio.Queue[tuple[str, Any]] = asyncio.Queue()
+
+    def ready(self, ready: Ready, app: str, link: str | None) -> None:
+        self.said.put_nowait(("ready", ready))
+
+    def pids(self, pids: dict[str, int | None]) -> None:
+        self.said.put_nowait(("pids", dict(pids)))
+
+    def note(self, text: str) -> None:
+        self.said.put_nowait(("note", text))
+
+    async def next(self, kind: str) -> Any:
+        """Return what is told next of a kind."""
+        while True:
+            found, what = await self.said.get()
+            if found == kind:
+                return what
+
+
+class Bench:
+    """One run of dev, in this test's loop."""
+
+    def __init__(self, folder: Path, *, duration: float | None = None, ready_timeout: float = 30.0) -> None:
+        self.app = folder / "app.py"
+        self.app.write_text(APP)
+        self.heard = Heard()
+        self.folder = DataFolder(folder / "data")
+        self.options = DevOptions(
+            app=str(self.app),
+            data=folder / "data",
+            mqtt=0,
+            http=0,
+            duration=duration,
+            ready_timeout=ready_timeout,
+        )
+
+    async def run(self) -> None:
+        """Run dev to its end."""
+        await asyncio.to_thread(self.folder.prepare)
+        lock = self.folder.lock()
+        try:
+            await Dev(self.options, self.folder, ALONE, self.heard, lock).run(await check(str(self.app), 30))
+        finally:
+            os.close(lock)
+
+    @asynccontextmanager
+    async def running(self) -> AsyncGenerator[Ready]:
+        """Run it in the background; at the end send it SIGTERM as a person's shell would."""
+        task = asyncio.create_task(self.run())
+        ready = asyncio.create_task(self.heard.next("ready"))
+        await asyncio.wait({task, ready}, return_when=asyncio.FIRST_COMPLETED)
+        try:
+            if not task.done():
+                yield await ready
+        finally:
+            ready.cancel()
+            if not task.done():  # else nobody would catch it
+                os.kill(os.getpid(), signal.SIGTERM)
+            await task
+
+    async def ask(self, port: int | None) -> str:
+        """Return what the app answers; the connection waits where the node is away."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"GET /word HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        answer = await reader.read()
+        writer.close()
+        with suppress(ConnectionError):
+            await writer.wait_closed()
+        return answer.partition(b"\r\n\r\n")[2].decode()
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    return Bench(tmp_path)
+
+
+async def test_the_edge_alone_serves_says_so_and_leaves_nothing(bench: Bench) -> None:
+    async with bench.running() as ready:
+        assert ready.pids["node"] is not None
+        assert (ready.pids["deep"], ready.pids["hub"], ready.pids["bus"]) == (None, None, None)
+        assert "pip install 'rimward[cloud]'" in await bench.heard.next("note")
+        assert await bench.ask(ready.http) == "first"
+        written = msgspec.json.decode(bench.folder.ready.read_bytes())
+        assert written["pid"] == os.getpid()
+        assert written["ready"]["mqtt"] == ready.mqtt
+    assert not bench.folder.ready.exists()
+    assert not bench.folder.processes.exists()
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # past closed connections, not a listener
+        probe.bind(("127.0.0.1", ready.http))
+
+
+async def test_a_dead_node_is_told_restarted_and_told_again(bench: Bench) -> None:
+    async with bench.running() as ready:
+        await bench.heard.next("note")
+        before = ready.pids["node"]
+        assert before is not None
+        os.kill(before, signal.SIGKILL)
+        assert await bench.heard.next("note") == "node died (signal 9), it is started again"
+        assert (await bench.heard.next("pids"))["node"] not in (before, None)
+        assert await bench.ask(ready.http) == "first"
+
+
+async def test_a_save_restarts_the_node_on_its_port(bench: Bench) -> None:
+    async with bench.running() as ready:
+        await bench.heard.next("note")
+        bench.app.write_text(APP.replace('"first"', '"second word"'))
+        assert await bench.heard.next("note") == f"{bench.app} was saved: restarting node"
+        await bench.heard.next("pids")
+        assert await bench.ask(ready.http) == "second word"
+
+
+async def test_a_mistake_that_is_saved_is_told_and_the_old_version_runs_on(bench: Bench) -> None:
+    async with bench.running() as ready:
+        await bench.heard.next("note")
+        bench.app.write_text(APP + "def (\n")
+        note = await bench.heard.next("note")
+        assert note.startswith(f"{bench.app}:6: syntax error")
+        assert note.endswith("(what ran before the save runs on)")
+        assert await bench.ask(ready.http) == "first"
+
+
+async def test_for_some_seconds_means_it_stops_by_itself(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, duration=0.01)
+    await bench.run()
+    assert (await bench.heard.next("ready")).http
+
+
+async def test_a_node_that_can_not_start_ends_dev_with_its_last_words(bench: Bench) -> None:
+    await asyncio.to_thread(bench.folder.prepare)
+    (bench.folder.root / "node").write_text("a file where the node's folder should be")
+    with pytest.raises(DevError, match=r"^node can't start: .*FileExistsError.*/logs/node\.log has more$"):
+        await bench.run()
+
+
+async def test_what_is_never_ready_is_named(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, ready_timeout=0.001)
+    with pytest.raises(DevError, match=r"^node not ready after 0\.001 s: .*/logs/node\.log says more$"):
+        await bench.run()

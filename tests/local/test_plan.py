@@ -1,0 +1,83 @@
+import json
+from pathlib import Path
+
+import msgspec
+
+from rimward.app.manifest import Manifest, decode
+from rimward.cloud.config import HubConfig
+from rimward.edge.config import NodeConfig
+from rimward.edge.deep.config import DeepConfig
+from rimward.local.folder import DataFolder
+from rimward.local.options import DevOptions
+from rimward.local.plan import Extras, Plan
+from rimward_supervisor.spec import Spec, parse
+
+ALL = Extras(bus="/bin/nats-server", cloud=True, console=True)
+ALONE = Extras(bus=None, cloud=False, console=False)
+MANIFEST = Manifest("x", "2026-11-01", "app.py", "feed", (), ())
+
+
+def planned(root: Path, extras: Extras, replay: str | None = None) -> tuple[DataFolder, Plan]:
+    folder = DataFolder(root)
+    folder.prepare()
+    options = DevOptions(app="app.py", data=root, mqtt=0, http=8080, replay=replay, speed="max")
+    plan = Plan(folder, options, extras)
+    plan.write(MANIFEST)
+    return folder, plan
+
+
+def spec_of(plan: Plan, ports: dict[str, int]) -> Spec:
+    return parse(json.loads(plan.write_spec(ports).read_bytes()))
+
+
+def test_with_the_cloud_extra_everything_is_started_and_the_node_stops_first(tmp_path: Path) -> None:
+    folder, plan = planned(tmp_path, ALL)
+    spec = spec_of(plan, {})
+    assert [process.name for process in spec.processes] == plan.names == ["bus", "hub", "deep", "node"]
+    assert spec.listeners == {"mqtt": ("127.0.0.1", 0), "http": ("127.0.0.1", 8080)}
+    hub = msgspec.json.decode((folder.run / "hub.json").read_bytes(), type=HubConfig)
+    deep = msgspec.json.decode((folder.run / "deep.json").read_bytes(), type=DeepConfig)
+    node = msgspec.json.decode((folder.run / "node.json").read_bytes(), type=NodeConfig)
+    assert hub.bus_url == deep.bus_url
+    assert (hub.user, hub.password) != (deep.user, deep.password)
+    assert (node.digest, node.app) == ("feed", str(Path("app.py").absolute()))
+    assert decode(folder.manifest.read_bytes()) == MANIFEST
+
+
+def test_without_it_the_node_is_alone(tmp_path: Path) -> None:
+    _, plan = planned(tmp_path, ALONE)
+    assert [process.name for process in spec_of(plan, {}).processes] == plan.names == ["node"]
+
+
+def test_secrets_are_the_owners_alone(tmp_path: Path) -> None:
+    folder, plan = planned(tmp_path, ALL)
+    plan.write_spec({})
+    assert all(path.stat().st_mode & 0o077 == 0 for path in folder.run.iterdir())
+
+
+def test_only_the_node_is_given_the_listeners(tmp_path: Path) -> None:
+    _, plan = planned(tmp_path, ALL, replay="walk.jsonl")
+    given = {process.name: process.listens_on for process in spec_of(plan, {}).processes}
+    assert given == {"bus": set(), "hub": set(), "deep": set(), "node": {"mqtt", "http"}, "replay": set()}
+
+
+def test_ports_that_were_given_out_are_kept(tmp_path: Path) -> None:
+    _, plan = planned(tmp_path, ALL)
+    assert spec_of(plan, {"mqtt": 4711}).listeners["mqtt"] == ("127.0.0.1", 4711)
+
+
+def test_a_replay_waits_for_its_command_and_plays_once(tmp_path: Path) -> None:
+    _, plan = planned(tmp_path, ALONE, replay="walk.jsonl")
+    replay = spec_of(plan, {}).processes[-1]
+    assert (replay.name, replay.once, replay.waits) == ("replay", True, True)
+    assert replay.command({}, {"mqtt": 4711}, None)[2:] == [
+        "rimward.devices.replay", "walk.jsonl", "--port", "4711", "--speed", "max"
+    ]  # fmt: skip
+
+
+def test_a_save_changes_the_nodes_digest_and_nothing_else(tmp_path: Path) -> None:
+    folder, plan = planned(tmp_path, ALL)
+    before = {path.name: path.read_bytes() for path in folder.run.iterdir()}
+    plan.refresh(msgspec.structs.replace(MANIFEST, digest="beef"))
+    after = {path.name: path.read_bytes() for path in folder.run.iterdir()}
+    assert {name for name in after if after[name] != before[name]} == {"node.json", "manifest.json"}
