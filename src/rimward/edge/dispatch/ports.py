@@ -45,6 +45,5 @@ class Clocks(Struct, frozen=True):
 class Listeners(Struct):
     """What one topic runs."""
 
-    plain: Bound | None  # set where it is one plain function without state or event: the fast lane
     bounds: list[tuple[Bound, str | None]]  # with the payload's time field
     streams: list[tuple[StreamRun, dict[str, str]]]
