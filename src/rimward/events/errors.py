@@ -5,6 +5,9 @@ RimwardError
 ├── NoNode          an effect was asked for where no node runs
 ├── OutboxFull      the outbox has no room for the fact
 ├── OutboxBroken    the outbox can't write to its disk
+├── RowTooLarge     the fact is larger than an envelope may be
+├── CommandTimeout  a device did not answer a command in time
+├── NotConnected    the device is not there to take a command
 ├── Reject          a function refuses the message, in its caller's words
 └── CloudEventError a message says it is a CloudEvent and is none (cloudevents.py)
 """
@@ -57,6 +60,12 @@ class OutboxBroken(RimwardError):
 
     code = "outbox-broken"
     retryable = True
+
+
+class RowTooLarge(RimwardError):
+    """The fact is larger than an envelope may be; its event goes to the dead letters."""
+
+    code = "row-too-large"
 
 
 class Reject(RimwardError):
