@@ -27,6 +27,11 @@ GRACE = 1.0  # seconds that a closing task, thread or process gets to end by its
 MAY_BLOCK: tuple[tuple[str, set[str], str], ...] = (
     ("rimward/edge/node.py", {"__aenter__"}, "a node opens its files before it serves anyone"),
     ("rimward/app/loading.py", {"load"}, "an app is imported before its node serves anyone"),
+    (
+        "rimward/edge/deep/process.py",
+        {"_session", "_send", "_probe", "_on_marks", "_write_status"},
+        "the deep process's loop serves nobody but the disk and the bus",
+    ),
     ("logging/__init__.py", {"emit"}, "a line on stderr; where that blocks is the log pipe's reader's doing"),
 )
 
