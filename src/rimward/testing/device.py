@@ -98,7 +98,8 @@ class Device:
         self._granted: set[str] = set()
         self._waiting: dict[int, _Sent] = {}  # by packet id
         self._unsent: list[_Sent] = []  # of connections that ended with their node
-        self._goodbye = ""  # why the node closed the connection
+        self._goodbye = ""  # why the node closed the connection, or refused a subscription
+        self._goodbye_code = 0x80
         self._requests = 0
         self._timer: Planned | None = None
 
@@ -136,6 +137,11 @@ class Device:
                 self._house.clock.run()
             line.hang_up()  # the node has done so already where the goodbye was heard
         self._house.clock.run()
+
+    def mute(self) -> None:
+        """Give no more signs of life, as a device does whose radio is out of reach."""
+        if self._timer is not None:
+            self._timer.cancel()
 
     # -- messages
 
@@ -206,8 +212,10 @@ class Device:
             self._ask(self._session, topic_filter)
             self._flush()
             self._house.clock.run()
-        if topic_filter not in self._filters:
-            raise Refused(f"{self.id}: no subscription to {topic_filter}: {self._goodbye}", 0x80)
+            if topic_filter not in self._granted:
+                del self._filters[topic_filter]
+                words, reason = self._goodbye or "it hung up", self._goodbye_code
+                raise Refused(f"{self.id}: the node grants no {topic_filter}: {words}", reason)
         return inbox
 
     # -- the line's side
@@ -276,7 +284,7 @@ class Device:
             case Suback():
                 self._answered(packet)
             case Disconnect():
-                self._goodbye = say(packet.reason, packet.properties)
+                self._goodbye, self._goodbye_code = say(packet.reason, packet.properties), packet.reason
             case _:
                 pass
 
@@ -301,8 +309,7 @@ class Device:
         if reason < 0x80:
             self._granted.add(topic_filter)
         else:
-            del self._filters[topic_filter]
-            self._goodbye = say(reason, packet.properties)
+            self._goodbye, self._goodbye_code = say(reason, packet.properties), reason
 
     def _keep_alive(self) -> None:
         session = self._session

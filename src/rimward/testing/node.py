@@ -35,10 +35,18 @@ class TraceList:
 class SiteNode:
     """One start of the node's process, from its files to its death."""
 
-    def __init__(self, app: App, config: NodeConfig, clock: Clock, chance: random.Random) -> None:
+    def __init__(
+        self,
+        app: App,
+        config: NodeConfig,
+        clock: Clock,
+        chance: random.Random,
+        errors: list[BaseException],
+    ) -> None:
+        """`errors` gets what functions raise, but for Reject."""
         self.loop = Loop(clock)
         self.clock = clock
-        self.errors: list[BaseException] = []  # what functions raised, but for Reject
+        self._errors = errors
         self.traces = TraceList()
         self.dies_at: str | None = None  # the moment at which the process is to die
         self.on_death: Callable[[], None] | None = None
@@ -100,7 +108,7 @@ class SiteNode:
 
     def _watched(self, run: FunctionRun) -> Callable[..., Any]:
         """Return the function with what it raises kept for the test."""
-        call, errors = run.call, self.errors
+        call, errors = run.call, self._errors
 
         def watched(*arguments: Any) -> Any:
             try:

@@ -137,8 +137,7 @@ class Site:
 
     def _start(self) -> None:
         self._sender = None
-        node = SiteNode(self.app, self._config, self.clock, self._chance)
-        node.errors = self._errors
+        node = SiteNode(self.app, self._config, self.clock, self._chance, self._errors)
         node.on_death = self._restart
         self._node = node
 
