@@ -14,6 +14,7 @@ import tempfile
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
+from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
 from msgspec import Struct
@@ -21,6 +22,7 @@ from msgspec import Struct
 from rimward.app import App, Lake
 from rimward.edge.api import read_lanes
 from rimward.edge.config import NodeConfig, OutboxConfig
+from rimward.edge.dispatch.failures import place_of
 from rimward.edge.outbox import DeadLetter
 from rimward.events import Duration, RimwardError, from_ns, nanoseconds, to_ns
 from rimward.observe import Trace
@@ -44,6 +46,7 @@ NODE = "node-1"
 CLOUD = ("deltalake", "pyarrow", "duckdb")
 MEMORY = Path("/dev/shm")  # noqa: S108 (a folder with a random name is made in it) files that never meet a disk
 TURNS = 16  # of the real loop that async functions get at each step of the clock
+TOLD = 10  # errors and dead letters that a failed test's note names
 LIVE: list["Site"] = []  # Sites that are open, oldest first
 
 
@@ -101,8 +104,12 @@ class Site:
         self.open()
         return self
 
-    async def __aexit__(self, *_: object) -> None:
+    async def __aexit__(
+        self, _type: type[BaseException] | None, error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
         node = self._node
+        if error is not None and node is not None:
+            self.tell(error)
         self.close()
         if node is not None and (tasks := node.parts.dispatcher.waiting._tasks | self._orphans):
             await asyncio.wait(tasks)
@@ -134,6 +141,23 @@ class Site:
             self._hub.close()
         if self._data is None:
             shutil.rmtree(self.folder, ignore_errors=True)
+
+    def tell(self, error: BaseException) -> None:
+        """Add to an error what functions have raised and what is in the dead letters, if anything."""
+        lines = [
+            f"{type(raised).__name__}: {raised} at {place_of(raised)}: see site.errors"
+            for raised in self._errors
+        ]
+        lines += [
+            f"dead letter of {letter.source} from {letter.sender}: {letter.reason}: {letter.detail}"
+            for letter in self.dead_letters
+        ]
+        if lines:
+            error.add_note(f"In the Site of {self.app.name!r}:")
+            for line in lines[:TOLD]:
+                error.add_note(f"  {line}")
+            if len(lines) > TOLD:
+                error.add_note(f"  and {len(lines) - TOLD} more")
 
     def _start(self) -> None:
         self._sender = None
