@@ -10,7 +10,7 @@ from rimward.testing import Ack, Inbox, NothingCame, Properties, Response, Site,
 
 from . import workshop
 from .cold_chain import TooWarm
-from .workshop import Weighed, app, seen
+from .workshop import Beat, Weighed, app, seen
 
 
 @pytest.mark.parametrize("protocol", ["mqtt3", "mqtt5"])
@@ -273,6 +273,30 @@ async def test_the_lake_is_there_for_the_test_as_for_a_cloud_function() -> None:
             await asyncio.to_thread(site.lake.sql, "select sum(weight) as s from weighed")
         ).to_pylist() == [{"s": 4.0}]
         assert_type(site.rows(Weighed), list[Weighed])
+
+
+async def test_the_ledger_tells_each_facts_part_and_their_sum() -> None:
+    async with Site(app) as site:
+        await site.device("d").publish("lines/a/weigh", {"weight": 4}, qos=1)
+        await site.settle()
+        site.uplink.down()
+        await site.advance("25s")
+        await site.settle()
+        ledger = site.ledger
+        assert (ledger.forwarded, ledger.stored, ledger.waiting) == (3, 1, 2)
+        weighed, beats = ledger.of(Weighed), ledger.of(Beat)
+        assert (weighed.forwarded, weighed.stored, weighed.waiting) == (1, 1, 0)
+        assert (beats.forwarded, beats.stored, beats.waiting) == (2, 0, 2)
+        assert (ledger.missing, ledger.dead_lettered, ledger.expired, ledger.erased) == (0, 0, 0, 0)
+        assert ledger.balanced()
+
+
+async def test_the_ledger_does_not_balance_when_a_row_is_gone_from_the_outbox() -> None:
+    async with Site(app) as site:
+        await site.device("d").publish("lines/a/weigh", {"weight": 4}, qos=1)
+        site.node.outbox.core._db.execute("delete from chunk")
+        assert site.ledger.missing == 1
+        assert not site.ledger.balanced()
 
 
 async def test_rows_of_what_is_no_fact_of_the_app_are_refused() -> None:

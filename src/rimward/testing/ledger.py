@@ -9,6 +9,7 @@ class Ledger(Struct, frozen=True):
     """forwarded = stored + waiting + dead-lettered + expired + erased + discarded, of one moment."""
 
     entries: tuple[Balance, ...]  # one a fact
+    tables: dict[type[Struct], str]  # of the app's facts
 
     @property
     def forwarded(self) -> int:
@@ -54,6 +55,11 @@ class Ledger(Struct, frozen=True):
         """Tell whether every fact's equation holds."""
         return all(entry.missing == 0 for entry in self.entries)
 
-    def of(self, table: str) -> "Ledger":
-        """Return the part of one table, such as "too_warm"."""
-        return Ledger(tuple(entry for entry in self.entries if entry.fact == table))
+    def of(self, fact: type[Struct]) -> "Ledger":
+        """Return the part of one fact.
+
+        Raises:
+            KeyError: the type is not a fact of the app.
+        """
+        table = self.tables[fact]
+        return Ledger(tuple(entry for entry in self.entries if entry.fact == table), self.tables)

@@ -317,8 +317,10 @@ class Site:
         from rimward.console.ledger import balances, read_ledger
 
         if (self.folder / "lake").exists() and _has_cloud():
-            return Ledger(read_ledger(self.folder))
-        return Ledger(balances(read_lanes(self.folder), []))
+            entries = read_ledger(self.folder)
+        else:
+            entries = balances(read_lanes(self.folder), [])
+        return Ledger(entries, {struct: fact.spec.table for struct, fact in self.app.facts.items()})
 
     def rows(self, fact: type[S]) -> list[S]:
         """Return a fact's rows in the lake, in the order in which they were forwarded.
