@@ -32,6 +32,13 @@ MAY_BLOCK: tuple[tuple[str, set[str], str], ...] = (
         {"_session", "_send", "_probe", "_on_marks", "_write_status"},
         "the deep process's loop serves nobody but the disk and the bus",
     ),
+    ("rimward/testing/outbox.py", {"commit"}, "a Site commits on the test's loop: it has no threads"),
+    ("rimward/testing/node.py", {"__init__", "kill"}, "a Site opens and closes files on the test's loop"),
+    (
+        "rimward/testing/site.py",
+        {"open", "close", "_upload", "_the_hub", "ledger", "rows", "lake", "dead_letters"},
+        "a Site's hub and files live on the test's loop",
+    ),
     ("logging/__init__.py", {"emit"}, "a line on stderr; where that blocks is the log pipe's reader's doing"),
 )
 

@@ -10,7 +10,7 @@ from deltalake import DeltaTable
 from msgspec import Struct
 
 from rimward.app.facts import snake_case
-from rimward.cloud.query import query
+from rimward.cloud.query import query as ask
 from rimward.events import Duration, from_ns, nanoseconds
 
 
@@ -29,6 +29,6 @@ class LocalLake:
             return dataset.to_table()
         return dataset.to_table(filter=ds.field("_received_at") >= from_ns(self._now - nanoseconds(since)))
 
-    def sql(self, query_: str, **params: Any) -> Any:
+    def sql(self, query: str, **params: Any) -> Any:
         """Return the result of a query."""
-        return query(self._folder, query_, params)
+        return ask(self._folder, query, params)
