@@ -36,7 +36,7 @@ class Heard:
     def __init__(self) -> None:
         self.said: asyncio.Queue[tuple[str, Any]] = asyncio.Queue()
 
-    def ready(self, ready: Ready, app: str, link: str | None) -> None:
+    def ready(self, ready: Ready, app: str, link: str | None, send: str | None) -> None:
         self.said.put_nowait(("ready", ready))
 
     def pids(self, pids: dict[str, int | None]) -> None:

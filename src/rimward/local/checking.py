@@ -1,10 +1,8 @@
 """Checking an app in a process of its own, so that a file that hangs or ends the interpreter hurts nobody.
 
-`check` is for `rimward dev`, in its loop; `check_now` for commands: it forks, which is sooner ready than another
-Python.
+`check` is for `rimward dev`, in its loop; `check_now` for commands: it forks, which takes half the time.
 """
 
-import asyncio
 import os
 import selectors
 import signal
@@ -40,6 +38,8 @@ async def check(app: str, timeout: float) -> Manifest:  # noqa: ASYNC109 -- told
     Raises:
         AppMistake: it can't be loaded, takes too long, or has nothing to run.
     """
+    import asyncio  # a command has no use for it, and less time
+
     await asyncio.to_thread(look_at, app)
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "rimward.local.loading", app,
