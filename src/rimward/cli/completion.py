@@ -14,6 +14,8 @@ examples:
 For one shell alone: eval "$(rimward completion bash)". Zsh wants the folder in fpath before compinit runs.
 """
 FILES = {"APP", "FILE", "DIR"}  # what these name is a file or a folder
+ANY = "?"  # a value that nobody can foretell
+A_FILE = "-"
 
 
 class Words(NamedTuple):
@@ -22,8 +24,7 @@ class Words(NamedTuple):
     verb: str  # "dev", or "send mqtt"
     next: list[str]  # words that stand next
     flags: list[tuple[str, str]]  # with its help
-    taking: list[str]  # flags that a value follows
-    choices: dict[str, list[str]]  # by flag: its values
+    values: dict[str, str]  # of each flag that a value follows: its values, A_FILE or ANY
     files: bool  # whether an argument without a name is a file
 
 
@@ -44,11 +45,11 @@ def run(options: argparse.Namespace) -> int:
 
 def _words(verb: str, parser: Parser) -> list[Words]:
     below = parser.below
-    choices = {
-        flag: [str(value) for value in action.choices]
+    values = {
+        flag: _values(action)
         for action in parser.flags
         for flag in action.option_strings
-        if action.choices
+        if action.nargs != 0
     }
     own = Words(
         verb,
@@ -59,11 +60,16 @@ def _words(verb: str, parser: Parser) -> list[Words]:
             for flag in action.option_strings
             if flag[:2] == "--"
         ],
-        [flag for action in parser.flags if action.nargs != 0 for flag in action.option_strings],
-        choices,
+        values,
         any(place.metavar in FILES for place in parser.places),
     )
     return [own, *(one for name, inner in below.items() for one in _words(f"{verb} {name}", inner))]
+
+
+def _values(action: argparse.Action) -> str:
+    if action.choices:
+        return " ".join(map(str, action.choices))
+    return A_FILE if action.metavar in FILES else ANY
 
 
 def _bash(verbs: dict[str, str], known: list[Words]) -> str:
@@ -87,12 +93,18 @@ _rimward() {{
   case $key in
 {cases}
   esac
-  if [[ $values == - ]]; then COMPREPLY=($(compgen -f -- "$cur")); return; fi
-  if [[ -n $values ]]; then COMPREPLY=($(compgen -W "$values" -- "$cur")); return; fi
-  COMPREPLY=($(compgen -W "$words" -- "$cur"))
-  if [[ -n $files && $cur != -* ]]; then COMPREPLY+=($(compgen -f -- "$cur")); fi
+  case $values in
+    '?') return ;;
+    -) files=1 ;;
+    '') COMPREPLY=($(compgen -W "$words" -- "$cur")) ;;
+    *) COMPREPLY=($(compgen -W "$values" -- "$cur")) ;;
+  esac
+  if [[ -n $files && $cur != -* ]]; then
+    compopt -o filenames 2>/dev/null
+    COMPREPLY+=($(compgen -f -- "$cur"))
+  fi
 }}
-complete -o filenames -F _rimward rimward"""
+complete -F _rimward rimward"""
 
 
 def _bash_subkeys(known: list[Words]) -> str:
@@ -106,10 +118,7 @@ def _bash_case(one: Words) -> str:
         f"    '{one.verb}')",
         f"      words='{' '.join(words)}' files={'1' if one.files else chr(39) * 2}",
     ]
-    values = [
-        f"        {flag}) values='{' '.join(one.choices[flag]) if flag in one.choices else '-'}' ;;"
-        for flag in one.taking
-    ]
+    values = [f"        {flag}) values='{known}' files='' ;;" for flag, known in one.values.items()]
     lines += ["      case $prev in", *values, "      esac"] if values else []
     return "\n".join([*lines, "      ;;"])
 
@@ -134,14 +143,16 @@ _rimward() {{
 {cases}
   esac
 }}
-compdef _rimward rimward"""
+if [[ $funcstack[1] == _rimward ]]; then _rimward "$@"; else compdef _rimward rimward; fi"""
 
 
 def _zsh_case(one: Words) -> str:
+    forms = {None: "", A_FILE: ":value:_files", ANY: ":value: "}
     flags = [
-        _quoted(f"{flag}[{help_.replace('[', '(').replace(']', ')')}]")
-        + (_quoted(f":value:({' '.join(one.choices[flag])})") if flag in one.choices else "")
-        + (":value:_files" if flag in one.taking and flag not in one.choices else "")
+        _quoted(
+            f"{flag}[{help_.replace('[', '(').replace(']', ')')}]"
+            + forms.get(value := one.values.get(flag), f":value:({value})")
+        )
         for flag, help_ in one.flags
     ]
     places = (
@@ -166,8 +177,9 @@ def _fish(verbs: dict[str, str], known: list[Words]) -> str:
         if one.files:
             lines.append(f"{where} -F")
         for flag, help_ in one.flags:
-            takes = f" -x -a {_quoted(' '.join(one.choices[flag]))}" if flag in one.choices else " -r -F"
-            takes = takes if flag in one.taking else ""
+            value = one.values.get(flag)
+            forms = {None: "", A_FILE: " -r -F", ANY: " -x"}
+            takes = forms.get(value, f" -x -a {_quoted(value or '')}")
             lines.append(f"{where} -l {flag.removeprefix('--')}{takes} -d {_quoted(help_)}")
     return "\n".join(lines)
 

@@ -63,7 +63,7 @@ def add_arguments(parser: Parser) -> None:
     for one in (mqtt, http):
         one.add_argument("--host", help=f"(default: {LOOPBACK})")
         one.add_argument("--port", type=port, metavar="PORT", help="(default: that of the running dev)")
-        text = "for any answer (default: 5)"
+        text = "that any answer may take (default: 5)"
         one.add_argument("--timeout", type=duration, metavar="SECONDS", default=5.0, help=text)
         one.add_data()
 

@@ -9,6 +9,7 @@ import signal
 import sys
 import time
 from contextlib import suppress
+from importlib.util import find_spec
 from pathlib import Path
 
 import msgspec
@@ -98,9 +99,15 @@ def look_at(app: str) -> None:
     if path.suffix == ".py":
         if not path.is_file():
             raise AppMistake(Mistake(f"there is no file {name}", cure=_others(path), code="no-app"))
-    elif "/" in name or path.is_file() or not all(part.isidentifier() for part in name.split(".")):
+        return
+    if "/" in name or path.is_file() or not all(part.isidentifier() for part in name.split(".")):
         cure = "an app is app.py, app.py:name or package.module:name"
         raise AppMistake(Mistake(f"{app!r} names no Python file and no module", cure=cure, code="no-app"))
+    top = name.partition(".")[0]
+    if not Path(top).is_dir() and not Path(f"{top}.py").is_file() and find_spec(top) is None:
+        raise AppMistake(
+            Mistake(f"there is no module {top}", cure=_others(Path(f"{name}.py")), code="no-app")
+        )
 
 
 def ending(code: int) -> str:
@@ -119,6 +126,7 @@ def _be_the_child(app: str, answer: int, said: int) -> None:
     code = 1
     try:
         os.setsid()
+        sys.path.insert(0, os.getcwd())  # noqa: PTH109 -- as python -m does: modules are looked for here
         nothing = os.open(os.devnull, os.O_RDONLY)
         for descriptor, number in ((nothing, 0), (said, 1), (said, 2)):
             os.dup2(descriptor, number)

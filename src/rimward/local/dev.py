@@ -32,7 +32,8 @@ async def run(options: DevOptions, teller: Teller) -> None:
     Raises:
         DevError: it can't start, or did not become ready.
     """
-    folder, extras = DataFolder(options.data), installed()
+    folder = await asyncio.to_thread(DataFolder, options.data)
+    extras = await asyncio.to_thread(installed)
     manifest = await check(options.app, options.check_timeout)
     if options.simulate and not takes(manifest):
         raise DevError(
@@ -200,7 +201,7 @@ class Dev:
             listener = listen(HOST, port)
         except OSError as error:
             raise DevError(
-                f"port {port} (console) can't be used ({error.strerror or error}): "
+                f"port {port} (console) can't be used ({os.strerror(error.errno or 0)}): "
                 "stop what uses it, or choose another, --console 0 picks a free one"
             ) from None
         show = self._teller.note
