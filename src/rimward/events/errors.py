@@ -5,7 +5,8 @@ RimwardError
 ├── NoNode          an effect was asked for where no node runs
 ├── OutboxFull      the outbox has no room for the fact
 ├── OutboxBroken    the outbox can't write to its disk
-└── Reject          a function refuses the message, in its caller's words
+├── Reject          a function refuses the message, in its caller's words
+└── CloudEventError a message says it is a CloudEvent and is none (cloudevents.py)
 """
 
 from typing import ClassVar, Literal
