@@ -22,6 +22,9 @@ class EdgeFunction(Struct, frozen=True):
     priority: Priority
     file: str
     line: int
+    durable: bool = True  # its commits are part of the message's transaction
+    timeout: float | None = None  # seconds that an async call may take
+    was: str | None = None
 
     def spec(self) -> FunctionSpec:
         """Return what the manifest says of it."""
@@ -39,6 +42,7 @@ class CloudFunction(Struct, frozen=True):
     batch: bool  # takes list[Fact]
     file: str
     line: int
+    was: str | None = None  # the name under which its position was kept
 
     def spec(self) -> FunctionSpec:
         """Return what the manifest says of it."""
@@ -59,6 +63,7 @@ class StreamDeclaration(Struct, frozen=True):
     function: Callable[..., Any]
     file: str
     line: int
+    was: str | None = None  # the name under which its windows were kept
 
     def __str__(self) -> str:
         return self.name

@@ -29,7 +29,7 @@ class Cells:
 
     def __init__(self, type_: StateType[Any], stored: dict[str, bytes]) -> None:
         self.type = type_
-        self.space = f"state:{type_.struct.__name__}"
+        self.space = f"state:{type_.name}"
         self._cells = {key: Cell(type_.decoder.decode(value)) for key, value in stored.items()}
 
     def __len__(self) -> int:

@@ -5,6 +5,8 @@ RimwardError
 ├── NoNode          an effect was asked for where no node runs
 ├── OutboxFull      the outbox has no room for the fact
 ├── OutboxBroken    the outbox can't write to its disk
+├── CommandTimeout  a device did not answer a command in time
+├── NotConnected    the device is not there to take a command
 └── Reject          a function refuses the message, in its caller's words
 """
 
@@ -55,6 +57,20 @@ class OutboxBroken(RimwardError):
     """The outbox's file can't be written; nothing durable is taken until the node restarts."""
 
     code = "outbox-broken"
+    retryable = True
+
+
+class CommandTimeout(RimwardError):
+    """A device did not acknowledge a command in time; whether it carried it out is not known."""
+
+    code = "command-timeout"
+    retryable = True
+
+
+class NotConnected(RimwardError):
+    """The device is not connected, or takes no commands; nothing was sent."""
+
+    code = "not-connected"
     retryable = True
 
 

@@ -52,8 +52,7 @@ class Dispatcher:
         self._event_count = 0
         self.waiting = Waiting(self, clocks.monotonic)
         self._cells = {
-            struct: Cells(type_, outbox.load(f"state:{struct.__name__}"))
-            for struct, type_ in app.states.items()
+            struct: Cells(type_, outbox.load(f"state:{type_.name}")) for struct, type_ in app.states.items()
         }
         self.functions = {
             function.name: FunctionRun(function, self._cells) for function in app.edge_functions
