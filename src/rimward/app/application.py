@@ -86,7 +86,8 @@ class App(Declarations):
 
     def manifest(self, file: str = "", digest: str = "") -> Manifest:
         """Return what the other layers need to know of the app."""
-        specs: list[FunctionSpec] = [function.spec() for function in self.edge_functions]
+        tables = {type_: fact.spec.table for type_, fact in self.facts.items()}
+        specs: list[FunctionSpec] = [function.spec(tables) for function in self.edge_functions]
         specs += [stream.spec() for stream in self.streams.values()]
         specs += [function.spec() for function in self.cloud_functions]
         facts: tuple[FactSpec, ...] = tuple(fact.spec for fact in self.facts.values())

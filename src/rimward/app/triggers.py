@@ -19,6 +19,11 @@ class Pattern(Struct, frozen=True):
     captures: tuple[str, ...]  # names, in order of their segments
     tail: str | None  # the name of the tail's capture
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Every capture's name, the tail's last."""
+        return (*self.captures, self.tail) if self.tail else self.captures
+
 
 def parse_pattern(text: str, what: str) -> Pattern:
     """Return the pattern that `text` writes, without its leading slash.
