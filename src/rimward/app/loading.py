@@ -28,10 +28,7 @@ def load(target: str) -> App:
     """
     module_name, _, attribute = target.partition(":")
     path = Path(module_name)
-    if path.suffix == ".py":
-        module = _load_file(path)
-    else:
-        module = _load_module(module_name)
+    module = _load_file(path) if path.suffix == ".py" else _load_module(module_name)
     app = _find(module, attribute, target)
     _run(app.check, module.__file__ or target)
     _check_shadows(app)
@@ -83,7 +80,7 @@ def _run(run: Callable[[], R], file: str) -> R:
             f"syntax error: {error.msg}",
             file=error.filename or file,
             line=error.lineno or 0,
-            cure="correct the line, or the one before it",
+            cure="correct that and try again",
         ) from None
     except SystemExit as error:
         raise LoadError(
@@ -114,7 +111,7 @@ def _run(run: Callable[[], R], file: str) -> R:
             f"it raises {type(error).__name__}: {error}",
             file=place,
             line=line,
-            cure="an app file only declares: correct that line, or move it into a function",
+            cure="correct that and try again",
         ) from error
 
 
@@ -143,8 +140,9 @@ def _check_shadows(app: App) -> None:
             continue
         place = place_of(now)
         if now.__code__.co_name == declared.__name__ and place[0] == one.file and place[1] != one.line:
+            hidden = line_of((one.file, one.line), place)
             raise Problem(
-                f"{declared.__name__} hides the function of the same name in {line_of((one.file, one.line), place)}",
+                f"{declared.__name__} hides the function of the same name in {hidden}",
                 "rename one",
                 at=place,
             )

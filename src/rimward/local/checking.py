@@ -1,7 +1,7 @@
 """Checking an app in a process of its own, so that a file that hangs or ends the interpreter hurts nobody.
 
-`check` is for `rimward dev`, in its loop; `check_now` for commands: it forks, which is sooner ready than another
-Python.
+`check` is for `rimward dev`, in its loop; `check_now` for commands: it forks, which is sooner ready than
+another Python.
 """
 
 import asyncio
