@@ -16,10 +16,11 @@ from rimward.app.facts import Fact
 from rimward.app.functions import StreamDeclaration
 from rimward.app.triggers import Every, Http, Mqtt
 from rimward.edge.dispatch.call import Call
+from rimward.edge.dispatch.encodings import encode_reply
 from rimward.edge.dispatch.failures import bad_payload, check_time, failed, refused, replied
 from rimward.edge.dispatch.feeding import Feeder
 from rimward.edge.dispatch.functions import Bound, FunctionRun, Held, fill
-from rimward.edge.dispatch.payloads import BadPayloadError, decode, encode_reply
+from rimward.edge.dispatch.payloads import BadPayloadError, decode
 from rimward.edge.dispatch.ports import NODE, TOPICS_CACHED, Clocks, Listeners, OutboxPort
 from rimward.edge.dispatch.routes import Routes, path_segments
 from rimward.edge.dispatch.streams import StreamRun
