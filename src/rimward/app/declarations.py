@@ -24,6 +24,7 @@ from rimward.app.declared import (
     check_run,
     duration,
 )
+from rimward.app.effects import check_topic, checked, current, encode_payload
 from rimward.app.facts import Fact, Priority
 from rimward.app.problems import Problem, caller, place_of
 from rimward.app.state import StateType
@@ -215,12 +216,12 @@ class Declarations:
             NoNode: no node runs in this context.
             ValueError: the topic has a wildcard, or qos is not 0 or 1.
         """
-        found = effects.effects("publish")
-        if not topic or "+" in topic or "#" in topic or "\0" in topic:
-            raise ValueError(f"app.publish: topic {topic!r} is empty or has one of + # NUL")
+        found = current.get() or effects.effects("publish")
+        if topic not in checked:
+            check_topic(topic)
         if qos not in (0, 1):
             raise ValueError(f"app.publish: qos is {qos}, it must be 0 or 1")
-        found.publish(topic, effects.encode_payload(payload), qos, retain=retain)
+        found.actions.append((topic, encode_payload(payload), qos, retain))
 
     def forward(self, fact: Struct) -> None:
         """Send a fact to the cloud: with the message's transaction, exactly once into its table.

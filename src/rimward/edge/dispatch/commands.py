@@ -1,9 +1,9 @@
 """Commands to devices: sent at once, to one device alone, and acknowledged by it.
 
 A command goes out on `devices/{id}/commands/{name}`. An MQTT 5 device answers on the response topic
-`devices/{id}/replies/{name}` with the correlation data; an MQTT 3.1.1 device finds a number behind the name and
-answers on `devices/{id}/replies/{name}/{number}`. `{id}` is the client id: one with `/`, `+` or `#` takes no
-commands. Only the device itself can answer.
+`devices/{id}/replies/{name}` with the correlation data; an MQTT 3.1.1 device finds a number behind the name
+and answers on `devices/{id}/replies/{name}/{number}`. `{id}` is the client id: one with `/`, `+` or `#` takes
+no commands. Only the device itself can answer.
 """
 
 import asyncio

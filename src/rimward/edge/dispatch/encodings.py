@@ -3,7 +3,7 @@
 import io
 import re
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import cbor2
 import msgspec
@@ -94,13 +94,13 @@ def from_cbor(data: bytes) -> Any:
     return value
 
 
-def _refuse(decoder: Any) -> Any:
-    del decoder
+def _refuse(value: Any, immutable: bool) -> Any:  # noqa: FBT001 (the library's signature)
+    del value, immutable
     raise ValueError("CBOR has a tag that is not read here")
 
 
-def _refuse_tag(decoder: Any, tag: cbor2.CBORTag) -> Any:
-    del decoder
+def _refuse_tag(tag: cbor2.CBORTag, immutable: bool) -> Any:  # noqa: FBT001 (the library's signature)
+    del immutable
     raise ValueError(f"CBOR has the tag {tag.tag}, which is not read here")
 
 
@@ -108,7 +108,7 @@ def _refuse_tag(decoder: Any, tag: cbor2.CBORTag) -> Any:
 
 
 def offers_for(returns: Any) -> tuple[Encoding, ...] | None:
-    """Return what a function's reply can be written as, first what we like best; None where it is not known."""
+    """Return what a function's reply can be written as, what we like best first; None: it is not known."""
     if returns is None or returns is bytes or returns is type(None) or returns is Any:
         return None
     if returns is str:
@@ -122,11 +122,14 @@ def choose(accept: str | None, asked: Encoding, offers: tuple[Encoding, ...]) ->
 
     `asked` is the encoding of the caller's own payload: it wins among equals.
     """
-    preferred = sorted(offers, key=lambda encoding: encoding != asked)
+    preferred: list[Encoding] = [
+        *(one for one in offers if one == asked),
+        *(one for one in offers if one != asked),
+    ]
     if accept is None or not accept.strip():
         return preferred[0]
     ranges = [_range(text) for text in accept.lower().split(",")[:RANGES]]
-    rated = [(_quality(encoding, ranges), encoding) for encoding in preferred]
+    rated: list[tuple[float, Encoding]] = [(_quality(encoding, ranges), encoding) for encoding in preferred]
     best = max(quality for quality, _ in rated)
     return next(encoding for quality, encoding in rated if quality == best) if best > 0 else None
 
@@ -167,11 +170,11 @@ def encode_reply(value: Any, encoding: Encoding = "json") -> Reply:
         TypeError: it has no form in that encoding.
     """
     if isinstance(value, Wanted):
-        return _wanted(value, encoding)
+        return _wanted(cast("Wanted[Any]", value), encoding)
     if value is None:
         return Reply(status=204)
-    if isinstance(value, bytes | bytearray | memoryview):
-        return Reply(bytes(value), content_type="application/octet-stream")
+    if isinstance(value, bytes):
+        return Reply(value, content_type="application/octet-stream")
     if isinstance(value, str):
         return Reply(value.encode(), content_type=_WRITTEN["text"][0])
     written: Encoding = "json" if encoding == "text" else encoding
