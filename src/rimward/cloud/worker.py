@@ -16,9 +16,13 @@ import msgspec
 import pyarrow.dataset as ds
 from deltalake import DeltaTable
 from deltalake.exceptions import TableNotFoundError
+from msgspec import Struct
 
+from rimward.app import App
 from rimward.app.functions import CloudFunction
 from rimward.app.loading import load
+from rimward.app.settings import settings_of
+from rimward.cloud.calling import Given, call
 from rimward.cloud.lake import LocalLake
 from rimward.cloud.store import connect
 from rimward.cloud.tables import SYSTEM
@@ -35,9 +39,13 @@ class Worker:
     """The app's cloud functions and how far each has come."""
 
     def __init__(self, app: str, data: Path) -> None:
-        self._functions = load(app).cloud_functions
+        loaded = load(app)
+        self._functions = loaded.cloud_functions
+        self._facts = loaded.facts
+        self._settings = read_settings(loaded)
         self._lake = data / "lake"
         self._db = connect(data / "hub" / "hub.db")
+        self._rename()
 
     def run_once(self) -> None:
         """Run every function on the rows that it has not had."""
@@ -61,6 +69,15 @@ class Worker:
         ).fetchone()
         return row[0] if row else 0
 
+    def _rename(self) -> None:
+        """Let renamed functions go on where they were under their old names."""
+        for function in self._functions:
+            if function.was is not None:
+                self._db.execute(
+                    "update or ignore position set function = ? where function = ?",
+                    (function.name, function.was),
+                )
+
     def _catch_up(self, function: CloudFunction, dataset: Any, node: str, position: int) -> None:
         counter, seq = split_version(position)
         later = (ds.field("_epoch") > counter) | ((ds.field("_epoch") == counter) & (ds.field("_seq") > seq))
@@ -78,9 +95,8 @@ class Worker:
             try:
                 facts = [self._fact(function, row) for row in rows]
                 payload = facts if function.batch else facts[0]
-                lake = LocalLake(self._lake, time.time_ns())
-                arguments = [lake if p.kind == "lake" else payload for p in function.plan.parameters]
-                function.plan.function(*arguments)
+                lake = LocalLake(self._lake, time.time_ns(), self._facts)
+                call(function, payload, rows[0], Given(lake, self._settings))
             except Exception as error:  # noqa: BLE001 (a user's function may raise anything)
                 log.warning("a cloud function raised", function=function.name, error=type(error).__name__)
                 if attempt == TRIES - 1:
@@ -107,6 +123,12 @@ class Worker:
 
 
 _SYSTEM_NAMES = {name for name, _ in SYSTEM}
+
+
+def read_settings(app: App) -> Struct | None:
+    """Return the app's own settings, from the environment and the file that RIMWARD_CONFIG names."""
+    file = os.environ.get("RIMWARD_CONFIG")
+    return settings_of(app, Path(file).read_bytes() if file else None, os.environ)
 
 
 def main() -> int:

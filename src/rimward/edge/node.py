@@ -9,7 +9,10 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Self
 
+from msgspec import Struct
+
 from rimward.app import App
+from rimward.app.settings import settings_of
 from rimward.edge.beats import beat
 from rimward.edge.config import NodeConfig
 from rimward.edge.dispatch import Clocks, Dispatcher, FunctionRun, Tracing
@@ -42,7 +45,9 @@ class Node:
             outbox = Outbox(self.folder, config.outbox, self.clocks.wall)
             await stack.enter_async_context(outbox)
             tracing = Tracing(config.node, os.urandom(8), recorder, lambda: str(outbox.epoch))
-            dispatcher = Dispatcher(self.app, config.node, self.clocks, outbox, tracing)
+            dispatcher = Dispatcher(
+                self.app, config.node, self.clocks, outbox, tracing, settings=self._settings()
+            )
             keeper = Keeper(outbox, self.clocks.wall)
             limits = config.limits
             self.mqtt = MqttGateway(
@@ -76,8 +81,14 @@ class Node:
             await self.http.serve(http)
         self._beat(1.0, self.dispatcher.feeder.advance)
         self._beat(1.0, self.dispatcher.follow_wall_clock)
+        self._beat(1.0, self.dispatcher.expire)
         for run, period in self.dispatcher.beats:
             self._beat(period, _beat_of(self.dispatcher, run))
+
+    def _settings(self) -> Struct | None:
+        """Return the app's own settings, from the environment and a file."""
+        name = self.config.settings or os.environ.get("RIMWARD_CONFIG")
+        return settings_of(self.app, Path(name).read_bytes() if name else None, os.environ)
 
     def _beat(self, period: float, action: Callable[[], None]) -> None:
         self._tasks.append(asyncio.get_running_loop().create_task(beat(period, action)))

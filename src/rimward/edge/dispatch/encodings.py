@@ -2,7 +2,6 @@
 
 import io
 import re
-from collections.abc import Callable
 from typing import Any, Literal, cast
 
 import cbor2
@@ -10,7 +9,7 @@ import msgspec
 from msgspec import Struct
 
 from rimward.app import Reply as Wanted
-from rimward.edge.dispatch.payloads import BadPayloadError
+from rimward.edge.dispatch.payloads import BadPayloadError, Decode
 from rimward.edge.dispatch.types import Reply
 
 Encoding = Literal["json", "msgpack", "cbor", "text"]
@@ -58,7 +57,7 @@ def encoding_of(content_type: str | None) -> Encoding | None:
     return found
 
 
-def decoder_of(type_: Any, encoding: Encoding) -> Callable[[bytes], Any]:
+def decoder_of(type_: Any, encoding: Encoding) -> Decode:
     """Return how bytes in an encoding become a value of a type.
 
     The decoder raises msgspec.MsgspecError, ValueError or RecursionError.
@@ -68,6 +67,23 @@ def decoder_of(type_: Any, encoding: Encoding) -> Callable[[bytes], Any]:
     if encoding == "cbor":
         return lambda data: msgspec.convert(from_cbor(data), type_)
     return msgspec.json.Decoder(type_).decode
+
+
+def typed_decoder(type_: Any, content_type: str, known: dict[str, Decode]) -> Decode:
+    """Return the decoder for a content type, from those of the type that are known already.
+
+    Raises:
+        MediaTypeError: the content type can't be read.
+    """
+    encoding = encoding_of(content_type)
+    if encoding is None:
+        raise MediaTypeError(
+            f"the content type {content_type[:100]!r} can't be read; send application/json, "
+            "application/msgpack or application/cbor"
+        )
+    if encoding not in known:
+        known[encoding] = decoder_of(type_, encoding)
+    return known[encoding]
 
 
 def from_cbor(data: bytes) -> Any:

@@ -48,3 +48,4 @@ class Listeners(Struct):
     plain: Plain | None  # set where it is one plain function without state or event: the fast lane
     bounds: list[tuple[Bound, str | None]]  # with the payload's time field
     streams: list[tuple[StreamRun, dict[str, str]]]
+    answers: bool = False  # devices acknowledge commands here
