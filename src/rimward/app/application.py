@@ -12,7 +12,7 @@ from rimward.app.declared import Declared
 from rimward.app.facts import Fact
 from rimward.app.functions import CloudFunction, EdgeFunction, StreamDeclaration
 from rimward.app.manifest import FactSpec, FunctionSpec, Manifest
-from rimward.app.problems import Problem, caller, line_of
+from rimward.app.problems import Problem, caller, line_of, name_of
 from rimward.app.resolving import Resolved, Resolver
 from rimward.app.state import StateType
 
@@ -41,7 +41,7 @@ class App(Declarations):
         """Take in a part: its functions run in the order of the file, at this place."""
         place = caller()
         if not isinstance(part, Part):  # pyright: ignore[reportUnnecessaryIsInstance] (users pass modules)
-            raise Problem(f"include: {part!r} is not a Part", 'write part = Part("doors") in its file')
+            raise Problem(f"include: {name_of(part)} is not a Part", 'write part = Part("doors") in its file')
         if (other := self._parts.get(part.name)) is not None:
             again = "included twice" if other[0] is part else "the name of two parts"
             raise Problem(
@@ -127,7 +127,8 @@ def _check_date(compat: object) -> None:
 def _check_config(config: Any) -> None:
     if not (isinstance(config, type) and issubclass(config, Struct)):
         raise Problem(
-            f"App: config {config!r} is not a msgspec Struct", "write class Settings(Struct, frozen=True)"
+            f"App: config {name_of(config)} is not a msgspec Struct",
+            "write class Settings(Struct, frozen=True)",
         )
     if not config.__struct_config__.frozen:
         raise Problem(

@@ -62,7 +62,7 @@ def _was(one: Declared) -> tuple[str, str | None]:
     if isinstance(one, FactDeclared):
         return "fact", None  # the table keeps the old name: clashes are seen there
     if isinstance(one, StateDeclared):
-        return "state", one.state.was
+        return "state", one.was
     return "function", one.options.was if isinstance(one, EdgeDeclared) else one.was
 
 

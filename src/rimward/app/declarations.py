@@ -25,9 +25,8 @@ from rimward.app.declared import (
     duration,
 )
 from rimward.app.effects import check_topic, checked, current, encode_payload
-from rimward.app.facts import Fact, Priority
-from rimward.app.problems import Problem, caller, place_of
-from rimward.app.state import StateType
+from rimward.app.facts import Priority
+from rimward.app.problems import Problem, caller, name_of, place_of
 from rimward.app.stream import Stream
 from rimward.app.triggers import Every, Mqtt, Trigger
 from rimward.events import Duration, from_ns
@@ -88,8 +87,7 @@ class Declarations:
 
         def declare(struct: type[S]) -> type[S]:
             _check_struct(struct, "fact")
-            fact = Fact(struct, priority, locality, name=name, was=was)
-            self._declare(FactDeclared(fact, *place))
+            self._declare(FactDeclared(struct, priority, locality, name, was, *place))
             return struct
 
         return declare if type_ is None else declare(type_)
@@ -119,8 +117,7 @@ class Declarations:
 
         def declare(struct: type[S]) -> type[S]:
             _check_struct(struct, "state")
-            state = StateType(struct, key, durable=durable, expires=lifetime, name=name, was=was)
-            self._declare(StateDeclared(state, *place))
+            self._declare(StateDeclared(struct, key, durable, lifetime, name, was, *place))
             return struct
 
         return declare
@@ -251,6 +248,6 @@ class Part(Declarations):
 
 def _check_struct(struct: Any, what: str) -> None:
     if typing.get_origin(struct) is not None or getattr(struct, "__parameters__", ()):
-        raise Problem(f"{what}: {struct!r} is generic", "write the types out")
+        raise Problem(f"{what}: {name_of(struct)} is generic", "write the types out")
     if not (isinstance(struct, type) and issubclass(struct, Struct)):
-        raise Problem(f"{what}: {struct!r} is not a msgspec Struct", "write class Name(Struct): …")
+        raise Problem(f"{what}: {name_of(struct)} is not a msgspec Struct", "write class Name(Struct): …")

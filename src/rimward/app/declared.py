@@ -27,19 +27,51 @@ class EdgeOptions(Struct, frozen=True):
 
 
 class FactDeclared(Struct, frozen=True):
-    """A fact type."""
+    """A fact type; its columns are looked at when every name in the file is there."""
 
-    fact: Fact
+    struct: type[Struct]
+    priority: Priority
+    locality: str | None
+    name: str | None
+    was: str | None
     file: str
     line: int
+
+    def made(self) -> Fact:
+        """Return the fact.
+
+        Raises:
+            Problem: it can't be a table.
+        """
+        return Fact(self.struct, self.priority, self.locality, name=self.name, was=self.was)
 
 
 class StateDeclared(Struct, frozen=True):
-    """A state type."""
+    """A state type; its fields are looked at when every name in the file is there."""
 
-    state: StateType[Any]
+    struct: type[Struct]
+    key: str
+    durable: bool
+    expires: float | None  # seconds
+    name: str | None
+    was: str | None
     file: str
     line: int
+
+    def made(self) -> StateType[Any]:
+        """Return the state type.
+
+        Raises:
+            Problem: a field has no default, or can't be kept.
+        """
+        return StateType(
+            self.struct,
+            self.key,
+            durable=self.durable,
+            expires=self.expires,
+            name=self.name,
+            was=self.was,
+        )
 
 
 class EdgeDeclared(Struct, frozen=True):

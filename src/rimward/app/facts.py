@@ -126,7 +126,9 @@ def _columns(type_: type[Struct]) -> tuple[Column, ...]:
     try:
         fields = _fields(type_)
     except (TypeError, NameError) as error:
-        raise Problem(f"fact {type_.__name__} can't be a table: {error}", at=type_) from None
+        raise Problem(
+            f"fact {type_.__name__} can't be a table: {error}", "use types that JSON can hold", at=type_
+        ) from None
     if not fields:
         raise Problem(f"fact {type_.__name__} has no fields", "a table needs a column", at=type_)
     for field in fields:

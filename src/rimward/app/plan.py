@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from rimward.app.device import Device
 from rimward.app.lake import Lake
-from rimward.app.problems import Problem
+from rimward.app.problems import Problem, name_of
 from rimward.app.state import state_argument, states_argument
 from rimward.events import Event
 
@@ -92,7 +92,7 @@ def make_plan(function: Callable[..., Any], scope: Scope) -> Plan:
     for parameter in inspect.signature(function).parameters.values():
         if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD, parameter.KEYWORD_ONLY):
             raise Problem(
-                f"{function.__name__} takes {parameter}, which can't be passed by position",
+                f"{function.__name__} takes {str(parameter).partition(':')[0]}, not by its place",
                 "name each parameter, without * and **",
                 at=function,
             )
@@ -190,7 +190,7 @@ def _capture_type(function: Callable[..., Any], name: str, annotation: Any) -> A
     if annotation in _CAPTURE_TYPES or (isinstance(annotation, type) and issubclass(annotation, enum.Enum)):
         return annotation
     raise Problem(
-        f"{function.__name__}: the capture {name!r} is of type {_name_of(annotation)}",
+        f"{function.__name__}: the capture {name!r} is of type {name_of(annotation)}",
         "a capture is str, int, UUID or an Enum",
         at=function,
     )
@@ -200,7 +200,7 @@ def _check_payload(function: Callable[..., Any], name: str, annotation: Any) -> 
     try:
         msgspec.json.Decoder(annotation)
         if isinstance(msgspec.inspect.type_info(annotation), msgspec.inspect.CustomType):
-            raise TypeError(f"{_name_of(annotation)} is no type of messages")  # noqa: TRY301 (one way out)
+            raise TypeError(f"{name_of(annotation)} is no type of messages")  # noqa: TRY301 (one way out)
     except (TypeError, NameError) as error:
         cure = "use a Struct, a scalar, a list, a dict, bytes or str"
         if "union" in str(error).lower():
@@ -214,7 +214,3 @@ def _check_payload(function: Callable[..., Any], name: str, annotation: Any) -> 
 
 def _first_line(error: Exception) -> str:
     return str(error).partition("\n")[0].partition(" - type ")[0]
-
-
-def _name_of(annotation: Any) -> str:
-    return getattr(annotation, "__name__", None) or str(annotation)

@@ -50,3 +50,8 @@ def line_of(place: tuple[str, int], other: tuple[str, int]) -> str:
     """Return a place as an error at another one names it: its line, and its file where that differs."""
     file, line = place
     return f"line {line}" if file == other[0] else f"line {line} of {Path(file).name}"
+
+
+def name_of(thing: Any) -> str:
+    """Return what a user calls a type, a module or a value."""
+    return getattr(thing, "__name__", None) or str(thing)

@@ -20,7 +20,7 @@ from rimward.app.declared import (
 from rimward.app.facts import Fact
 from rimward.app.functions import CloudFunction, EdgeFunction, StreamDeclaration
 from rimward.app.plan import Plan, Scope, hints_of, make_plan, returns_something
-from rimward.app.problems import Problem
+from rimward.app.problems import Problem, name_of
 from rimward.app.state import StateType
 from rimward.app.stream import Stream, Window, stream_argument
 from rimward.app.triggers import Every, Http, Mqtt, Pattern, Trigger, is_trigger
@@ -73,12 +73,14 @@ class Resolver:
         return self._app
 
     def _add_fact(self, one: FactDeclared) -> None:
-        self._names.add("fact", one.fact.spec.table, (one.file, one.line))
-        self._app.facts[one.fact.struct] = one.fact
+        fact = one.made()
+        self._names.add("fact", fact.spec.table, (one.file, one.line))
+        self._app.facts[one.struct] = fact
 
     def _add_state(self, one: StateDeclared) -> None:
-        self._names.add("state", one.state.name, (one.file, one.line))
-        self._app.states[one.state.struct] = one.state
+        state = one.made()
+        self._names.add("state", state.name, (one.file, one.line))
+        self._app.states[one.struct] = state
 
     # -- functions at the edge
 
@@ -137,9 +139,8 @@ class Resolver:
         for parameter in (*plan.takes("state"), *plan.takes("states")):
             state = self._app.states.get(parameter.type)
             if state is None:
-                struct = getattr(parameter.type, "__name__", parameter.type)
                 raise Problem(
-                    f"{name}: {struct} is not a state of this app",
+                    f"{name}: {name_of(parameter.type)} is not a state of this app",
                     "declare it with @app.state(key=…)",
                     at=plan.function,
                 )
@@ -173,15 +174,16 @@ class Resolver:
         function = one.function
         fact = self._app.facts.get(one.trigger) if isinstance(one.trigger, type) else None
         if fact is None:
-            name = getattr(one.trigger, "__name__", None) or repr(one.trigger)
             raise Problem(
-                f"cloud: {name} is not a fact of this app", "declare it with @app.fact", at=function
+                f"cloud: {name_of(one.trigger)} is not a fact of this app",
+                "declare it with @app.fact",
+                at=function,
             )
         plan = make_plan(function, Scope("a fact", (), self._config))
         struct = fact.struct
         batch = plan.payload == list[struct]
         if plan.payload is not struct and not batch:
-            given = "no payload" if plan.payload is None else f"{plan.payload!r}"
+            given = "no payload" if plan.payload is None else name_of(plan.payload)
             raise Problem(
                 f"{function.__name__} takes {given}",
                 f"its payload is {struct.__name__} or list[{struct.__name__}]",
@@ -248,7 +250,7 @@ class Resolver:
         fact = self._app.facts.get(result) if isinstance(result, type) else None
         if fact is None:
             raise Problem(
-                f"{function.__name__} forwards {getattr(result, '__name__', result)!s}, which is not a fact",
+                f"{function.__name__} forwards {name_of(result)}, which is not a fact",
                 "declare it with @app.fact and say -> Stream[ThatFact]",
                 at=function,
             )

@@ -47,8 +47,7 @@ class StateType(Generic[S]):
         self.expires = expires  # seconds after its last change that a cell is forgotten
         self.name = name or type_.__name__  # by which its cells are kept
         self.was = was  # the name by which they were kept before
-        info = msgspec.inspect.type_info(type_)
-        assert isinstance(info, msgspec.inspect.StructType)
+        info = _info_of(type_)
         for field in info.fields:
             if field.required:
                 raise Problem(
@@ -62,6 +61,17 @@ class StateType(Generic[S]):
     def copy(self, value: S) -> S:
         """Return a working copy that shares nothing that can change."""
         return copy.copy(value) if self.flat else copy.deepcopy(value)
+
+
+def _info_of(type_: type[Struct]) -> msgspec.inspect.StructType:
+    try:
+        info = msgspec.inspect.type_info(type_)
+    except (TypeError, NameError) as error:
+        raise Problem(
+            f"state {type_.__name__} can't be kept: {error}", "use types that JSON can hold", at=type_
+        ) from None
+    assert isinstance(info, msgspec.inspect.StructType)
+    return info
 
 
 def _is_flat(type_: msgspec.inspect.Type) -> bool:
