@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Struct, inspect
 
 from rimward.app.manifest import Capture
-from rimward.app.plan import Plan
+from rimward.app.plan import Plan, returns_something
 
 
 def schema_of(type_: Any) -> dict[str, Any] | None:
@@ -29,7 +29,7 @@ def captures_of(names: Iterable[str], plan: Plan | None = None) -> tuple[Capture
 
 def reply_of(plan: Plan) -> str | None:
     """Return the name of what a function returns, None where it returns nothing."""
-    if plan.returns in (None, type(None)):
+    if not returns_something(plan):
         return None
     return getattr(plan.returns, "__name__", None) or str(plan.returns)
 

@@ -23,6 +23,9 @@ class EdgeFunction(Struct, frozen=True):
     priority: Priority
     file: str
     line: int
+    durable: bool = True  # its commits are part of the message's transaction
+    timeout: float | None = None  # seconds that an async call may take
+    was: str | None = None
 
     def spec(self, tables: dict[type[Struct], str]) -> FunctionSpec:
         """Return what the manifest says of it; `tables` are the app's facts."""
@@ -48,6 +51,7 @@ class CloudFunction(Struct, frozen=True):
     batch: bool  # takes list[Fact]
     file: str
     line: int
+    was: str | None = None  # the name under which its position was kept
 
     def spec(self) -> FunctionSpec:
         """Return what the manifest says of it."""
@@ -68,6 +72,7 @@ class StreamDeclaration(Struct, frozen=True):
     function: Callable[..., Any]
     file: str
     line: int
+    was: str | None = None  # the name under which its windows were kept
 
     def __str__(self) -> str:
         return self.name

@@ -9,7 +9,10 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import NamedTuple, Self
 
+from msgspec import Struct
+
 from rimward.app import App
+from rimward.app.settings import settings_of
 from rimward.edge.beats import beat
 from rimward.edge.config import NodeConfig
 from rimward.edge.dispatch import Clocks, Dispatcher, FunctionRun, Tracing
@@ -31,16 +34,18 @@ class Parts(NamedTuple):
     http: HttpGateway
 
 
-def assemble(
+def assemble(  # noqa: PLR0913 (a node's seams, each by name)
     app: App,
     config: NodeConfig,
     clocks: Clocks,
     outbox: OutboxPort,
     tracing: Tracing,
+    *,
     authenticate: Authenticate | None = None,
+    settings: Struct | None = None,
 ) -> Parts:
     """Put a node's parts together; nothing of them runs yet."""
-    dispatcher = Dispatcher(app, config.node, clocks, outbox, tracing)
+    dispatcher = Dispatcher(app, config.node, clocks, outbox, tracing, settings=settings)
     keeper = Keeper(outbox, clocks.wall)
     limits = config.limits
     mqtt = MqttGateway(
@@ -84,7 +89,7 @@ class Node:
             outbox = Outbox(self.folder, config.outbox, self.clocks.wall)
             await stack.enter_async_context(outbox)
             tracing = Tracing(config.node, os.urandom(8), recorder, lambda: str(outbox.epoch))
-            parts = assemble(self.app, config, self.clocks, outbox, tracing)
+            parts = assemble(self.app, config, self.clocks, outbox, tracing, settings=self._settings())
             self.dispatcher, self.mqtt, self.http = parts
             self.outbox = outbox
             self.health.watch(
@@ -101,8 +106,14 @@ class Node:
             await self.http.serve(http)
         self._beat(1.0, self.dispatcher.feeder.advance)
         self._beat(1.0, self.dispatcher.follow_wall_clock)
+        self._beat(1.0, self.dispatcher.expire)
         for run, period in self.dispatcher.beats:
             self._beat(period, _beat_of(self.dispatcher, run))
+
+    def _settings(self) -> Struct | None:
+        """Return the app's own settings, from the environment and a file."""
+        name = self.config.settings or os.environ.get("RIMWARD_CONFIG")
+        return settings_of(self.app, Path(name).read_bytes() if name else None, os.environ)
 
     def _beat(self, period: float, action: Callable[[], None]) -> None:
         self._tasks.append(asyncio.get_running_loop().create_task(beat(period, action)))

@@ -68,6 +68,20 @@ class RowTooLarge(RimwardError):
     code = "row-too-large"
 
 
+class CommandTimeout(RimwardError):
+    """A device did not acknowledge a command in time; whether it carried it out is not known."""
+
+    code = "command-timeout"
+    retryable = True
+
+
+class NotConnected(RimwardError):
+    """The device is not connected, or takes no commands; nothing was sent."""
+
+    code = "not-connected"
+    retryable = True
+
+
 class Reject(RimwardError):
     """A function's refusal: each protocol says it in its own words."""
 

@@ -63,7 +63,7 @@ class SiteHub:
             from rimward.cloud.worker import Clock, Worker
 
             clock = Clock(self._now, lambda _: None)  # a function that failed is tried again at once
-            self._worker = Worker(self._app.cloud_functions, self._lake, self._db, clock, self._on_error)
+            self._worker = Worker(self._app, self._lake, self._db, clock=clock, on_error=self._on_error)
         self._worker.run_once()
 
     def rows(self, fact: Fact) -> list[Any]:

@@ -11,24 +11,27 @@ from typing import Any
 from msgspec import Struct
 
 from rimward.app import App
+from rimward.app.device import Device
 from rimward.app.effects import Action, current
 from rimward.app.facts import Fact
-from rimward.app.functions import StreamDeclaration
-from rimward.app.triggers import Every, Http, Mqtt
+from rimward.edge.dispatch.board import Allowed, Board
 from rimward.edge.dispatch.call import Call
-from rimward.edge.dispatch.failures import bad_payload, check_time, failed, refused, replied
+from rimward.edge.dispatch.commands import Commands
+from rimward.edge.dispatch.encodings import OBJECTS, choose, encode_reply, encoding_of, media_types
+from rimward.edge.dispatch.failures import bad_payload, check_time, failed, no_route, refused, replied
 from rimward.edge.dispatch.feeding import Feeder
 from rimward.edge.dispatch.functions import Bound, FunctionRun, Held, Plain, fill
-from rimward.edge.dispatch.payloads import BadPayloadError, decode, encode_reply
-from rimward.edge.dispatch.ports import NODE, TOPICS_CACHED, Clocks, Listeners, OutboxPort
-from rimward.edge.dispatch.routes import Routes, path_segments
-from rimward.edge.dispatch.streams import StreamRun
+from rimward.edge.dispatch.payloads import BadPayloadError
+from rimward.edge.dispatch.ports import NODE, Clocks, Listeners, OutboxPort
+from rimward.edge.dispatch.renaming import load_cells, load_windows
+from rimward.edge.dispatch.routes import path_segments
 from rimward.edge.dispatch.tracing import Tracing
 from rimward.edge.dispatch.types import Message, Refusal, Reply, Request, Router, Ticket
 from rimward.edge.dispatch.waiting import Waiting
 from rimward.edge.dispatch.work import Work
-from rimward.edge.state import MAX_WAITING, Cell, Cells
-from rimward.events import Event, RimwardError
+from rimward.edge.outbox import Transaction
+from rimward.edge.state import MAX_WAITING, Cell
+from rimward.events import RimwardError
 from rimward.observe import get_logger
 
 log = get_logger("rimward.dispatch")
@@ -39,7 +42,17 @@ enter, leave = current.set, current.reset
 class Dispatcher:
     """The `Door` of a node: routes messages to functions and their effects to where they belong."""
 
-    def __init__(self, app: App, node: str, clocks: Clocks, outbox: OutboxPort, tracing: Tracing) -> None:
+    def __init__(
+        self,
+        app: App,
+        node: str,
+        clocks: Clocks,
+        outbox: OutboxPort,
+        tracing: Tracing,
+        *,
+        settings: Struct | None = None,
+    ) -> None:
+        """`settings` are of the type that the app names as its `config`."""
         self.facts: dict[type[Struct], Fact] = app.facts
         self.node = node
         self.clocks = clocks
@@ -54,40 +67,16 @@ class Dispatcher:
         self._offset = clocks.wall() - clocks.monotonic()
         self._event_count = 0
         self.waiting = Waiting(self, clocks.monotonic)
-        self._cells = {
-            struct: Cells(type_, outbox.load(f"state:{struct.__name__}"))
-            for struct, type_ in app.states.items()
-        }
+        self.commands = Commands(lambda: self.router, tracing.boot, self.counters)
+        self._cells = {struct: load_cells(outbox, type_, clocks.wall) for struct, type_ in app.states.items()}
         self.functions = {
-            function.name: FunctionRun(function, self._cells) for function in app.edge_functions
+            function.name: FunctionRun(function, self._cells, settings) for function in app.edge_functions
         }
-        self._cache: dict[str, Listeners] = {}
-        self._lane: dict[str, Plain] = {}  # of those topics that have one plain function and nothing else
-        self._topics: Routes[tuple[FunctionRun | StreamRun, str | None]] = Routes()
-        self._paths: dict[str, Routes[FunctionRun]] = {}
-        self.beats: list[tuple[FunctionRun, float]] = []
-        self.streams: dict[str, StreamRun] = {}
+        self.board = Board(app, self.functions, lambda stream: load_windows(outbox, stream))
+        self._lane = self.board.lane
+        self.beats = self.board.beats
+        self.streams = self.board.streams
         self.feeder = Feeder(self)
-        self._add_routes(app)
-
-    def _add_routes(self, app: App) -> None:
-        followers: dict[str, list[FunctionRun]] = {}
-        for function in app.edge_functions:
-            run, trigger = self.functions[function.name], function.trigger
-            match trigger:
-                case Mqtt():
-                    self._topics.add(trigger.pattern, (run, trigger.time))
-                case Http():
-                    self._paths.setdefault(trigger.method, Routes()).add(trigger.pattern, run)
-                case Every():
-                    self.beats.append((run, trigger.period))
-                case StreamDeclaration():
-                    followers.setdefault(trigger.name, []).append(run)
-        for declaration in app.streams.values():
-            stored = self.outbox.load(f"stream:{declaration.name}")
-            stream = StreamRun(declaration, followers.get(declaration.name, []), stored)
-            self.streams[declaration.name] = stream
-            self._topics.add(declaration.trigger.pattern, (stream, declaration.trigger.time))
 
     # -- the door
 
@@ -97,7 +86,7 @@ class Dispatcher:
         Most events meet one plain function and leave actions alone: for them nothing is made in advance.
         """
         plain = self._lane.get(message.topic)
-        if plain is None:
+        if plain is None or message.content_type is not None:
             return self._several(message)
         try:
             payload = plain.decode(message.payload)
@@ -122,32 +111,47 @@ class Dispatcher:
                 publish(topic, body, qos, retain=retain)
                 self.actions += 1
         if figures.record(message.read_at, begun, ended):
-            return self._plain_more(plain, call, result, begun, ended, keep=True)
+            return self._plain_more(plain, call, result, (begun, ended), keep=True)
         if result is not None or call.forwards is not None:
-            return self._plain_more(plain, call, result, begun, ended, keep=False)
+            return self._plain_more(plain, call, result, (begun, ended), keep=False)
         return None
 
     def request(self, request: Request) -> Ticket:
         """Run the one function that serves a route."""
         segments = path_segments(request.path)
         if segments is None:
-            return refused("invalid", "the path hides one of / + # NUL, or is not UTF-8")
-        method = "GET" if request.method == "HEAD" else request.method
-        routes = self._paths.get(method)
-        matches = routes.match(segments) if routes is not None else []
-        if not matches:
-            return self._no_route(segments)
-        self.events += 1
+            return refused("invalid", "the path hides one of / + # NUL, starts with $, or is not UTF-8")
+        match = self.board.serve(request.method, segments)
+        if isinstance(match, Allowed):
+            return no_route(match)
+        run, headers = match.target, request.headers
         work = Work(self, request.path, request.body, request.sender, request.read_at)
-        work.traceparent = request.headers.get("traceparent")
-        bound = matches[0].target.bind(matches[0].captures, request.query)
-        ticket = self._begin(work, Listeners([(bound, None)], []), waits=True, wants_reply=True)
+        work.traceparent = headers.get("traceparent")
+        work.content_type = headers.get("content-type")
+        asked = encoding_of(work.content_type) or "json"
+        encoding = choose(headers.get("accept"), asked, run.offers or OBJECTS)
+        if encoding is None and run.offers is not None:
+            return refused("not-acceptable", f"the reply can be written as {media_types(run.offers)}")
+        work.encoding = encoding or "json"
+        work.wants_reply = True
+        work.detached = not run.durable
+        self.events += 1
+        bound = run.bind(match.captures, request.query)
+        ticket = self._begin(work, Listeners([(bound, None)], []), waits=True)
         return ticket if ticket is not None else replied(Reply(status=204))
 
     def beat(self, run: FunctionRun) -> None:
         """Run a function that runs at a steady beat."""
         work = Work(self, run.name, b"", NODE, self._clock())
-        self._begin(work, Listeners([(run.bind({}), None)], []), waits=False, wants_reply=False)
+        self._begin(work, Listeners([(run.bind({}), None)], []), waits=False)
+
+    def expire(self) -> None:
+        """Forget cells whose time is over; the node calls this once a second."""
+        transaction = Transaction()
+        for cells in self._cells.values():
+            transaction.puts += cells.expire()
+        if transaction.puts:
+            self.outbox.append(transaction, None)
 
     # -- what work needs
 
@@ -170,34 +174,15 @@ class Dispatcher:
 
     # -- a message's way
 
-    def _listeners(self, topic: str) -> Listeners:
-        if len(self._cache) >= TOPICS_CACHED:
-            self._cache.clear()
-            self._lane.clear()
-        listeners = Listeners([], [])
-        for match in self._topics.match(topic.split("/")):
-            run, time_field = match.target
-            if isinstance(run, StreamRun):
-                listeners.streams.append((run, match.captures))
-            else:
-                listeners.bounds.append((run.bind(match.captures), time_field))
-        if len(listeners.bounds) == 1 and not listeners.streams:
-            bound, time_field = listeners.bounds[0]
-            if time_field is None and bound.is_plain:
-                self._lane[topic] = Plain.of(bound)
-        self._cache[topic] = listeners
-        return listeners
-
     def _several(self, message: Message) -> Ticket | None:
         """Run what is more than one plain function, goes wrong before it runs, or is not known yet."""
-        listeners = self._cache.get(message.topic) or self._listeners(message.topic)
+        listeners = self.board.listeners(message.topic)
+        if listeners.answers:
+            self.commands.answered(message)
         if not listeners.bounds and not listeners.streams:
             return None
         self.events += 1
-        waits = message.qos > 0
-        return self._begin(
-            self.work_of(message), listeners, waits=waits, wants_reply=message.response_topic is not None
-        )
+        return self._begin(self.work_of(message), listeners, waits=message.qos > 0)
 
     def _plain_failed(self, plain: Plain, call: Call, error: Exception, begun: int) -> Ticket | None:
         """End a plain call that raised."""
@@ -206,33 +191,37 @@ class Dispatcher:
         return self.end(work)
 
     def _plain_more(
-        self, plain: Plain, call: Call, result: Any, begun: int, ended: int, *, keep: bool
+        self, plain: Plain, call: Call, result: Any, times: tuple[int, int], *, keep: bool
     ) -> Ticket | None:
         """End a plain call that leaves more than actions: facts, a reply or a trace."""
         work = call.work()
         figures = work.figures = plain.figures
         if keep:
-            over = ended - work.read_at > figures.limit
-            self.tracing.note(work, plain.bound.run.name, begun, ended, over=over)
+            over = times[1] - work.read_at > figures.limit
+            self.tracing.note(work, plain.bound.run.name, *times, over=over)
         if call.forwards is not None:
             work.tx.forwards += call.forwards
             self.counters["forwards"] += len(call.forwards)
         work.actions = len(call.actions)
-        if result is not None and (call.message is None or call.message.response_topic is None):
-            self.counters["replies_dropped"] += 1
-        else:
-            work.result = result
+        try:
+            self._take_reply(work, result)
+        except Exception as error:  # noqa: BLE001 (a value that can't be written)
+            failed(self.tracing, plain.bound.run, work, error, times)
         return self.end(work)
 
     def work_of(self, message: Message) -> Work:
         """Return the work that a message is, made when a call needs it."""
         work = Work(self, message.topic, message.payload, message.sender, message.read_at)
         work.traceparent = message.traceparent
+        work.content_type = message.content_type
+        work.wants_reply = message.response_topic is not None
+        if work.wants_reply:
+            work.encoding = encoding_of(message.content_type) or "json"
         return work
 
-    def _begin(self, work: Work, listeners: Listeners, *, waits: bool, wants_reply: bool) -> Ticket | None:
+    def _begin(self, work: Work, listeners: Listeners, *, waits: bool) -> Ticket | None:
         def begin() -> Ticket | None:
-            return self._begin(work, listeners, waits=waits, wants_reply=wants_reply)
+            return self._begin(work, listeners, waits=waits)
 
         for bound, _ in listeners.bounds:
             for slot in bound.slots:
@@ -240,16 +229,30 @@ class Dispatcher:
                 if cell.held:
                     return self._wait_for(cell, work, lambda ticket: self._again(ticket, begin))
         for bound, time_field in listeners.bounds:
-            self.run(bound, time_field, work)
+            if bound.run.durable or work.detached:
+                self.run(bound, time_field, work)
+            else:
+                self._run_aside(bound, time_field, work)
         for stream, captures in listeners.streams:
             self.feeder.feed(stream, captures, work, waits=waits)
-        if work.result is not None and not wants_reply:
-            self.counters["replies_dropped"] += 1
-            work.result = None
         if work.pending:
             work.ticket = work.ticket or Ticket()
             return work.ticket
         return self.end(work)
+
+    def _run_aside(self, bound: Bound, time_field: str | None, work: Work) -> None:
+        """Run a function that is not durable: its commits are its own, and the answer waits for none.
+
+        What it says before its first wait is still part of the answer.
+        """
+        aside = work.aside()
+        self.run(bound, time_field, aside)
+        if aside.pending:
+            return
+        if aside.refusal is not None:
+            work.refuse(aside.refusal.kind, aside.refusal.detail)
+        work.reply, aside.reply, aside.refusal = work.reply or aside.reply, None, None
+        self.end(aside)
 
     def _wait_for(self, cell: Cell, work: Work, again: Callable[[Ticket], None]) -> Ticket:
         """Queue a message for a cell that an async call holds."""
@@ -274,19 +277,21 @@ class Dispatcher:
         payload = given
         try:
             if bound.problem is not None:
-                bad_payload(self.tracing, run, work, bound.problem, self._clock())
-                return
+                raise BadPayloadError(bound.problem)  # noqa: TRY301 (one way out)
             if run.decode is not None and given is None:
-                payload = decode(run.decode, work.payload)
+                payload = run.decoded(work.payload, work.content_type)
                 if time_field is not None:
                     check_time(payload, time_field)
                     work.event, work.time_field = payload, time_field
         except BadPayloadError as error:
-            bad_payload(self.tracing, run, work, str(error), self._clock())
+            bad_payload(self.tracing, run, work, error, self._clock())
             return
         held = Held(bound) if bound.slots else None
-        event = self._event(work) if bound.event_at >= 0 else None
+        event = work.as_event(self.node) if bound.event_at >= 0 else None
         arguments = fill(bound, payload, event, held)
+        if bound.device_at >= 0:
+            sender = work.sender
+            arguments[bound.device_at] = Device(sender.id, sender.user, sender.protocol, self.commands)
         call = Call(self, None, work)
         if run.is_async:
             self.waiting.run(bound, arguments, call, held, work)
@@ -294,13 +299,14 @@ class Dispatcher:
         begun = self._clock()
         token = current.set(call)
         try:
-            result = run.call(*arguments)
+            try:
+                result = run.call(*arguments)
+            finally:
+                current.reset(token)
+            self.succeeded(bound, call, held, work, result)
         except Exception as error:  # noqa: BLE001 (a user's function may raise anything; it is counted and told)
-            current.reset(token)
             failed(self.tracing, run, work, error, (begun, self._clock()))
             return
-        current.reset(token)
-        self.succeeded(bound, call, held, work, result)
         self.measure(run, work, begun, self._clock())
 
     def measure(self, run: FunctionRun, work: Work, begun: int, ended: int) -> None:
@@ -310,24 +316,32 @@ class Dispatcher:
             self.tracing.note(work, run.name, begun, ended, over=over)
 
     def succeeded(self, bound: Bound, call: Call, held: Held | None, work: Work, result: Any) -> None:
+        self._take_reply(work, result)  # first: a reply that can't be written leaves nothing else
         if held is not None:
             for slot, cell, handle in zip(bound.slots, held.cells, held.handles, strict=True):
                 value = handle.changed()
                 if value is None:
                     continue
                 undo: list[Callable[[], None]] = []
-                put = slot.cells.commit(slot.key, cell, value, undo)
-                if put is not None:
-                    work.tx.puts.append(put)
-                    work.tx.undo += undo
+                puts = slot.cells.commit(slot.key, cell, value, undo)
+                if puts:
+                    work.tx.puts += puts
+                work.steps += undo
         if call.forwards:
             work.tx.forwards += call.forwards
             self.counters["forwards"] += len(call.forwards)
         if call.actions:
             self._act(call.actions)
             work.actions += len(call.actions)
-        if result is not None:
-            work.result = result
+
+    def _take_reply(self, work: Work, result: Any) -> None:
+        """Take what a function returned: the first value is the reply, what nobody asked for is counted."""
+        if result is None:
+            return
+        if not work.wants_reply or work.reply is not None:
+            self.counters["replies_dropped"] += 1
+        else:
+            work.reply = encode_reply(result, work.encoding)
 
     def _act(self, actions: list[Action]) -> None:
         publish = self.router.publish
@@ -341,23 +355,33 @@ class Dispatcher:
         """Commit what is durable and answer when it is; None if there is nothing to wait for or to say."""
         if work.refusal is not None and work.refusal.kind == "full":
             work.undo()  # what functions added after the one that found no room
-        if work.durable:
+        if work.durable and work.detached:
+            self._append(work, None)
+        elif work.durable:
             ticket = work.ticket = work.ticket or Ticket()
             appended = self._clock()
-            try:
-                self.outbox.append(work.tx, lambda error: self._committed(work, appended, error))
-            except RimwardError as error:
-                work.undo()
-                work.withhold(str(error))
+            if not self._append(work, lambda error: self._committed(work, appended, error)):
                 self._answer(work)
             return ticket
         if work.stages is not None:
             self.tracing.keep(work)
-        if work.refusal is None and work.result is None:
+        if work.refusal is None and work.reply is None:
             return None
         ticket = work.ticket = work.ticket or Ticket()
         self._answer(work)
         return ticket
+
+    def _append(self, work: Work, done: Callable[[RimwardError | None], None] | None) -> bool:
+        """Hand a transaction over; False where it is refused, with all that it holds."""
+        work.seal()
+        try:
+            self.outbox.append(work.tx, done)
+        except RimwardError as error:
+            self.counters["commits_refused"] = self.counters.get("commits_refused", 0) + 1
+            work.undo()
+            work.withhold(str(error))
+            return False
+        return True
 
     def _committed(self, work: Work, appended: int, error: RimwardError | None) -> None:
         if error is not None:
@@ -371,27 +395,6 @@ class Dispatcher:
     def _answer(self, work: Work) -> None:
         ticket = work.ticket
         assert ticket is not None
-        if work.refusal is None and work.result is not None:
-            ticket.reply = encode_reply(work.result)
+        if work.refusal is None:
+            ticket.reply = work.reply
         ticket.finish(work.refusal)
-
-    def _event(self, work: Work) -> Event:
-        origin = work.origin()
-        return Event(
-            id=origin.event,
-            source=f"//{self.node}",
-            type="message",
-            subject=work.source,
-            time=origin.received if origin.time is None else origin.time,
-            received_at=origin.received,
-            sender=work.sender.id,
-            protocol=work.protocol,
-            traceparent=work.traceparent,
-        )
-
-    def _no_route(self, segments: list[str]) -> Ticket:
-        allowed = sorted(method for method, routes in self._paths.items() if routes.match(segments))
-        if not allowed:
-            return refused("not-found", "no function serves this path", matched=False)
-        allow = ", ".join([*allowed, "HEAD"] if "GET" in allowed else allowed)
-        return replied(Reply(status=405, headers={"allow": allow}))

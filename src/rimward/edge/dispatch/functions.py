@@ -9,12 +9,14 @@ from urllib.parse import parse_qs
 from msgspec import Struct
 
 from rimward.app.functions import EdgeFunction
-from rimward.app.plan import Parameter
-from rimward.app.state import State
+from rimward.app.plan import Parameter, returns_something
+from rimward.app.state import State, States
+from rimward.edge.dispatch.encodings import offers_for, typed_decoder
 from rimward.edge.dispatch.payloads import (
     BadPayloadError,
     Decode,
     capture_value,
+    decode,
     decoder_for,
     query_value,
 )
@@ -134,25 +136,53 @@ class Bound(Struct):
     event_at: int
     slots: list[StateSlot]
     problem: str | None  # why the captures don't fit
+    device_at: int = -1
 
     @property
     def is_plain(self) -> bool:
-        """Whether a call needs nothing but the captures and the payload."""
-        return self.problem is None and not self.slots and self.event_at < 0 and not self.run.is_async
+        """Whether a call needs nothing but the captures and the payload, and has no reply."""
+        return (
+            self.run.is_plain
+            and self.problem is None
+            and not self.slots
+            and self.event_at < 0
+            and self.device_at < 0
+        )
 
 
 class FunctionRun:
     """One edge function, ready to run."""
 
-    def __init__(self, function: EdgeFunction, cells: dict[type[Struct], Cells]) -> None:
+    def __init__(
+        self, function: EdgeFunction, cells: dict[type[Struct], Cells], settings: Struct | None = None
+    ) -> None:
+        """`settings` are the app's, for a parameter of the type of its `config`."""
         self.function = function
         self.name = function.name
         self.call = function.plan.function
         self.is_async = function.plan.is_async
+        self.durable = function.durable
+        self.timeout = function.timeout
         self.takes_payload = function.plan.payload is not None
         self.decode = decoder_for(function.plan.payload) if self.takes_payload else None
+        self.offers = offers_for(function.plan.returns)
+        self.is_plain = not self.is_async and self.durable and not returns_something(function.plan)
         self.figures = Figures(function.budget)
+        self.settings = settings
         self._cells = cells
+        self._decoders: dict[str, Decode] = {}  # by encoding, made when one is met
+
+    def decoded(self, payload: bytes, content_type: str | None) -> Any:
+        """Decode a payload by its content type; bytes and text are taken as they are.
+
+        Raises:
+            BadPayloadError: it is not of the type, or its content type can't be read.
+        """
+        assert self.decode is not None
+        type_ = self.function.plan.payload
+        if content_type is None or type_ is bytes or type_ is str:
+            return decode(self.decode, payload)
+        return decode(typed_decoder(type_, content_type, self._decoders), payload)
 
     def bind(self, captures: dict[str, str], query: str = "") -> Bound:
         """Fill in what the topic or path gives; a capture of the wrong form is kept for the answer."""
@@ -162,11 +192,11 @@ class FunctionRun:
             try:
                 bound.arguments.append(self._argument(parameter, index, bound, captures, values))
             except BadPayloadError as error:
-                bound.problem = str(error)
+                bound.problem = bound.problem or str(error)
                 bound.arguments.append(None)
         return bound
 
-    def _argument(
+    def _argument(  # noqa: PLR0911 (one way out for each kind)
         self,
         parameter: Parameter,
         index: int,
@@ -183,6 +213,13 @@ class FunctionRun:
         if parameter.kind == "event":
             bound.event_at = index
             return EVENT
+        if parameter.kind == "device":
+            bound.device_at = index
+            return None
+        if parameter.kind == "states":
+            return States(self._cells[parameter.type].type, self._cells[parameter.type])
+        if parameter.kind == "config":
+            return self.settings
         if parameter.kind == "query":
             return _query(parameter, query)
         bound.payload_at = index

@@ -47,3 +47,4 @@ class Listeners(Struct):
 
     bounds: list[tuple[Bound, str | None]]  # with the payload's time field
     streams: list[tuple[StreamRun, dict[str, str]]]
+    answers: bool = False  # devices acknowledge commands here

@@ -9,7 +9,7 @@ import socket
 from collections import deque
 from typing import TYPE_CHECKING
 
-from rimward.edge.dispatch.types import Message, Refusal, Reply, Sender, Ticket
+from rimward.edge.dispatch.types import Message, Refusal, Sender, Ticket
 from rimward.edge.gateways.mqtt.arrival import Arrival, message_of, payload_problem
 from rimward.edge.gateways.mqtt.broker import Route
 from rimward.edge.gateways.mqtt.gate import Gate
@@ -18,7 +18,6 @@ from rimward.protocols.mqtt import (
     Connect,
     Packet,
     Pingreq,
-    Properties,
     Puback,
     Publish,
     Reason,
@@ -28,7 +27,6 @@ from rimward.protocols.mqtt import (
     Unsubscribe,
     Will,
 )
-from rimward.protocols.mqtt.outgoing import message
 from rimward.protocols.mqtt.topics import too_large
 
 log = get_logger("rimward.mqtt")
@@ -209,18 +207,6 @@ class Connection(asyncio.Protocol):
     def drop_unanswered(self, detail: str) -> None:
         """Close without an answer, so that an MQTT 3.1.1 client sends its message again."""
         self.session.fail(Reason.QUOTA_EXCEEDED, detail)
-
-    def reply(self, packet: Publish, reply: Reply) -> None:
-        """Publish a function's reply to the topic that the request names [5: 4.10]."""
-        properties = packet.properties
-        topic = properties.response_topic if properties is not None else None
-        route = self.broker.route(topic) if topic is not None else None
-        if properties is None or route is None or route.problem is not None or not route.deliveries:
-            self.count("replies_dropped")
-            return
-        answer = Properties(content_type=reply.content_type, correlation_data=properties.correlation_data)
-        outgoing = message(route.topic, reply.body, packet.qos, retain=False, properties=answer)
-        self.broker.send_outgoing(route, outgoing, 0.0)
 
     def count(self, name: str) -> None:
         """Count what happened."""
