@@ -1,6 +1,7 @@
 """What the documentation shows works: apps load, commands exist, tables name what there is."""
 
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -72,14 +73,18 @@ def test_tests_in_the_documentation_pass_with_their_pages_first_app(
 
 @pytest.mark.parametrize(("place", "line"), SHELL, ids=[f"{place} {line}" for place, line in SHELL])
 def test_commands_in_the_documentation_exist(place: str, line: str) -> None:
-    words = line.split()
-    if words[0] == "./dev":
+    words = shlex.split(line)
+    if words[0] == "./dev" and words[1:2] != ["run"]:
         usage = (ROOT / "dev").read_text()
         assert len(words) == 1 or re.search(rf"^  {words[1]}\b", usage, re.MULTILINE), line
-        for word in words[2:]:
-            assert not word.endswith((".py", "/")) or word == "app.py" or (ROOT / word).exists(), line
+    elif words[0] in ("./dev", "rimward"):
+        verb, *arguments = words[2:] if words[0] == "./dev" else words[1:]
+        assert verb in VERBS, line
+        options = vars(parser_of(verb).parse_args(arguments))
+        app: str = options.get("app", "app.py")
+        assert app == "app.py" or (ROOT / app).exists(), line
     else:
-        assert words[0] in ("mosquitto_pub", "mosquitto_sub"), line
+        assert words[0] in ("mosquitto_pub", "mosquitto_sub", "cd", "export"), line
 
 
 def test_every_verb_is_documented_and_no_other() -> None:

@@ -1,6 +1,7 @@
 """What a function says about itself without being run: schemas of what it takes, the facts that it names."""
 
 from collections.abc import Callable, Iterable, Iterator
+from functools import lru_cache
 from types import CodeType
 from typing import Any
 
@@ -14,10 +15,16 @@ from rimward.app.plan import Plan, returns_something
 def schema_of(type_: Any) -> dict[str, Any] | None:
     """Return a type's JSON Schema, None where it has none; a payload of text or bytes is sent as it is."""
     try:
-        schema = msgspec.json.schema(type_)
-        _mark_times(inspect.type_info(type_), schema, schema.get("$defs", {}), set())
+        return _remembered(type_)
     except (TypeError, ValueError, NameError):  # what has a decoder and no schema, such as a custom type
         return None
+
+
+@lru_cache(typed=True)
+def _remembered(type_: Any) -> dict[str, Any]:
+    """Return a schema; a hundred functions of one app take the same few types."""
+    schema = msgspec.json.schema(type_)
+    _mark_times(inspect.type_info(type_), schema, schema.get("$defs", {}), set())
     return schema
 
 
