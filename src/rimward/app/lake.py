@@ -33,6 +33,10 @@ class Table(Protocol):
         """Return a part of the rows."""
         ...
 
+    def sort_by(self, sorting: str | list[tuple[str, str]]) -> "Table":
+        """Return the rows sorted by a column, or by several with their directions."""
+        ...
+
     def to_pylist(self) -> list[dict[str, Any]]:
         """Return the rows as dicts."""
         ...

@@ -6,11 +6,10 @@ from pathlib import Path
 
 from rimward.edge.config import NodeConfig
 from rimward.edge.deep.reader import OutboxReader
-from rimward.network.uplink import Segment, UplinkCore
+from rimward.network.uplink import WINDOW, UplinkCore
 from rimward.testing.clock import Clock
-from rimward.wire import Epoch, Header, Lane, Mark, Marks, encode_raw, up_subject
+from rimward.wire import Mark, Marks, Segment, seal, up_subject
 
-WINDOW = 16  # envelopes in flight
 Deliver = Callable[[list[tuple[str, bytes]]], list[bytes]]  # (subject, envelope) in, marks out
 
 
@@ -58,9 +57,8 @@ class Sender:
         self._clock = clock
         self._uplink = uplink
         self._boot = boot
-        self._core = UplinkCore(clock.monotonic() * 1e-9)
-        self._reader = OutboxReader(Path(config.data) / "node" / "outbox.db")
-        self._epochs: dict[int, Epoch] = {}
+        self._core = UplinkCore()
+        self._reader = OutboxReader(Path(config.data) / "node" / "outbox.db", config.node)
         self.marks: dict[str, Mark] = {}
 
     def drain(self, deliver: Deliver) -> bool:
@@ -82,35 +80,26 @@ class Sender:
     def _batch(self) -> list[tuple[str, bytes]]:
         now = self._clock.monotonic() * 1e-9
         batch: list[tuple[str, bytes]] = []
-        while len(batch) < WINDOW and (segment := self._core.next(self._reader, now)) is not None:
+        while (segment := self._core.next(self._reader, now)) is not None:
             self._core.sent(segment, now)
             batch.append(self._envelope(segment))
+            self._core.taken(segment)
+            if len(batch) == WINDOW:
+                break
         return batch
 
     def _envelope(self, segment: Segment) -> tuple[str, bytes]:
-        config = self._config
-        if segment.counter not in self._epochs:
-            self._epochs = self._reader.epochs()
-        header = Header(
-            schema=segment.schema,
-            priority=segment.priority,
-            first=segment.first,
-            last=segment.last,
-            sealed_at=self._clock.wall(),
-            site=config.site,
-            boot=self._boot,
-            attempt=self._core.attempt(segment.fact),
-            lost=segment.lost,
-        )
-        count = 0 if segment.lost else segment.last - segment.first + 1
-        lane = Lane(config.node, self._epochs[segment.counter], segment.fact)
-        return up_subject(config.region, lane), encode_raw(header, count, segment.rows)
+        config, lane = self._config, segment.lane
+        attempt = self._core.attempt(lane.fact)
+        sealed = seal(segment, site=config.site, boot=self._boot, attempt=attempt, now=self._clock.wall())
+        return up_subject(config.region, segment.priority, lane), sealed
 
     def _marked(self, marks: Marks) -> None:
         if marks.node != self._config.node:
             return
+        epochs = self._reader.epochs()
         for mark in marks.marks:
-            epoch = self._epochs.get(mark.counter)
+            epoch = epochs.get(mark.counter)
             if epoch is not None and epoch.nonce == mark.nonce:
                 self._core.marked(mark, self._clock.monotonic() * 1e-9)
                 self.marks[mark.fact] = mark

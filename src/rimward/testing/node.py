@@ -56,7 +56,7 @@ class SiteNode:
         self.outbox = SiteOutbox(folder, config.outbox, self.loop, self._pass)
         clocks = Clocks(clock.monotonic, clock.wall)
         tracing = Tracing(config.node, chance.randbytes(8), self.traces, lambda: str(self.outbox.epoch))
-        self.parts = assemble(app, config, clocks, self.outbox, tracing, lambda _: True)
+        self.parts = assemble(app, config, clocks, self.outbox, tracing, authenticate=lambda _: True)
         self.parts.mqtt.begin(self.loop)
         self.parts.http.begin(self.loop)
         for run in self.parts.dispatcher.functions.values():

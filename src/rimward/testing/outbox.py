@@ -31,12 +31,8 @@ class SiteOutbox:
         self._planned: Planned | None = None
         self._lazy: Planned | None = None
         self._broken: str | None = None
-        self.core = OutboxCore(
-            folder / "outbox.db",
-            loop.clock.wall,
-            keep_after_commit=config.keep_after_commit,
-            dead_bytes=config.dead_bytes,
-        )
+        self.core = OutboxCore(folder / "outbox.db", loop.clock.wall, config)
+        self._spaces = self.core.load()
 
     @property
     def epoch(self) -> Epoch:
@@ -44,8 +40,8 @@ class SiteOutbox:
         return self.core.epoch
 
     def load(self, space: str) -> dict[str, bytes]:
-        """Return what a space holds."""
-        return self.core.load(space)
+        """Return what a space held when the outbox was opened."""
+        return self._spaces.pop(space, {})
 
     def admit(self, priority: str, nbytes: int) -> None:
         """Raise OutboxFull where there is no room, OutboxBroken where the disk can't be written."""
@@ -102,6 +98,7 @@ class SiteOutbox:
 
     def _fail(self, group: list[tuple[Transaction, Done | None]], error: Exception) -> None:
         self._broken = f"outbox: {error}; restart the node once the disk can be written"
+        self.core.take_back()
         for tx, _ in reversed(group):
             for step in reversed(tx.undo):
                 step()

@@ -3,7 +3,7 @@
 from rimward.wire.envelope import DamagedError, EnvelopeError, Header, Row, decode, encode, encode_raw
 from rimward.wire.lanes import Epoch, Lane, split_version, transaction_id, transaction_version
 from rimward.wire.marks import Mark, Marks
-from rimward.wire.source import Place, Segment, SegmentSource, Supply
+from rimward.wire.source import Place, Segment, SegmentSource, Supply, seal
 from rimward.wire.subjects import (
     PRIORITIES,
     MessageId,
@@ -44,6 +44,7 @@ __all__ = [
     "parse_prior",
     "parse_up",
     "prior_text",
+    "seal",
     "split_version",
     "stream",
     "stream_subject",

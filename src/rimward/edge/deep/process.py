@@ -25,15 +25,14 @@ from rimward.network.uplink import UplinkCore
 from rimward.observe import get_logger
 from rimward.wire import (
     Epoch,
-    Header,
     Mark,
     Marks,
     Segment,
-    encode_raw,
     inbox_prefix,
     marks_subject,
     message_id,
     prior_text,
+    seal,
     up_subject,
 )
 
@@ -197,21 +196,7 @@ class DeepProcess:
             self._core.taken(segment)
 
     def _seal(self, segment: Segment, attempt: int) -> bytes:
-        header = Header(
-            schema=segment.schema,
-            priority=segment.priority,
-            first=segment.first,
-            last=segment.last,
-            sealed_at=time.time_ns(),
-            site=self._config.site,
-            boot=self._boot,
-            attempt=attempt,
-            lost=segment.lost,
-            prior=segment.prior,
-            prior_nonce=segment.prior_nonce,
-        )
-        count = 0 if segment.lost else segment.last - segment.first + 1
-        return encode_raw(header, count, segment.rows)
+        return seal(segment, site=self._config.site, boot=self._boot, attempt=attempt, now=time.time_ns())
 
     async def _on_marks(self, message: Msg) -> None:
         try:
