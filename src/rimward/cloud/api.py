@@ -3,6 +3,7 @@
 """The cloud's files read by others: what is stored, when an envelope came, how the hub is."""
 
 import sqlite3
+from collections.abc import Iterable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -28,25 +29,56 @@ def lanes_stored(data: Path) -> list[Stored]:
     """Count every fact's rows by node, with the mark of the same snapshot."""
     lake = data / "lake"
     names = tables_in(lake)
-    dead = _count(DeltaTable(str(lake / "_dead")), ["_node", "fact"]) if "_dead" in names else {}
+    dead, dead_table = _side(lake, names, "_dead")
+    lost, _ = _side(lake, names, "_gap")
+    facts = {name for name in names if not name.startswith("_")}
     found: list[Stored] = []
-    for name in names:
-        if name.startswith("_"):
-            continue
-        table = DeltaTable(str(lake / name))
-        counts = _count(table, ["_node"])
-        nodes = {node for (node,) in counts} | {node for node, fact in dead if fact == name}
+    for name in sorted(facts | {fact for _, fact in dead}):
+        table = DeltaTable(str(lake / name)) if name in facts else None
+        counts = {} if table is None else _sum(table, ["_node"])
+        nodes = {node for (node,) in counts} | {node for node, fact in (*dead, *lost) if fact == name}
         for node in sorted(nodes):
-            counter, seq = split_version(table.transaction_version(transaction_id(node, name)) or 0)
-            found.append(Stored(node, name, counts.get((node,), 0), dead.get((node, name), 0), counter, seq))
+            place = split_version(_mark(table, dead_table, node, name))
+            found.append(
+                Stored(node, name, counts.get((node,), 0), dead.get((node, name), 0), *place,
+                       lost=lost.get((node, name), 0))
+            )  # fmt: skip
     return found
 
 
-def _count(table: DeltaTable, keys: list[str]) -> dict[tuple[str, ...], int]:
+def _side(
+    lake: Path, names: Iterable[str], name: str
+) -> tuple[dict[tuple[str, ...], int], DeltaTable | None]:
+    """Return a side table and how many rows it stands for, by node and fact."""
+    if name not in names:
+        return {}, None
+    table = DeltaTable(str(lake / name))
+    return _sum(table, ["_node", "fact"], "rows"), table
+
+
+def _mark(table: DeltaTable | None, dead: DeltaTable | None, node: str, fact: str) -> int:
+    """Return a lane's transaction version; of a fact that the app did not have, the dead letters know it."""
+    application = transaction_id(node, fact)
+    own = (table.transaction_version(application) if table is not None else None) or 0
+    unknown = (dead.transaction_version(f"unknown:{application}") if dead is not None else None) or 0
+    return max(own, unknown)
+
+
+def _sum(table: DeltaTable, keys: list[str], column: str | None = None) -> dict[tuple[str, ...], int]:
+    """Count rows by keys, or add up a column; nothing in it counts as one."""
     dataset: Any = table.to_pyarrow_dataset()
-    rows: Any = dataset.to_table(columns=keys)
-    grouped: Any = rows.group_by(keys).aggregate([([], "count_all")])
-    return {tuple(row[key] for key in keys): row["count_all"] for row in grouped.to_pylist()}
+    rows: Any = dataset.to_table(columns=keys if column is None else [*keys, column])
+    sums: dict[tuple[str, ...], int] = {}
+    if column is None:
+        for row in rows.group_by(keys).aggregate([([], "count_all")]).to_pylist():
+            sums[tuple(row[key] for key in keys)] = row["count_all"]
+        return sums
+    for row in (
+        rows.group_by(keys).aggregate([([], "count_all"), (column, "sum"), (column, "count")]).to_pylist()
+    ):
+        nothing = row["count_all"] - row[f"{column}_count"]
+        sums[tuple(row[key] for key in keys)] = (row[f"{column}_sum"] or 0) + nothing
+    return sums
 
 
 def envelopes_for(data: Path, node: str, counter: int, fact: str, seq: int) -> EnvelopeLog | None:

@@ -16,7 +16,8 @@ class HubConfig(Struct, frozen=True, forbid_unknown_fields=True):
     user: str
     password: str
     region: str = "local"
-    stream_bytes: int = 1 << 30
+    stream_bytes: int = 1 << 30  # of each priority's stream
+    lane_messages: int = 16_384  # envelopes of one node's fact on the bus; more wait in its outbox
     gather: float = 0.2  # seconds that a commit waits for more rows
 
 

@@ -1,5 +1,5 @@
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-# (pyarrow, deltalake, duckdb and nats ship partial types)
+# (deltalake and nats ship partial types)
 """The hub: pulls envelopes off the bus, commits them, announces marks, and pokes the cloud functions."""
 
 import asyncio
@@ -13,22 +13,27 @@ from pathlib import Path
 import nats
 import nats.errors
 import nats.js.errors
+from deltalake.exceptions import DeltaError
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.js import JetStreamContext
-from nats.js.api import ConsumerConfig, DiscardPolicy, StreamConfig
+from nats.js.api import ConsumerConfig, DiscardPolicy, RetentionPolicy, StreamConfig
 
 from rimward.app import manifest as manifests
 from rimward.cloud.config import HubConfig
-from rimward.cloud.ingest import Envelope, Ingest, Outcome
-from rimward.cloud.store import ENVELOPES_KEPT, connect
+from rimward.cloud.ingest import Ingest
+from rimward.cloud.reading import Reading
+from rimward.cloud.store import Records
 from rimward.observe import get_logger
-from rimward.wire import EnvelopeError, Mark, Marks, decode, marks_subject, parse_up
+from rimward.wire import PRIORITIES, Mark, Marks, marks_subject, stream, stream_subject
 
 log = get_logger("rimward.hub")
 
 BATCH = 64  # envelopes in one commit
 RETRY = 0.25  # seconds between connections
+ANNOUNCE = 0.5  # seconds between two repeats of the marks, and up to half as much again
+AGAIN = 1.0  # seconds after which the bus gives back what could not be committed
+CONSUMER = "ingest"
 BROKEN = (OSError, nats.errors.Error, nats.js.errors.Error, TimeoutError)
 
 
@@ -40,21 +45,29 @@ class Hub:
         self._now = now
         self._data = Path(config.data)
         self._manifest = manifests.decode(Path(config.manifest).read_bytes())
+        self._records = Records(self._data / "hub" / "hub.db")
         self._ingest = Ingest(self._data / "lake", self._manifest.facts, now)
-        self._db = connect(self._data / "hub" / "hub.db")
+        self._reading = Reading(self._records.add, now)
         self._marks: dict[str, dict[str, Mark]] = {}
+        for node, mark in self._ingest.marks():
+            self._marks.setdefault(node, {})[mark.fact] = mark
+        self._turn = asyncio.Lock()  # one commit at a time
         self._poked = asyncio.Event()
 
     async def run(self) -> None:
-        """Ingest, and start over whenever the bus breaks."""
+        """Ingest, and start over whenever the bus breaks.
+
+        Raises:
+            LakeBroken: an fsync failed; only a new start may look at the lake again.
+        """
         async with asyncio.TaskGroup() as tasks:
             if any(function.layer == "cloud" for function in self._manifest.functions):
                 tasks.create_task(self._work())
             while True:
                 try:
                     await self._session()
-                except BROKEN as error:
-                    log.info("ingest starts over", error=type(error).__name__)
+                except* BROKEN as group:
+                    log.info("ingest starts over", error=type(group.exceptions[0]).__name__)
                 await asyncio.sleep(RETRY)
 
     async def _session(self) -> None:
@@ -68,94 +81,74 @@ class Hub:
         )
         try:
             js = client.jetstream()
-            await self._ensure_stream(js)
-            consumer = ConsumerConfig(ack_wait=30, max_ack_pending=4 * BATCH)
-            pull = await js.pull_subscribe(
-                f"up.{config.region}.>", durable="ingest", stream="UP", config=consumer
-            )
-            announced = 0.0
-            while client.is_connected:
-                messages: list[Msg] = []
-                with contextlib.suppress(TimeoutError, nats.errors.TimeoutError):
-                    messages = await pull.fetch(BATCH, timeout=0.5)
-                if messages:
-                    await self._take(client, messages)
-                    await asyncio.sleep(config.gather)
-                if time.monotonic() - announced > 0.5:
-                    announced = time.monotonic() + random.uniform(0, 0.3)  # noqa: S311 (spread, not secret)
+            for priority in PRIORITIES:
+                await self._ensure_stream(js, priority)
+            async with asyncio.TaskGroup() as tasks:
+                pulls = [tasks.create_task(self._pull(client, js, priority)) for priority in PRIORITIES]
+                while client.is_connected and not any(pull.done() for pull in pulls):
                     await self._announce(client)
+                    await asyncio.sleep(ANNOUNCE * random.uniform(1, 1.5))  # noqa: S311 (spread, not secret)
+                for pull in pulls:
+                    pull.cancel()
         finally:
             with contextlib.suppress(*BROKEN):
                 await asyncio.wait_for(client.close(), 2)
 
-    async def _ensure_stream(self, js: JetStreamContext) -> None:
-        stream = StreamConfig(
-            name="UP",
-            subjects=[f"up.{self._config.region}.>"],
+    async def _ensure_stream(self, js: JetStreamContext, priority: str) -> None:
+        """Make a priority's stream: what is acknowledged, because the lake has it, leaves it at once."""
+        config = StreamConfig(
+            name=stream(priority),
+            subjects=[stream_subject(self._config.region, priority)],
+            retention=RetentionPolicy.WORK_QUEUE,
             discard=DiscardPolicy.NEW,
-            max_age=7 * 86_400,
             max_bytes=self._config.stream_bytes,
+            max_msgs_per_subject=self._config.lane_messages,
+            discard_new_per_subject=True,
             duplicate_window=120,
             allow_direct=True,
         )
         try:
-            await js.add_stream(stream)
+            await js.add_stream(config)
         except nats.js.errors.BadRequestError:  # it is there with other limits
-            await js.update_stream(stream)
+            await js.update_stream(config)
+
+    async def _pull(self, client: Client, js: JetStreamContext, priority: str) -> None:
+        """Take one priority's envelopes until the connection ends."""
+        consumer = ConsumerConfig(ack_wait=30, max_ack_pending=4 * BATCH)
+        subject = stream_subject(self._config.region, priority)
+        pull = await js.pull_subscribe(subject, durable=CONSUMER, stream=stream(priority), config=consumer)
+        while client.is_connected:
+            messages: list[Msg] = []
+            with contextlib.suppress(TimeoutError, nats.errors.TimeoutError):
+                messages = await pull.fetch(BATCH, timeout=0.5)
+            if messages:
+                async with self._turn:
+                    await self._take(client, messages)
+                await asyncio.sleep(self._config.gather)
 
     async def _take(self, client: Client, messages: list[Msg]) -> None:
-        by_fact: dict[str, list[Envelope]] = {}
-        for message in messages:
+        """Commit what messages bring, and only then take them off the bus."""
+        by_fact, done = self._reading.sort(messages)
+        for fact, arrivals in by_fact.items():
+            envelopes = [arrival.envelope for arrival in arrivals]
             try:
-                _, lane = parse_up(message.subject)
-                header, rows = decode(message.data)
-            except (ValueError, EnvelopeError) as error:
-                self._count("poison")
-                log.warning("an envelope can't be read", subject=message.subject, error=str(error))
+                outcome = await asyncio.to_thread(self._ingest.take, fact, envelopes)
+            except (DeltaError, OSError) as error:
+                self._records.add("failed_commits", 1)
+                log.error("a commit failed", fact=fact, error=f"{type(error).__name__}: {error}")  # noqa: TRY400 (one line; it is tried again)
+                for arrival in arrivals:
+                    await arrival.message.nak(delay=AGAIN)
                 continue
-            if not self._ingest.knows(lane.fact):
-                self._count("unknown_fact")
-                continue
-            by_fact.setdefault(lane.fact, []).append(Envelope(lane, header, rows, self._now()))
-        for fact, envelopes in by_fact.items():
-            outcome = await asyncio.to_thread(self._ingest.take, fact, envelopes)
-            self._log(envelopes, outcome)
-        for message in messages:
+            await asyncio.to_thread(self._records.note, outcome, self._now())
+            if outcome.clashes:
+                log.error("rows of another outbox under a node's name were refused", fact=fact)
+            for node, mark in outcome.marks:
+                self._marks.setdefault(node, {})[mark.fact] = mark
+            done += [arrival.message for arrival in arrivals]
+        for message in done:
             await message.ack()
         await self._announce(client)
         self._poked.set()
-
-    def _log(self, envelopes: list[Envelope], outcome: Outcome) -> None:
-        committed = self._now()
-        self._db.execute("begin")
-        for one in envelopes:
-            lane, header = one.lane, one.header
-            self._db.execute(
-                "insert or ignore into envelope values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (lane.node, lane.epoch.counter, lane.epoch.nonce, lane.fact, header.first, header.last,
-                 header.sealed_at, one.received_at, committed, outcome.version),
-            )  # fmt: skip
-        for name in ("stored", "dead", "duplicates", "gaps"):
-            self._add(name, getattr(outcome, name))
-        if random.random() < 0.01:  # noqa: S311 (now and then)
-            self._db.execute(
-                "delete from envelope where committed_at < (select committed_at from envelope "
-                "order by committed_at desc limit 1 offset ?)",
-                (ENVELOPES_KEPT,),
-            )
-        self._db.execute("commit")
-        for node, mark in outcome.marks:
-            self._marks.setdefault(node, {})[mark.fact] = mark
-
-    def _count(self, name: str) -> None:
-        self._add(name, 1)
-
-    def _add(self, name: str, value: int) -> None:
-        self._db.execute(
-            "insert into counter values (?, ?) "
-            "on conflict (name) do update set value = value + excluded.value",
-            (name, value),
-        )
 
     async def _announce(self, client: Client) -> None:
         for node, marks in self._marks.items():

@@ -1,7 +1,12 @@
-"""The hub's own file: a log of envelopes, offsets of cloud functions, and what they could not do."""
+"""The hub's own file: a log of envelopes, counters, offsets of cloud functions, and what they could not do.
+
+Nothing that keeps rows from being lost is in it. Where it is deleted, cloud functions run on all rows again.
+"""
 
 import sqlite3
 from pathlib import Path
+
+from rimward.cloud.ingest import Outcome
 
 SCHEMA = """
 create table if not exists envelope (
@@ -18,6 +23,8 @@ create table if not exists dead_function (
 create table if not exists counter (name text primary key, value integer not null);
 """
 ENVELOPES_KEPT = 100_000
+PRUNE_EVERY = 256  # batches
+COUNTED = ("stored", "dead", "lost", "duplicates", "gaps", "clashes")
 
 
 def connect(path: Path) -> sqlite3.Connection:
@@ -28,3 +35,47 @@ def connect(path: Path) -> sqlite3.Connection:
     db.execute("pragma synchronous=full")
     db.executescript(SCHEMA)
     return db
+
+
+class Records:
+    """What ingest writes down about its work, for people and traces."""
+
+    def __init__(self, path: Path) -> None:
+        self._db = connect(path)
+        self._batches = 0
+
+    def note(self, outcome: Outcome, committed_at: int) -> None:
+        """Write down a batch; `committed_at` is wall ns."""
+        self._db.execute("begin")
+        self._db.executemany(
+            "insert or ignore into envelope values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            [
+                (one.lane.node, one.lane.epoch.counter, one.lane.epoch.nonce, one.lane.fact,
+                 one.header.first, one.header.last, one.header.sealed_at, one.received_at, committed_at,
+                 outcome.version)
+                for one in outcome.taken
+            ],
+        )  # fmt: skip
+        for name in COUNTED:
+            if value := getattr(outcome, name):
+                self.add(name, value)
+        self._batches += 1
+        if self._batches % PRUNE_EVERY == 0:
+            self._db.execute(
+                "delete from envelope where committed_at < (select committed_at from envelope "
+                "order by committed_at desc limit 1 offset ?)",
+                (ENVELOPES_KEPT,),
+            )
+        self._db.execute("commit")
+
+    def add(self, name: str, value: int) -> None:
+        """Raise a counter."""
+        self._db.execute(
+            "insert into counter values (?, ?) "
+            "on conflict (name) do update set value = value + excluded.value",
+            (name, value),
+        )
+
+    def close(self) -> None:
+        """Close the file."""
+        self._db.close()

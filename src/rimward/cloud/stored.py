@@ -12,3 +12,4 @@ class Stored(Struct, frozen=True):
     dead: int  # counted in the dead letters
     counter: int  # the mark
     seq: int
+    lost: int = 0  # rows that the node says will never come

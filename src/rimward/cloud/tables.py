@@ -3,14 +3,14 @@
 """The lake's tables: a fact's columns and the system's, and rows as Arrow."""
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import pyarrow as pa
 
 from rimward.app.facts import row_type
 from rimward.app.manifest import Column, FactSpec
-from rimward.wire import Header, Lane, Row
+from rimward.wire import Header, Lane, Row, transaction_version
 
 _TYPES: dict[str, Any] = {
     "bool": pa.bool_(),
@@ -28,9 +28,25 @@ SYSTEM = [
     ("_epoch", pa.int64()), ("_seq", pa.int64()), ("_event", pa.string()), ("_clock", pa.string()),
     ("_replayed", pa.bool_()), ("_trace", pa.string()), ("_day", pa.string()),
 ]  # fmt: skip
-DEAD = pa.schema(
-    [("fact", pa.string()), ("schema", pa.string()), ("reason", pa.string()), ("body", pa.binary()), *SYSTEM]
-)
+DEAD = pa.schema(  # one row, or `rows` of them in an envelope that can't be read; `_seq` is the last
+    [
+        ("fact", pa.string()), ("schema", pa.string()), ("reason", pa.string()), ("body", pa.binary()),
+        ("rows", pa.int64()), *SYSTEM,
+    ]
+)  # fmt: skip
+GAP = pa.schema(  # rows that will never come, as their node says
+    [
+        ("fact", pa.string()), ("first", pa.int64()), ("last", pa.int64()), ("rows", pa.int64()),
+        ("reason", pa.string()), ("_received_at", _MOMENT), ("_site", pa.string()), ("_node", pa.string()),
+        ("_epoch", pa.int64()), ("_day", pa.string()),
+    ]
+)  # fmt: skip
+EPOCHS = pa.schema(  # every start of a node's outbox that rows came from
+    [
+        ("_node", pa.string()), ("_epoch", pa.int64()), ("nonce", pa.int64()), ("_received_at", _MOMENT),
+        ("_day", pa.string()),
+    ]
+)  # fmt: skip
 
 
 def arrow_type(column: str) -> Any:
@@ -43,31 +59,89 @@ def schema_of(columns: tuple[Column, ...]) -> Any:
     return pa.schema([(column.name, arrow_type(column.type)) for column in columns] + SYSTEM)
 
 
-class Batch:
-    """Rows on their way into one table, and those that don't fit."""
+class Kept(NamedTuple):
+    """A row of a side table and the place that it stands for."""
 
-    def __init__(self, spec: FactSpec, day: datetime) -> None:
-        self.spec = spec
-        self._check = row_type(spec.columns)
-        self._day = day.astimezone(UTC).date().isoformat()
-        self.rows: list[tuple[Any, ...]] = []
-        self.dead: list[tuple[Any, ...]] = []
+    node: str
+    version: int  # transaction version of the last row that it stands for
+    row: tuple[Any, ...]
+
+
+class Batch:
+    """Rows on their way into one table, and those that don't fit, or that their node has lost.
+
+    Without a spec no table is known, and nothing fits.
+    """
+
+    def __init__(self, fact: str, spec: FactSpec | None, now: int) -> None:
+        self._fact = fact
+        self._spec = spec
+        self._check = None if spec is None else row_type(spec.columns)
+        self._now = now // 1000  # wall us
+        self._day = datetime.fromtimestamp(now / 1e9, UTC).date().isoformat()
+        self._rows: list[tuple[Any, ...]] = []
+        self._from: list[tuple[Lane, Header, Row]] = []
+        self.dead: list[Kept] = []
+        self.lost: list[Kept] = []
 
     def add(self, lane: Lane, header: Header, row: Row) -> None:
         """Take one row; what is not exactly of the columns' types goes to the dead letters."""
-        if header.schema != self.spec.fingerprint:
-            self._bury(lane, header, row, f"schema {header.schema} is not {self.spec.fingerprint}")
+        if self._spec is None:
+            self._bury(lane, header, row, f"the app has no fact {self._fact}")
+            return
+        if header.schema != self._spec.fingerprint:
+            self._bury(lane, header, row, f"schema {header.schema} is not {self._spec.fingerprint}")
             return
         try:
             values = msgspec.convert(row.values, self._check)
         except msgspec.ValidationError as error:
             self._bury(lane, header, row, str(error))
             return
-        self.rows.append((*values, *self._system(lane, header, row)))
+        self._rows.append((*values, *self._system(lane, header, row)))
+        self._from.append((lane, header, row))
+
+    def lose(self, lane: Lane, header: Header, first: int) -> None:
+        """Take rows `first` to the header's last as lost by their node."""
+        rows = header.last - first + 1
+        version = transaction_version(lane.epoch.counter, header.last)
+        row = (
+            self._fact, first, header.last, rows, header.lost, self._now, header.site, lane.node,
+            lane.epoch.counter, self._day,
+        )  # fmt: skip
+        self.lost.append(Kept(lane.node, version, row))
+
+    def bury_range(self, lane: Lane, header: Header, first: int, why: tuple[str, bytes]) -> None:
+        """Take rows `first` to the header's last as one dead letter: their envelope can't be read."""
+        reason, body = why
+        system = (
+            None, self._now, header.site, lane.node, lane.epoch.counter, header.last, None, None, None, None,
+            self._day,
+        )  # fmt: skip
+        row = (self._fact, header.schema, reason, body, header.last - first + 1, *system)
+        self.dead.append(Kept(lane.node, transaction_version(lane.epoch.counter, header.last), row))
+
+    def table(self) -> Any:
+        """Return the rows that fit, as Arrow; one that Arrow refuses goes to the dead letters."""
+        assert self._spec is not None
+        schema = schema_of(self._spec.columns)
+        try:
+            return to_arrow(schema, self._rows)
+        except (pa.ArrowException, ValueError, TypeError, OverflowError):
+            good: list[tuple[Any, ...]] = []
+            for row, origin in zip(self._rows, self._from, strict=True):
+                try:
+                    to_arrow(schema, [row])
+                except (pa.ArrowException, ValueError, TypeError, OverflowError) as error:
+                    self._bury(*origin, str(error))
+                else:
+                    good.append(row)
+            return to_arrow(schema, good)
 
     def _bury(self, lane: Lane, header: Header, row: Row, reason: str) -> None:
         body = msgspec.msgpack.encode(row)
-        self.dead.append((lane.fact, header.schema, reason, body, *self._system(lane, header, row)))
+        system = self._system(lane, header, row)
+        version = transaction_version(lane.epoch.counter, row.seq)
+        self.dead.append(Kept(lane.node, version, (lane.fact, header.schema, reason, body, 1, *system)))
 
     def _system(self, lane: Lane, header: Header, row: Row) -> tuple[Any, ...]:
         received = row.received // 1000

@@ -44,5 +44,6 @@ def _balance(node: str, fact: str, lanes: list[LaneReport], stored: Stored | Non
         stored=stored.rows if stored else 0,
         waiting=sum(rows for rows, _ in beyond),
         dead_lettered=stored.dead if stored else 0,
+        discarded=stored.lost if stored else 0,
         oldest=min((at for _, at in beyond), default=None),
     )

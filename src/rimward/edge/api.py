@@ -12,7 +12,7 @@ class LaneReport(Struct, frozen=True):
 
     node: str
     fact: str
-    counter: int
+    counter: int  # 0: all lanes of earlier starts that the lake has whole
     forwarded: int  # rows numbered, ever
     held: tuple[tuple[int, int], ...]  # (first, last) of the chunks still here
     taken_at: tuple[int, ...] = ()  # wall ns at which each of these chunks was committed
@@ -25,7 +25,10 @@ def read_lanes(data: Path, node: str = "node-1") -> list[LaneReport]:
         return []
     with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, isolation_level=None)) as db:
         db.execute("begin")  # lanes and chunks of one moment
-        lanes = db.execute("select counter, fact, last_seq from lane order by fact, counter").fetchall()
+        lanes = db.execute(
+            "select counter, fact, last_seq from lane union all select 0, fact, rows from settled "
+            "order by fact, counter"
+        ).fetchall()
         chunks = db.execute("select counter, fact, first, last, at from chunk order by first").fetchall()
     held: dict[tuple[int, str], list[tuple[int, int]]] = {}
     taken: dict[tuple[int, str], list[int]] = {}

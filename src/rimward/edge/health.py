@@ -44,7 +44,11 @@ class Health:
         outbox = {} if self._outbox is None else self._outbox.stats()
         health: dict[str, str] = {}
         if outbox.get("broken"):
-            health["outbox"] = "broken: nothing durable is taken"
+            health["outbox"] = "broken: nothing durable is taken until the node restarts"
+        elif outbox.get("full"):
+            health["outbox"] = "the disk is full: messages with facts are refused"
+        elif outbox.get("quarantined"):
+            health["outbox"] = "was damaged; what waited in it is kept beside the new one as *.corrupt"
         if self._recorder is not None and self._recorder.problem is not None:
             health["traces"] = self._recorder.problem
         return Snapshot(

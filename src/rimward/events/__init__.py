@@ -9,6 +9,7 @@ from rimward.events.errors import (
     Reject,
     RejectCode,
     RimwardError,
+    RowTooLarge,
 )
 from rimward.events.event import Event
 from rimward.events.times import from_ns, to_ns
@@ -24,6 +25,7 @@ __all__ = [
     "Reject",
     "RejectCode",
     "RimwardError",
+    "RowTooLarge",
     "TraceIds",
     "format_traceparent",
     "from_ns",

@@ -5,6 +5,7 @@ RimwardError
 ├── NoNode          an effect was asked for where no node runs
 ├── OutboxFull      the outbox has no room for the fact
 ├── OutboxBroken    the outbox can't write to its disk
+├── RowTooLarge     the fact is larger than an envelope may be
 └── Reject          a function refuses the message, in its caller's words
 """
 
@@ -56,6 +57,12 @@ class OutboxBroken(RimwardError):
 
     code = "outbox-broken"
     retryable = True
+
+
+class RowTooLarge(RimwardError):
+    """The fact is larger than an envelope may be; its event goes to the dead letters."""
+
+    code = "row-too-large"
 
 
 class Reject(RimwardError):

@@ -14,7 +14,7 @@ from deltalake import DeltaTable
 from rimward.app import App
 from rimward.app.facts import Fact
 from rimward.cloud.ingest import Envelope, Ingest
-from rimward.cloud.store import connect
+from rimward.cloud.store import Records, connect
 from rimward.edge.outbox import DeadLetter
 from rimward.wire import EnvelopeError, Mark, Marks, decode, parse_up
 
@@ -31,6 +31,7 @@ class SiteHub:
         self._now = now
         self._on_error = on_error
         self._ingest = Ingest(self._lake, app.manifest().facts, now)
+        self._records = Records(data / "hub" / "hub.db")
         self._db = connect(data / "hub" / "hub.db")
         self._worker: Any = None
         self.poison = 0  # envelopes that could not be read
@@ -45,13 +46,12 @@ class SiteHub:
             except (ValueError, EnvelopeError):
                 self.poison += 1
                 continue
-            if not self._ingest.knows(lane.fact):
-                self.poison += 1
-                continue
             by_fact.setdefault(lane.fact, []).append(Envelope(lane, header, rows, self._now()))
         marks: dict[str, list[Mark]] = {}
         for fact, envelopes in by_fact.items():
-            for node, mark in self._ingest.take(fact, envelopes).marks:
+            outcome = self._ingest.take(fact, envelopes)
+            self._records.note(outcome, self._now())
+            for node, mark in outcome.marks:
                 marks.setdefault(node, []).append(mark)
         return [Marks(node, tuple(found)).encode() for node, found in marks.items()]
 
@@ -86,4 +86,5 @@ class SiteHub:
 
     def close(self) -> None:
         """Close the hub's file."""
+        self._records.close()
         self._db.close()

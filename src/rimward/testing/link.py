@@ -6,11 +6,10 @@ from pathlib import Path
 
 from rimward.edge.config import NodeConfig
 from rimward.edge.deep.reader import OutboxReader
-from rimward.network.uplink import Segment, UplinkCore
+from rimward.network.uplink import UplinkCore
 from rimward.testing.clock import Clock
-from rimward.wire import Epoch, Header, Lane, Mark, Marks, encode_raw, up_subject
+from rimward.wire import Epoch, Header, Mark, Marks, Segment, encode_raw, up_subject
 
-WINDOW = 16  # envelopes in flight
 Deliver = Callable[[list[tuple[str, bytes]]], list[bytes]]  # (subject, envelope) in, marks out
 
 
@@ -58,8 +57,8 @@ class Sender:
         self._clock = clock
         self._uplink = uplink
         self._boot = boot
-        self._core = UplinkCore(clock.monotonic() * 1e-9)
-        self._reader = OutboxReader(Path(config.data) / "node" / "outbox.db")
+        self._core = UplinkCore()
+        self._reader = OutboxReader(Path(config.data) / "node" / "outbox.db", config.node)
         self._epochs: dict[int, Epoch] = {}
         self.marks: dict[str, Mark] = {}
 
@@ -71,44 +70,48 @@ class Sender:
             if self._uplink.breaks_now():  # on the way there: nothing arrives
                 self._core.go_back()
                 continue
-            answers = deliver(batch)
+            answers = deliver([self._envelope(segment) for segment in batch])
             if self._uplink.breaks_now():  # on the way back: it is in the lake, and nobody here knows
                 self._core.go_back()
                 continue
+            for segment in batch:
+                self._core.taken(segment)
             for answer in answers:
                 self._marked(Marks.decode(answer))
         return moved
 
-    def _batch(self) -> list[tuple[str, bytes]]:
+    def _batch(self) -> list[Segment]:
+        """Return what fits the uplink's window."""
         now = self._clock.monotonic() * 1e-9
-        batch: list[tuple[str, bytes]] = []
-        while len(batch) < WINDOW and (segment := self._core.next(self._reader, now)) is not None:
+        batch: list[Segment] = []
+        while (segment := self._core.next(self._reader, now)) is not None:
             self._core.sent(segment, now)
-            batch.append(self._envelope(segment))
+            batch.append(segment)
         return batch
 
     def _envelope(self, segment: Segment) -> tuple[str, bytes]:
-        config = self._config
-        if segment.counter not in self._epochs:
-            self._epochs = self._reader.epochs()
         header = Header(
             schema=segment.schema,
             priority=segment.priority,
             first=segment.first,
             last=segment.last,
             sealed_at=self._clock.wall(),
-            site=config.site,
+            site=self._config.site,
             boot=self._boot,
-            attempt=self._core.attempt(segment.fact),
+            attempt=self._core.attempt(segment.lane.fact),
             lost=segment.lost,
+            prior=segment.prior,
+            prior_nonce=segment.prior_nonce,
         )
         count = 0 if segment.lost else segment.last - segment.first + 1
-        lane = Lane(config.node, self._epochs[segment.counter], segment.fact)
-        return up_subject(config.region, lane), encode_raw(header, count, segment.rows)
+        subject = up_subject(self._config.region, segment.priority, segment.lane)
+        return subject, encode_raw(header, count, segment.rows)
 
     def _marked(self, marks: Marks) -> None:
         if marks.node != self._config.node:
             return
+        if any(mark.counter not in self._epochs for mark in marks.marks):
+            self._epochs = self._reader.epochs()
         for mark in marks.marks:
             epoch = self._epochs.get(mark.counter)
             if epoch is not None and epoch.nonce == mark.nonce:

@@ -8,7 +8,8 @@ import msgspec
 
 from rimward.edge.config import OutboxConfig
 from rimward.edge.outbox import DeadLetter, Forward, OutboxCore, Transaction
-from rimward.events import OutboxBroken, OutboxFull, RimwardError
+from rimward.edge.outbox.shell import ROW_BYTES
+from rimward.events import OutboxBroken, OutboxFull, RimwardError, RowTooLarge
 from rimward.testing.clock import Loop, Planned
 from rimward.wire import Epoch, Mark, Marks
 
@@ -31,12 +32,8 @@ class SiteOutbox:
         self._planned: Planned | None = None
         self._lazy: Planned | None = None
         self._broken: str | None = None
-        self.core = OutboxCore(
-            folder / "outbox.db",
-            loop.clock.wall,
-            keep_after_commit=config.keep_after_commit,
-            dead_bytes=config.dead_bytes,
-        )
+        self.core = OutboxCore(folder / "outbox.db", loop.clock.wall, config)
+        self._spaces = self.core.load()
 
     @property
     def epoch(self) -> Epoch:
@@ -44,13 +41,21 @@ class SiteOutbox:
         return self.core.epoch
 
     def load(self, space: str) -> dict[str, bytes]:
-        """Return what a space holds."""
-        return self.core.load(space)
+        """Return what a space held when the node started."""
+        return self._spaces.pop(space, {})
 
     def admit(self, priority: str, nbytes: int) -> None:
-        """Raise OutboxFull where there is no room, OutboxBroken where the disk can't be written."""
+        """Tell whether there is room for a row.
+
+        Raises:
+            OutboxFull: the cap is reached.
+            OutboxBroken: the disk can't be written.
+            RowTooLarge: no envelope could carry it.
+        """
         if self._broken is not None:
             raise OutboxBroken(self._broken)
+        if nbytes > ROW_BYTES:
+            raise RowTooLarge(f"outbox: a row of about {nbytes} bytes, the limit is {ROW_BYTES}")
         if self.core.bytes + nbytes > self._config.max_bytes:
             raise OutboxFull(
                 f"outbox: {self.core.bytes} bytes wait, the limit is {self._config.max_bytes}; "
@@ -102,6 +107,7 @@ class SiteOutbox:
 
     def _fail(self, group: list[tuple[Transaction, Done | None]], error: Exception) -> None:
         self._broken = f"outbox: {error}; restart the node once the disk can be written"
+        self.core.take_back()
         for tx, _ in reversed(group):
             for step in reversed(tx.undo):
                 step()

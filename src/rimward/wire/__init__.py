@@ -1,19 +1,35 @@
 """Every message between processes of different layers: lanes, envelopes, marks and their subjects."""
 
-from rimward.wire.envelope import EnvelopeError, Header, Row, decode, encode, encode_raw
+from rimward.wire.envelope import DamagedError, EnvelopeError, Header, Row, decode, encode, encode_raw
 from rimward.wire.lanes import Epoch, Lane, split_version, transaction_id, transaction_version
 from rimward.wire.marks import Mark, Marks
-from rimward.wire.source import Segment, SegmentSource, Supply
-from rimward.wire.subjects import STREAM, inbox_prefix, marks_subject, message_id, parse_up, up_subject
+from rimward.wire.source import Place, Segment, SegmentSource, Supply
+from rimward.wire.subjects import (
+    PRIORITIES,
+    MessageId,
+    inbox_prefix,
+    marks_subject,
+    message_id,
+    parse_message_id,
+    parse_prior,
+    parse_up,
+    prior_text,
+    stream,
+    stream_subject,
+    up_subject,
+)
 
 __all__ = [
-    "STREAM",
+    "PRIORITIES",
+    "DamagedError",
     "EnvelopeError",
     "Epoch",
     "Header",
     "Lane",
     "Mark",
     "Marks",
+    "MessageId",
+    "Place",
     "Row",
     "Segment",
     "SegmentSource",
@@ -24,8 +40,13 @@ __all__ = [
     "inbox_prefix",
     "marks_subject",
     "message_id",
+    "parse_message_id",
+    "parse_prior",
     "parse_up",
+    "prior_text",
     "split_version",
+    "stream",
+    "stream_subject",
     "transaction_id",
     "transaction_version",
     "up_subject",

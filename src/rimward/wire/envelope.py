@@ -27,6 +27,13 @@ class EnvelopeError(RimwardError):
     code = "envelope"
 
 
+class DamagedError(EnvelopeError):
+    """The checksum does not fit: bytes were changed on their way, and a repeat may be whole."""
+
+    code = "damaged"
+    retryable = True
+
+
 class Header(Struct, frozen=True):
     """What all rows of an envelope share."""
 
@@ -40,6 +47,7 @@ class Header(Struct, frozen=True):
     attempt: int = 0
     lost: str | None = None  # why rows `first` to `last` will never come; there are no rows then
     prior: int = 0  # transaction version of the fact's last row in the epoch before; ingest waits for it
+    prior_nonce: int = 0  # of that epoch: the same counter from another disk is not the row meant
     v: int = VERSION
 
 
@@ -76,10 +84,11 @@ def decode(data: bytes) -> tuple[Header, list[Row]]:
     """Read an envelope.
 
     Raises:
-        EnvelopeError: it is damaged, too large, or its rows are not the range that its header names.
+        DamagedError: its checksum does not fit.
+        EnvelopeError: it is too large, or its rows are not the range that its header names.
     """
     if len(data) < _CRC.size or _CRC.unpack_from(data)[0] != zlib.crc32(data[_CRC.size :]):
-        raise EnvelopeError("the checksum does not fit")
+        raise DamagedError("the checksum does not fit")
     try:
         header, rows = _decoder.decode(_decompress(data[_CRC.size :]))
     except (zstandard.ZstdError, ValueError, RecursionError, MemoryError) as error:

@@ -12,7 +12,7 @@ class Mark(Struct, frozen=True):
     generation: int  # raised when a lake is restored; a mark of an older one deletes nothing
     version: int  # the Delta table's version
     counter: int
-    nonce: int
+    nonce: int  # of the counter's epoch; rows of another with the same counter are not in the lake
     seq: int
 
     @property

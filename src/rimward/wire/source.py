@@ -1,4 +1,4 @@
-"""What the uplink drains: lanes with rows, sealed into envelopes on demand. The outbox is one such source."""
+"""What the uplink drains: rows of facts, cut into segments on demand. The outbox is one such source."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -7,36 +7,52 @@ from msgspec import Struct
 
 from rimward.wire.lanes import Lane
 
+Place = tuple[int, int]  # (epoch counter, seq); (0, 0) is before every row
+
 
 class Supply(Struct, frozen=True, gc=False):
-    """A lane and its last row so far."""
+    """One fact, how far its rows go, and how urgent they are now."""
 
-    lane: Lane
+    fact: str
     priority: str
-    last: int
+    last: Place
 
 
-class Segment(Struct, frozen=True, gc=False):
-    """Rows `first` to `last` of a lane as one envelope; `lost` says why it has none."""
+class Segment(Struct):
+    """Rows `first` to `last` of a lane for one envelope, msgpack one after the other."""
 
     lane: Lane
     first: int
     last: int
-    payload: bytes
-    lost: str | None = None
+    schema: str  # fingerprint
+    priority: str  # the fact's; a lane travels by one stream
+    rows: bytes
+    lost: str | None = None  # why there are none
+    prior: int = 0  # transaction version of the fact's last row in the epoch before; 0: none waits there
+    prior_nonce: int = 0  # of that epoch
+
+    @property
+    def begin(self) -> Place:
+        """The place just before the first row."""
+        return self.lane.epoch.counter, self.first - 1
+
+    @property
+    def end(self) -> Place:
+        """The place of the last row."""
+        return self.lane.epoch.counter, self.last
 
 
 class SegmentSource(Protocol):
-    """Rows that wait to be sent; sealing takes nothing away."""
+    """Rows that wait to be sent; reading them takes nothing away."""
 
     def supplies(self) -> Sequence[Supply]:
-        """Return every lane that ever had rows, those without any left too."""
+        """Return every fact that has rows, those without any left too."""
         ...
 
-    def seal(self, supply: Supply, first: int, attempt: int) -> Segment:
-        """Return the rows from `first` on, as many as an envelope takes.
+    def segment(self, supply: Supply, after: Place) -> Segment | None:
+        """Return the rows that follow a place, as many as an envelope takes; older epochs first.
 
         What is no longer there, or damaged, comes as a segment without rows that says why: a lane never
-        stops for it.
+        stops for it. None: nothing follows.
         """
         ...

@@ -2,21 +2,42 @@
 
 import re
 
-from rimward.wire.lanes import Epoch, Lane
+from msgspec import Struct
 
-STREAM = "UP"  # the one stream of uploads; the hub creates it
+from rimward.wire.lanes import SEQ_BITS, Epoch, Lane
+
+PRIORITIES = ("critical", "normal", "bulk")  # each has a stream of its own; the most urgent first
 _TOKEN = re.compile(r"[\w-]+")  # no separator, wildcard, space or slash can pass for part of a name
+_RANGE = re.compile(r"([1-9][0-9]{0,12})-([1-9][0-9]{0,12})", re.ASCII)
 
 
-def up_subject(region: str, lane: Lane) -> str:
+class MessageId(Struct, frozen=True):
+    """What an upload's id says: which rows it is meant to bring, and which attempt it is."""
+
+    first: int
+    last: int
+    attempt: int
+
+
+def stream(priority: str) -> str:
+    """Return the name of a priority's stream; the hub creates it."""
+    return f"UP_{priority.upper()}"
+
+
+def stream_subject(region: str, priority: str) -> str:
+    """Return what a priority's stream takes."""
+    return f"up.{_token(region)}.*.{_token(priority)}.>"
+
+
+def up_subject(region: str, priority: str, lane: Lane) -> str:
     """Return where a lane's envelopes go.
 
     Raises:
         ValueError: a name can't be part of a subject.
     """
-    for name in (region, lane.node, lane.fact):
+    for name in (region, lane.node, priority, lane.fact):
         _token(name)
-    return f"up.{region}.{lane.node}.{lane.epoch}.{lane.fact}"
+    return f"up.{region}.{lane.node}.{priority}.{lane.epoch}.{lane.fact}"
 
 
 def parse_up(subject: str) -> tuple[str, Lane]:
@@ -26,9 +47,9 @@ def parse_up(subject: str) -> tuple[str, Lane]:
         ValueError: it is not one.
     """
     tokens = subject.split(".")
-    if len(tokens) != 5 or tokens[0] != "up":
-        raise ValueError(f"{subject!r} is not up.<region>.<node>.<epoch>.<fact>")
-    return _token(tokens[1]), Lane(_token(tokens[2]), Epoch.parse(tokens[3]), _token(tokens[4]))
+    if len(tokens) != 6 or tokens[0] != "up" or tokens[3] not in PRIORITIES:
+        raise ValueError(f"{subject!r} is not up.<region>.<node>.<priority>.<epoch>.<fact>")
+    return _token(tokens[1]), Lane(_token(tokens[2]), Epoch.parse(tokens[4]), _token(tokens[5]))
 
 
 def inbox_prefix(node: str) -> str:
@@ -44,6 +65,41 @@ def marks_subject(node: str) -> str:
 def message_id(lane: Lane, first: int, last: int, boot: str, attempt: int) -> str:
     """Return an upload's id; the attempt is in it, or the bus would swallow a deliberate repeat."""
     return f"{lane.epoch}.{lane.fact}.{first}-{last}.{boot}.{attempt}"
+
+
+def parse_message_id(lane: Lane, text: str) -> MessageId:
+    """Return what an id says of its upload: all that is known of one whose bytes can't be read.
+
+    Raises:
+        ValueError: it is not the id of an upload in this lane.
+    """
+    epoch, fact, rows, _, attempt = [*text.split("."), "", "", "", "", ""][:5]
+    match = _RANGE.fullmatch(rows)
+    if match is None or (epoch, fact) != (str(lane.epoch), lane.fact) or not attempt.isdecimal():
+        raise ValueError(f"{text!r} is not the id of an upload of {lane.fact} in epoch {lane.epoch}")
+    first, last = int(match[1]), int(match[2])
+    if not first <= last < 1 << SEQ_BITS:
+        raise ValueError(f"{text!r} names the rows {first} to {last}, which are no range")
+    return MessageId(first, last, int(attempt))
+
+
+def prior_text(version: int, nonce: int) -> str:
+    """Return what an upload says of the epoch before, beside its bytes."""
+    return f"{version}-{nonce:08x}"
+
+
+def parse_prior(text: str) -> tuple[int, int]:
+    """Return the transaction version and nonce of the epoch before; zeros where there is none.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    if not text:
+        return 0, 0
+    match = re.fullmatch(r"([0-9]{1,19})-([0-9a-f]{8})", text, re.ASCII)
+    if match is None or int(match[1]) >= 1 << 63:
+        raise ValueError(f"{text!r} is no transaction version with a nonce")
+    return int(match[1]), int(match[2], 16)
 
 
 def _token(name: str) -> str:

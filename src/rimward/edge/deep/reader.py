@@ -1,63 +1,146 @@
 """The outbox read by the other process: read-only, in short transactions so that checkpoints go on."""
 
+import os
 import sqlite3
 import zlib
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
-from rimward.network.uplink import Segment
-from rimward.wire import Epoch
+from rimward.wire import Epoch, Lane, Place, Segment, Supply, transaction_version
 
 ROWS, BYTES = 500, 48 << 10  # of one envelope
+_HEAD = (
+    "select first, last, schema, crc, body from chunk where counter = :counter and fact = :fact and "
+    "first >= coalesce((select max(first) from chunk where counter = :counter and fact = :fact "
+    "and first <= :seq), 0) and last >= :seq order by first limit 64"
+)
+
+
+class _Chunk(NamedTuple):
+    first: int
+    last: int
+    schema: str
+    crc: int
+    body: bytes
+
+    @property
+    def damaged(self) -> bool:
+        return zlib.crc32(self.body) != self.crc
 
 
 class OutboxReader:
-    """Chunks as segments of lanes."""
+    """Chunks as segments of lanes: a `SegmentSource`."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, node: str) -> None:
+        self._path = path
+        self._node = node
         self._db = sqlite3.connect(f"file:{path}?mode=ro", uri=True, isolation_level=None)
-        self.corrupt = 0
+        self._inode = os.stat(path).st_ino  # noqa: PTH116 (as below)
+        self._seen = -1
+        self._supplies: list[Supply] = []
+        self.corrupt = 0  # rows that were damaged on the disk
+
+    def replaced(self) -> bool:
+        """Tell whether another file lies there now: one that was damaged or abandoned is moved away."""
+        try:
+            return os.stat(self._path).st_ino != self._inode  # noqa: PTH116 (called fifty times a second)
+        except FileNotFoundError:
+            return True
 
     def version(self) -> int:
         """Return a number that changes when another process has committed."""
         return self._db.execute("pragma data_version").fetchone()[0]
-
-    def facts(self) -> dict[str, str]:
-        """Return each fact with rows here and its priority."""
-        return dict(self._db.execute("select fact, max(priority) from chunk group by fact").fetchall())
 
     def epochs(self) -> dict[int, Epoch]:
         """Return the epochs by their counters."""
         rows = self._db.execute("select counter, nonce from epoch").fetchall()
         return {counter: Epoch(counter, nonce) for counter, nonce in rows}
 
-    def segment(self, fact: str, after: tuple[int, int]) -> Segment | None:
-        """Return the rows that follow (counter, seq), as many as one envelope takes; older epochs first."""
-        chunks = self._db.execute(
-            "select counter, first, last, schema, priority, crc, body from chunk "
-            "where fact = ? and (counter, last) > (?, ?) order by counter, first limit 64",
-            (fact, *after),
+    def supplies(self) -> list[Supply]:
+        """Return every fact that has rows, its last place, and the priority that its newest chunk has."""
+        version = self.version()
+        if version != self._seen:
+            with self._moment():
+                lanes = self._db.execute(
+                    "select fact, counter, last_seq from lane order by fact, counter"
+                ).fetchall()
+                newest = {fact: (counter, last) for fact, counter, last in lanes}
+                self._supplies = [Supply(fact, self._priority(fact), last) for fact, last in newest.items()]
+            self._seen = version
+        return self._supplies
+
+    def _priority(self, fact: str) -> str:
+        row = self._db.execute(
+            "select priority from lane, chunk using (counter, fact) where fact = ? "
+            "order by counter desc, first desc limit 1",
+            (fact,),
+        ).fetchone()
+        return row[0] if row else "normal"
+
+    def segment(self, supply: Supply, after: Place) -> Segment | None:
+        """Return the rows that follow a place, as many as one envelope takes; older epochs first."""
+        with self._moment():
+            lane = self._lane(supply.fact, after)
+            if lane is None:
+                return None
+            epoch, last, prior, prior_nonce = lane
+            start = after[1] + 1 if after[0] == epoch.counter else 1
+            where = {"counter": epoch.counter, "fact": supply.fact, "seq": start}
+            chunks = [_Chunk(*row) for row in self._db.execute(_HEAD, where)]
+        segment = self._cut(Lane(self._node, epoch, supply.fact), start, last, chunks)
+        segment.priority, segment.prior, segment.prior_nonce = supply.priority, prior, prior_nonce
+        return segment
+
+    def _lane(self, fact: str, after: Place) -> tuple[Epoch, int, int, int] | None:
+        """Return the epoch of the first row after a place, its last row, and the epoch before's end."""
+        rows = self._db.execute(
+            "select counter, last_seq, nonce from lane join epoch using (counter) where fact = ? "
+            "order by counter",
+            (fact,),
         ).fetchall()
-        found: Segment | None = None
-        for counter, first, last, schema, priority, crc, body in chunks:
-            damaged = zlib.crc32(body) != crc
-            if found is None:
-                found = Segment(fact, counter, first, last, schema, priority, b"" if damaged else body)
-                if damaged:
-                    self.corrupt += 1
-                    found.lost = "corrupt"
-                    break
-            elif (
-                damaged
-                or counter != found.counter
-                or schema != found.schema
-                or last - found.first >= ROWS
-                or len(found.rows) + len(body) > BYTES
+        prior = prior_nonce = 0
+        for counter, last, nonce in rows:
+            if (counter, last) > after:
+                return Epoch(counter, nonce), last, prior, prior_nonce
+            prior, prior_nonce = transaction_version(counter, last), nonce
+        return None
+
+    def _cut(self, lane: Lane, start: int, last: int, chunks: list[_Chunk]) -> Segment:
+        def segment(first: int, last: int, rows: bytes = b"", lost: str | None = None) -> Segment:
+            return Segment(lane, first, last, chunks[0].schema if chunks else "", "", rows, lost)
+
+        if not chunks:
+            return segment(start, last, lost="forgotten")
+        head = chunks[0]
+        if head.first > start:
+            return segment(start, head.first - 1, lost="forgotten")
+        if head.damaged:
+            self.corrupt += head.last - head.first + 1
+            return segment(head.first, head.last, lost="corrupt")
+        found = segment(head.first, head.last, head.body)
+        for chunk in chunks[1:]:
+            if (
+                chunk.damaged
+                or chunk.first != found.last + 1
+                or chunk.schema != found.schema
+                or chunk.last - found.first >= ROWS
+                or len(found.rows) + len(chunk.body) > BYTES
             ):
                 break
-            else:
-                found.rows += body
-                found.last = last
+            found.rows += chunk.body
+            found.last = chunk.last
         return found
+
+    @contextmanager
+    def _moment(self) -> Generator[None]:
+        """Read lanes and chunks as they were at one moment."""
+        self._db.execute("begin")
+        try:
+            yield
+        finally:
+            self._db.execute("commit")
 
     def close(self) -> None:
         """Close the file."""

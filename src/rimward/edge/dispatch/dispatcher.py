@@ -342,6 +342,8 @@ class Dispatcher:
 
     def end(self, work: Work) -> Ticket | None:
         """Commit what is durable and answer when it is; None if there is nothing to wait for or to say."""
+        if work.refusal is not None and work.refusal.kind == "full":
+            work.undo()  # what functions added after the one that found no room
         if work.durable:
             ticket = work.ticket = work.ticket or Ticket()
             appended = self._clock()
@@ -349,7 +351,7 @@ class Dispatcher:
                 self.outbox.append(work.tx, lambda error: self._committed(work, appended, error))
             except RimwardError as error:
                 work.undo()
-                work.refuse("full", str(error))
+                work.withhold(str(error))
                 self._answer(work)
             return ticket
         if work.stages is not None:
@@ -362,7 +364,7 @@ class Dispatcher:
 
     def _committed(self, work: Work, appended: int, error: RimwardError | None) -> None:
         if error is not None:
-            work.refuse("full", str(error))
+            work.withhold(str(error))
         else:
             self.tracing.committed(work, appended, self._clock())
         if work.stages is not None:

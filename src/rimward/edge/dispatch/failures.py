@@ -7,7 +7,7 @@ from rimward.edge.dispatch.payloads import BadPayloadError
 from rimward.edge.dispatch.tracing import Tracing
 from rimward.edge.dispatch.types import Refusal, Reply, Ticket
 from rimward.edge.dispatch.work import Work
-from rimward.events import OutboxFull, Reject
+from rimward.events import OutboxBroken, OutboxFull, Reject
 from rimward.observe import get_logger
 
 log = get_logger("rimward.dispatch")
@@ -31,10 +31,10 @@ def failed(
         work.refuse(error.kind, error.detail)
         if work.protocol == "mqtt3" and error.kind != "busy":
             work.bury("rejected", str(error), run.name)  # 3.1.1 has no words for it: acknowledged, kept
-    elif isinstance(error, OutboxFull):
-        work.error = "outbox full"
+    elif isinstance(error, OutboxFull | OutboxBroken):
+        work.error = error.code
         work.undo()
-        work.refuse("full", str(error))
+        work.withhold(str(error))
     else:
         place = place_of(error)
         work.error = f"{type(error).__name__} at {place}"

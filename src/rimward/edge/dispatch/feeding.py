@@ -13,7 +13,7 @@ from rimward.edge.dispatch.ports import NODE, Clocks, OutboxPort
 from rimward.edge.dispatch.streams import Emitted, StreamRun
 from rimward.edge.dispatch.types import Ticket
 from rimward.edge.dispatch.work import Desk, Work
-from rimward.events import OutboxFull
+from rimward.events import OutboxBroken, OutboxFull, RowTooLarge
 
 
 class Host(Ground, Desk, Protocol):
@@ -86,14 +86,14 @@ class Feeder:
         try:
             call = Call(self._host, None, value.source(work, f"{stream.name}/{key}"))
             call.forward(value.value)
-        except OutboxFull as error:
+        except (OutboxFull, OutboxBroken) as error:
             work.undo()
-            work.refuse("full", str(error))
+            work.withhold(str(error))
             self._host.counters[f"stream_full:{fact.spec.table}"] = (
                 self._host.counters.get(f"stream_full:{fact.spec.table}", 0) + 1
             )
             return
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, RowTooLarge) as error:
             stream.errors += 1
             work.bury(
                 "failed",

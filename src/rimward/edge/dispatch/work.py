@@ -110,6 +110,13 @@ class Work:
         if self.refusal is None:
             self.refusal = Refusal(kind, detail)
 
+    def withhold(self, detail: str) -> None:
+        """Refuse the message for want of room or of a disk, whatever it was refused for before.
+
+        Nothing of it may be kept, its dead letters neither, so it must not be acknowledged.
+        """
+        self.refusal = Refusal("full", detail)
+
     def bury(self, reason: str, detail: str, function: str | None) -> None:
         """Put the event into the dead letters, with this transaction."""
         self.tx.dead.append(

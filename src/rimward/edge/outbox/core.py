@@ -1,96 +1,47 @@
-"""The outbox's file: SQLite in WAL mode with synchronous=FULL, written by one thread at a time.
+"""The outbox's contents: SQLite in WAL mode with synchronous=FULL, written by one thread at a time.
 
 An epoch begins at every open, so nothing that restores or copies a disk can reuse an identity; a fact's rows
 are numbered from 1 within it, without gaps. One chunk row per fact and commit: sqlite3 gives the GIL up per
 statement, and many small ones made a convoy (docs/adr/0002).
 """
 
-import random
-import sqlite3
 import zlib
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import msgspec
 
+from rimward.edge.config import OutboxConfig
+from rimward.edge.outbox.file import begin_epoch, give_up, open_file, settle
 from rimward.edge.outbox.records import DeadLetter, Forward
-from rimward.events import OutboxBroken
-from rimward.wire import Epoch, Marks, Row
+from rimward.wire import Mark, Marks, Row
 
 CHUNK_BYTES = 48 << 10  # a chunk is never larger than an envelope may be
-SCHEMA = """
-create table if not exists epoch (counter integer primary key, nonce integer not null) strict;
-create table if not exists lane (
-  counter integer not null, fact text not null, last_seq integer not null, primary key (counter, fact)
-) strict, without rowid;
-create table if not exists chunk (
-  counter integer not null, fact text not null, first integer not null, last integer not null,
-  at integer not null, priority text not null, schema text not null,
-  crc integer not null, body blob not null, primary key (counter, fact, first)
-) strict, without rowid;
-create table if not exists cell (
-  space text not null, key text not null, value blob not null, primary key (space, key)
-) strict, without rowid;
-create table if not exists dead (
-  id integer primary key autoincrement, at integer not null, bytes integer not null, body blob not null
-) strict;
-"""
+FORGOTTEN = 1024  # chunks deleted in one go: commits wait for it
 
 
 class OutboxCore:
-    """Synchronous and without threads; `now` is the wall clock, ns."""
+    """Synchronous and without threads; `now` is the wall clock, ns.
 
-    def __init__(
-        self, path: Path, now: Callable[[], int], *, keep_after_commit: float, dead_bytes: int
-    ) -> None:
+    Raises:
+        OutboxBroken: the file can't be read or written.
+    """
+
+    def __init__(self, path: Path, now: Callable[[], int], config: OutboxConfig) -> None:
         self.path = path
         self._now = now
-        self._keep_after_commit = round(keep_after_commit * 1e9)
-        self._dead_bytes_allowed = dead_bytes
+        self._config = config
         self._encoder = msgspec.msgpack.Encoder()
         self._generation = 0
-        self.quarantined: Path | None = None
-        self._db = self._open()
-        self.epoch = self._new_epoch()
+        self._db, self.quarantined = open_file(path, now())
+        settle(self._db)
+        self.epoch = begin_epoch(self._db, path)
+        self._nonces: dict[int, int] = dict(self._db.execute("select counter, nonce from epoch"))
         self.seqs: dict[str, int] = {}  # last number given in this epoch, by fact
+        self._committed: dict[str, int] = {}  # last number on disk
         self.bytes = self._scalar("select coalesce(sum(length(body)), 0) from chunk")
         self.dead_bytes = self._scalar("select coalesce(sum(bytes), 0) from dead")
         self.dead_total = self._scalar("select coalesce(max(id), 0) from dead")
-
-    def _open(self) -> sqlite3.Connection:
-        try:
-            return self._connect()
-        except sqlite3.DatabaseError as error:
-            if isinstance(error, sqlite3.OperationalError):
-                raise OutboxBroken(f"{self.path}: {error}") from error
-            self.quarantined = self.path.with_suffix(f".{self._now()}.corrupt")
-            for suffix in ("", "-wal", "-shm"):
-                file = Path(f"{self.path}{suffix}")
-                if file.exists():
-                    file.rename(f"{self.quarantined}{suffix}")
-            return self._connect()
-
-    def _connect(self) -> sqlite3.Connection:
-        db = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False)
-        try:
-            db.execute("pragma journal_mode=wal")
-            db.execute("pragma synchronous=full")
-            db.execute("pragma busy_timeout=5000")
-            found = db.execute("pragma quick_check(1)").fetchone()[0]
-            db.executescript(SCHEMA)
-        except BaseException:
-            db.close()
-            raise
-        if found != "ok":
-            db.close()
-            raise sqlite3.DatabaseError(found)
-        return db
-
-    def _new_epoch(self) -> Epoch:
-        counter = self._scalar("select coalesce(max(counter), 0) from epoch") + 1
-        epoch = Epoch(counter, random.SystemRandom().getrandbits(32))
-        self._db.execute("insert into epoch values (?, ?)", (epoch.counter, epoch.nonce))
-        return epoch
 
     def _scalar(self, query: str) -> int:
         return self._db.execute(query).fetchone()[0]
@@ -100,9 +51,16 @@ class OutboxCore:
         for forward in forwards:
             forward.seq = self.seqs[forward.fact] = self.seqs.get(forward.fact, 0) + 1
 
-    def load(self, space: str) -> dict[str, bytes]:
-        """Return a space's keys and values."""
-        return dict(self._db.execute("select key, value from cell where space = ?", (space,)).fetchall())
+    def take_back(self) -> None:
+        """Forget every number that is not on disk; whoever has one must not commit it."""
+        self.seqs = dict(self._committed)
+
+    def load(self) -> dict[str, dict[str, bytes]]:
+        """Return every space's keys and values."""
+        spaces: dict[str, dict[str, bytes]] = {}
+        for space, key, value in self._db.execute("select space, key, value from cell"):
+            spaces.setdefault(space, {})[key] = value
+        return spaces
 
     def commit(
         self,
@@ -113,41 +71,46 @@ class OutboxCore:
         """Write one group as one transaction; it is on disk when this returns.
 
         Raises:
-            sqlite3.Error: nothing of it was written.
+            sqlite3.Error: nothing of it counts; only after SQLITE_FULL or SQLITE_BUSY may more be written.
         """
-        now = self._now()
         db = self._db
         db.execute("begin immediate")
         try:
-            self._insert_rows(forwards, now)
+            grown = self._insert_rows(forwards, self._now())
             gone = [place for place, value in puts.items() if value is None]
             kept = [(*place, value) for place, value in puts.items() if value is not None]
             if kept:
                 db.executemany("insert or replace into cell values (?, ?, ?)", kept)
             if gone:
                 db.executemany("delete from cell where space = ? and key = ?", gone)
-            if dead:
-                self._bury(dead)
+            dead_bytes = self._bury(dead)
             db.execute("commit")
         except BaseException:
             if db.in_transaction:
                 db.execute("rollback")
             raise
+        self.bytes += grown
+        self.dead_bytes = dead_bytes
+        self.dead_total += len(dead)
+        self._committed.update({forward.fact: forward.seq for forward in forwards})
 
-    def _insert_rows(self, forwards: list[Forward], now: int) -> None:
+    def _insert_rows(self, forwards: list[Forward], now: int) -> int:
+        """Write rows as chunks; return the bytes that they take."""
         lanes: dict[str, list[Forward]] = {}
         for forward in forwards:
             lanes.setdefault(forward.fact, []).append(forward)
+        grown = 0
         for fact, rows in lanes.items():
             for chunk in self._chunks(rows):
                 self._db.execute(
                     "insert into chunk values (?, ?, ?, ?, ?, ?, ?, ?, ?)",
                     (self.epoch.counter, fact, chunk[0], chunk[1], now, *chunk[2:]),
                 )
-                self.bytes += len(chunk[-1])
+                grown += len(chunk[-1])
             self._db.execute(
                 "insert or replace into lane values (?, ?, ?)", (self.epoch.counter, fact, rows[-1].seq)
             )
+        return grown
 
     def _chunks(self, rows: list[Forward]) -> Iterable[tuple[int, int, str, str, int, bytes]]:
         """Yield (first, last, priority, schema, crc, body) of each chunk that the rows need."""
@@ -173,39 +136,71 @@ class OutboxCore:
             size += len(part)
         yield _chunk(rows[start:], parts)
 
-    def _bury(self, dead: list[DeadLetter]) -> None:
+    def _bury(self, dead: list[DeadLetter]) -> int:
+        """Keep dead letters, the newest that their budget holds; return the bytes that all take."""
         bodies = [(letter.at, self._encoder.encode(letter)) for letter in dead]
         self._db.executemany(
             "insert into dead (at, bytes, body) values (?, ?, ?)",
             [(at, len(body), body) for at, body in bodies],
         )
-        self.dead_total += len(dead)
-        self.dead_bytes += sum(len(body) for _, body in bodies)
-        while self.dead_bytes > self._dead_bytes_allowed:
+        total = self.dead_bytes + sum(len(body) for _, body in bodies)
+        while total > self._config.dead_bytes:
             oldest = self._db.execute("select id, bytes from dead order by id limit 64").fetchall()
             for id_, size in oldest:
-                if self.dead_bytes <= self._dead_bytes_allowed:
+                if total <= self._config.dead_bytes:
                     break
                 self._db.execute("delete from dead where id = ?", (id_,))
-                self.dead_bytes -= size
+                total -= size
+        return total
 
     def forget(self, marks: Marks) -> int:
-        """Delete rows that the lake has had for longer than `keep_after_commit`; return how many chunks."""
-        before = self._now() - self._keep_after_commit
+        """Delete rows that the lake has, and return how many chunks.
+
+        They stay for `keep_after_commit`, for a lake that is restored; but where they and what waits take
+        more than half of `max_bytes`, they go first. Marks of another disk's epochs free nothing.
+        """
+        before = self._now() - round(self._config.keep_after_commit * 1e9)
         deleted = 0
         for mark in marks.marks:
-            if mark.generation < self._generation:
+            if mark.generation < self._generation or self._nonces.get(mark.counter) != mark.nonce:
                 continue
             self._generation = mark.generation
-            cursor = self._db.execute(
-                "delete from chunk where fact = ? and at < ? "
-                "and (counter < ? or (counter = ? and last <= ?))",
-                (mark.fact, before, mark.counter, mark.counter, mark.seq),
-            )
-            deleted += cursor.rowcount
-        if deleted:
-            self.bytes = self._scalar("select coalesce(sum(length(body)), 0) from chunk")
+            lanes = self._db.execute(
+                "select counter from lane where fact = ? and counter <= ? order by counter",
+                (mark.fact, mark.counter),
+            ).fetchall()
+            for (counter,) in lanes:
+                deleted += self._forget(counter, mark, before, FORGOTTEN - deleted)
         return deleted
+
+    def _forget(self, counter: int, mark: Mark, before: int, most: int) -> int:
+        last = mark.seq if counter == mark.counter else (1 << 62)
+        chunks = self._db.execute(
+            "select first, at, length(body) from chunk where counter = ? and fact = ? and first <= ? "
+            "and last <= ? order by first limit ?",
+            (counter, mark.fact, last, last, max(0, most)),
+        ).fetchall()
+        left, gone = self.bytes, list[tuple[int, str, int]]()
+        for first, at, size in chunks:
+            if at >= before and left <= self._config.max_bytes // 2:
+                break
+            gone.append((counter, mark.fact, first))
+            left -= size
+        if gone:
+            self._db.execute("begin immediate")
+            try:
+                self._db.executemany("delete from chunk where counter = ? and fact = ? and first = ?", gone)
+                self._db.execute("commit")
+            except BaseException:
+                if self._db.in_transaction:
+                    self._db.execute("rollback")
+                raise
+            self.bytes = left
+        return len(gone)
+
+    def give_up(self) -> None:
+        """Note on disk that this file must not be written again."""
+        give_up(self.path)
 
     def close(self) -> None:
         """Close the file."""

@@ -4,16 +4,15 @@ import asyncio
 import queue
 import sqlite3
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Self
 
-import msgspec
-
 from rimward.edge.config import OutboxConfig
 from rimward.edge.outbox.core import OutboxCore
 from rimward.edge.outbox.records import DeadLetter, Forward, Transaction
-from rimward.events import OutboxBroken, OutboxFull, RimwardError
+from rimward.events import OutboxBroken, OutboxFull, RimwardError, RowTooLarge
 from rimward.observe import Histogram, get_logger
 from rimward.wire import Epoch, Marks
 
@@ -22,14 +21,21 @@ log = get_logger("rimward.outbox")
 GATHER = 0.002  # seconds that a group waits for company after a commit that was not alone
 GROUP = 256  # transactions in one commit
 LAZY = 1.0  # seconds after which touched values are written even if nothing else is
+FORGET = 1.0  # seconds between two looks at the marks
+ROW_BYTES = 256 << 10  # one row has to fit an envelope, and an envelope the bus
+CLEAN = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_BUSY}  # nothing was written and the file is as it was
 Done = Callable[[RimwardError | None], None]
 Cells = dict[tuple[str, str], bytes | None]
 
 
+Touched = dict[tuple[str, str], Callable[[], bytes | None]]
+
+
 class _Group:
-    __slots__ = ("cells", "dead", "forwards", "transactions")
+    __slots__ = ("cells", "dead", "forwards", "touched", "transactions")
 
     def __init__(self) -> None:
+        self.touched: Touched = {}
         self.transactions: list[tuple[Transaction, Done | None]] = []
         self.forwards: list[Forward] = []
         self.cells: Cells = {}
@@ -39,12 +45,19 @@ class _Group:
 class Outbox:
     """Transactions in, callbacks out in the same order once they are on disk."""
 
-    def __init__(self, folder: Path, config: OutboxConfig, clock: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        config: OutboxConfig,
+        clock: Callable[[], int],
+        monotonic: Callable[[], int] = time.monotonic_ns,
+    ) -> None:
         self._folder = folder
         self._config = config
-        self._clock = clock
+        self._clock = clock  # wall ns
+        self._monotonic = monotonic  # ns
         self._group = _Group()
-        self._touched: dict[tuple[str, str], Callable[[], bytes | None]] = {}
+        self._touched: Touched = {}
         self._timer: asyncio.TimerHandle | None = None
         self._lazy: asyncio.TimerHandle | None = None
         self._flying: _Group | None = None  # the group that the thread writes
@@ -52,6 +65,8 @@ class Outbox:
         self._commits = Histogram()
         self._rows = 0
         self._broken: str | None = None
+        self._full = False  # the last commit found no room on the disk
+        self._failures = 0
         self._last_group = 0
         self._idle = asyncio.Event()
         self._idle.set()
@@ -62,17 +77,11 @@ class Outbox:
         return self._core.epoch
 
     async def __aenter__(self) -> Self:
-        config = self._config
         self._loop = asyncio.get_running_loop()
         self._core = await asyncio.to_thread(
-            lambda: OutboxCore(
-                self._folder / "outbox.db",
-                self._clock,
-                keep_after_commit=config.keep_after_commit,
-                dead_bytes=config.dead_bytes,
-            )
+            lambda: OutboxCore(self._folder / "outbox.db", self._clock, self._config)
         )
-        self._spaces: dict[str, dict[str, bytes]] = await asyncio.to_thread(self._load_all)
+        self._spaces = await asyncio.to_thread(self._core.load)
         if self._core.quarantined is not None:
             log.error("the outbox was damaged and a new one begun", kept_as=self._core.quarantined.name)
         self._thread = threading.Thread(target=self._write, name="outbox", daemon=True)
@@ -91,13 +100,6 @@ class Outbox:
         self._tasks.put(None)
         await asyncio.to_thread(self._thread.join)
 
-    def _load_all(self) -> dict[str, dict[str, bytes]]:
-        rows = self._core._db.execute("select space, key, value from cell").fetchall()
-        spaces: dict[str, dict[str, bytes]] = {}
-        for space, key, value in rows:
-            spaces.setdefault(space, {})[key] = value
-        return spaces
-
     def load(self, space: str) -> dict[str, bytes]:
         """Return what a space held when the outbox was opened."""
         return self._spaces.pop(space, {})
@@ -108,9 +110,12 @@ class Outbox:
         Raises:
             OutboxFull: the cap is reached.
             OutboxBroken: the disk can't be written.
+            RowTooLarge: no envelope could carry it.
         """
         if self._broken is not None:
             raise OutboxBroken(self._broken)
+        if nbytes > ROW_BYTES:
+            raise RowTooLarge(f"outbox: a row of about {nbytes} bytes, the limit is {ROW_BYTES}")
         if self._core.bytes + nbytes > self._config.max_bytes:
             raise OutboxFull(
                 f"outbox: {self._core.bytes} bytes wait, the limit is {self._config.max_bytes}; "
@@ -155,7 +160,10 @@ class Outbox:
             "commits": self._commits.count,
             "commit_p50_ms": self._commits.percentile(50) / 1e6,
             "commit_p99_ms": self._commits.percentile(99) / 1e6,
+            "failed_commits": self._failures,
+            "full": int(self._full),
             "broken": int(self._broken is not None),
+            "quarantined": int(self._core.quarantined is not None),
         }
 
     # -- groups
@@ -177,7 +185,7 @@ class Outbox:
             return
         for place, encode in self._touched.items():
             group.cells[place] = encode()
-        self._touched.clear()
+        group.touched, self._touched = self._touched, {}
         self._group = _Group()
         self._flying = group
         self._last_group = len(group.transactions)
@@ -189,6 +197,7 @@ class Outbox:
         if error is not None:
             self._fail(group, error)
         else:
+            self._full = False
             self._commits.record(took)
             self._rows += len(group.forwards)
             for _, done in group.transactions:
@@ -205,40 +214,84 @@ class Outbox:
             self._idle.set()
 
     def _fail(self, group: _Group, error: BaseException) -> None:
-        """Take everything back that is not on disk, newest first; after a failed fsync nothing is retried."""
-        self._broken = f"outbox: {error}; restart the node once the disk can be written"
-        log.error("the outbox can't be written", error=type(error).__name__)
+        """Take everything back that is not on disk, newest first.
+
+        A full or busy disk refuses this much and no more. After anything else, a failed fsync above all, the
+        file is not written again by this process.
+        """
+        self._failures += 1
+        refusal: RimwardError
+        if isinstance(error, sqlite3.Error) and _code(error) in CLEAN:
+            self._full = True
+            refusal = OutboxFull(f"outbox: {error}")
+            log.warning(
+                "a group of messages was refused: the disk has no room", transactions=len(group.transactions)
+            )
+        else:
+            self._broken = f"outbox: {error}; restart the node once the disk can be written"
+            refusal = OutboxBroken(self._broken)
+            log.error("the outbox can't be written", error=type(error).__name__)
         pending = group.transactions + self._group.transactions
         self._group = _Group()
+        self._touched = group.touched | self._touched
+        if self._lazy is None and self._broken is None and self._touched:
+            self._lazy = self._loop.call_later(LAZY, self._lazily)
+        self._core.take_back()
         for transaction, _ in reversed(pending):
             for step in reversed(transaction.undo):
                 step()
         for _, done in pending:
             if done is not None:
-                done(OutboxBroken(self._broken))
+                done(refusal)
 
     # -- the thread
 
     def _write(self) -> None:
-        checked = 0
-        while (group := self._tasks.get()) is not None:
-            started = self._clock()
-            error: BaseException | None = None
+        checked, broken = 0, False
+        while True:
             try:
-                self._core.commit(group.forwards, group.cells, group.dead)
-            except (sqlite3.Error, OSError, ValueError) as raised:
-                error = raised
-            took = max(0, self._clock() - started)
-            self._loop.call_soon_threadsafe(self._landed, group, took, error)
-            if started - checked > 1_000_000_000 and error is None:
-                checked = started
+                group = self._tasks.get(timeout=FORGET)
+            except queue.Empty:
+                group = _NOTHING
+            if group is None:
+                break
+            if group is not _NOTHING:
+                broken = not self._commit(group) or broken
+            if not broken and self._monotonic() - checked > FORGET * 1e9:
+                checked = self._monotonic()
                 self._forget()
         self._core.close()
+
+    def _commit(self, group: _Group) -> bool:
+        """Write a group and report it; return whether the file may be written again."""
+        started = self._monotonic()
+        error: BaseException | None = None
+        try:
+            self._core.commit(group.forwards, group.cells, group.dead)
+        except (sqlite3.Error, OSError, ValueError) as raised:
+            error = raised
+        took = self._monotonic() - started
+        usable = error is None or (isinstance(error, sqlite3.Error) and _code(error) in CLEAN)
+        if not usable:
+            try:
+                self._core.give_up()
+            except OSError as refused:
+                log.error("the next start can't be told that the outbox is broken", error=str(refused))  # noqa: TRY400 (one line: the disk is gone)
+        self._loop.call_soon_threadsafe(self._landed, group, took, error)
+        return usable
 
     def _forget(self) -> None:
         try:
             self._core.forget(Marks.decode((self._folder / "marks").read_bytes()))
         except FileNotFoundError:
             return
-        except (OSError, msgspec.MsgspecError, sqlite3.Error) as error:
+        except (OSError, ValueError, sqlite3.Error) as error:  # msgspec's are ValueErrors
             log.warning("marks can't be used", error=type(error).__name__)
+
+
+_NOTHING = _Group()  # stands for a wait without work
+
+
+def _code(error: sqlite3.Error) -> int:
+    """Return SQLite's primary result code; 0 where the module itself raised."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF

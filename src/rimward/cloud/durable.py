@@ -1,0 +1,140 @@
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# (pyarrow and deltalake ship partial types)
+"""A Delta table whose commits are on stable storage before anyone hears of them.
+
+delta-rs never calls fsync on a local folder, so it is done here: data files, log entry, checkpoint, folders
+(docs/adr/0007). It takes lower transaction versions too: whoever writes compares first, on the handle that
+commits. Two writers of one application id with the same snapshot: the second fails, and that is the fence.
+"""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
+from deltalake.exceptions import TableNotFoundError
+
+from rimward.cloud.tables import to_arrow
+from rimward.events import RimwardError
+
+UNSURE = 16  # newest commits that are synced at an open: a writer that was killed may not have come to it
+
+
+class LakeBroken(RimwardError):
+    """A commit could not be put on stable storage: what the lake says of itself can't be trusted."""
+
+    code = "lake-broken"
+
+
+class DurableTable:
+    """One open table; every method may raise deltalake's errors.
+
+    Raises:
+        LakeBroken: an fsync failed.
+    """
+
+    def __init__(self, path: Path, schema: Any) -> None:
+        self._path = path
+        self._schema = schema
+        self.created = False
+        self.reopen()
+
+    def reopen(self) -> None:
+        """Look at the table as it is now, create it where it is not, and add columns that are new."""
+        try:
+            self.handle = DeltaTable(str(self._path))
+        except TableNotFoundError:
+            self._path.mkdir(parents=True, exist_ok=True)
+            self.handle = DeltaTable.create(
+                str(self._path), schema=self._schema, partition_by=["_day"], name=self._path.name
+            )
+            self.created = True
+        self._marks: dict[str, int] = {}
+        self._sync(max(-1, self.version - UNSURE))
+        known = {field.name for field in self.handle.schema().fields}
+        if any(field.name not in known for field in self._schema):
+            before = self.version
+            write_deltalake(
+                self.handle, to_arrow(self._schema, []), mode="append", schema_mode="merge"
+            )  # nullable columns: an empty append with the wider schema
+            self.handle = DeltaTable(str(self._path))
+            self._sync(before)
+
+    @property
+    def version(self) -> int:
+        """The version that the handle has read."""
+        return self.handle.version()
+
+    @property
+    def id(self) -> str:
+        """The table's id: another one after it was deleted and made anew."""
+        return str(self.handle.metadata().id)
+
+    def there(self) -> bool:
+        """Tell whether the table is still what was opened; a folder can be deleted by hand."""
+        return self._entry(self.version).exists()
+
+    def mark(self, application: str) -> int:
+        """Return an application id's version; 0 where there is none."""
+        if application not in self._marks:
+            self._marks[application] = self.handle.transaction_version(application) or 0
+        return self._marks[application]
+
+    def write(self, rows: Any, marks: dict[str, int]) -> None:
+        """Append rows and set marks in one commit; it is on stable storage when this returns.
+
+        Raises:
+            CommitFailedError: another writer has moved one of the marks since the handle was read.
+        """
+        before = self.version
+        transactions = [Transaction(application, version) for application, version in marks.items()]
+        write_deltalake(
+            self.handle,
+            rows,
+            mode="append",
+            commit_properties=CommitProperties(app_transactions=transactions),
+        )
+        self.handle.update_incremental()
+        self._marks = {**self._marks, **marks} if self.version == before + 1 else {}
+        self._sync(before)
+
+    def _sync(self, after: int) -> None:
+        """Put every commit after a version on stable storage; others' too, since marks may rest on them."""
+        try:
+            for version in range(after + 1, self.version + 1):
+                if self._entry(version).exists():
+                    sync_commit(self._path, version)
+        except OSError as error:
+            raise LakeBroken(f"{self._path}: {error}") from error
+
+    def _entry(self, version: int) -> Path:
+        return self._path / "_delta_log" / f"{version:020}.json"
+
+
+def sync_commit(table: Path, version: int) -> None:
+    """Put a commit on stable storage: its data files, the log entry, a checkpoint, then their folders."""
+    entry = table / "_delta_log" / f"{version:020}.json"
+    folders = [entry.parent, table, table.parent, table.parent.parent]
+    for line in entry.read_text().splitlines():
+        added = json.loads(line).get("add")
+        if added is not None:
+            file = table / unquote(added["path"])
+            if file.exists():  # not where it has been compacted and removed since
+                _sync(file)
+                folders.insert(0, file.parent)
+    _sync(entry)
+    for checkpoint in entry.parent.glob(f"{version:020}.checkpoint*"):
+        _sync(checkpoint)
+        _sync(entry.parent / "_last_checkpoint")
+    for folder in dict.fromkeys(folders):
+        _sync(folder)
+
+
+def _sync(path: Path) -> None:
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
