@@ -15,7 +15,7 @@ from .workshop import Beat, beat
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
 
-def test_what_a_function_publishes_and_forwards_is_there_as_it_was_given() -> None:
+def test_what_a_function_publishes_and_forwards_is_there_in_order() -> None:
     truck = state(Truck)
     with effects(app) as fx:
         guard("7", Reading(9.5, NOON), truck)
@@ -50,6 +50,18 @@ def test_what_is_changed_after_it_was_published_does_not_change_what_was() -> No
         app.publish("a", payload)
         payload["mode"] = "off"
     assert fx.published[0].payload == {"mode": "max"}
+
+
+def test_payloads_are_read_as_an_inbox_reads_them() -> None:
+    with effects() as fx:
+        for payload in (Reading(9.5, NOON), "words", b"\xff"):
+            app.publish("a", payload, qos=1, retain=True)
+    assert [one.payload for one in fx.published] == [
+        {"celsius": 9.5, "at": "2026-01-01T12:00:00Z"},
+        "words",
+        b"\xff",
+    ]
+    assert (fx.published[0].qos, fx.published[0].retain) == (1, True)
 
 
 def test_what_a_node_would_refuse_is_refused_in_a_unit_test_too() -> None:

@@ -156,7 +156,7 @@ class App:
             raise ValueError(f"app.publish: topic {topic!r} is empty or has one of + # NUL")
         if qos not in (0, 1):
             raise ValueError(f"app.publish: qos is {qos}, it must be 0 or 1")
-        found.publish(topic, payload, qos, retain=retain)
+        found.publish(topic, effects.encode_payload(payload), qos, retain=retain)
 
     def forward(self, fact: Struct) -> None:
         """Send a fact to the cloud: with the message's transaction, exactly once into its table.

@@ -11,8 +11,8 @@ from rimward.events import NoNode
 class Effects(Protocol):
     """Where a running call leaves its effects; they are released when the call returns."""
 
-    def publish(self, topic: str, payload: Any, qos: int, *, retain: bool) -> None:
-        """Hold an action to the topic's subscribers; its payload is as the function gave it."""
+    def publish(self, topic: str, payload: bytes, qos: int, *, retain: bool) -> None:
+        """Hold an action to the topic's subscribers."""
         ...
 
     def forward(self, fact: msgspec.Struct) -> None:

@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from rimward.events import RimwardError
 from rimward.protocols.mqtt import Properties, Publish
+from rimward.testing.payloads import read
 
 T = TypeVar("T")
 
@@ -37,7 +38,7 @@ class Inbox(Generic[T]):
         self.filter = topic_filter
         self.messages: list[Received] = []
         self._until = until
-        self._decode: Callable[[bytes], Any] = _guess if type_ is Any else msgspec.json.Decoder(type_).decode
+        self._decode: Callable[[bytes], Any] = read if type_ is Any else msgspec.json.Decoder(type_).decode
         self._values: list[T] = []
         self._next = 0
 
@@ -88,15 +89,3 @@ class Inbox(Generic[T]):
             Received(packet.topic, packet.payload, packet.qos, packet.retain, packet.properties)
         )
         self._values.append(value)
-
-
-def _guess(payload: bytes) -> Any:
-    """Return JSON's value where it is JSON, else text, else bytes."""
-    try:
-        return msgspec.json.decode(payload)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        pass
-    try:
-        return payload.decode()
-    except UnicodeDecodeError:
-        return payload

@@ -9,9 +9,10 @@ from typing import Any, TypeVar, overload
 from msgspec import Struct
 
 from rimward.app import App, State
-from rimward.app.effects import current, encode_payload
+from rimward.app.effects import current
 from rimward.app.state import StateType
 from rimward.events import to_ns
+from rimward.testing.payloads import read
 
 S = TypeVar("S", bound=Struct)
 
@@ -22,7 +23,7 @@ class Published(Struct, frozen=True):
     """One action."""
 
     topic: str
-    payload: Any  # as the function gave it
+    payload: Any  # JSON's value where it is JSON, else text, else bytes
     qos: int
     retain: bool
 
@@ -31,15 +32,19 @@ class Captured:
     """The effects of the functions that ran inside `effects()`, in order."""
 
     def __init__(self, app: App | None, now: dt.datetime) -> None:
-        self.published: list[Published] = []
+        self.actions: list[tuple[str, bytes, int, bool]] = []
         self.forwarded: list[Any] = []  # facts
         self.time = now  # what `app.now()` returns; set it to move the clock
         self._app = app
 
-    def publish(self, topic: str, payload: Any, qos: int, *, retain: bool) -> None:
+    @property
+    def published(self) -> list[Published]:
+        """The actions."""
+        return [Published(topic, read(payload), qos, retain) for topic, payload, qos, retain in self.actions]
+
+    def publish(self, topic: str, payload: bytes, qos: int, *, retain: bool) -> None:
         """Take an action."""
-        encode_payload(payload)  # what a node could not send is refused here too
-        self.published.append(Published(topic, copy.deepcopy(payload), qos, retain))
+        self.actions.append((topic, payload, qos, retain))
 
     def forward(self, fact: Struct) -> None:
         """Take a fact, refused as a node would where the app is known."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from msgspec import Struct
 
-from rimward.app.effects import current, encode_payload
+from rimward.app.effects import current
 from rimward.app.facts import Fact
 from rimward.edge.dispatch.types import Message
 from rimward.edge.outbox import Forward
@@ -78,12 +78,11 @@ class Call:
             self._source = self._ground.work_of(self.message)
         return cast("Work", self._source)
 
-    def publish(self, topic: str, payload: Any, qos: int, *, retain: bool) -> None:
+    def publish(self, topic: str, payload: bytes, qos: int, *, retain: bool) -> None:
         """Hold an action until the call returns."""
-        encoded = encode_payload(payload)
         if self.actions is None:
             self.actions = []
-        self.actions.append((topic, encoded, qos, retain))
+        self.actions.append((topic, payload, qos, retain))
 
     def forward(self, fact: Struct) -> None:
         """Hold a fact until the call returns.
