@@ -1,12 +1,15 @@
 """A Site answers as a node does: acknowledgements, refusals, replies, retained messages, rows."""
 
 import asyncio
+from pathlib import Path
 from typing import Any, assert_type
 
 import pytest
 
 from rimward.devices.errors import Refused, Unanswered, Unreachable
+from rimward.events import OutboxBroken
 from rimward.testing import Ack, Inbox, NothingCame, Properties, Response, Site, SiteClosed
+from rimward.testing.site import LIVE
 
 from . import workshop
 from .cold_chain import TooWarm
@@ -353,7 +356,29 @@ async def test_a_site_is_used_inside_its_block() -> None:
         await site.settle()
 
 
-async def test_a_folder_that_was_given_is_kept_and_the_next_site_goes_on_with_it(tmp_path: Any) -> None:
+async def test_a_site_that_can_not_start_leaves_no_folder(tmp_path: Path) -> None:
+    (tmp_path / "node" / "outbox.db").mkdir(parents=True)
+    site = Site(app, data=tmp_path)
+    with pytest.raises(OutboxBroken, match=r"outbox\.db"):
+        await site.__aenter__()
+    assert site not in LIVE
+
+
+async def test_what_a_broken_site_can_not_tell_does_not_hide_the_tests_own_error() -> None:
+    async def fail() -> None:
+        async with Site(app) as site:
+            await site.device("d").publish("lines/a/weigh", {"weight": -1}, qos=1)
+            site.node.outbox.close()
+            raise AssertionError("the test's own")
+
+    with pytest.raises(AssertionError, match="the test's own") as raised:
+        await fail()
+    assert raised.value.__notes__[0] == "In the Site of 'workshop':"
+    assert "ValueError: a part that floats at workshop.py:" in raised.value.__notes__[1]
+    assert "the dead letters can't be read" in raised.value.__notes__[2]
+
+
+async def test_a_folder_that_was_given_is_kept_and_the_next_site_goes_on_with_it(tmp_path: Path) -> None:
     async with Site(app, data=tmp_path) as site:
         await site.device("d").publish("lines/a/weigh", {"weight": 1}, qos=1)
     async with Site(app, data=tmp_path) as site:

@@ -10,6 +10,7 @@ import datetime as dt
 import os
 import random
 import shutil
+import sqlite3
 import tempfile
 from collections.abc import Callable
 from importlib.util import find_spec
@@ -123,7 +124,11 @@ class Site:
             folder = Path(tempfile.mkdtemp(prefix="rimward-site-", dir=memory))
         self.folder = folder
         self._config = NodeConfig(app=self.app.name, data=str(folder), node=NODE, outbox=self._outbox)
-        self._start()
+        try:
+            self._start()
+        except BaseException:
+            self._delete()
+            raise
         LIVE.append(self)
 
     def close(self) -> None:
@@ -139,6 +144,9 @@ class Site:
             self._sender.close()
         if self._hub is not None:
             self._hub.close()
+        self._delete()
+
+    def _delete(self) -> None:
         if self._data is None:
             shutil.rmtree(self.folder, ignore_errors=True)
 
@@ -148,10 +156,13 @@ class Site:
             f"{type(raised).__name__}: {raised} at {place_of(raised)}: see site.errors"
             for raised in self._errors
         ]
-        lines += [
-            f"dead letter of {letter.source} from {letter.sender}: {letter.reason}: {letter.detail}"
-            for letter in self.dead_letters
-        ]
+        try:
+            lines += [
+                f"dead letter of {letter.source} from {letter.sender}: {letter.reason}: {letter.detail}"
+                for letter in self.dead_letters
+            ]
+        except (sqlite3.Error, RimwardError) as unreadable:  # the error that is told of comes first
+            lines.append(f"the dead letters can't be read: {unreadable}")
         if lines:
             error.add_note(f"In the Site of {self.app.name!r}:")
             for line in lines[:TOLD]:
