@@ -393,7 +393,7 @@ async def test_the_same_seed_makes_the_same_ids() -> None:
         async with Site(app, seed=seed) as site:
             await site.device("d").publish("lines/a/weigh", {"weight": 1}, qos=1)
             await site.settle()
-            return site.lake.table(Weighed).column("_event").to_pylist()
+            return [row["_event"] for row in site.lake.table(Weighed).to_pylist()]
 
     assert await events(1) == await events(1)
     assert await events(1) != await events(2)

@@ -1,9 +1,25 @@
 """What an app is: triggers, functions, facts, states, streams and the manifest that tells of them."""
 
 from rimward.app.application import App
-from rimward.app.lake import Lake
-from rimward.app.state import State
+from rimward.app.declarations import Part
+from rimward.app.device import Device
+from rimward.app.lake import Lake, Table
+from rimward.app.reply import Reply
+from rimward.app.state import State, States
 from rimward.app.stream import Stream
 from rimward.app.triggers import every, http, mqtt
 
-__all__ = ["App", "Lake", "State", "Stream", "every", "http", "mqtt"]
+__all__ = [
+    "App",
+    "Device",
+    "Lake",
+    "Part",
+    "Reply",
+    "State",
+    "States",
+    "Stream",
+    "Table",
+    "every",
+    "http",
+    "mqtt",
+]

@@ -49,16 +49,26 @@ class Fact:
 
     __slots__ = ("_check", "_convert", "_get", "_single", "spec", "struct")
 
-    def __init__(self, type_: type[Struct], priority: Priority, locality: str | None) -> None:
+    def __init__(
+        self,
+        type_: type[Struct],
+        priority: Priority,
+        locality: str | None,
+        *,
+        name: str | None = None,
+        was: str | None = None,
+    ) -> None:
+        """Take a type; `name` names its table, and `was` is the name under which that goes on."""
         self.struct = type_
         columns = _columns(type_)
+        known_as = was or name or type_.__name__
         self.spec = FactSpec(
             name=type_.__name__,
-            table=snake_case(type_.__name__),
+            table=_table(known_as, type_),
             priority=priority,
             locality=locality,
             columns=columns,
-            fingerprint=_fingerprint(type_.__name__, columns),
+            fingerprint=_fingerprint(known_as, columns),
         )
         names = [column.name for column in columns]
         self._get = cast("Callable[[Struct], Any]", attrgetter(*names))
@@ -89,6 +99,17 @@ def row_type(columns: tuple[Column, ...]) -> Any:
     return cast("Any", tuple.__class_getitem__(checks))
 
 
+def _table(name: str, type_: type[Struct]) -> str:
+    table = snake_case(name)
+    if not re.fullmatch(r"[^\W\d]\w{0,127}", table):
+        raise Problem(
+            f"fact {type_.__name__}: {name!r} can't name a table",
+            "letters, digits and _ name one: too_warm",
+            at=type_,
+        )
+    return table
+
+
 def _check_type(column: str) -> Any:
     if column.startswith("list<"):
         return list[_CHECKS[column[5:-1]]]
@@ -105,7 +126,9 @@ def _columns(type_: type[Struct]) -> tuple[Column, ...]:
     try:
         fields = _fields(type_)
     except (TypeError, NameError) as error:
-        raise Problem(f"fact {type_.__name__} can't be a table: {error}", at=type_) from None
+        raise Problem(
+            f"fact {type_.__name__} can't be a table: {error}", "use types that JSON can hold", at=type_
+        ) from None
     if not fields:
         raise Problem(f"fact {type_.__name__} has no fields", "a table needs a column", at=type_)
     for field in fields:

@@ -5,11 +5,12 @@ from typing import Any
 
 from msgspec import Struct
 
+from rimward.app.describing import captures_of, named_in, reply_of, schema_of
 from rimward.app.facts import Fact, Priority
 from rimward.app.manifest import FunctionSpec
 from rimward.app.plan import Plan
-from rimward.app.stream import Stream
-from rimward.app.triggers import Mqtt, Trigger
+from rimward.app.stream import Stream, Window
+from rimward.app.triggers import Http, Mqtt, Trigger
 
 
 class EdgeFunction(Struct, frozen=True):
@@ -22,12 +23,22 @@ class EdgeFunction(Struct, frozen=True):
     priority: Priority
     file: str
     line: int
+    durable: bool = True  # its commits are part of the message's transaction
+    timeout: float | None = None  # seconds that an async call may take
+    was: str | None = None
 
-    def spec(self) -> FunctionSpec:
-        """Return what the manifest says of it."""
+    def spec(self, tables: dict[type[Struct], str]) -> FunctionSpec:
+        """Return what the manifest says of it; `tables` are the app's facts."""
+        trigger, plan = self.trigger, self.plan
+        protocol, method, path, names = _source(trigger)
         return FunctionSpec(
-            self.name, "edge", str(self.trigger), self.budget, (), batch=False, file=self.file, line=self.line
-        )
+            self.name, "edge", str(trigger), self.budget, (), batch=False, file=self.file, line=self.line,
+            priority=self.priority, protocol=protocol, method=method, path=path,
+            captures=captures_of(names, plan),
+            payload=None if plan.payload is None else schema_of(plan.payload),
+            reply=reply_of(plan),
+            forwards=named_in(plan.function, tables),
+        )  # fmt: skip
 
 
 class CloudFunction(Struct, frozen=True):
@@ -39,6 +50,7 @@ class CloudFunction(Struct, frozen=True):
     batch: bool  # takes list[Fact]
     file: str
     line: int
+    was: str | None = None  # the name under which its position was kept
 
     def spec(self) -> FunctionSpec:
         """Return what the manifest says of it."""
@@ -59,6 +71,7 @@ class StreamDeclaration(Struct, frozen=True):
     function: Callable[..., Any]
     file: str
     line: int
+    was: str | None = None  # the name under which its windows were kept
 
     def __str__(self) -> str:
         return self.name
@@ -66,6 +79,25 @@ class StreamDeclaration(Struct, frozen=True):
     def spec(self) -> FunctionSpec:
         """Return what the manifest says of it."""
         facts = (self.fact.spec.table,) if self.fact else ()
+        windows = [step.size for step in self.stream.steps if isinstance(step, Window)]
         return FunctionSpec(
-            self.name, "stream", str(self.trigger), None, facts, batch=False, file=self.file, line=self.line
-        )
+            self.name, "stream", str(self.trigger), None, facts, batch=False, file=self.file, line=self.line,
+            protocol="mqtt", path=self.trigger.pattern.text,
+            captures=captures_of(self.trigger.pattern.names),
+            payload=schema_of(self.payload),
+            forwards=facts,
+            window=windows[0] / 1e9 if windows else None,
+        )  # fmt: skip
+
+
+def _source(
+    trigger: "Trigger | StreamDeclaration",
+) -> tuple[str | None, str | None, str | None, tuple[str, ...]]:
+    """Return protocol, method, path and captures of what a device sends to run a function."""
+    match trigger:
+        case Mqtt():
+            return "mqtt", None, trigger.pattern.text, trigger.pattern.names
+        case Http():
+            return "http", trigger.method, "/" + trigger.pattern.text, trigger.pattern.names
+        case _:
+            return None, None, None, ()

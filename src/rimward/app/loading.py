@@ -7,11 +7,14 @@ import sys
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
+from types import FunctionType, ModuleType
 from typing import TypeVar
 
 from rimward.app.application import App
+from rimward.app.declared import FactDeclared, StateDeclared
+from rimward.app.later import LATER, later_name
 from rimward.app.manifest import Manifest
+from rimward.app.problems import Problem, line_of, place_of
 from rimward.events import LoadError
 
 R = TypeVar("R")
@@ -25,12 +28,10 @@ def load(target: str) -> App:
     """
     module_name, _, attribute = target.partition(":")
     path = Path(module_name)
-    if path.suffix == ".py":
-        module = _load_file(path)
-    else:
-        module = _run(lambda: importlib.import_module(module_name), module_name)
+    module = _load_file(path) if path.suffix == ".py" else _load_module(module_name)
     app = _find(module, attribute, target)
-    app.check()
+    _run(app.check, module.__file__ or target)
+    _check_shadows(app)
     return app
 
 
@@ -40,6 +41,17 @@ def load_manifest(target: str) -> Manifest:
     path = Path(target.partition(":")[0])
     digest = hashlib.sha256(path.read_bytes()).hexdigest()[:16] if path.suffix == ".py" else ""
     return app.manifest(target, digest)
+
+
+def _load_module(name: str) -> ModuleType:
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.insert(0, here)
+    if not name or not all(part.isidentifier() for part in name.split(".")):
+        raise LoadError(
+            f"{name!r} names no module", cure="name the app: rimward dev app.py, or package.module:app"
+        )
+    return _run(lambda: importlib.import_module(name), name)
 
 
 def _load_file(path: Path) -> ModuleType:
@@ -65,27 +77,75 @@ def _run(run: Callable[[], R], file: str) -> R:
         raise
     except SyntaxError as error:
         raise LoadError(
-            f"syntax error: {error.msg}", file=error.filename or file, line=error.lineno or 0
+            f"syntax error: {error.msg}",
+            file=error.filename or file,
+            line=error.lineno or 0,
+            cure="correct that and try again",
+        ) from None
+    except SystemExit as error:
+        raise LoadError(
+            f"it ends the interpreter with {error.code!r}",
+            file=file,
+            cure="an app file only declares: take the exit away",
         ) from None
     except ModuleNotFoundError as error:
+        place, line = _users_place(error, file)
         raise LoadError(
             f"it imports {error.name!r}, which is not installed",
-            file=file,
-            line=_line_in(error, file),
+            file=place,
+            line=line,
             cure="install it; what only the cloud needs is imported inside the cloud function",
         ) from None
+    except RecursionError:
+        raise LoadError("it calls itself without an end", file=file, cure="end the recursion") from None
     except Exception as error:
+        place, line = _users_place(error, file)
+        if (name := later_name(error)) is not None:
+            raise LoadError(
+                f"{name!r} comes with a later version, with {LATER[name]}",
+                file=place,
+                line=line,
+                cure="take it away",
+            ) from None
         raise LoadError(
-            f"it raises {type(error).__name__}: {error}", file=file, line=_line_in(error, file)
+            f"it raises {type(error).__name__}: {error}",
+            file=place,
+            line=line,
+            cure="correct that and try again",
         ) from error
 
 
-def _line_in(error: BaseException, file: str) -> int:
-    wanted = Path(file).resolve()
-    lines = [
-        frame.lineno for frame in traceback.extract_tb(error.__traceback__) if Path(frame.filename) == wanted
+def _users_place(error: BaseException, file: str) -> tuple[str, int]:
+    """Return the user's innermost file and line that an error went through."""
+    wanted = Path(file).resolve().parent
+    frames = [
+        frame
+        for frame in traceback.extract_tb(error.__traceback__)
+        if Path(frame.filename).is_relative_to(wanted) and "site-packages" not in frame.filename
     ]
-    return lines[-1] or 0 if lines else 0
+    if not frames:
+        return file, 0
+    last = frames[-1]
+    return (file if Path(last.filename) == Path(file).resolve() else last.filename), last.lineno or 0
+
+
+def _check_shadows(app: App) -> None:
+    """Refuse a function that hides another of its name: who reads the file takes it for the one that runs."""
+    for one in app.declared():
+        if isinstance(one, FactDeclared | StateDeclared):
+            continue
+        declared = one.function
+        now = getattr(sys.modules.get(declared.__module__), declared.__name__, declared)
+        if now is declared or not isinstance(now, FunctionType):
+            continue
+        place = place_of(now)
+        if now.__code__.co_name == declared.__name__ and place[0] == one.file and place[1] != one.line:
+            hidden = line_of((one.file, one.line), place)
+            raise Problem(
+                f"{declared.__name__} hides the function of the same name in {hidden}",
+                "rename one",
+                at=place,
+            )
 
 
 def _find(module: ModuleType, attribute: str, target: str) -> App:

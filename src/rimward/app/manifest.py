@@ -3,6 +3,8 @@
 The hub and the deep path work from this and never import the app.
 """
 
+from typing import Any
+
 import msgspec
 from msgspec import Struct
 
@@ -29,6 +31,13 @@ class FactSpec(Struct, frozen=True):
     fingerprint: str  # 16 hexadecimal digits, of name and columns
 
 
+class Capture(Struct, frozen=True):
+    """One `{name}` of a topic or path."""
+
+    name: str
+    schema: dict[str, Any]  # JSON Schema
+
+
 class FunctionSpec(Struct, frozen=True):
     """One function or stream, and where it runs."""
 
@@ -40,6 +49,15 @@ class FunctionSpec(Struct, frozen=True):
     batch: bool
     file: str
     line: int
+    priority: str = "normal"  # by which the door admits
+    protocol: str | None = None  # "mqtt" or "http"; None for what no device sends
+    method: str | None = None  # of HTTP
+    path: str | None = None  # the topic, or the path with its slash
+    captures: tuple[Capture, ...] = ()  # of the trigger, in its order
+    payload: dict[str, Any] | None = None  # JSON Schema; None where it takes none, or it has no schema
+    reply: str | None = None  # name of the type that it returns
+    forwards: tuple[str, ...] = ()  # tables of the facts that it forwards, or that its code names
+    window: float | None = None  # seconds of a stream's windows
 
 
 class Manifest(Struct, frozen=True):

@@ -1,7 +1,8 @@
 """Keyed state: a declared cell per key, changed as a working copy and committed with the message."""
 
 import copy
-from typing import Any, Generic, TypeVar
+from collections.abc import Iterator
+from typing import Any, Generic, Protocol, TypeVar, cast
 
 import msgspec
 from msgspec import Struct
@@ -28,14 +29,25 @@ _SCALARS = (
 class StateType(Generic[S]):
     """One declared state type: its key, and whether its cells outlive the process."""
 
-    __slots__ = ("decoder", "durable", "flat", "key", "struct")
+    __slots__ = ("decoder", "durable", "expires", "flat", "key", "name", "struct", "was")
 
-    def __init__(self, type_: type[S], key: str, *, durable: bool) -> None:
+    def __init__(
+        self,
+        type_: type[S],
+        key: str,
+        *,
+        durable: bool,
+        expires: float | None = None,
+        name: str | None = None,
+        was: str | None = None,
+    ) -> None:
         self.struct = type_
         self.key = key  # the capture that names the cell
         self.durable = durable
-        info = msgspec.inspect.type_info(type_)
-        assert isinstance(info, msgspec.inspect.StructType)
+        self.expires = expires  # seconds after its last change that a cell is forgotten
+        self.name = name or type_.__name__  # by which its cells are kept
+        self.was = was  # the name by which they were kept before
+        info = _info_of(type_)
         for field in info.fields:
             if field.required:
                 raise Problem(
@@ -49,6 +61,17 @@ class StateType(Generic[S]):
     def copy(self, value: S) -> S:
         """Return a working copy that shares nothing that can change."""
         return copy.copy(value) if self.flat else copy.deepcopy(value)
+
+
+def _info_of(type_: type[Struct]) -> msgspec.inspect.StructType:
+    try:
+        info = msgspec.inspect.type_info(type_)
+    except (TypeError, NameError) as error:
+        raise Problem(
+            f"state {type_.__name__} can't be kept: {error}", "use types that JSON can hold", at=type_
+        ) from None
+    assert isinstance(info, msgspec.inspect.StructType)
+    return info
 
 
 def _is_flat(type_: msgspec.inspect.Type) -> bool:
@@ -89,8 +112,50 @@ class State(Generic[S]):
         return working if working is not None and working != self._committed else None
 
 
+class StateCells(Protocol):
+    """All cells of one state type; the node implements it."""
+
+    def find(self, key: str) -> Struct | None:
+        """Return a cell's committed value."""
+        ...
+
+    def keys(self) -> list[str]:
+        """Return the keys of all cells."""
+        ...
+
+
+class States(Generic[S]):
+    """All cells of a state type, to read: what is committed, as copies."""
+
+    __slots__ = ("_cells", "_type")
+
+    def __init__(self, type_: StateType[S], cells: StateCells) -> None:
+        self._type = type_
+        self._cells = cells
+
+    def get(self, key: str) -> S | None:
+        """Return a copy of a key's value, or None where no call has changed it yet."""
+        value = self._cells.find(key)
+        return None if value is None else self._type.copy(cast("S", value))
+
+    def items(self) -> Iterator[tuple[str, S]]:
+        """Yield every key with a copy of its value."""
+        for key in self._cells.keys():  # noqa: SIM118 (a snapshot: cells may come and go meanwhile)
+            if (value := self.get(key)) is not None:
+                yield key, value
+
+
 def state_argument(annotation: Any) -> type[Struct] | None:
     """Return T of an annotation State[T], or None for any other."""
-    if getattr(annotation, "__origin__", None) is State:
+    return _argument(annotation, State)
+
+
+def states_argument(annotation: Any) -> type[Struct] | None:
+    """Return T of an annotation States[T], or None for any other."""
+    return _argument(annotation, States)
+
+
+def _argument(annotation: Any, origin: type) -> type[Struct] | None:
+    if getattr(annotation, "__origin__", None) is origin:
         return annotation.__args__[0]
     return None

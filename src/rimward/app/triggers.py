@@ -1,7 +1,7 @@
 """Triggers: what makes a function run. Always the first argument of the decorator."""
 
 import re
-from typing import Any
+from typing import Any, Literal
 
 from msgspec import Struct
 
@@ -18,6 +18,11 @@ class Pattern(Struct, frozen=True):
     segments: tuple[str | None, ...]  # a literal, or None for a capture
     captures: tuple[str, ...]  # names, in order of their segments
     tail: str | None  # the name of the tail's capture
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Every capture's name, the tail's last."""
+        return (*self.captures, self.tail) if self.tail else self.captures
 
 
 def parse_pattern(text: str, what: str) -> Pattern:
@@ -86,6 +91,7 @@ class Every(Struct, frozen=True):
     """A steady beat."""
 
     period: float  # seconds
+    once: str = "node"  # "node", or "site": one node of a site
 
     def __str__(self) -> str:
         return f'every("{self.period:g}s")'
@@ -129,14 +135,29 @@ class _HttpMethods:
         """Run for DELETE."""
         return self._route("DELETE", path)
 
+    def head(self, path: str) -> Http:
+        """Run for HEAD, instead of the path's GET."""
+        return self._route("HEAD", path)
+
+    def options(self, path: str) -> Http:
+        """Run for OPTIONS."""
+        return self._route("OPTIONS", path)
+
 
 http = _HttpMethods()
 
 
-def every(period: Duration) -> Every:
-    """Run once a node at a steady beat; missed beats run once."""
+def every(period: Duration, *, once: Literal["node", "site"] = "node") -> Every:
+    """Run at a steady beat; missed beats run once.
+
+    Args:
+        period: between two beats.
+        once: "node": on each node; "site": on one node of the site, which today is its only one.
+    """
+    if once not in {"node", "site"}:
+        raise Problem(f"every: once is {once!r}", "write one of node, site")
     try:
-        return Every(seconds(period))
+        return Every(seconds(period), once)
     except ValueError as error:
         raise Problem(f"every: {error}", "write every('10s')") from None
 

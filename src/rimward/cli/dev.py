@@ -38,7 +38,8 @@ def add_arguments(parser: Parser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Run until stopped."""
-    from rimward.local import DevOptions, run
+    from rimward.local.dev import run
+    from rimward.local.options import DevOptions
     from rimward.local.telling import JsonTeller, PeopleTeller
 
     replay: str | None = options.replay

@@ -2,28 +2,36 @@
 # (pyarrow, deltalake, duckdb and nats ship partial types)
 """The lake as cloud functions see it."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pyarrow.dataset as ds
 from deltalake import DeltaTable
 from msgspec import Struct
 
-from rimward.app.facts import snake_case
+from rimward.app.facts import Fact, snake_case
 from rimward.cloud.query import query as ask
 from rimward.events import Duration, from_ns, nanoseconds
+
+_NO_FACTS: Mapping[type[Struct], Fact] = MappingProxyType({})
 
 
 class LocalLake:
     """Tables in a folder."""
 
-    def __init__(self, folder: Path, now: int) -> None:
+    def __init__(self, folder: Path, now: int, facts: Mapping[type[Struct], Fact] = _NO_FACTS) -> None:
+        """`now` is the wall clock, ns; `facts` are the app's, which know their tables' names."""
         self._folder = folder
-        self._now = now  # wall ns
+        self._now = now
+        self._facts = facts
 
     def table(self, fact: type[Struct], *, since: Duration | None = None, version: int | None = None) -> Any:
         """Return a fact's rows."""
-        table = DeltaTable(str(self._folder / snake_case(fact.__name__)), version=version)
+        declared = self._facts.get(fact)
+        name = snake_case(fact.__name__) if declared is None else declared.spec.table
+        table = DeltaTable(str(self._folder / name), version=version)
         dataset: Any = table.to_pyarrow_dataset()
         if since is None:
             return dataset.to_table()

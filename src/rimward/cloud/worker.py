@@ -7,10 +7,9 @@ its end says that the hub is gone.
 """
 
 import os
-import sqlite3
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +19,12 @@ from deltalake import DeltaTable
 from deltalake.exceptions import TableNotFoundError
 from msgspec import Struct
 
+from rimward.app import App
 from rimward.app.facts import Fact
 from rimward.app.functions import CloudFunction
 from rimward.app.loading import load
+from rimward.app.settings import settings_of
+from rimward.cloud.calling import Given, call
 from rimward.cloud.lake import LocalLake
 from rimward.cloud.store import connect
 from rimward.cloud.tables import SYSTEM
@@ -46,22 +48,25 @@ SYSTEM_CLOCK = Clock(time.time_ns, time.sleep)
 
 
 class Worker:
-    """Cloud functions and how far each has come."""
+    """The app's cloud functions and how far each has come."""
 
     def __init__(
         self,
-        functions: Iterable[CloudFunction],
-        lake: Path,
-        db: sqlite3.Connection,
+        app: App,
+        data: Path,
+        settings: Struct | None,
         clock: Clock = SYSTEM_CLOCK,
         on_error: Callable[[Exception], None] | None = None,
     ) -> None:
         """`on_error` hears of what a function raised for the last time, before it is a dead letter."""
-        self._functions = tuple(functions)
-        self._lake = lake
-        self._db = db
+        self._functions = app.cloud_functions
+        self._facts = app.facts
+        self._settings = settings
         self._clock = clock
         self._on_error = on_error
+        self._lake = data / "lake"
+        self._db = connect(data / "hub" / "hub.db")
+        self._rename()
 
     def run_once(self) -> None:
         """Run every function on the rows that it has not had."""
@@ -85,6 +90,15 @@ class Worker:
         ).fetchone()
         return row[0] if row else 0
 
+    def _rename(self) -> None:
+        """Let renamed functions go on where they were under their old names."""
+        for function in self._functions:
+            if function.was is not None:
+                self._db.execute(
+                    "update or ignore position set function = ? where function = ?",
+                    (function.name, function.was),
+                )
+
     def _catch_up(self, function: CloudFunction, dataset: Any, node: str, position: int) -> None:
         counter, seq = split_version(position)
         later = (ds.field("_epoch") > counter) | ((ds.field("_epoch") == counter) & (ds.field("_seq") > seq))
@@ -102,9 +116,8 @@ class Worker:
             try:
                 facts = [fact_of(function.fact, row) for row in rows]
                 payload = facts if function.batch else facts[0]
-                lake = LocalLake(self._lake, self._clock.now())
-                arguments = [lake if p.kind == "lake" else payload for p in function.plan.parameters]
-                function.plan.function(*arguments)
+                lake = LocalLake(self._lake, self._clock.now(), self._facts)
+                call(function, payload, rows[0], Given(lake, self._settings))
             except Exception as error:  # noqa: BLE001 (a user's function may raise anything)
                 log.warning("a cloud function raised", function=function.name, error=type(error).__name__)
                 if attempt == TRIES - 1:
@@ -137,11 +150,17 @@ def fact_of(fact: Fact, row: dict[str, Any]) -> Any:
     return msgspec.convert(values, fact.struct)
 
 
+def read_settings(app: App) -> Struct | None:
+    """Return the app's own settings, from the environment and the file that RIMWARD_CONFIG names."""
+    file = os.environ.get("RIMWARD_CONFIG")
+    return settings_of(app, Path(file).read_bytes() if file else None, os.environ)
+
+
 def main() -> int:
     """Work until standard input ends."""
     configure("worker")
-    data = Path(sys.argv[2])
-    worker = Worker(load(sys.argv[1]).cloud_functions, data / "lake", connect(data / "hub" / "hub.db"))
+    app = load(sys.argv[1])
+    worker = Worker(app, Path(sys.argv[2]), read_settings(app))
     while os.read(0, 4096):
         worker.run_once()
     return 0

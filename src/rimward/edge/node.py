@@ -9,7 +9,10 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import NamedTuple, Self
 
+from msgspec import Struct
+
 from rimward.app import App
+from rimward.app.settings import settings_of
 from rimward.edge.beats import beat
 from rimward.edge.config import NodeConfig
 from rimward.edge.dispatch import Clocks, Dispatcher, FunctionRun, Tracing
@@ -23,26 +26,19 @@ from rimward.edge.outbox import Outbox
 from rimward.observe import Recorder
 
 
-class Parts(NamedTuple):
-    """What a node is made of, between its files and its sockets."""
+class Doors(NamedTuple):
+    """Where devices and callers come in."""
 
-    dispatcher: Dispatcher
     mqtt: MqttGateway
     http: HttpGateway
 
 
-def assemble(
-    app: App,
-    config: NodeConfig,
-    clocks: Clocks,
-    outbox: OutboxPort,
-    tracing: Tracing,
-    authenticate: Authenticate | None = None,
-) -> Parts:
-    """Put a node's parts together; nothing of them runs yet."""
-    dispatcher = Dispatcher(app, config.node, clocks, outbox, tracing)
+def doors_of(
+    dispatcher: Dispatcher, config: NodeConfig, outbox: OutboxPort, authenticate: Authenticate | None = None
+) -> Doors:
+    """Put gateways before a dispatcher; they do not listen yet."""
+    clocks, limits = dispatcher.clocks, config.limits
     keeper = Keeper(outbox, clocks.wall)
-    limits = config.limits
     mqtt = MqttGateway(
         dispatcher,
         clock=clocks.monotonic,
@@ -60,7 +56,7 @@ def assemble(
         on_dead=keeper.bury,
         wall=clocks.wall,
     )
-    return Parts(dispatcher, mqtt, http)
+    return Doors(mqtt, http)
 
 
 class Node:
@@ -84,11 +80,13 @@ class Node:
             outbox = Outbox(self.folder, config.outbox, self.clocks.wall)
             await stack.enter_async_context(outbox)
             tracing = Tracing(config.node, os.urandom(8), recorder, lambda: str(outbox.epoch))
-            parts = assemble(self.app, config, self.clocks, outbox, tracing)
-            self.dispatcher, self.mqtt, self.http = parts
-            self.outbox = outbox
+            dispatcher = Dispatcher(
+                self.app, config.node, self.clocks, outbox, tracing, settings=self._settings()
+            )
+            self.mqtt, self.http = doors_of(dispatcher, config, outbox)
+            self.dispatcher, self.outbox = dispatcher, outbox
             self.health.watch(
-                self.dispatcher, outbox, {"mqtt": self.mqtt.stats, "http": self.http.stats}, recorder
+                dispatcher, outbox, {"mqtt": self.mqtt.stats, "http": self.http.stats}, recorder
             )
             self._stack = stack.pop_all()
         return self
@@ -101,8 +99,14 @@ class Node:
             await self.http.serve(http)
         self._beat(1.0, self.dispatcher.feeder.advance)
         self._beat(1.0, self.dispatcher.follow_wall_clock)
+        self._beat(1.0, self.dispatcher.expire)
         for run, period in self.dispatcher.beats:
             self._beat(period, _beat_of(self.dispatcher, run))
+
+    def _settings(self) -> Struct | None:
+        """Return the app's own settings, from the environment and a file."""
+        name = self.config.settings or os.environ.get("RIMWARD_CONFIG")
+        return settings_of(self.app, Path(name).read_bytes() if name else None, os.environ)
 
     def _beat(self, period: float, action: Callable[[], None]) -> None:
         self._tasks.append(asyncio.get_running_loop().create_task(beat(period, action)))

@@ -2,8 +2,10 @@
 
 from rimward.events.durations import Duration, nanoseconds, seconds
 from rimward.events.errors import (
+    CommandTimeout,
     LoadError,
     NoNode,
+    NotConnected,
     OutboxBroken,
     OutboxFull,
     Reject,
@@ -12,14 +14,18 @@ from rimward.events.errors import (
     RowTooLarge,
 )
 from rimward.events.event import Event
+from rimward.events.refusals import REFUSALS, Words
 from rimward.events.times import from_ns, to_ns
 from rimward.events.traces import TraceIds, format_traceparent, parse_traceparent
 
 __all__ = [
+    "REFUSALS",
+    "CommandTimeout",
     "Duration",
     "Event",
     "LoadError",
     "NoNode",
+    "NotConnected",
     "OutboxBroken",
     "OutboxFull",
     "Reject",
@@ -27,6 +33,7 @@ __all__ = [
     "RimwardError",
     "RowTooLarge",
     "TraceIds",
+    "Words",
     "format_traceparent",
     "from_ns",
     "nanoseconds",

@@ -6,6 +6,8 @@ RimwardError
 ├── OutboxFull      the outbox has no room for the fact
 ├── OutboxBroken    the outbox can't write to its disk
 ├── RowTooLarge     the fact is larger than an envelope may be
+├── CommandTimeout  a device did not answer a command in time
+├── NotConnected    the device is not there to take a command
 └── Reject          a function refuses the message, in its caller's words
 """
 
@@ -63,6 +65,20 @@ class RowTooLarge(RimwardError):
     """The fact is larger than an envelope may be; its event goes to the dead letters."""
 
     code = "row-too-large"
+
+
+class CommandTimeout(RimwardError):
+    """A device did not acknowledge a command in time; whether it carried it out is not known."""
+
+    code = "command-timeout"
+    retryable = True
+
+
+class NotConnected(RimwardError):
+    """The device is not connected, or takes no commands; nothing was sent."""
+
+    code = "not-connected"
+    retryable = True
 
 
 class Reject(RimwardError):

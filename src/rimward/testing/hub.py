@@ -5,11 +5,14 @@
 Only this module needs the cloud extra, and a Site imports it when the first row is on its way.
 """
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from deltalake import DeltaTable
+from msgspec import Struct
 
 from rimward.app import App
 from rimward.app.facts import Fact
@@ -23,10 +26,17 @@ class SiteHub:
     """Takes envelopes as the bus would bring them, and answers with marks."""
 
     def __init__(
-        self, app: App, data: Path, now: Callable[[], int], on_error: Callable[[Exception], None]
+        self,
+        app: App,
+        data: Path,
+        settings: Struct | None,
+        now: Callable[[], int],
+        on_error: Callable[[Exception], None],
     ) -> None:
         """`now` is the wall clock, ns; `on_error` hears of what cloud functions raise in the end."""
         self._app = app
+        self._data = data
+        self._settings = settings
         self._lake = data / "lake"
         self._now = now
         self._on_error = on_error
@@ -63,8 +73,9 @@ class SiteHub:
             from rimward.cloud.worker import Clock, Worker
 
             clock = Clock(self._now, lambda _: None)  # a function that failed is tried again at once
-            self._worker = Worker(self._app.cloud_functions, self._lake, self._db, clock, self._on_error)
-        self._worker.run_once()
+            self._worker = Worker(self._app, self._data, self._settings, clock, self._on_error)
+        with _apart():
+            self._worker.run_once()
 
     def rows(self, fact: Fact) -> list[Any]:
         """Return a table's rows as facts, in the order in which they were forwarded."""
@@ -88,3 +99,14 @@ class SiteHub:
         """Close the hub's file."""
         self._records.close()
         self._db.close()
+
+
+@contextmanager
+def _apart() -> Generator[None]:
+    """Hide the test's loop: cloud functions run as in their own process, async ones with a loop of theirs."""
+    outer = asyncio.get_running_loop()
+    asyncio._set_running_loop(None)
+    try:
+        yield
+    finally:
+        asyncio._set_running_loop(outer)

@@ -8,10 +8,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from msgspec import Struct
+
 from rimward.app import App
 from rimward.edge.config import NodeConfig
-from rimward.edge.dispatch import Clocks, FunctionRun, Tracing
-from rimward.edge.node import assemble
+from rimward.edge.dispatch import Clocks, Dispatcher, FunctionRun, Tracing
+from rimward.edge.node import doors_of
 from rimward.events import Reject
 from rimward.observe import Trace
 from rimward.testing.clock import Clock, Loop
@@ -42,8 +44,9 @@ class SiteNode:
         clock: Clock,
         chance: random.Random,
         errors: list[BaseException],
+        settings: Struct | None,
     ) -> None:
-        """`errors` gets what functions raise, but for Reject."""
+        """`errors` gets what functions raise, but for Reject; `settings` are the app's `config`."""
         self.loop = Loop(clock)
         self.clock = clock
         self._errors = errors
@@ -56,13 +59,14 @@ class SiteNode:
         self.outbox = SiteOutbox(folder, config.outbox, self.loop, self._pass)
         clocks = Clocks(clock.monotonic, clock.wall)
         tracing = Tracing(config.node, chance.randbytes(8), self.traces, lambda: str(self.outbox.epoch))
-        self.parts = assemble(app, config, clocks, self.outbox, tracing, lambda _: True)
-        self.parts.mqtt.begin(self.loop)
-        self.parts.http.begin(self.loop)
-        for run in self.parts.dispatcher.functions.values():
+        self.dispatcher = Dispatcher(app, config.node, clocks, self.outbox, tracing, settings=settings)
+        self.mqtt, self.http = doors_of(self.dispatcher, config, self.outbox, lambda _: True)
+        self.mqtt.begin(self.loop)
+        self.http.begin(self.loop)
+        for run in self.dispatcher.functions.values():
             run.call = self._watched(run)
-        for run, period in self.parts.dispatcher.beats:
-            self.loop.every(round(period * 1e9), functools.partial(self.parts.dispatcher.beat, run))
+        for run, period in self.dispatcher.beats:
+            self.loop.every(round(period * 1e9), functools.partial(self.dispatcher.beat, run))
 
     def connect(self, protocol: asyncio.Protocol, peer: Peer, outside: Loop) -> Line:
         """Open a connection to one of the gateways."""
@@ -73,21 +77,22 @@ class SiteNode:
     @property
     def tasks(self) -> set[asyncio.Task[Any]]:
         """The async functions that still run."""
-        return {task for task in self.parts.dispatcher.waiting._tasks if not task.done()}
+        return {task for task in self.dispatcher.waiting._tasks if not task.done()}
 
     @property
     def look_at(self) -> int | None:
         """Monotonic ns at which `look` has something to do; None is never."""
-        due = [stream.due() for stream in self.parts.dispatcher.streams.values()]
+        due = [stream.due() for stream in self.dispatcher.streams.values()]
         moments = [at for at in due if at is not None]
-        if (deadline := self.parts.mqtt.look_at) is not None:
+        if (deadline := self.mqtt.look_at) is not None:
             moments.append(round(deadline * 1e9))
         return min(moments, default=None)
 
     def look(self) -> None:
         """Do what a node does once a second."""
-        self.parts.mqtt.look()
-        self.parts.dispatcher.feeder.advance()
+        self.mqtt.look()
+        self.dispatcher.feeder.advance()
+        self.dispatcher.expire()
 
     def _pass(self, moment: str) -> None:
         if moment == self.dies_at:
@@ -98,7 +103,7 @@ class SiteNode:
         if not self.loop.alive:
             return
         self.loop.kill()
-        for task in self.parts.dispatcher.waiting._tasks:
+        for task in self.dispatcher.waiting._tasks:
             task.cancel()
         for line in self._lines:
             line.cut()

@@ -11,24 +11,27 @@ from typing import Any
 from msgspec import Struct
 
 from rimward.app import App
-from rimward.app.effects import current
+from rimward.app.device import Device
+from rimward.app.effects import Action, current
 from rimward.app.facts import Fact
-from rimward.app.functions import StreamDeclaration
-from rimward.app.triggers import Every, Http, Mqtt
+from rimward.edge.dispatch.board import Allowed, Board
 from rimward.edge.dispatch.call import Call
-from rimward.edge.dispatch.failures import bad_payload, check_time, failed, refused, replied
+from rimward.edge.dispatch.commands import Commands
+from rimward.edge.dispatch.encodings import OBJECTS, choose, encode_reply, encoding_of
+from rimward.edge.dispatch.failures import bad_payload, check_time, failed, no_route, refused, replied
 from rimward.edge.dispatch.feeding import Feeder
-from rimward.edge.dispatch.functions import Bound, FunctionRun, Held, fill
-from rimward.edge.dispatch.payloads import BadPayloadError, decode, encode_reply
-from rimward.edge.dispatch.ports import NODE, TOPICS_CACHED, Clocks, Listeners, OutboxPort
-from rimward.edge.dispatch.routes import Routes, path_segments
-from rimward.edge.dispatch.streams import StreamRun
-from rimward.edge.dispatch.tracing import SAMPLE_ONE_IN, Tracing
+from rimward.edge.dispatch.functions import Bound, FunctionRun, Held, Plain, fill
+from rimward.edge.dispatch.payloads import BadPayloadError
+from rimward.edge.dispatch.ports import NODE, Clocks, Listeners, OutboxPort
+from rimward.edge.dispatch.renaming import load_cells, load_windows
+from rimward.edge.dispatch.routes import path_segments
+from rimward.edge.dispatch.tracing import Tracing
 from rimward.edge.dispatch.types import Message, Refusal, Reply, Request, Router, Ticket
 from rimward.edge.dispatch.waiting import Waiting
 from rimward.edge.dispatch.work import Work
-from rimward.edge.state import MAX_WAITING, Cell, Cells
-from rimward.events import Event, RimwardError
+from rimward.edge.outbox import Transaction
+from rimward.edge.state import MAX_WAITING, Cell
+from rimward.events import RimwardError
 from rimward.observe import get_logger
 
 log = get_logger("rimward.dispatch")
@@ -37,7 +40,17 @@ log = get_logger("rimward.dispatch")
 class Dispatcher:
     """The `Door` of a node: routes messages to functions and their effects to where they belong."""
 
-    def __init__(self, app: App, node: str, clocks: Clocks, outbox: OutboxPort, tracing: Tracing) -> None:
+    def __init__(
+        self,
+        app: App,
+        node: str,
+        clocks: Clocks,
+        outbox: OutboxPort,
+        tracing: Tracing,
+        *,
+        settings: Struct | None = None,
+    ) -> None:
+        """`settings` are of the type that the app names as its `config`."""
         self.facts: dict[type[Struct], Fact] = app.facts
         self.node = node
         self.clocks = clocks
@@ -45,83 +58,96 @@ class Dispatcher:
         self.admit = outbox.admit
         self.router: Router | None = None  # set by the node before any gateway listens
         self.events = 0
-        self.counters: dict[str, int] = {"actions": 0, "forwards": 0, "replies_dropped": 0}
+        self.actions = 0
+        self.counters: dict[str, int] = {"forwards": 0, "replies_dropped": 0}
         self.outbox = outbox
         self._clock = clocks.monotonic
         self._offset = clocks.wall() - clocks.monotonic()
         self._event_count = 0
         self.waiting = Waiting(self, clocks.monotonic)
-        self._cells = {
-            struct: Cells(type_, outbox.load(f"state:{struct.__name__}"))
-            for struct, type_ in app.states.items()
-        }
+        self.commands = Commands(lambda: self.router, tracing.boot, self.counters)
+        self._cells = {struct: load_cells(outbox, type_, clocks.wall) for struct, type_ in app.states.items()}
         self.functions = {
-            function.name: FunctionRun(function, self._cells) for function in app.edge_functions
+            function.name: FunctionRun(function, self._cells, settings) for function in app.edge_functions
         }
-        self._cache: dict[str, Listeners] = {}
-        self._topics: Routes[tuple[FunctionRun | StreamRun, str | None]] = Routes()
-        self._paths: dict[str, Routes[FunctionRun]] = {}
-        self.beats: list[tuple[FunctionRun, float]] = []
-        self.streams: dict[str, StreamRun] = {}
+        self.board = Board(app, self.functions, lambda stream: load_windows(outbox, stream))
+        self._topics = self.board.topics
+        self._listeners = self.board.listeners
+        self.beats = self.board.beats
+        self.streams = self.board.streams
         self.feeder = Feeder(self)
-        self._add_routes(app)
-
-    def _add_routes(self, app: App) -> None:
-        followers: dict[str, list[FunctionRun]] = {}
-        for function in app.edge_functions:
-            run, trigger = self.functions[function.name], function.trigger
-            match trigger:
-                case Mqtt():
-                    self._topics.add(trigger.pattern, (run, trigger.time))
-                case Http():
-                    self._paths.setdefault(trigger.method, Routes()).add(trigger.pattern, run)
-                case Every():
-                    self.beats.append((run, trigger.period))
-                case StreamDeclaration():
-                    followers.setdefault(trigger.name, []).append(run)
-        for declaration in app.streams.values():
-            stored = self.outbox.load(f"stream:{declaration.name}")
-            stream = StreamRun(declaration, followers.get(declaration.name, []), stored)
-            self.streams[declaration.name] = stream
-            self._topics.add(declaration.trigger.pattern, (stream, declaration.trigger.time))
 
     # -- the door
 
     def message(self, message: Message) -> Ticket | None:
-        """Run what listens to a topic; None means taken, with nothing to wait for."""
-        listeners = self._cache.get(message.topic)
-        if listeners is None:
-            listeners = self._listeners(message.topic)
-        if listeners.plain is not None:
-            return self._plain(listeners.plain, message)
-        if not listeners.bounds and not listeners.streams:
-            return None
+        """Run what listens to a topic; None means taken, with nothing to wait for.
+
+        Most events meet one plain function and leave actions alone: for them nothing is made in advance.
+        """
+        listeners = self._topics.get(message.topic) or self._listeners(message.topic)
+        plain = listeners.plain
+        if plain is None or message.content_type is not None:
+            return self._several(message, listeners)
+        figures, clock = plain.figures, self._clock
+        try:
+            payload = plain.decode(message.payload)
+        except Exception:  # noqa: BLE001 (told in full by the longer way)
+            return self._several(message, Listeners(None, [(plain.bound, None)], []))
+        figures.calls += 1
         self.events += 1
-        work = self.work_of(message)
-        waits = message.qos > 0
-        return self._begin(work, listeners, waits=waits, wants_reply=message.response_topic is not None)
+        call = Call(self, message)
+        begun = clock()
+        token = current.set(call)
+        try:
+            result = plain.call(payload)
+        except Exception as error:  # noqa: BLE001 (a user's function may raise anything; it is counted and told)
+            current.reset(token)
+            return self._plain_failed(plain, call, error, begun)
+        current.reset(token)
+        ended = clock()
+        if call.actions:
+            self._act(call.actions)
+        keep = figures.record(message.read_at, begun, ended)
+        if keep or result is not None or call.forwards is not None:
+            return self._plain_more(plain, call, result, (begun, ended), keep=keep)
+        return None
 
     def request(self, request: Request) -> Ticket:
         """Run the one function that serves a route."""
         segments = path_segments(request.path)
         if segments is None:
-            return refused("invalid", "the path hides one of / + # NUL, or is not UTF-8")
-        method = "GET" if request.method == "HEAD" else request.method
-        routes = self._paths.get(method)
-        matches = routes.match(segments) if routes is not None else []
-        if not matches:
-            return self._no_route(segments)
-        self.events += 1
+            return refused("invalid", "the path hides one of / + # NUL, starts with $, or is not UTF-8")
+        match = self.board.serve(request.method, segments)
+        if isinstance(match, Allowed):
+            return no_route(match)
+        run, headers = match.target, request.headers
         work = Work(self, request.path, request.body, request.sender, request.read_at)
-        work.traceparent = request.headers.get("traceparent")
-        bound = matches[0].target.bind(matches[0].captures, request.query)
-        ticket = self._begin(work, Listeners(None, [(bound, None)], []), waits=True, wants_reply=True)
+        work.traceparent = headers.get("traceparent")
+        work.content_type = headers.get("content-type")
+        asked = encoding_of(work.content_type) or "json"
+        encoding = choose(headers.get("accept"), asked, run.offers or OBJECTS)
+        if encoding is None and run.offers is not None:
+            return refused("not-acceptable", "the reply can be written as " + ", ".join(run.offers))
+        work.encoding = encoding or "json"
+        work.wants_reply = True
+        work.detached = not run.durable
+        self.events += 1
+        bound = run.bind(match.captures, request.query)
+        ticket = self._begin(work, Listeners(None, [(bound, None)], []), waits=True)
         return ticket if ticket is not None else replied(Reply(status=204))
 
     def beat(self, run: FunctionRun) -> None:
         """Run a function that runs at a steady beat."""
         work = Work(self, run.name, b"", NODE, self._clock())
-        self._begin(work, Listeners(None, [(run.bind({}), None)], []), waits=False, wants_reply=False)
+        self._begin(work, Listeners(None, [(run.bind({}), None)], []), waits=False)
+
+    def expire(self) -> None:
+        """Forget cells whose time is over; the node calls this once a second."""
+        transaction = Transaction()
+        for cells in self._cells.values():
+            transaction.puts += cells.expire()
+        if transaction.puts:
+            self.outbox.append(transaction, None)
 
     # -- what work needs
 
@@ -144,90 +170,53 @@ class Dispatcher:
 
     # -- a message's way
 
-    def _listeners(self, topic: str) -> Listeners:
-        listeners = Listeners(None, [], [])
-        for match in self._topics.match(topic.split("/")):
-            run, time_field = match.target
-            if isinstance(run, StreamRun):
-                listeners.streams.append((run, match.captures))
-            else:
-                listeners.bounds.append((run.bind(match.captures), time_field))
-        if len(listeners.bounds) == 1 and not listeners.streams:
-            bound, time_field = listeners.bounds[0]
-            if time_field is None and bound.is_plain:
-                listeners.plain = bound
-        if len(self._cache) >= TOPICS_CACHED:
-            self._cache.clear()
-        self._cache[topic] = listeners
-        return listeners
-
-    def _plain(self, bound: Bound, message: Message) -> Ticket | None:
-        """Run the one plain function of a topic; most events take this way, so nothing is made in advance."""
-        run, clock = bound.run, self._clock
-        figures = run.figures
-        arguments = bound.arguments.copy()
-        if run.decode is not None:
-            try:
-                arguments[bound.payload_at] = run.decode(message.payload)
-            except Exception:  # noqa: BLE001 (told in full by the longer way)
-                return self._begin(
-                    self.work_of(message), Listeners(None, [(bound, None)], []), waits=True, wants_reply=False
-                )
-        figures.calls += 1
-        self.events += 1
-        call = Call(self, message)
-        begun = clock()
-        token = current.set(call)
-        try:
-            result = run.call(*arguments)
-        except Exception as error:  # noqa: BLE001 (a user's function may raise anything; it is counted and told)
-            current.reset(token)
-            work = call.work()
-            failed(self.tracing, run, work, error, (begun, self._clock()))
-            return self.end(work)
-        current.reset(token)
-        ended = clock()
-        if call.actions is not None:
-            self._act(call.actions)
-        figures.decode.record(begun - message.read_at)
-        figures.function.record(ended - begun)
-        total = ended - message.read_at
-        figures.total.record(total)
-        self.tracing.ring.add((run.name, message.read_at, begun, ended))
-        over = figures.budget is not None and total > figures.budget
-        if not over and call.forwards is None and result is None and not self.tracing.due(figures, ended):
+    def _several(self, message: Message, listeners: Listeners) -> Ticket | None:
+        """Run what is more than one plain function, or goes wrong before it runs."""
+        if listeners.answers:
+            self.commands.answered(message)
+        if not listeners.bounds and not listeners.streams:
             return None
-        return self._plainly(bound, call, result, (begun, ended), over=over)
+        self.events += 1
+        return self._begin(self.work_of(message), listeners, waits=message.qos > 0)
 
-    def _plainly(
-        self, bound: Bound, call: Call, result: Any, times: tuple[int, int], *, over: bool
+    def _plain_failed(self, plain: Plain, call: Call, error: Exception, begun: int) -> Ticket | None:
+        """End a plain call that raised."""
+        work = call.work()
+        failed(self.tracing, plain.bound.run, work, error, (begun, self._clock()))
+        return self.end(work)
+
+    def _plain_more(
+        self, plain: Plain, call: Call, result: Any, times: tuple[int, int], *, keep: bool
     ) -> Ticket | None:
         """End a plain call that leaves more than actions: facts, a reply or a trace."""
         work = call.work()
-        figures = work.figures = bound.run.figures
-        if over:
-            figures.overruns += 1
-        if over or figures.kept_at == times[1] or figures.calls % SAMPLE_ONE_IN == 0:
-            self.tracing.note(work, bound.run.name, *times, over=over)
+        figures = work.figures = plain.figures
+        if keep:
+            over = times[1] - work.read_at > figures.limit
+            self.tracing.note(work, plain.bound.run.name, *times, over=over)
         if call.forwards is not None:
             work.tx.forwards += call.forwards
             self.counters["forwards"] += len(call.forwards)
-        work.actions = len(call.actions or ())
-        if result is not None and call.message.response_topic is None:
-            self.counters["replies_dropped"] += 1
-        else:
-            work.result = result
+        work.actions = len(call.actions)
+        try:
+            self._take_reply(work, result)
+        except Exception as error:  # noqa: BLE001 (a value that can't be written)
+            failed(self.tracing, plain.bound.run, work, error, times)
         return self.end(work)
 
     def work_of(self, message: Message) -> Work:
         """Return the work that a message is, made when a call needs it."""
         work = Work(self, message.topic, message.payload, message.sender, message.read_at)
         work.traceparent = message.traceparent
+        work.content_type = message.content_type
+        work.wants_reply = message.response_topic is not None
+        if work.wants_reply:
+            work.encoding = encoding_of(message.content_type) or "json"
         return work
 
-    def _begin(self, work: Work, listeners: Listeners, *, waits: bool, wants_reply: bool) -> Ticket | None:
+    def _begin(self, work: Work, listeners: Listeners, *, waits: bool) -> Ticket | None:
         def begin() -> Ticket | None:
-            return self._begin(work, listeners, waits=waits, wants_reply=wants_reply)
+            return self._begin(work, listeners, waits=waits)
 
         for bound, _ in listeners.bounds:
             for slot in bound.slots:
@@ -235,16 +224,30 @@ class Dispatcher:
                 if cell.held:
                     return self._wait_for(cell, work, lambda ticket: self._again(ticket, begin))
         for bound, time_field in listeners.bounds:
-            self.run(bound, time_field, work)
+            if bound.run.durable or work.detached:
+                self.run(bound, time_field, work)
+            else:
+                self._run_aside(bound, time_field, work)
         for stream, captures in listeners.streams:
             self.feeder.feed(stream, captures, work, waits=waits)
-        if work.result is not None and not wants_reply:
-            self.counters["replies_dropped"] += 1
-            work.result = None
         if work.pending:
             work.ticket = work.ticket or Ticket()
             return work.ticket
         return self.end(work)
+
+    def _run_aside(self, bound: Bound, time_field: str | None, work: Work) -> None:
+        """Run a function that is not durable: its commits are its own, and the answer waits for none.
+
+        What it says before its first wait is still part of the answer.
+        """
+        aside = work.aside()
+        self.run(bound, time_field, aside)
+        if aside.pending:
+            return
+        if aside.refusal is not None:
+            work.refuse(aside.refusal.kind, aside.refusal.detail)
+        work.reply, aside.reply, aside.refusal = work.reply or aside.reply, None, None
+        self.end(aside)
 
     def _wait_for(self, cell: Cell, work: Work, again: Callable[[Ticket], None]) -> Ticket:
         """Queue a message for a cell that an async call holds."""
@@ -269,19 +272,21 @@ class Dispatcher:
         payload = given
         try:
             if bound.problem is not None:
-                bad_payload(self.tracing, run, work, bound.problem, self._clock())
-                return
+                raise BadPayloadError(bound.problem)  # noqa: TRY301 (one way out)
             if run.decode is not None and given is None:
-                payload = decode(run.decode, work.payload)
+                payload = run.decoded(work.payload, work.content_type)
                 if time_field is not None:
                     check_time(payload, time_field)
                     work.event, work.time_field = payload, time_field
         except BadPayloadError as error:
-            bad_payload(self.tracing, run, work, str(error), self._clock())
+            bad_payload(self.tracing, run, work, error, self._clock())
             return
         held = Held(bound) if bound.slots else None
-        event = self._event(work) if bound.event_at >= 0 else None
+        event = work.as_event(self.node) if bound.event_at >= 0 else None
         arguments = fill(bound, payload, event, held)
+        if bound.device_at >= 0:
+            sender = work.sender
+            arguments[bound.device_at] = Device(sender.id, sender.user, sender.protocol, self.commands)
         call = Call(self, None, work)
         if run.is_async:
             self.waiting.run(bound, arguments, call, held, work)
@@ -289,54 +294,56 @@ class Dispatcher:
         begun = self._clock()
         token = current.set(call)
         try:
-            result = run.call(*arguments)
+            try:
+                result = run.call(*arguments)
+            finally:
+                current.reset(token)
+            self.succeeded(bound, call, held, work, result)
         except Exception as error:  # noqa: BLE001 (a user's function may raise anything; it is counted and told)
-            current.reset(token)
             failed(self.tracing, run, work, error, (begun, self._clock()))
             return
-        current.reset(token)
-        self.succeeded(bound, call, held, work, result)
         self.measure(run, work, begun, self._clock())
 
     def measure(self, run: FunctionRun, work: Work, begun: int, ended: int) -> None:
-        figures, read_at = run.figures, work.read_at
-        total = ended - read_at
-        figures.decode.record(begun - read_at)
-        figures.function.record(ended - begun)
-        figures.total.record(total)
-        over = figures.budget is not None and total > figures.budget
-        if over:
-            figures.overruns += 1
-        self.tracing.ring.add((run.name, read_at, begun, ended))
-        if over or work.error is not None or self.tracing.due(figures, ended):
+        figures = run.figures
+        if figures.record(work.read_at, begun, ended) or work.error is not None:
+            over = ended - work.read_at > figures.limit
             self.tracing.note(work, run.name, begun, ended, over=over)
 
     def succeeded(self, bound: Bound, call: Call, held: Held | None, work: Work, result: Any) -> None:
+        self._take_reply(work, result)  # first: a reply that can't be written leaves nothing else
         if held is not None:
             for slot, cell, handle in zip(bound.slots, held.cells, held.handles, strict=True):
                 value = handle.changed()
                 if value is None:
                     continue
                 undo: list[Callable[[], None]] = []
-                put = slot.cells.commit(slot.key, cell, value, undo)
-                if put is not None:
-                    work.tx.puts.append(put)
-                    work.tx.undo += undo
+                puts = slot.cells.commit(slot.key, cell, value, undo)
+                if puts:
+                    work.tx.puts += puts
+                work.steps += undo
         if call.forwards:
             work.tx.forwards += call.forwards
             self.counters["forwards"] += len(call.forwards)
         if call.actions:
             self._act(call.actions)
             work.actions += len(call.actions)
-        if result is not None:
-            work.result = result
 
-    def _act(self, actions: list[tuple[str, bytes, int, bool]]) -> None:
+    def _take_reply(self, work: Work, result: Any) -> None:
+        """Take what a function returned: the first value is the reply, what nobody asked for is counted."""
+        if result is None:
+            return
+        if not work.wants_reply or work.reply is not None:
+            self.counters["replies_dropped"] += 1
+        else:
+            work.reply = encode_reply(result, work.encoding)
+
+    def _act(self, actions: list[Action]) -> None:
         assert self.router is not None
         publish = self.router.publish
         for topic, payload, qos, retain in actions:
             publish(topic, payload, qos, retain=retain)
-        self.counters["actions"] += len(actions)
+        self.actions += len(actions)
 
     # -- the end
 
@@ -344,23 +351,33 @@ class Dispatcher:
         """Commit what is durable and answer when it is; None if there is nothing to wait for or to say."""
         if work.refusal is not None and work.refusal.kind == "full":
             work.undo()  # what functions added after the one that found no room
-        if work.durable:
+        if work.durable and work.detached:
+            self._append(work, None)
+        elif work.durable:
             ticket = work.ticket = work.ticket or Ticket()
             appended = self._clock()
-            try:
-                self.outbox.append(work.tx, lambda error: self._committed(work, appended, error))
-            except RimwardError as error:
-                work.undo()
-                work.withhold(str(error))
+            if not self._append(work, lambda error: self._committed(work, appended, error)):
                 self._answer(work)
             return ticket
         if work.stages is not None:
             self.tracing.keep(work)
-        if work.refusal is None and work.result is None:
+        if work.refusal is None and work.reply is None:
             return None
         ticket = work.ticket = work.ticket or Ticket()
         self._answer(work)
         return ticket
+
+    def _append(self, work: Work, done: Callable[[RimwardError | None], None] | None) -> bool:
+        """Hand a transaction over; False where it is refused, with all that it holds."""
+        work.seal()
+        try:
+            self.outbox.append(work.tx, done)
+        except RimwardError as error:
+            self.counters["commits_refused"] = self.counters.get("commits_refused", 0) + 1
+            work.undo()
+            work.withhold(str(error))
+            return False
+        return True
 
     def _committed(self, work: Work, appended: int, error: RimwardError | None) -> None:
         if error is not None:
@@ -374,27 +391,6 @@ class Dispatcher:
     def _answer(self, work: Work) -> None:
         ticket = work.ticket
         assert ticket is not None
-        if work.refusal is None and work.result is not None:
-            ticket.reply = encode_reply(work.result)
+        if work.refusal is None:
+            ticket.reply = work.reply
         ticket.finish(work.refusal)
-
-    def _event(self, work: Work) -> Event:
-        origin = work.origin()
-        return Event(
-            id=origin.event,
-            source=f"//{self.node}",
-            type="message",
-            subject=work.source,
-            time=origin.received if origin.time is None else origin.time,
-            received_at=origin.received,
-            sender=work.sender.id,
-            protocol=work.protocol,
-            traceparent=work.traceparent,
-        )
-
-    def _no_route(self, segments: list[str]) -> Ticket:
-        allowed = sorted(method for method, routes in self._paths.items() if routes.match(segments))
-        if not allowed:
-            return refused("not-found", "no function serves this path", matched=False)
-        allow = ", ".join([*allowed, "HEAD"] if "GET" in allowed else allowed)
-        return replied(Reply(status=405, headers={"allow": allow}))

@@ -2,23 +2,24 @@
 
 from typing import Any
 
+from rimward.edge.dispatch.board import Allowed
 from rimward.edge.dispatch.functions import FunctionRun
 from rimward.edge.dispatch.payloads import BadPayloadError
 from rimward.edge.dispatch.tracing import Tracing
 from rimward.edge.dispatch.types import Refusal, Reply, Ticket
 from rimward.edge.dispatch.work import Work
-from rimward.events import OutboxBroken, OutboxFull, Reject
+from rimward.events import REFUSALS, OutboxBroken, OutboxFull, Reject
 from rimward.observe import get_logger
 
 log = get_logger("rimward.dispatch")
 
 
-def bad_payload(tracing: Tracing, run: FunctionRun, work: Work, detail: str, now: int) -> None:
+def bad_payload(tracing: Tracing, run: FunctionRun, work: Work, error: BadPayloadError, now: int) -> None:
     """Refuse and bury a payload that does not fit."""
     run.figures.errors += 1
     work.error = "payload"
-    work.refuse("payload", detail)
-    work.bury("payload", detail, run.name)
+    work.refuse(error.kind, str(error))
+    work.bury(error.kind, str(error), run.name)
     tracing.note(work, run.name, now, now, over=False)
 
 
@@ -29,7 +30,7 @@ def failed(
     if isinstance(error, Reject):
         work.error = f"rejected: {error.kind}"
         work.refuse(error.kind, error.detail)
-        if work.protocol == "mqtt3" and error.kind != "busy":
+        if work.protocol == "mqtt3" and not REFUSALS[error.kind].later:
             work.bury("rejected", str(error), run.name)  # 3.1.1 has no words for it: acknowledged, kept
     elif isinstance(error, OutboxFull | OutboxBroken):
         work.error = error.code
@@ -57,6 +58,13 @@ def replied(reply: Reply) -> Ticket:
     ticket.reply = reply
     ticket.finish()
     return ticket
+
+
+def no_route(allowed: Allowed) -> Ticket:
+    """Return the answer to a path that nothing serves, or not with that method."""
+    if not allowed.methods:
+        return refused("not-found", "no function serves this path", matched=False)
+    return replied(Reply(status=405, headers={"allow": ", ".join(allowed.methods)}))
 
 
 def check_time(payload: Any, field: str) -> None:

@@ -51,12 +51,13 @@ class Feeder:
     def feed(self, stream: StreamRun, captures: dict[str, str], work: Work, *, waits: bool) -> None:
         now = self._host.clocks.monotonic()
         try:
-            key, emitted = stream.feed(work.payload, captures, now, self._host.wall_of(work.read_at))
+            received = self._host.wall_of(work.read_at)
+            key, emitted = stream.feed(work.payload, captures, now, received, work.content_type)
         except BadPayloadError as error:
             if work.error != "payload":  # a function of the same message has buried it already
                 work.error = "payload"
-                work.refuse("payload", str(error))
-                work.bury("payload", str(error), stream.name)
+                work.refuse(error.kind, str(error))
+                work.bury(error.kind, str(error), stream.name)
             return
         except Exception as error:  # noqa: BLE001 (a user's filter, map or apply)
             stream.errors += 1

@@ -1,19 +1,33 @@
 """Functions made ready to run: parameters as fillers, decoders, and their figures."""
 
 import inspect
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 from urllib.parse import parse_qs
 
 from msgspec import Struct
 
 from rimward.app.functions import EdgeFunction
-from rimward.app.plan import Parameter
-from rimward.app.state import State
-from rimward.edge.dispatch.payloads import BadPayloadError, capture_value, decoder_for, query_value
+from rimward.app.plan import Parameter, returns_something
+from rimward.app.state import State, States
+from rimward.edge.dispatch.encodings import offers_for, typed_decoder
+from rimward.edge.dispatch.payloads import (
+    BadPayloadError,
+    Decode,
+    capture_value,
+    decode,
+    decoder_for,
+    query_value,
+)
 from rimward.edge.state import Cell, Cells
 from rimward.events import Event
 from rimward.observe import FunctionStats, Histogram
 
+SAMPLE_EVERY = 1_000_000_000  # ns between two samples of one function
+SAMPLE_ONE_IN = 1024
+LONGEST = 57_000_000_000  # ns; a histogram counts what is shorter in its ordinary buckets
+NEVER = 1 << 62  # ns
 PAYLOAD = object()  # stands where the payload goes
 EVENT = object()  # stands where the event goes
 
@@ -21,18 +35,55 @@ EVENT = object()  # stands where the event goes
 class Figures:
     """What is counted of one function: exact, mergeable, and cheap."""
 
-    __slots__ = ("budget", "calls", "commit", "decode", "errors", "function", "kept_at", "overruns", "total")
+    __slots__ = (
+        "_counts",
+        "_sample_at",
+        "budget",
+        "calls",
+        "commit",
+        "decode",
+        "errors",
+        "function",
+        "limit",
+        "overruns",
+        "total",
+    )
 
     def __init__(self, budget: float | None) -> None:
         self.budget = None if budget is None else round(budget * 1e9)  # ns
         self.calls = 0
         self.errors = 0
         self.overruns = 0
-        self.kept_at = 0  # monotonic ns of the last trace that was kept as a sample
         self.decode = Histogram()
         self.function = Histogram()
         self.commit = Histogram()
         self.total = Histogram()
+        self._counts = (self.decode.counts, self.function.counts, self.total.counts)
+        self.limit = NEVER if self.budget is None else self.budget  # ns that a call may take in all
+        self._sample_at = 0  # monotonic ns from which on the next ordinary event is kept
+
+    def record(self, read_at: int, begun: int, ended: int) -> bool:
+        """Record a call's stages, by monotonic ns; return whether its event is kept, as `Tracing` says."""
+        decode, function, total = begun - read_at, ended - begun, ended - read_at
+        if decode > 31 and function > 31 and total < LONGEST:  # as Histogram.record, whose calls cost more
+            decodes, functions, totals = self._counts
+            shift = decode.bit_length() - 6
+            decodes[(shift << 5) + (decode >> shift)] += 1
+            shift = function.bit_length() - 6
+            functions[(shift << 5) + (function >> shift)] += 1
+            shift = total.bit_length() - 6
+            totals[(shift << 5) + (total >> shift)] += 1
+        else:
+            self.decode.record(decode)
+            self.function.record(function)
+            self.total.record(total)
+        if total > self.limit:
+            self.overruns += 1
+            return True
+        if ended >= self._sample_at:
+            self._sample_at = ended + SAMPLE_EVERY
+            return True
+        return self.calls % SAMPLE_ONE_IN == 0
 
     def stats(self) -> FunctionStats:
         """Return the figures as they leave the process."""
@@ -58,6 +109,27 @@ class StateSlot(Struct):
     key: str
 
 
+class Plain(Struct):
+    """A function of one topic that needs nothing but the payload: the fast lane."""
+
+    bound: "Bound"
+    figures: Figures
+    decode: Decode
+    call: Callable[[Any], Any]  # takes the payload
+
+    @classmethod
+    def of(cls, bound: "Bound") -> "Plain":
+        """Return the lane of a function for which `is_plain` holds."""
+        run, at = bound.run, bound.payload_at
+        function, arguments = run.call, bound.arguments
+        if run.decode is None:
+            return cls(bound, run.figures, _nothing, lambda _: function(*arguments))
+        if at == len(arguments) - 1:
+            return cls(bound, run.figures, run.decode, partial(function, *arguments[:at]))
+        before, after = arguments[:at], arguments[at + 1 :]
+        return cls(bound, run.figures, run.decode, lambda payload: function(*before, payload, *after))
+
+
 class Bound(Struct):
     """A function with the captures of one topic or path filled in."""
 
@@ -67,25 +139,53 @@ class Bound(Struct):
     event_at: int
     slots: list[StateSlot]
     problem: str | None  # why the captures don't fit
+    device_at: int = -1
 
     @property
     def is_plain(self) -> bool:
-        """Whether a call needs nothing but the captures and the payload."""
-        return self.problem is None and not self.slots and self.event_at < 0 and not self.run.is_async
+        """Whether a call needs nothing but the captures and the payload, and has no reply."""
+        return (
+            self.run.is_plain
+            and self.problem is None
+            and not self.slots
+            and self.event_at < 0
+            and self.device_at < 0
+        )
 
 
 class FunctionRun:
     """One edge function, ready to run."""
 
-    def __init__(self, function: EdgeFunction, cells: dict[type[Struct], Cells]) -> None:
+    def __init__(
+        self, function: EdgeFunction, cells: dict[type[Struct], Cells], settings: Struct | None = None
+    ) -> None:
+        """`settings` are the app's, for a parameter of the type of its `config`."""
         self.function = function
         self.name = function.name
         self.call = function.plan.function
         self.is_async = function.plan.is_async
+        self.durable = function.durable
+        self.timeout = function.timeout
         self.takes_payload = function.plan.payload is not None
         self.decode = decoder_for(function.plan.payload) if self.takes_payload else None
+        self.offers = offers_for(function.plan.returns)
+        self.is_plain = not self.is_async and self.durable and not returns_something(function.plan)
         self.figures = Figures(function.budget)
+        self.settings = settings
         self._cells = cells
+        self._decoders: dict[str, Decode] = {}  # by encoding, made when one is met
+
+    def decoded(self, payload: bytes, content_type: str | None) -> Any:
+        """Decode a payload by its content type; bytes and text are taken as they are.
+
+        Raises:
+            BadPayloadError: it is not of the type, or its content type can't be read.
+        """
+        assert self.decode is not None
+        type_ = self.function.plan.payload
+        if content_type is None or type_ is bytes or type_ is str:
+            return decode(self.decode, payload)
+        return decode(typed_decoder(type_, content_type, self._decoders), payload)
 
     def bind(self, captures: dict[str, str], query: str = "") -> Bound:
         """Fill in what the topic or path gives; a capture of the wrong form is kept for the answer."""
@@ -95,11 +195,11 @@ class FunctionRun:
             try:
                 bound.arguments.append(self._argument(parameter, index, bound, captures, values))
             except BadPayloadError as error:
-                bound.problem = str(error)
+                bound.problem = bound.problem or str(error)
                 bound.arguments.append(None)
         return bound
 
-    def _argument(
+    def _argument(  # noqa: PLR0911 (one way out for each kind)
         self,
         parameter: Parameter,
         index: int,
@@ -116,10 +216,21 @@ class FunctionRun:
         if parameter.kind == "event":
             bound.event_at = index
             return EVENT
+        if parameter.kind == "device":
+            bound.device_at = index
+            return None
+        if parameter.kind == "states":
+            return States(self._cells[parameter.type].type, self._cells[parameter.type])
+        if parameter.kind == "config":
+            return self.settings
         if parameter.kind == "query":
             return _query(parameter, query)
         bound.payload_at = index
         return PAYLOAD
+
+
+def _nothing(payload: bytes) -> None:
+    """Decode the payload of a function that takes none."""
 
 
 def _query(parameter: Parameter, query: dict[str, list[str]]) -> Any:

@@ -1,19 +1,20 @@
-"""Payloads in and replies out: decoded straight into the function's type, refused with path and reason."""
+"""Payloads and captures: decoded straight into the function's type, refused with path and reason."""
 
 import enum
+import re
 from collections.abc import Callable
 from typing import Any
-from uuid import UUID
 
 import msgspec
 
-from rimward.edge.dispatch.types import Reply
-
 Decode = Callable[[bytes], Any]
+_INT = re.compile(r"0|-?[1-9][0-9]{0,18}", re.ASCII)  # one spelling each: captures are keys
 
 
 class BadPayloadError(Exception):
     """A payload that does not fit its type; the message names the path, the value and the rule."""
+
+    kind = "payload"  # of the refusal
 
 
 def decoder_for(type_: Any) -> Decode:
@@ -33,7 +34,7 @@ def decode(decoder: Decode, payload: bytes) -> Any:
     """
     try:
         return decoder(payload)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (msgspec.MsgspecError, ValueError, OverflowError) as error:
         raise BadPayloadError(str(error)) from None
     except RecursionError:
         raise BadPayloadError("the payload is nested too deep") from None
@@ -49,13 +50,13 @@ def capture_value(type_: Any, name: str, text: str) -> Any:
     Raises:
         BadPayloadError: the text is not one.
     """
+    if type_ is str:
+        return text
     try:
-        if type_ is str:
-            return text
         if type_ is int:
-            return int(text) if text.isascii() and len(text) <= 20 else _fail()
-        return UUID(text) if type_ is UUID else type_(text)
-    except ValueError:
+            return int(text) if _INT.fullmatch(text) else _fail()
+        return msgspec.convert(text, type_, strict=False)
+    except (ValueError, msgspec.ValidationError):
         wanted = type_.__name__
         if isinstance(type_, type) and issubclass(type_, enum.Enum):
             wanted = f"one of {', '.join(str(member.value) for member in type_)}"
@@ -76,16 +77,3 @@ def query_value(type_: Any, name: str, text: str) -> Any:
         return msgspec.convert(text, type_, strict=False)
     except msgspec.ValidationError as error:
         raise BadPayloadError(f"{error} - at query parameter {name!r}") from None
-
-
-def encode_reply(value: Any) -> Reply:
-    """Return a function's returned value as a reply; None is an empty success."""
-    if value is None:
-        return Reply(status=204)
-    if isinstance(value, Reply):
-        return value
-    if isinstance(value, bytes):
-        return Reply(value, content_type="application/octet-stream")
-    if isinstance(value, str):
-        return Reply(value.encode(), content_type="text/plain; charset=utf-8")
-    return Reply(msgspec.json.encode(value), content_type="application/json")

@@ -82,7 +82,10 @@ def _captures(pattern: Pattern, segments: list[str]) -> dict[str, str]:
 
 
 def path_segments(path: str) -> list[str] | None:
-    """Return a request path's decoded segments, or None where one hides / + # NUL or is not UTF-8."""
+    """Return a request path's decoded segments.
+
+    None where one hides / + # NUL, the first starts with $ as no topic may, or it is not UTF-8.
+    """
     segments: list[str] = []
     for raw in path.removeprefix("/").split("/"):
         try:
@@ -92,4 +95,4 @@ def path_segments(path: str) -> list[str] | None:
         if any(forbidden in segment for forbidden in "/+#\0"):
             return None
         segments.append(segment)
-    return segments
+    return None if segments[0].startswith("$") else segments

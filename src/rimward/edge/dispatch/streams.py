@@ -8,8 +8,9 @@ from msgspec import Struct
 from rimward.app.functions import StreamDeclaration
 from rimward.app.stream import Filter, Map, Step, Window
 from rimward.edge.dispatch.call import Origin
+from rimward.edge.dispatch.encodings import typed_decoder
 from rimward.edge.dispatch.functions import FunctionRun
-from rimward.edge.dispatch.payloads import BadPayloadError, decode, decoder_for
+from rimward.edge.dispatch.payloads import BadPayloadError, Decode, decode, decoder_for
 from rimward.edge.dispatch.work import Work
 from rimward.events import to_ns
 from rimward.streams import AggFold, ApplyFold, Closed, Tumbling
@@ -67,6 +68,7 @@ class StreamRun:
         self.followers = followers
         self.errors = 0
         self._decode = decoder_for(declaration.payload)
+        self._decoders: dict[str, Decode] = {}  # by encoding, made when one is met
         self._time = declaration.trigger.time
         steps = declaration.stream.steps
         at = next((index for index, step in enumerate(steps) if isinstance(step, Window)), len(steps))
@@ -84,14 +86,22 @@ class StreamRun:
         return sum(key.operator.late for key in self._keys.values())
 
     def feed(
-        self, payload: bytes, captures: dict[str, str], now: int, received: int
+        self,
+        payload: bytes,
+        captures: dict[str, str],
+        now: int,
+        received: int,
+        content_type: str | None = None,
     ) -> tuple[str | None, list[Emitted]]:
         """Take one event; return its key and what fell out.
 
         Raises:
             BadPayloadError: the payload is not of the stream's type.
         """
-        value = decode(self._decode, payload)
+        decoder = self._decode
+        if content_type is not None and self.declaration.payload not in {bytes, str}:
+            decoder = typed_decoder(self.declaration.payload, content_type, self._decoders)
+        value = decode(decoder, payload)
         time = received
         if self._time is not None:
             moment = getattr(value, self._time, None)

@@ -18,7 +18,7 @@ class Host(Protocol):
     tracing: Tracing
 
     def succeeded(self, bound: Bound, call: Call, held: Held | None, work: Work, result: Any) -> None:
-        """Release a call's effects."""
+        """Release a call's effects; it raises, and releases nothing, where its reply can't be written."""
         ...
 
     def measure(self, run: FunctionRun, work: Work, begun: int, ended: int) -> None:
@@ -37,16 +37,18 @@ class Waiting:
         self._host = host
         self._clock = clock
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._expired: set[asyncio.Task[Any]] = set()  # cancelled because their timeout was over
 
     def run(self, bound: Bound, arguments: list[Any], call: Call, held: Held | None, work: Work) -> None:
         run, begun = bound.run, self._clock()
         try:
             result, running = start(run.call, arguments, call, self._clock)
+            if running is None:
+                self._host.succeeded(bound, call, held, work, result)
         except Exception as error:  # noqa: BLE001 (as for plain functions)
             failed(self._host.tracing, run, work, error, (begun, self._clock()))
             return
         if running is None:
-            self._host.succeeded(bound, call, held, work, result)
             self._host.measure(run, work, begun, self._clock())
             return
         if held is not None:
@@ -55,7 +57,14 @@ class Waiting:
         work.pending += 1
         task = running.task()
         self._tasks.add(task)
-        task.add_done_callback(lambda done: self._ended(bound, call, held, work, done, running))
+        limit = None
+        if run.timeout is not None:
+            limit = asyncio.get_running_loop().call_later(run.timeout, self._expire, task)
+        task.add_done_callback(lambda done: self._ended(bound, call, held, work, done, (running, limit)))
+
+    def _expire(self, task: asyncio.Task[Any]) -> None:
+        self._expired.add(task)
+        task.cancel()
 
     def _ended(
         self,
@@ -64,15 +73,22 @@ class Waiting:
         held: Held | None,
         work: Work,
         task: asyncio.Task[Any],
-        running: Running,
+        ran: tuple[Running, asyncio.TimerHandle | None],
     ) -> None:
         self._tasks.discard(task)
+        running, limit = ran
+        if limit is not None:
+            limit.cancel()
         run, now = bound.run, self._clock()
         begun = now - running.own_time
         work.pending -= 1
-        error = asyncio.CancelledError() if task.cancelled() else task.exception()
+        error = self._error_of(run, task)
         if error is None:
-            self._host.succeeded(bound, call, held, work, task.result())
+            try:
+                self._host.succeeded(bound, call, held, work, task.result())
+            except Exception as raised:  # noqa: BLE001 (a reply or a state that can't be written)
+                error = raised
+        if error is None:
             self._host.measure(run, work, begun, now)
         else:
             failed(self._host.tracing, run, work, error, (begun, self._clock()))
@@ -83,6 +99,13 @@ class Waiting:
         if held is not None:
             for slot, cell in zip(bound.slots, held.cells, strict=True):
                 slot.cells.release(cell)
+
+    def _error_of(self, run: FunctionRun, task: asyncio.Task[Any]) -> BaseException | None:
+        expired = task in self._expired
+        self._expired.discard(task)
+        if not task.cancelled():
+            return task.exception()
+        return TimeoutError(f"it took longer than {run.timeout:g} s") if expired else asyncio.CancelledError()
 
     async def close(self, grace: float) -> None:
         """Wait up to `grace` seconds for async functions, then cancel them."""

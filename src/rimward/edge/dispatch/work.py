@@ -4,10 +4,11 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from rimward.edge.dispatch.call import Origin
+from rimward.edge.dispatch.encodings import Encoding
 from rimward.edge.dispatch.functions import Figures
-from rimward.edge.dispatch.types import Refusal, Sender, Ticket
+from rimward.edge.dispatch.types import Refusal, Reply, Sender, Ticket
 from rimward.edge.outbox import DeadLetter, Transaction
-from rimward.events import parse_traceparent, to_ns
+from rimward.events import Event, parse_traceparent, to_ns
 from rimward.observe import Stage
 
 
@@ -30,7 +31,10 @@ class Work:
         "_origin",
         "_tx",
         "actions",
+        "content_type",
         "desk",
+        "detached",
+        "encoding",
         "error",
         "event",
         "figures",
@@ -40,13 +44,15 @@ class Work:
         "protocol",
         "read_at",
         "refusal",
-        "result",
+        "reply",
         "sender",
         "source",
         "stages",
+        "steps",
         "ticket",
         "time_field",
         "traceparent",
+        "wants_reply",
     )
 
     def __init__(self, desk: Desk, source: str, payload: bytes, sender: Sender, read_at: int) -> None:
@@ -65,7 +71,12 @@ class Work:
         self.actions = 0
         self.refusal: Refusal | None = None
         self.error: str | None = None
-        self.result: Any = None  # what a function returned
+        self.content_type: str | None = None
+        self.wants_reply = False
+        self.encoding: Encoding = "json"  # of the reply
+        self.reply: Reply | None = None  # the first one
+        self.steps: list[Callable[[], None]] = []  # that take its state changes back
+        self.detached = False  # nobody waits for what is committed
         self.stages: list[Stage] | None = None
         self.ticket: Ticket | None = None
         self._tx: Transaction | None = None
@@ -80,7 +91,7 @@ class Work:
 
     @property
     def durable(self) -> bool:
-        """Whether the answer waits for the disk."""
+        """Whether there is something to commit, or a window's change to wait for."""
         return self._tx is not None or self.must_wait
 
     def origin(self) -> Origin:
@@ -98,12 +109,40 @@ class Work:
             )
         return self._origin
 
+    def as_event(self, node: str) -> Event:
+        """Return it as a function may ask for it."""
+        origin = self.origin()
+        return Event(
+            id=origin.event,
+            source=f"//{node}",
+            type="message",
+            subject=self.source,
+            time=origin.received if origin.time is None else origin.time,
+            received_at=origin.received,
+            sender=self.sender.id,
+            protocol=self.protocol,
+            traceparent=self.traceparent,
+        )
+
     def undo(self) -> None:
         """Take back every state change and forget all that is durable."""
-        if self._tx is not None:
-            for step in reversed(self._tx.undo):
-                step()
-            self._tx = None
+        steps = self.steps or (self._tx.undo if self._tx is not None else [])
+        for step in reversed(steps):
+            step()
+        self.steps = []
+        self._tx = None
+
+    def seal(self) -> None:
+        """Give the transaction what takes the state changes back, should the disk refuse it."""
+        self.tx.undo, self.steps = self.steps, []
+
+    def aside(self) -> "Work":
+        """Return the work of a function that is not part of this one's transaction."""
+        aside = Work(self.desk, self.source, self.payload, self.sender, self.read_at)
+        aside.traceparent, aside.content_type = self.traceparent, self.content_type
+        aside.wants_reply, aside.encoding = self.wants_reply and self.reply is None, self.encoding
+        aside.detached = True
+        return aside
 
     def refuse(self, kind: str, detail: str) -> None:
         """Refuse the message; the first reason stands."""

@@ -1,18 +1,8 @@
-"""Refusals in HTTP's words: one status each, told as problem+json (RFC 9457)."""
+"""Refusals in HTTP's words: the table's status, told as problem+json (RFC 9457)."""
 
 from rimward.edge.dispatch.types import Refusal, Reply
+from rimward.events import REFUSALS
 from rimward.protocols.http import PROBLEM, problem
-
-STATUSES = {
-    "payload": 422,
-    "invalid": 400,
-    "denied": 403,
-    "not-found": 404,
-    "conflict": 409,
-    "busy": 503,
-    "full": 503,
-    "failed": 500,
-}
 
 
 def problem_reply(status: int, detail: str, code: str, headers: dict[str, str] | None = None) -> Reply:
@@ -22,7 +12,7 @@ def problem_reply(status: int, detail: str, code: str, headers: dict[str, str] |
 
 def refusal_reply(refusal: Refusal, retry_after: int) -> Reply:
     """Return the answer to a refused request; what may succeed later says when, in seconds."""
-    status = STATUSES.get(refusal.kind, 500)
+    status = REFUSALS[refusal.kind].http
     headers = {"retry-after": str(retry_after)} if status == 503 else None
     return problem_reply(status, refusal.detail, refusal.kind, headers)
 

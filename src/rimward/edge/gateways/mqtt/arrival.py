@@ -7,10 +7,10 @@ retained one the disk, have taken it; never when it is refused.
 
 from typing import TYPE_CHECKING
 
-from rimward.edge.dispatch.types import Message, Refusal, Sender, Ticket
+from rimward.edge.dispatch.types import Message, Refusal, Reply, Sender, Ticket
 from rimward.edge.gateways.mqtt.refusals import may_succeed_later, puback_reason
 from rimward.protocols.mqtt import Properties, Publish
-from rimward.protocols.mqtt.outgoing import Outgoing
+from rimward.protocols.mqtt.outgoing import Outgoing, message
 
 if TYPE_CHECKING:
     from rimward.edge.gateways.mqtt.broker import Route
@@ -74,7 +74,7 @@ class Arrival:
         if packet.packet_id and not connection.session.closed:
             connection.session.acknowledge(packet.packet_id)
         if self.reply is not None and self.reply.reply is not None:
-            connection.reply(packet, self.reply.reply)
+            send_reply(connection, packet, self.reply.reply)
 
     def _refuse(self, refusal: Refusal) -> None:
         session, packet_id = self.connection.session, self.packet.packet_id
@@ -85,6 +85,23 @@ class Arrival:
             self.connection.drop_unanswered(refusal.detail)
         else:
             session.acknowledge(packet_id, puback_reason(refusal), refusal.detail)
+
+
+def send_reply(connection: "Connection", packet: Publish, reply: Reply) -> None:
+    """Publish a reply to the topic that the request names [5: 4.10]; headers are user properties."""
+    broker, properties = connection.broker, packet.properties
+    topic = properties.response_topic if properties is not None else None
+    route = broker.route(topic) if topic is not None else None
+    if properties is None or route is None or route.problem is not None or not route.deliveries:
+        connection.count("replies_dropped")
+        return
+    answer = Properties(
+        content_type=reply.content_type,
+        correlation_data=properties.correlation_data,
+        user=tuple(reply.headers.items()) or None,
+    )
+    outgoing = message(route.topic, reply.body, packet.qos, retain=False, properties=answer)
+    broker.send_outgoing(route, outgoing, 0.0)
 
 
 def outgoing_of(packet: Publish, route: "Route", now: float) -> Outgoing:

@@ -92,6 +92,10 @@ class Broker:
             self.routes[topic] = route
         return route
 
+    def listeners(self, topic: str) -> "tuple[Delivery[Connection], ...]":
+        """Return a topic's subscribers, without remembering them: for topics that come but once."""
+        return self._subscriptions.match(topic)
+
     # -- messages on their way
 
     def send(self, route: Route, payload: bytes, qos: int, origin: "Connection | None" = None) -> int:

@@ -9,7 +9,7 @@ import socket
 from collections import deque
 from typing import TYPE_CHECKING
 
-from rimward.edge.dispatch.types import Message, Refusal, Reply, Sender, Ticket
+from rimward.edge.dispatch.types import Message, Refusal, Sender, Ticket
 from rimward.edge.gateways.mqtt.arrival import Arrival, message_of, payload_problem
 from rimward.edge.gateways.mqtt.broker import Route
 from rimward.edge.gateways.mqtt.gate import Gate
@@ -18,7 +18,6 @@ from rimward.protocols.mqtt import (
     Connect,
     Packet,
     Pingreq,
-    Properties,
     Puback,
     Publish,
     Reason,
@@ -28,7 +27,6 @@ from rimward.protocols.mqtt import (
     Unsubscribe,
     Will,
 )
-from rimward.protocols.mqtt.outgoing import message
 from rimward.protocols.mqtt.topics import too_large
 
 log = get_logger("rimward.mqtt")
@@ -38,6 +36,7 @@ class Connection(asyncio.Protocol):
     """One device's connection."""
 
     __slots__ = (
+        "_clock",
         "_deaf",
         "_gate",
         "_transport",
@@ -62,6 +61,7 @@ class Connection(asyncio.Protocol):
         self.dirty = False  # has output, and the broker knows
         self.leaving = False  # the goodbye is out; what comes is not read
         self.check_at = 0
+        self._clock = gate.clock
         self._gate = gate
         self._transport: asyncio.Transport | None = None
         self._writable = True
@@ -88,29 +88,27 @@ class Connection(asyncio.Protocol):
         """Answer every packet that the bytes complete."""
         if self.leaving:
             return
-        gate, session = self._gate, self.session
-        read_at = gate.clock()
+        gate, session, clock = self._gate, self.session, self._clock
+        read_at = clock()
         gate.reading = True
+        self.dirty = True  # what comes up for this device is written when the read is over
         try:
-            packets = session.receive_data(data, read_at * 1e-9)
-            gate.packets_in += len(packets)
-            for packet in packets:
-                if type(packet) is Publish:
-                    self._arrive(packet, read_at)
-                elif type(packet) is Puback:
-                    session.confirmed(packet, read_at * 1e-9)
-                else:
-                    self._answer(packet, read_at * 1e-9)
-                if session.closed:
-                    break
+            packets = session.feed(data)
+            if packets:
+                session.last_packet = now = read_at * 1e-9
+                gate.packets_in += len(packets)
+                for packet in packets:
+                    if type(packet) is Publish:
+                        self._arrive(packet, read_at)
+                    elif type(packet) is Puback:
+                        session.confirmed(packet, now)
+                    else:
+                        self._answer(packet, now)
+                    if session.closed:
+                        break
         except Exception as error:  # noqa: BLE001 (the edge of a connection: one broken message ends one connection)
-            self.count("internal_errors")
-            log.error("a message could not be handled", error=type(error).__name__)  # noqa: TRY400 (our logger)
-            session.fail(Reason.IMPLEMENTATION_SPECIFIC_ERROR, "the node failed")
-        if session.over:
-            self.leave()
-        elif session.out and not self.dirty:
-            self.write()
+            self._broken(error)
+        self.write()
         gate.reading = False
         if self.broker.dirty:
             gate.flush()
@@ -137,15 +135,14 @@ class Connection(asyncio.Protocol):
     def write(self) -> None:
         """Write the session's output in one piece."""
         self.dirty = False
-        session, transport = self.session, self._transport
+        session = self.session
         if session.over:
             self.leave()
-        elif transport is not None and self._writable and (out := session.out):
+        elif (out := session.out) and self._writable and (transport := self._transport) is not None:
             self._gate.packets_out += len(out)
-            data = out[0] if len(out) == 1 else b"".join(out)
+            transport.write(out[0] if len(out) == 1 else b"".join(out))
             out.clear()
             session.out_size = 0
-            transport.write(data)
 
     def leave(self, *, with_will: bool = True) -> None:
         """Say goodbye, give up the subscriptions and wait for the peer to hang up."""
@@ -201,24 +198,18 @@ class Connection(asyncio.Protocol):
         """Close without an answer, so that an MQTT 3.1.1 client sends its message again."""
         self.session.fail(Reason.QUOTA_EXCEEDED, detail)
 
-    def reply(self, packet: Publish, reply: Reply) -> None:
-        """Publish a function's reply to the topic that the request names [5: 4.10]."""
-        properties = packet.properties
-        topic = properties.response_topic if properties is not None else None
-        route = self.broker.route(topic) if topic is not None else None
-        if properties is None or route is None or route.problem is not None or not route.deliveries:
-            self.count("replies_dropped")
-            return
-        answer = Properties(content_type=reply.content_type, correlation_data=properties.correlation_data)
-        outgoing = message(route.topic, reply.body, packet.qos, retain=False, properties=answer)
-        self.broker.send_outgoing(route, outgoing, 0.0)
-
     def count(self, name: str) -> None:
         """Count what happened."""
         counters = self._gate.counters
         counters[name] = counters.get(name, 0) + 1
 
     # -- messages
+
+    def _broken(self, error: Exception) -> None:
+        """End a connection whose message could not be handled."""
+        self.count("internal_errors")
+        log.error("a message could not be handled", error=type(error).__name__)
+        self.session.fail(Reason.IMPLEMENTATION_SPECIFIC_ERROR, "the node failed")
 
     def _arrive(self, packet: Publish, read_at: int) -> None:
         broker = self.broker

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from rimward.edge.dispatch.types import Door, Sender, Ticket
 from rimward.edge.gateways.mqtt.broker import Broker
+from rimward.edge.gateways.mqtt.commanding import send_command
 from rimward.edge.gateways.mqtt.config import MqttConfig
 from rimward.edge.gateways.mqtt.connection import Connection
 from rimward.edge.gateways.mqtt.wheel import Wheel
@@ -151,6 +152,16 @@ class MqttGateway:
         if not self.reading:
             self.flush_soon()
         return count
+
+    def command(self, device: str, name: str, payload: bytes, number: str) -> str | None:
+        """Queue a command for one device; return why it can't take it. Never blocks."""
+        connection = self._clients.get(device)
+        if connection is None:
+            return "it is not connected"
+        why = send_command(self.broker, connection, name, payload, number)
+        if why is None:
+            self.flush_soon()
+        return why
 
     def flush(self) -> None:
         """Write the joined output of every session that has some."""

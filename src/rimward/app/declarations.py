@@ -1,0 +1,253 @@
+"""The decorators and verbs that an app and its parts have in common."""
+
+import datetime as dt
+import typing
+from collections.abc import Callable
+from typing import Any, Literal, TypeVar, overload
+
+from msgspec import Struct
+
+from rimward.app import effects
+from rimward.app.declared import (
+    CloudDeclared,
+    Declared,
+    EdgeDeclared,
+    EdgeOptions,
+    FactDeclared,
+    Overrun,
+    Run,
+    StateDeclared,
+    StreamDeclared,
+    check_choice,
+    check_overrun,
+    check_priority,
+    check_run,
+    duration,
+)
+from rimward.app.effects import check_topic, checked, current, encode_payload
+from rimward.app.facts import Priority
+from rimward.app.problems import Problem, caller, name_of, place_of
+from rimward.app.stream import Stream
+from rimward.app.triggers import Every, Mqtt, Trigger
+from rimward.events import Duration, from_ns
+
+F = TypeVar("F", bound=Callable[..., Any])
+T = TypeVar("T")
+R = TypeVar("R")
+S = TypeVar("S", bound=Struct)
+
+
+class Declarations:
+    """What one file declares. Names must be unique across an app and all its parts."""
+
+    def __init__(self, name: str) -> None:
+        """Name it; plain text without a slash."""
+        kind = type(self).__name__
+        if not isinstance(name, str) or not name.strip() or not name.isprintable() or "/" in name:  # pyright: ignore[reportUnnecessaryIsInstance] (users pass others)
+            raise Problem(
+                f"{kind}: the name {name!r} is empty or not plain text", f'write {kind}("cold-chain", …)'
+            )
+        self.name = name
+        self._declared: list[Declared | Declarations] = []  # in the order of the file
+
+    @overload
+    def fact(self, type_: type[S], /) -> type[S]: ...
+    @overload
+    def fact(
+        self,
+        type_: None = None,
+        /,
+        *,
+        priority: Priority = "normal",
+        locality: str | None = None,
+        name: str | None = None,
+        was: str | None = None,
+    ) -> Callable[[type[S]], type[S]]: ...
+    def fact(
+        self,
+        type_: type[S] | None = None,
+        /,
+        *,
+        priority: Priority = "normal",
+        locality: str | None = None,
+        name: str | None = None,
+        was: str | None = None,
+    ) -> type[S] | Callable[[type[S]], type[S]]:
+        """Declare a type that may cross to the cloud; it is a table in the lake.
+
+        Args:
+            type_: the Struct; its fields are the table's columns.
+            priority: its lane's.
+            locality: the region that its rows must not leave.
+            name: of its table, instead of the class's in snake case.
+            was: the name it had before it was renamed; its table and its waiting rows go on under that.
+        """
+        check_priority(priority, "fact")
+        place = caller()
+
+        def declare(struct: type[S]) -> type[S]:
+            _check_struct(struct, "fact")
+            self._declare(FactDeclared(struct, priority, locality, name, was, *place))
+            return struct
+
+        return declare if type_ is None else declare(type_)
+
+    def state(
+        self,
+        *,
+        key: str,
+        durable: bool = False,
+        expires: Duration | None = None,
+        name: str | None = None,
+        was: str | None = None,
+    ) -> Callable[[type[S]], type[S]]:
+        """Declare keyed state: one cell for each value of the capture `key`, every field with a default.
+
+        Args:
+            key: the capture that names the cell.
+            durable: the cell outlives the process; the answer waits until it is on disk.
+            expires: a cell that no call has changed for so long is forgotten.
+            name: by which the cells are kept, instead of the class's.
+            was: the name before it was renamed; its cells move at load.
+        """
+        lifetime = duration(expires, "state: expires", 'expires="24h"')
+        if not key.isidentifier():
+            raise Problem(f"state: key is {key!r}, not the name of a capture", 'write key="truck"')
+        place = caller()
+
+        def declare(struct: type[S]) -> type[S]:
+            _check_struct(struct, "state")
+            self._declare(StateDeclared(struct, key, durable, lifetime, name, was, *place))
+            return struct
+
+        return declare
+
+    def edge(  # noqa: PLR0913 (the contract's options, each by its name)
+        self,
+        trigger: Trigger | Callable[..., Stream[Any]],
+        *,
+        budget: Duration | None = None,
+        priority: Priority = "normal",
+        run: Run = "auto",
+        mode: Literal["parallel"] | None = None,
+        durable: bool = True,
+        timeout: Duration | None = None,
+        limit: Duration | None = None,
+        on_overrun: Overrun = "finish",
+        was: str | None = None,
+    ) -> Callable[[F], F]:
+        """Run the function on the node, next to the socket.
+
+        Args:
+            trigger: `mqtt(…)`, `http.get(…)`, `every(…)` or a stream of this app.
+            budget: from the bytes' arrival to the answer ready; overruns are counted and traced.
+            priority: the class by which the door admits its messages.
+            run: where; a plain function runs on the loop.
+            mode: "parallel" lets calls overlap; not with a State parameter.
+            durable: False takes the function out of the message's transaction: the answer does not wait
+                for what this function commits.
+            timeout: the longest that an async function may take as a whole; then it is cancelled and failed.
+            limit: comes with a later version.
+            on_overrun: "finish"; the others come with a later version.
+            was: the function's name before it was renamed.
+        """
+        check_priority(priority, "edge")
+        check_run(run)
+        check_overrun(on_overrun, limit)
+        if mode is not None:
+            check_choice(mode, ("parallel",), "edge: mode")
+        options = EdgeOptions(
+            budget=duration(budget, "edge: budget", 'budget="5ms"'),
+            priority=priority,
+            parallel=mode == "parallel",
+            durable=durable,
+            timeout=duration(timeout, "edge: timeout", 'timeout="2s"'),
+            was=was,
+        )
+
+        def declare(function: F) -> F:
+            self._declare(EdgeDeclared(function, trigger, options, *place_of(function)))
+            return function
+
+        return declare
+
+    def cloud(
+        self, trigger: type[Struct], *, trains: None = None, was: str | None = None
+    ) -> Callable[[F], F]:
+        """Run the function in the cloud for each committed row of a fact, at least once.
+
+        `list[Fact]` as the parameter's type is the batch form. `Event.id` is the idempotency key.
+        """
+        if trains is not None:
+            raise Problem("cloud: trains= comes with a later version, with models", "take it away")
+        if isinstance(trigger, Every):
+            raise Problem(
+                "cloud: schedules in the cloud come with a later version", "use a fact as the trigger"
+            )
+
+        def declare(function: F) -> F:
+            self._declare(CloudDeclared(function, trigger, was, *place_of(function)))
+            return function
+
+        return declare
+
+    def stream(
+        self, trigger: Mqtt, *, was: str | None = None
+    ) -> Callable[[Callable[[Stream[T]], Stream[R]]], Callable[[Stream[T]], Stream[R]]]:
+        """Declare a stream: the function runs once, at load, and says what becomes of the events."""
+
+        def declare(function: Callable[[Stream[T]], Stream[R]]) -> Callable[[Stream[T]], Stream[R]]:
+            if not isinstance(trigger, Mqtt):  # pyright: ignore[reportUnnecessaryIsInstance] (users pass others)
+                raise Problem(
+                    "stream: the trigger is not a topic", 'write @app.stream(mqtt("…"))', at=function
+                )
+            self._declare(StreamDeclared(function, trigger, was, *place_of(function)))
+            return function
+
+        return declare
+
+    def publish(self, topic: str, payload: Any, *, qos: int = 0, retain: bool = False) -> None:
+        """Send an action to the topic's subscribers; it leaves when the call returns.
+
+        Raises:
+            NoNode: no node runs in this context.
+            ValueError: the topic has a wildcard, or qos is not 0 or 1.
+        """
+        found = current.get() or effects.effects("publish")
+        if topic not in checked:
+            check_topic(topic)
+        if qos not in (0, 1):
+            raise ValueError(f"app.publish: qos is {qos}, it must be 0 or 1")
+        found.actions.append((topic, encode_payload(payload), qos, retain))
+
+    def forward(self, fact: Struct) -> None:
+        """Send a fact to the cloud: with the message's transaction, exactly once into its table.
+
+        Raises:
+            NoNode: no node runs in this context.
+            OutboxFull: the outbox has no room; the whole message is refused.
+            TypeError: the value is not of a type declared with @app.fact.
+        """
+        effects.effects("forward").forward(fact)
+
+    def now(self) -> dt.datetime:
+        """Return the node's clock, the one that tests move."""
+        return from_ns(effects.effects("now").now())
+
+    def _declare(self, declared: "Declared | Declarations") -> None:
+        self._declared.append(declared)
+
+
+class Part(Declarations):
+    """A file of an app: the same decorators; `app.include(part)` takes it in.
+
+    Args:
+        name: unique in the app.
+    """
+
+
+def _check_struct(struct: Any, what: str) -> None:
+    if typing.get_origin(struct) is not None or getattr(struct, "__parameters__", ()):
+        raise Problem(f"{what}: {name_of(struct)} is generic", "write the types out")
+    if not (isinstance(struct, type) and issubclass(struct, Struct)):
+        raise Problem(f"{what}: {name_of(struct)} is not a msgspec Struct", "write class Name(Struct): …")

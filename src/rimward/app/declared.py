@@ -1,0 +1,168 @@
+"""What an app or a part declares, in the order of the file, before anything is put together."""
+
+from collections.abc import Callable
+from typing import Any, Literal
+
+from msgspec import Struct
+
+from rimward.app.facts import PRIORITIES, Fact, Priority
+from rimward.app.problems import Problem
+from rimward.app.state import StateType
+from rimward.app.triggers import Mqtt
+from rimward.events import Duration, seconds
+
+Run = Literal["auto", "inline", "process", "wasm"]
+Overrun = Literal["finish", "cut"] | Callable[..., Any]
+
+
+class EdgeOptions(Struct, frozen=True):
+    """How a function at the edge runs; durations in seconds."""
+
+    budget: float | None = None
+    priority: Priority = "normal"
+    parallel: bool = False
+    durable: bool = True
+    timeout: float | None = None
+    was: str | None = None
+
+
+class FactDeclared(Struct, frozen=True):
+    """A fact type; its columns are looked at when every name in the file is there."""
+
+    struct: type[Struct]
+    priority: Priority
+    locality: str | None
+    name: str | None
+    was: str | None
+    file: str
+    line: int
+
+    def made(self) -> Fact:
+        """Return the fact.
+
+        Raises:
+            Problem: it can't be a table.
+        """
+        return Fact(self.struct, self.priority, self.locality, name=self.name, was=self.was)
+
+
+class StateDeclared(Struct, frozen=True):
+    """A state type; its fields are looked at when every name in the file is there."""
+
+    struct: type[Struct]
+    key: str
+    durable: bool
+    expires: float | None  # seconds
+    name: str | None
+    was: str | None
+    file: str
+    line: int
+
+    def made(self) -> StateType[Any]:
+        """Return the state type.
+
+        Raises:
+            Problem: a field has no default, or can't be kept.
+        """
+        return StateType(
+            self.struct,
+            self.key,
+            durable=self.durable,
+            expires=self.expires,
+            name=self.name,
+            was=self.was,
+        )
+
+
+class EdgeDeclared(Struct, frozen=True):
+    """A function at the edge, with its trigger as it was written."""
+
+    function: Callable[..., Any]
+    trigger: Any
+    options: EdgeOptions
+    file: str
+    line: int
+
+
+class StreamDeclared(Struct, frozen=True):
+    """A stream's function."""
+
+    function: Callable[..., Any]
+    trigger: Mqtt
+    was: str | None
+    file: str
+    line: int
+
+
+class CloudDeclared(Struct, frozen=True):
+    """A function in the cloud."""
+
+    function: Callable[..., Any]
+    trigger: Any
+    was: str | None
+    file: str
+    line: int
+
+
+Declared = FactDeclared | StateDeclared | EdgeDeclared | StreamDeclared | CloudDeclared
+
+
+def duration(value: Duration | None, what: str, example: str) -> float | None:
+    """Return a duration option in seconds.
+
+    Raises:
+        Problem: it is no duration.
+    """
+    try:
+        return None if value is None else seconds(value)
+    except ValueError as error:
+        raise Problem(f"{what}: {error}", f"write {example}") from None
+
+
+def check_choice(value: object, choices: tuple[str, ...], what: str) -> None:
+    """Refuse a word that is none of the choices.
+
+    Raises:
+        Problem: it is another.
+    """
+    if value not in choices:
+        raise Problem(f"{what} is {value!r}", f"write one of {', '.join(choices)}")
+
+
+def check_priority(value: object, what: str) -> None:
+    """Refuse what is no priority.
+
+    Raises:
+        Problem: it is none.
+    """
+    check_choice(value, PRIORITIES, f"{what}: priority")
+
+
+def check_run(run: object) -> None:
+    """Refuse a way to run that is none, or that is not built yet.
+
+    Raises:
+        Problem: it is one of these.
+    """
+    check_choice(run, ("auto", "inline", "process", "wasm"), "edge: run")
+    if run in {"process", "wasm"}:
+        raise Problem(
+            f'edge: run="{run}" comes with a later version, with processes that contain a function',
+            'take it away, or write run="inline"',
+        )
+
+
+def check_overrun(on_overrun: object, limit: object) -> None:
+    """Refuse what a function over its budget can't have yet.
+
+    Raises:
+        Problem: it is cut, replaced or limited.
+    """
+    if limit is not None:
+        raise Problem("edge: limit= comes with a later version, with the soft stop", "take it away")
+    if on_overrun == "cut" or callable(on_overrun):
+        raise Problem(
+            "edge: on_overrun= other than 'finish' comes with a later version, with the soft stop",
+            'take it away, or write on_overrun="finish": the overrun is counted and traced',
+        )
+    check_choice(on_overrun, ("finish",), "edge: on_overrun")

@@ -1,0 +1,326 @@
+"""Putting an app together: what its files declare, checked as a whole, becomes functions that can run."""
+
+import datetime as dt
+import inspect
+import typing
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from msgspec import Struct
+
+from rimward.app.clashes import Clashes, Names
+from rimward.app.declared import (
+    CloudDeclared,
+    Declared,
+    EdgeDeclared,
+    FactDeclared,
+    StateDeclared,
+    StreamDeclared,
+)
+from rimward.app.facts import Fact
+from rimward.app.functions import CloudFunction, EdgeFunction, StreamDeclaration
+from rimward.app.plan import Plan, Scope, hints_of, make_plan, returns_something
+from rimward.app.problems import Problem, name_of
+from rimward.app.state import StateType
+from rimward.app.stream import Stream, Window, stream_argument
+from rimward.app.triggers import Every, Http, Mqtt, Pattern, Trigger, is_trigger
+
+
+class Resolved(Struct):
+    """An app, checked."""
+
+    facts: dict[type[Struct], Fact]
+    states: dict[type[Struct], StateType[Any]]
+    edge_functions: list[EdgeFunction]
+    cloud_functions: list[CloudFunction]
+    streams: dict[Callable[..., Any], StreamDeclaration]
+
+
+class Resolver:
+    """One pass over everything that an app and its parts declare."""
+
+    def __init__(self, config: type[Struct] | None) -> None:
+        self._config = config
+        self._names = Names()
+        self._clashes = Clashes()
+        self._app = Resolved({}, {}, [], [], {})
+
+    def resolve(self, declared: Iterable[Declared]) -> Resolved:
+        """Check the whole and return it.
+
+        Raises:
+            Problem: a rule of the contract is broken.
+        """
+        declared = list(declared)
+        for one in declared:
+            if isinstance(one, FactDeclared):
+                self._add_fact(one)
+            elif isinstance(one, StateDeclared):
+                self._add_state(one)
+            else:
+                kind = "stream" if isinstance(one, StreamDeclared) else "function"
+                self._names.add(kind, one.function.__name__, (one.file, one.line))
+        self._names.check_renamed(declared)
+        for one in declared:
+            if isinstance(one, StreamDeclared):
+                self._app.streams[one.function] = self._stream(one)
+        for one in declared:
+            if isinstance(one, EdgeDeclared):
+                self._app.edge_functions.append(self._edge(one))
+            elif isinstance(one, CloudDeclared):
+                self._app.cloud_functions.append(self._cloud(one))
+        self._check_streams_lead_somewhere()
+        return self._app
+
+    def _add_fact(self, one: FactDeclared) -> None:
+        fact = one.made()
+        self._names.add("fact", fact.spec.table, (one.file, one.line))
+        self._app.facts[one.struct] = fact
+
+    def _add_state(self, one: StateDeclared) -> None:
+        state = one.made()
+        self._names.add("state", state.name, (one.file, one.line))
+        self._app.states[one.struct] = state
+
+    # -- functions at the edge
+
+    def _edge(self, one: EdgeDeclared) -> EdgeFunction:
+        function, options = one.function, one.options
+        trigger = self._trigger(one)
+        captures = _captures(trigger.pattern) if isinstance(trigger, Mqtt | Http) else ()
+        plan = make_plan(function, Scope(_kind(trigger), captures, self._config))
+        self._check_captures(plan, captures)
+        self._check_states(plan, captures)
+        _check_payload(plan, trigger)
+        self._check_return(plan, trigger)
+        if options.parallel and plan.takes("state"):
+            raise Problem(
+                f'{function.__name__}: mode="parallel" and State exclude each other',
+                "a cell belongs to one call at a time: take one of them away",
+                at=function,
+            )
+        if options.timeout is not None and not plan.is_async:
+            raise Problem(
+                f"{function.__name__}: timeout= is for async functions", "write async def", at=function
+            )
+        self._clashes.add(trigger, plan, (one.file, one.line))
+        return EdgeFunction(
+            function.__name__, trigger, plan, options.budget, options.priority, one.file, one.line,
+            durable=options.durable, timeout=options.timeout, was=options.was,
+        )  # fmt: skip
+
+    def _trigger(self, one: EdgeDeclared) -> Trigger | StreamDeclaration:
+        trigger = one.trigger
+        if is_trigger(trigger):
+            return trigger
+        if inspect.isroutine(trigger) and trigger in self._app.streams:
+            return self._app.streams[trigger]
+        raise Problem(
+            f"edge: {trigger!r} is not a trigger",
+            'the first argument is mqtt("…"), http.get("…"), every("…") or a stream of this app',
+            at=one.function,
+        )
+
+    def _check_captures(self, plan: Plan, captures: tuple[str, ...]) -> None:
+        used = {parameter.name for parameter in plan.takes("capture")}
+        for parameter in (*plan.takes("state"), *plan.takes("states")):
+            if (state := self._app.states.get(parameter.type)) is not None and parameter.kind == "state":
+                used.add(state.key)
+        for capture in captures:
+            if capture not in used:
+                raise Problem(
+                    f"{plan.function.__name__} captures {capture!r} and does not use it",
+                    f"add the parameter '{capture}: str'",
+                    at=plan.function,
+                )
+
+    def _check_states(self, plan: Plan, captures: tuple[str, ...]) -> None:
+        name = plan.function.__name__
+        for parameter in (*plan.takes("state"), *plan.takes("states")):
+            state = self._app.states.get(parameter.type)
+            if state is None:
+                raise Problem(
+                    f"{name}: {name_of(parameter.type)} is not a state of this app",
+                    "declare it with @app.state(key=…)",
+                    at=plan.function,
+                )
+            if parameter.kind == "state" and state.key not in captures:
+                raise Problem(
+                    f"{name}: {parameter.type.__name__} is keyed by {state.key!r}, "
+                    "which the trigger does not capture",
+                    f"write {{{state.key}}} in the trigger",
+                    at=plan.function,
+                )
+
+    def _check_return(self, plan: Plan, trigger: Trigger | StreamDeclaration) -> None:
+        name = plan.function.__name__
+        if isinstance(trigger, Mqtt) and plan.returns in self._app.facts:
+            raise Problem(
+                f"{name} returns the fact {plan.returns.__name__}",
+                "what is returned is the reply to the device; use app.forward to send a fact",
+                at=plan.function,
+            )
+        if isinstance(trigger, Every | StreamDeclaration) and returns_something(plan):
+            what = "a beat" if isinstance(trigger, Every) else "a stream"
+            raise Problem(
+                f"{name} returns a value, and behind {what} nobody waits for a reply",
+                "write -> None",
+                at=plan.function,
+            )
+
+    # -- functions in the cloud
+
+    def _cloud(self, one: CloudDeclared) -> CloudFunction:
+        function = one.function
+        fact = self._app.facts.get(one.trigger) if isinstance(one.trigger, type) else None
+        if fact is None:
+            raise Problem(
+                f"cloud: {name_of(one.trigger)} is not a fact of this app",
+                "declare it with @app.fact",
+                at=function,
+            )
+        plan = make_plan(function, Scope("a fact", (), self._config))
+        struct = fact.struct
+        batch = plan.payload == list[struct]
+        if plan.payload is not struct and not batch:
+            given = "no payload" if plan.payload is None else name_of(plan.payload)
+            raise Problem(
+                f"{function.__name__} takes {given}",
+                f"its payload is {struct.__name__} or list[{struct.__name__}]",
+                at=function,
+            )
+        if batch and plan.takes("event"):
+            raise Problem(
+                f"{function.__name__} takes a batch and an Event, and each row has one of its own",
+                f"take {struct.__name__} instead of list[{struct.__name__}]",
+                at=function,
+            )
+        return CloudFunction(function.__name__, fact, plan, batch, one.file, one.line, was=one.was)
+
+    # -- streams
+
+    def _stream(self, one: StreamDeclared) -> StreamDeclaration:
+        function = one.function
+        hints = hints_of(function)
+        arguments = [stream_argument(hint) for name, hint in hints.items() if name != "return"]
+        if len(arguments) != 1 or arguments[0] is None:
+            raise Problem(
+                f"{function.__name__} is a stream and does not take one Stream[T]",
+                f"write def {function.__name__}(readings: Stream[Reading]) -> Stream[Minute]",
+                at=function,
+            )
+        _check_time(function, arguments[0], one.trigger)
+        declared = function(Stream())
+        if not isinstance(declared, Stream):
+            raise Problem(
+                f"{function.__name__} returns {declared!r}, not a stream", "return the stream", at=function
+            )
+        stream = typing.cast("Stream[Any]", declared)
+        self._check_keys(function, stream, one.trigger, arguments[0])
+        fact = self._stream_fact(function, stream, stream_argument(hints.get("return")))
+        return StreamDeclaration(
+            function.__name__, one.trigger, arguments[0], stream, fact, function, one.file, one.line,
+            was=one.was,
+        )  # fmt: skip
+
+    def _check_keys(
+        self, function: Callable[..., Any], stream: Stream[Any], trigger: Mqtt, payload: Any
+    ) -> None:
+        fields: tuple[str, ...] = getattr(payload, "__struct_fields__", ())
+        captures = _captures(trigger.pattern)
+        for key in stream.keys:
+            if key not in captures and key not in fields:
+                raise Problem(
+                    f"{function.__name__} is keyed by {key!r}, neither a capture nor a field of the payload",
+                    f"write {{{key}}} in the topic",
+                    at=function,
+                )
+        first = stream.steps[0] if stream.steps else None
+        for _name, source, _how in first.fields if isinstance(first, Window) else ():
+            if source not in fields:
+                raise Problem(
+                    f"{function.__name__} aggregates {source!r}, which {payload.__name__} does not have",
+                    f"its fields are {', '.join(fields)}",
+                    at=function,
+                )
+
+    def _stream_fact(self, function: Callable[..., Any], stream: Stream[Any], result: Any) -> Fact | None:
+        if not stream.forwards:
+            return None
+        fact = self._app.facts.get(result) if isinstance(result, type) else None
+        if fact is None:
+            raise Problem(
+                f"{function.__name__} forwards {name_of(result)}, which is not a fact",
+                "declare it with @app.fact and say -> Stream[ThatFact]",
+                at=function,
+            )
+        return fact
+
+    def _check_streams_lead_somewhere(self) -> None:
+        followed = {
+            function.trigger.name
+            for function in self._app.edge_functions
+            if isinstance(function.trigger, StreamDeclaration)
+        }
+        for stream in self._app.streams.values():
+            if not stream.stream.forwards and stream.name not in followed:
+                raise Problem(
+                    f"the stream {stream.name} leads nowhere",
+                    "end it in .forward(), or use it as a trigger: @app.edge(" + stream.name + ")",
+                    at=stream.function,
+                )
+
+
+def _captures(pattern: Pattern) -> tuple[str, ...]:
+    return (*pattern.captures, pattern.tail) if pattern.tail else pattern.captures
+
+
+def _kind(trigger: Trigger | StreamDeclaration) -> str:
+    if isinstance(trigger, Mqtt):
+        return "a topic"
+    if isinstance(trigger, Http):
+        return "a request"
+    return "a beat" if isinstance(trigger, Every) else "a stream"
+
+
+def _check_payload(plan: Plan, trigger: Trigger | StreamDeclaration) -> None:
+    name = plan.function.__name__
+    if isinstance(trigger, Every):
+        if plan.payload is not None:
+            raise Problem(
+                f"{name} takes a payload, and a beat has none", "take the parameter away", at=plan.function
+            )
+        return
+    if plan.payload is None and not isinstance(trigger, Http):
+        given = "value" if isinstance(trigger, StreamDeclaration) else "payload"
+        raise Problem(
+            f"{name} has no parameter for the {given}",
+            f"add one, such as '{given}: bytes' or a Struct"
+            if given == "payload"
+            else f"add one of the type that {trigger} gives",
+            at=plan.function,
+        )
+    if isinstance(trigger, Mqtt):
+        _check_time(plan.function, plan.payload, trigger)
+
+
+def _check_time(function: Callable[..., Any], payload: Any, trigger: Mqtt) -> None:
+    """Refuse `time="at"` where the payload has no such field, or one that is no time."""
+    if trigger.time is None:
+        return
+    name = trigger.time
+    structs = typing.get_args(payload) or (payload,)
+    for struct in structs:
+        if not (isinstance(struct, type) and issubclass(struct, Struct)):
+            raise Problem(
+                f"{function.__name__}: time={name!r} names a field, and the payload is no Struct",
+                f"write a Struct with '{name}: datetime'",
+                at=function,
+            )
+        hint = typing.get_type_hints(struct).get(name)
+        if hint is not dt.datetime and dt.datetime not in typing.get_args(hint):
+            raise Problem(
+                f"{function.__name__}: time={name!r}, and {struct.__name__} has no field '{name}: datetime'",
+                f"add '{name}: datetime' to {struct.__name__}",
+                at=function,
+            )

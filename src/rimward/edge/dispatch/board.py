@@ -1,0 +1,90 @@
+"""The board: which functions and streams a topic, a request or a beat runs."""
+
+from collections.abc import Callable
+
+from msgspec import Struct
+
+from rimward.app import App
+from rimward.app.functions import StreamDeclaration
+from rimward.app.triggers import Every, Http, Mqtt, Pattern
+from rimward.edge.dispatch.commands import is_answer
+from rimward.edge.dispatch.functions import FunctionRun, Plain
+from rimward.edge.dispatch.ports import TOPICS_CACHED, Listeners
+from rimward.edge.dispatch.routes import Match, Routes
+from rimward.edge.dispatch.streams import StreamRun
+
+LoadStream = Callable[[StreamDeclaration], dict[str, bytes]]
+
+
+class Allowed(Struct, frozen=True):
+    """The methods that a path serves, where it does not serve the one asked for; empty: none."""
+
+    methods: tuple[str, ...]
+
+
+class Board:
+    """All routes of an app. What a topic runs is remembered in `topics`."""
+
+    def __init__(self, app: App, functions: dict[str, FunctionRun], load: LoadStream) -> None:
+        self.topics: dict[str, Listeners] = {}
+        self.beats: list[tuple[FunctionRun, float]] = []
+        self.streams: dict[str, StreamRun] = {}
+        self._topics: Routes[tuple[FunctionRun | StreamRun, str | None]] = Routes()
+        self._paths: dict[str, Routes[tuple[Pattern, FunctionRun]]] = {}
+        followers: dict[str, list[FunctionRun]] = {}
+        for function in app.edge_functions:
+            run, trigger = functions[function.name], function.trigger
+            match trigger:
+                case Mqtt():
+                    self._topics.add(trigger.pattern, (run, trigger.time))
+                case Http():
+                    paths = self._paths.setdefault(trigger.method, Routes())
+                    paths.add(trigger.pattern, (trigger.pattern, run))
+                case Every():
+                    self.beats.append((run, trigger.period))
+                case StreamDeclaration():
+                    followers.setdefault(trigger.name, []).append(run)
+        for declaration in app.streams.values():
+            stream = StreamRun(declaration, followers.get(declaration.name, []), load(declaration))
+            self.streams[declaration.name] = stream
+            self._topics.add(declaration.trigger.pattern, (stream, declaration.trigger.time))
+
+    def listeners(self, topic: str) -> Listeners:
+        """Return what a topic runs, and remember it."""
+        segments = topic.split("/")
+        listeners = Listeners(None, [], [], answers=is_answer(segments))
+        for match in self._topics.match(segments):
+            run, time_field = match.target
+            if isinstance(run, StreamRun):
+                listeners.streams.append((run, match.captures))
+            else:
+                listeners.bounds.append((run.bind(match.captures), time_field))
+        if len(listeners.bounds) == 1 and not listeners.streams and not listeners.answers:
+            bound, time_field = listeners.bounds[0]
+            if time_field is None and bound.is_plain:
+                listeners.plain = Plain.of(bound)
+        if len(self.topics) >= TOPICS_CACHED:
+            self.topics.clear()
+        self.topics[topic] = listeners
+        return listeners
+
+    def serve(self, method: str, segments: list[str]) -> "Match[FunctionRun] | Allowed":
+        """Return the one function that serves a path, or the methods that others serve it with.
+
+        A literal segment wins over a capture, and that over a tail, from left to right. GET answers HEAD.
+        """
+        for wanted in (method, "GET") if method == "HEAD" else (method,):
+            routes = self._paths.get(wanted)
+            if routes is not None and (matches := routes.match(segments)):
+                best = min(matches, key=lambda match: _specificity(match.target[0]))
+                return Match(best.target[1], best.captures)
+        allowed = {method for method, routes in self._paths.items() if routes.match(segments)}
+        if "GET" in allowed:
+            allowed.add("HEAD")
+        return Allowed(tuple(sorted(allowed)))
+
+
+def _specificity(pattern: Pattern) -> tuple[int, ...]:
+    """Return a pattern's rank among those that fit one path: the lowest is the most specific."""
+    ranks = [0 if segment is not None else 1 for segment in pattern.segments]
+    return (*ranks, 2) if pattern.tail else (*ranks, -1)

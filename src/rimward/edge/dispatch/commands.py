@@ -1,0 +1,124 @@
+"""Commands to devices: sent at once, to one device alone, and acknowledged by it.
+
+A command goes out on `devices/{id}/commands/{name}`. An MQTT 5 device answers on the response topic
+`devices/{id}/replies/{name}` with the correlation data; an MQTT 3.1.1 device finds a number behind the name
+and answers on `devices/{id}/replies/{name}/{number}`. `{id}` is the client id: one with `/`, `+` or `#` takes
+no commands. Only the device itself can answer.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, Protocol, runtime_checkable
+
+import msgspec
+
+from rimward.app.device import Device
+from rimward.app.effects import encode_payload
+from rimward.edge.dispatch.encodings import decoder_of, encoding_of
+from rimward.edge.dispatch.types import Message
+from rimward.events import CommandTimeout, NotConnected
+
+ROOT = "devices"
+MAX_PENDING = 10_000  # commands that wait for their acknowledgement
+
+
+def topics_of(device: str, name: str) -> tuple[str, str]:
+    """Return the topics of a device's command and of its acknowledgement."""
+    return f"{ROOT}/{device}/commands/{name}", f"{ROOT}/{device}/replies/{name}"
+
+
+@runtime_checkable
+class CommandRouter(Protocol):
+    """How a command reaches one device; the MQTT gateway implements it."""
+
+    def command(self, device: str, name: str, payload: bytes, number: str) -> str | None:
+        """Queue a command for one device; return why it can't take it, None where it can. Never blocks."""
+        ...
+
+
+class Commands:
+    """Every command that waits for its device: a `CommandPort`."""
+
+    def __init__(self, router: Callable[[], object], prefix: str, counters: dict[str, int]) -> None:
+        """`prefix` is new at every start, so that no answer to an earlier process's command fits."""
+        self._router = router
+        self._prefix = prefix
+        self._counters = counters
+        self._count = 0
+        self._pending: dict[str, tuple[str, asyncio.Future[Message]]] = {}
+
+    async def command(self, device: Device, name: str, payload: Any, *, allowed: float, reply: Any) -> Any:
+        """Send a command and return the decoded acknowledgement; `allowed` in seconds.
+
+        Raises:
+            CommandTimeout: it did not come in time.
+            NotConnected: the device can't take it.
+            ValueError: it is not of the type `reply`.
+        """
+        if len(self._pending) >= MAX_PENDING:
+            raise NotConnected(f"{MAX_PENDING} commands wait for their devices, the limit")
+        self._count += 1
+        number = f"{self._prefix}{self._count:x}"
+        answer: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
+        self._pending[number] = (device.id, answer)
+        try:
+            self._send(device, name, b"" if payload is None else encode_payload(payload), number)
+            async with asyncio.timeout(allowed):
+                message = await answer
+        except TimeoutError:
+            self._add("commands_timed_out")
+            raise CommandTimeout(
+                f"{device.id} did not acknowledge the command {name!r} within {allowed:g} s"
+            ) from None
+        finally:
+            del self._pending[number]
+        return None if reply is None else _decoded(message, reply, name)
+
+    def _send(self, device: Device, name: str, payload: bytes, number: str) -> None:
+        router = self._router()
+        why = f"{device.protocol} devices take no commands"
+        if device.protocol.startswith("mqtt") and isinstance(router, CommandRouter):
+            why = router.command(device.id, name, payload, number)
+        if why is not None:
+            self._add("commands_refused")
+            raise NotConnected(f"{device.id}: {why}")
+        self._add("commands")
+
+    def answered(self, message: Message) -> bool:
+        """Take a message on a topic of acknowledgements; return whether it was one that is waited for."""
+        number = _number(message)
+        waiting = self._pending.get(number) if number is not None else None
+        if waiting is None or waiting[0] != message.sender.id or waiting[1].done():
+            self._add("replies_unasked")
+            return False
+        waiting[1].set_result(message)
+        return True
+
+    def _add(self, name: str) -> None:
+        self._counters[name] = self._counters.get(name, 0) + 1
+
+
+def is_answer(segments: list[str]) -> bool:
+    """Tell whether a topic is one of acknowledgements."""
+    return len(segments) in {4, 5} and segments[0] == ROOT and segments[2] == "replies"
+
+
+def _number(message: Message) -> str | None:
+    if message.correlation is not None:
+        return message.correlation.decode("ascii", "replace")
+    segments = message.topic.split("/")
+    return segments[4] if len(segments) == 5 else None
+
+
+def _decoded(message: Message, type_: Any, name: str) -> Any:
+    if type_ is bytes:
+        return message.payload
+    try:
+        if type_ is str:
+            return message.payload.decode()
+        encoding = encoding_of(message.content_type)
+        if encoding is None:
+            raise ValueError(f"its content type {message.content_type!r} can't be read")  # noqa: TRY301 (one way out)
+        return decoder_of(type_, encoding)(message.payload)
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+        raise ValueError(f"the acknowledgement of {name!r} does not fit: {error}") from None

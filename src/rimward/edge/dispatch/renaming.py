@@ -1,0 +1,46 @@
+"""What states and streams find on disk; of renamed ones it moves to the new name, in one transaction."""
+
+from collections.abc import Callable
+from typing import Any
+
+from rimward.app.functions import StreamDeclaration
+from rimward.app.state import StateType
+from rimward.edge.dispatch.ports import OutboxPort
+from rimward.edge.outbox import Put, Transaction
+from rimward.edge.state import Cells
+from rimward.observe import get_logger
+
+log = get_logger("rimward.dispatch")
+
+
+def load_cells(outbox: OutboxPort, type_: StateType[Any], wall: Callable[[], int]) -> Cells:
+    """Return a state type's cells; `wall` is the clock by which they expire."""
+    stored = load_renamed(outbox, "state", type_.name, type_.was)
+    times = load_renamed(outbox, "changed", type_.name, type_.was) if type_.expires else None
+    return Cells(type_, stored, times, wall)
+
+
+def load_windows(outbox: OutboxPort, stream: StreamDeclaration) -> dict[str, bytes]:
+    """Return a stream's open windows."""
+    return load_renamed(outbox, "stream", stream.name, stream.was)
+
+
+def load_renamed(outbox: OutboxPort, kind: str, name: str, was: str | None) -> dict[str, bytes]:
+    """Return what is stored under `kind:name`; what is still under `kind:was` is moved there first.
+
+    A key that is there under both names keeps the newer name's value.
+    """
+    space = f"{kind}:{name}"
+    stored = outbox.load(space)
+    old = outbox.load(f"{kind}:{was}") if was is not None else {}
+    if not old:
+        return stored
+    moving = Transaction()
+    for key, value in old.items():
+        moving.puts.append(Put(f"{kind}:{was}", key, None))
+        if key not in stored:
+            stored[key] = value
+            moving.puts.append(Put(space, key, value))
+    outbox.append(moving, None)
+    log.info("renamed", kind=kind, was=was, name=name, keys=len(old))
+    return stored
