@@ -88,7 +88,7 @@ class Device:
     """
 
     def __init__(self, house: House, identity: Identity) -> None:
-        self.id = identity.id
+        self.id: str = identity.id
         self._house = house
         self._identity = identity
         self._line: Line | None = None

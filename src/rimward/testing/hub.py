@@ -44,7 +44,7 @@ class SiteHub:
         self._records = Records(data / "hub" / "hub.db")
         self._db = connect(data / "hub" / "hub.db")
         self._worker: Any = None
-        self.poison = 0  # envelopes that could not be read
+        self.poison: int = 0  # envelopes that could not be read
 
     def take(self, uploads: list[tuple[str, bytes]]) -> list[bytes]:
         """Commit envelopes and return the marks of their nodes."""

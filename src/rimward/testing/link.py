@@ -17,8 +17,8 @@ class Uplink:
     """The link as a test handles it. It is up at first."""
 
     def __init__(self, chance: random.Random) -> None:
-        self.is_up = True
-        self.breaks = 0  # how often it broke by chance
+        self.is_up: bool = True
+        self.breaks: int = 0  # how often it broke by chance
         self._loss = 0.0
         self._chance = chance
 

@@ -13,6 +13,8 @@ from msgspec import Struct
 from rimward.app import App
 from rimward.edge.config import NodeConfig
 from rimward.edge.dispatch import Clocks, Dispatcher, FunctionRun, Tracing
+from rimward.edge.gateways.http import HttpGateway
+from rimward.edge.gateways.mqtt import MqttGateway
 from rimward.edge.node import doors_of
 from rimward.events import Reject
 from rimward.observe import Trace
@@ -47,20 +49,24 @@ class SiteNode:
         settings: Struct | None,
     ) -> None:
         """`errors` gets what functions raise, but for Reject; `settings` are the app's `config`."""
-        self.loop = Loop(clock)
+        self.loop: Loop = Loop(clock)
         self.clock = clock
         self._errors = errors
-        self.traces = TraceList()
+        self.traces: TraceList = TraceList()
         self.dies_at: str | None = None  # the moment at which the process is to die
         self.on_death: Callable[[], None] | None = None
         self._lines: list[Line] = []
         folder = Path(config.data) / "node"
         folder.mkdir(parents=True, exist_ok=True)
-        self.outbox = SiteOutbox(folder, config.outbox, self.loop, self._pass)
+        self.outbox: SiteOutbox = SiteOutbox(folder, config.outbox, self.loop, self._pass)
         clocks = Clocks(clock.monotonic, clock.wall)
         tracing = Tracing(config.node, chance.randbytes(8), self.traces, lambda: str(self.outbox.epoch))
-        self.dispatcher = Dispatcher(app, config.node, clocks, self.outbox, tracing, settings=settings)
-        self.mqtt, self.http = doors_of(self.dispatcher, config, self.outbox, lambda _: True)
+        self.dispatcher: Dispatcher = Dispatcher(
+            app, config.node, clocks, self.outbox, tracing, settings=settings
+        )
+        doors = doors_of(self.dispatcher, config, self.outbox, lambda _: True)
+        self.mqtt: MqttGateway = doors.mqtt
+        self.http: HttpGateway = doors.http
         self.mqtt.begin(self.loop)
         self.http.begin(self.loop)
         for run in self.dispatcher.functions.values():

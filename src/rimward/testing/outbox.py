@@ -32,7 +32,7 @@ class SiteOutbox:
         self._planned: Planned | None = None
         self._lazy: Planned | None = None
         self._broken: str | None = None
-        self.core = OutboxCore(folder / "outbox.db", loop.clock.wall, config)
+        self.core: OutboxCore = OutboxCore(folder / "outbox.db", loop.clock.wall, config)
         self._spaces = self.core.load()
 
     @property

@@ -87,10 +87,10 @@ class Site:
             data: a folder that is kept, laid out as `rimward dev --data` does; else a temporary one.
             outbox_bytes: what the outbox may hold before it is full.
         """
-        self.app = app
-        self.clock = Clock(to_ns(start))
-        self.outside = Loop(self.clock)
-        self.uplink = Uplink(random.Random(seed))  # noqa: S311 (repeatable, not secret)
+        self.app: App = app
+        self.clock: Clock = Clock(to_ns(start))
+        self.outside: Loop = Loop(self.clock)
+        self.uplink: Uplink = Uplink(random.Random(seed))  # noqa: S311 (repeatable, not secret)
         self._chance = random.Random(seed + 1)  # noqa: S311
         self._settings = settings_of(app, None, {}) if config is None else config
         self._data = data
@@ -101,7 +101,7 @@ class Site:
         self._node: SiteNode | None = None
         self._sender: Sender | None = None
         self._hub: SiteHub | None = None
-        self.http = Http(self)
+        self.http: Http = Http(self)
 
     # -- its life
 
