@@ -34,6 +34,11 @@ MAY_BLOCK: tuple[tuple[str, set[str], str], ...] = (
         {"open", "close", "_upload", "_the_hub", "ledger", "rows", "lake", "dead_letters"},
         "a Site's hub and files live on the test's loop",
     ),
+    (
+        "rimward/edge/deep/process.py",
+        {"_session", "_send", "_probe", "_on_marks", "_write_status"},
+        "the deep process's loop serves nobody but the disk and the bus",
+    ),
     ("logging/__init__.py", {"emit"}, "a line on stderr; where that blocks is the log pipe's reader's doing"),
 )
 

@@ -47,7 +47,7 @@ class Hub:
         self._manifest = manifests.decode(Path(config.manifest).read_bytes())
         self._records = Records(self._data / "hub" / "hub.db")
         self._ingest = Ingest(self._data / "lake", self._manifest.facts, now)
-        self._reading = Reading(self._records.add, now)
+        self._reading = Reading(now)
         self._marks: dict[str, dict[str, Mark]] = {}
         for node, mark in self._ingest.marks():
             self._marks.setdefault(node, {})[mark.fact] = mark
@@ -70,6 +70,10 @@ class Hub:
                     log.info("ingest starts over", error=type(group.exceptions[0]).__name__)
                 await asyncio.sleep(RETRY)
 
+    def close(self) -> None:
+        """Close the hub's own file; for one whose process goes on."""
+        self._records.close()
+
     async def _session(self) -> None:
         config, client = self._config, Client()
         await client.connect(
@@ -79,20 +83,19 @@ class Hub:
             allow_reconnect=False,
             connect_timeout=2,
         )
-        try:
-            js = client.jetstream()
-            for priority in PRIORITIES:
-                await self._ensure_stream(js, priority)
-            async with asyncio.TaskGroup() as tasks:
+        async with asyncio.TaskGroup() as tasks:
+            try:
+                js = client.jetstream()
+                for priority in PRIORITIES:
+                    await self._ensure_stream(js, priority)
                 pulls = [tasks.create_task(self._pull(client, js, priority)) for priority in PRIORITIES]
                 while client.is_connected and not any(pull.done() for pull in pulls):
                     await self._announce(client)
+                    _heed_cancellation()
                     await asyncio.sleep(ANNOUNCE * random.uniform(1, 1.5))  # noqa: S311 (spread, not secret)
-                for pull in pulls:
-                    pull.cancel()
-        finally:
-            with contextlib.suppress(*BROKEN):
-                await asyncio.wait_for(client.close(), 2)
+            finally:  # before the pulls are awaited: their client may swallow a cancellation
+                with contextlib.suppress(*BROKEN):
+                    await asyncio.wait_for(client.close(), 2)
 
     async def _ensure_stream(self, js: JetStreamContext, priority: str) -> None:
         """Make a priority's stream: what is acknowledged, because the lake has it, leaves it at once."""
@@ -129,12 +132,13 @@ class Hub:
     async def _take(self, client: Client, messages: list[Msg]) -> None:
         """Commit what messages bring, and only then take them off the bus."""
         by_fact, done = self._reading.sort(messages)
+        counts = self._reading.counts
         for fact, arrivals in by_fact.items():
             envelopes = [arrival.envelope for arrival in arrivals]
             try:
                 outcome = await asyncio.to_thread(self._ingest.take, fact, envelopes)
             except (DeltaError, OSError) as error:
-                self._records.add("failed_commits", 1)
+                counts["failed_commits"] += 1
                 log.error("a commit failed", fact=fact, error=f"{type(error).__name__}: {error}")  # noqa: TRY400 (one line; it is tried again)
                 for arrival in arrivals:
                     await arrival.message.nak(delay=AGAIN)
@@ -145,6 +149,9 @@ class Hub:
             for node, mark in outcome.marks:
                 self._marks.setdefault(node, {})[mark.fact] = mark
             done += [arrival.message for arrival in arrivals]
+        if counts:
+            await asyncio.to_thread(self._records.add, counts)
+            counts.clear()
         for message in done:
             await message.ack()
         await self._announce(client)
@@ -177,3 +184,10 @@ class Hub:
                     process.kill()
                 await process.wait()
             await asyncio.sleep(1)
+
+
+def _heed_cancellation() -> None:
+    """Raise a cancellation that the bus's client has swallowed."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError

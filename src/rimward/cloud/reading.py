@@ -6,6 +6,7 @@ The subject alone says whose rows they are: the bus polices it. The range of an 
 its id's word, which its node wrote as it writes the header inside (docs/adr/0017).
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterable
 
 from msgspec import Struct
@@ -37,10 +38,10 @@ class Arrival(Struct):
 
 
 class Reading:
-    """Reads uploads; `count` takes a counter's name and what to add."""
+    """Reads uploads and counts what is wrong with them."""
 
-    def __init__(self, count: Callable[[str, int], None], now: Callable[[], int]) -> None:
-        self._count = count
+    def __init__(self, now: Callable[[], int]) -> None:
+        self.counts: Counter[str] = Counter()  # since whoever writes them down last emptied it
         self._now = now  # wall ns
         self._damaged: dict[tuple[Lane, int], int] = {}  # (lane, first): the attempt that came damaged
 
@@ -53,7 +54,7 @@ class Reading:
                 _, lane = parse_up(message.subject)
                 envelope = self._read(lane, message)
             except ValueError as error:
-                self._count("poison", 1)
+                self.counts["poison"] += 1
                 log.error("a message is no upload", subject=message.subject, error=str(error))  # noqa: TRY400 (the sentence says it all)
                 envelope, lane = None, None
             if lane is None or envelope is None:
@@ -78,7 +79,7 @@ class Reading:
 
     def _damage(self, lane: Lane, message: Msg, error: EnvelopeError) -> Envelope | None:
         said = parse_message_id(lane, (message.headers or {}).get("Nats-Msg-Id", ""))
-        self._count("damaged", 1)
+        self.counts["damaged"] += 1
         before = self._damaged.get((lane, said.first))
         if before is not None and before != said.attempt:
             del self._damaged[lane, said.first]
@@ -93,7 +94,7 @@ class Reading:
         headers = message.headers or {}
         said = parse_message_id(lane, headers.get("Nats-Msg-Id", ""))
         prior, nonce = parse_prior(headers.get("Rw-Prior", ""))
-        self._count("poison", 1)
+        self.counts["poison"] += 1
         log.error("an envelope can't be read", fact=lane.fact, node=lane.node, error=str(error))
         header = Header("", "", said.first, said.last, 0, "", "", said.attempt, None, prior, nonce)
         return Envelope(lane, header, [], self._now(), (str(error), message.data))

@@ -4,6 +4,7 @@ Nothing that keeps rows from being lost is in it. Where it is deleted, cloud fun
 """
 
 import sqlite3
+from collections.abc import Mapping
 from pathlib import Path
 
 from rimward.cloud.ingest import Outcome
@@ -56,9 +57,7 @@ class Records:
                 for one in outcome.taken
             ],
         )  # fmt: skip
-        for name in COUNTED:
-            if value := getattr(outcome, name):
-                self.add(name, value)
+        self._add({name: getattr(outcome, name) for name in COUNTED})
         self._batches += 1
         if self._batches % PRUNE_EVERY == 0:
             self._db.execute(
@@ -68,12 +67,17 @@ class Records:
             )
         self._db.execute("commit")
 
-    def add(self, name: str, value: int) -> None:
-        """Raise a counter."""
-        self._db.execute(
+    def add(self, counts: Mapping[str, int]) -> None:
+        """Raise counters."""
+        self._db.execute("begin")
+        self._add(counts)
+        self._db.execute("commit")
+
+    def _add(self, counts: Mapping[str, int]) -> None:
+        self._db.executemany(
             "insert into counter values (?, ?) "
             "on conflict (name) do update set value = value + excluded.value",
-            (name, value),
+            [(name, value) for name, value in counts.items() if value],
         )
 
     def close(self) -> None:

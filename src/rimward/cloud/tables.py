@@ -80,7 +80,6 @@ class Batch:
         self._now = now // 1000  # wall us
         self._day = datetime.fromtimestamp(now / 1e9, UTC).date().isoformat()
         self._rows: list[tuple[Any, ...]] = []
-        self._from: list[tuple[Lane, Header, Row]] = []
         self.dead: list[Kept] = []
         self.lost: list[Kept] = []
 
@@ -98,7 +97,6 @@ class Batch:
             self._bury(lane, header, row, str(error))
             return
         self._rows.append((*values, *self._system(lane, header, row)))
-        self._from.append((lane, header, row))
 
     def lose(self, lane: Lane, header: Header, first: int) -> None:
         """Take rows `first` to the header's last as lost by their node."""
@@ -121,21 +119,9 @@ class Batch:
         self.dead.append(Kept(lane.node, transaction_version(lane.epoch.counter, header.last), row))
 
     def table(self) -> Any:
-        """Return the rows that fit, as Arrow; one that Arrow refuses goes to the dead letters."""
+        """Return the rows that fit, as Arrow."""
         assert self._spec is not None
-        schema = schema_of(self._spec.columns)
-        try:
-            return to_arrow(schema, self._rows)
-        except (pa.ArrowException, ValueError, TypeError, OverflowError):
-            good: list[tuple[Any, ...]] = []
-            for row, origin in zip(self._rows, self._from, strict=True):
-                try:
-                    to_arrow(schema, [row])
-                except (pa.ArrowException, ValueError, TypeError, OverflowError) as error:
-                    self._bury(*origin, str(error))
-                else:
-                    good.append(row)
-            return to_arrow(schema, good)
+        return to_arrow(schema_of(self._spec.columns), self._rows)
 
     def _bury(self, lane: Lane, header: Header, row: Row, reason: str) -> None:
         body = msgspec.msgpack.encode(row)

@@ -1,0 +1,60 @@
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# (pyarrow and deltalake ship partial types)
+"""What the cloud's tests share: a small lake's facts, envelopes, and what its tables hold."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from deltalake import DeltaTable
+
+from rimward.app.manifest import Column, FactSpec
+from rimward.cloud.ingest import Envelope, Ingest
+from rimward.wire import Epoch, Header, Lane, Row, transaction_version
+
+WARM = FactSpec("Warm", "warm", "normal", None, (Column("n", "int64"), Column("note", "string")), "print-1")
+COLD = FactSpec("Cold", "cold", "bulk", None, (Column("n", "int64"),), "print-2")
+NOW = 1_795_000_000_000_000_000
+
+
+def ingest(folder: Path, *facts: FactSpec) -> Ingest:
+    return Ingest(folder / "lake", facts or (WARM, COLD), lambda: NOW)
+
+
+def row(seq: int, *values: Any) -> Row:
+    return Row(seq, NOW, f"e-{seq}", None, "unsynced", replayed=False, trace=None, values=values)
+
+
+def envelope(
+    first: int,
+    last: int,
+    epoch: tuple[int, int] = (1, 0xA),
+    *,
+    node: str = "n1",
+    fact: FactSpec = WARM,
+    lost: str | None = None,
+    prior: tuple[int, int, int] | None = None,
+    values: Sequence[Any] | None = None,
+) -> Envelope:
+    """Return rows `first` to `last`; `prior` is (counter, seq, nonce) of the epoch before."""
+    one = values if values is not None else ("x",) * (len(fact.columns) - 1)
+    rows = [] if lost else [row(seq, seq, *one) for seq in range(first, last + 1)]
+    before = (0, 0) if prior is None else (transaction_version(*prior[:2]), prior[2])
+    header = Header(
+        fact.fingerprint, fact.priority, first, last, 5, lost=lost, prior=before[0], prior_nonce=before[1]
+    )
+    return Envelope(Lane(node, Epoch(*epoch), fact.table), header, rows, NOW)
+
+
+def table(folder: Path, name: str = "warm") -> list[dict[str, Any]]:
+    rows: Any = DeltaTable(str(folder / "lake" / name)).to_pyarrow_dataset().to_table().to_pylist()
+    return sorted(rows, key=lambda one: (one["_node"], one["_epoch"], one.get("_seq", one.get("first", 0))))
+
+
+def places(folder: Path, name: str = "warm") -> list[tuple[str, int, int]]:
+    return [(one["_node"], one["_epoch"], one["_seq"]) for one in table(folder, name)]
+
+
+def numbers(*spans: tuple[int, int, int], node: str = "n1") -> list[tuple[str, int, int]]:
+    """Return (node, counter, seq) of spans (counter, first, last)."""
+    return [(node, counter, seq) for counter, first, last in spans for seq in range(first, last + 1)]

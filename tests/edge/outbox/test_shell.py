@@ -1,0 +1,209 @@
+"""The outbox on its loop: one writer thread, callbacks in order, nothing released before the disk has it."""
+
+import asyncio
+import sqlite3
+import threading
+import time
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from rimward.edge.config import OutboxConfig
+from rimward.edge.outbox import Outbox, Put, Transaction
+from rimward.events import OutboxBroken, OutboxFull, RimwardError, RowTooLarge
+from rimward.wire import Mark, Marks
+
+from .outbox_support import query, row, rows
+
+
+@asynccontextmanager
+async def opened(folder: Path, config: OutboxConfig | None = None) -> AsyncGenerator[Outbox]:
+    async with Outbox(folder, config or OutboxConfig(), time.time_ns) as outbox:
+        yield outbox
+
+
+def message(value: str) -> Transaction:
+    transaction = Transaction()
+    transaction.forwards.append(row(value))
+    return transaction
+
+
+class Answers:
+    """Callbacks as they came."""
+
+    def __init__(self) -> None:
+        self.came: list[tuple[str, RimwardError | None]] = []
+        self._news = asyncio.Event()
+
+    def take(self, name: str) -> Callable[[RimwardError | None], None]:
+        def done(error: RimwardError | None) -> None:
+            self.came.append((name, error))
+            self._news.set()
+
+        return done
+
+    async def wait(self, count: int) -> None:
+        while len(self.came) < count:
+            self._news.clear()
+            await self._news.wait()
+
+
+class Gate:
+    """Holds the writer thread at its commits, as a slow disk would; `fail` makes the next one fail."""
+
+    def __init__(self, outbox: Outbox) -> None:
+        self._commit = outbox._core.commit
+        outbox._core.commit = self._held  # pyright: ignore[reportAttributeAccessIssue] (a disk that waits for the test)
+        self.open = threading.Event()
+        self.begun = threading.Semaphore(0)
+        self.fail: Exception | None = None
+
+    def _held(self, *arguments: object) -> None:
+        self.begun.release()
+        self.open.wait(30)
+        if self.fail is not None:
+            error, self.fail = self.fail, None
+            raise error
+        self._commit(*arguments)  # pyright: ignore[reportArgumentType] (handed on as they came)
+
+
+async def test_an_answer_comes_only_when_the_row_is_on_disk(tmp_path: Path) -> None:
+    async with opened(tmp_path) as outbox:
+        gate, answers = Gate(outbox), Answers()
+        outbox.append(message("a"), answers.take("a"))
+        await asyncio.to_thread(gate.begun.acquire)
+        for _ in range(10):
+            await asyncio.sleep(0)
+        assert answers.came == []
+        assert await asyncio.to_thread(rows, tmp_path) == []
+        gate.open.set()
+        await answers.wait(1)
+        assert answers.came == [("a", None)]
+        assert [value for *_, value in await asyncio.to_thread(rows, tmp_path)] == ["a"]
+
+
+async def test_answers_come_in_the_order_of_the_messages_and_share_commits(tmp_path: Path) -> None:
+    async with opened(tmp_path) as outbox:
+        gate, answers = Gate(outbox), Answers()
+        for n in range(600):
+            outbox.append(message(str(n)), answers.take(str(n)))
+        gate.open.set()
+        await answers.wait(600)
+        assert [name for name, _ in answers.came] == [str(n) for n in range(600)]
+        assert 2 <= outbox.stats()["commits"] <= 6
+    assert [(seq, value) for _, _, seq, value in rows(tmp_path)] == [(n + 1, str(n)) for n in range(600)]
+
+
+async def test_all_of_a_message_is_in_one_commit(tmp_path: Path) -> None:
+    async with opened(tmp_path) as outbox:
+        answers = Answers()
+        transaction = message("a")
+        transaction.forwards.append(row("b", "cold"))
+        transaction.puts.append(Put("s", "k", b"v"))
+        outbox.append(transaction, answers.take("a"))
+        await answers.wait(1)
+        assert outbox.stats()["commits"] == 1
+    assert [(fact, value) for _, fact, _, value in rows(tmp_path)] == [("cold", "b"), ("warm", "a")]
+    assert query(tmp_path, "select value from cell") == [(b"v",)]
+
+
+async def test_a_failed_fsync_takes_everything_back_newest_first_and_the_file_is_left_alone(
+    tmp_path: Path,
+) -> None:
+    async with opened(tmp_path) as outbox:
+        gate, answers, undone = Gate(outbox), Answers(), list[str]()
+        for name in ("a", "b"):
+            transaction = message(name)
+            transaction.undo += [lambda n=name: undone.append(f"{n}1"), lambda n=name: undone.append(f"{n}2")]
+            outbox.append(transaction, answers.take(name))
+        error = sqlite3.OperationalError("disk I/O error")
+        error.sqlite_errorcode = sqlite3.SQLITE_IOERR | 4 << 8  # SQLITE_IOERR_FSYNC
+        gate.fail = error
+        gate.open.set()
+        await answers.wait(2)
+        assert undone == ["b2", "b1", "a2", "a1"]
+        assert [(name, type(error)) for name, error in answers.came] == [
+            ("a", OutboxBroken),
+            ("b", OutboxBroken),
+        ]
+        for refused in (lambda: outbox.admit("critical", 10), lambda: outbox.append(message("c"), None)):
+            with pytest.raises(OutboxBroken, match="disk I/O error; restart the node"):
+                refused()
+        assert outbox.stats()["broken"] == 1
+    async with opened(tmp_path) as outbox:
+        assert outbox.stats()["broken"] == 0
+        outbox.append(message("d"), None)
+    assert [value for *_, value in rows(tmp_path)] == ["d"]
+    copied = await asyncio.to_thread(lambda: list(tmp_path.glob("*.abandoned")))
+    assert len(copied) == 1, "the next start begins with a copy"
+
+
+async def test_a_full_disk_refuses_until_there_is_room_and_numbers_have_no_gap(tmp_path: Path) -> None:
+    async with opened(tmp_path) as outbox:
+        answers = Answers()
+        outbox.append(message("a"), answers.take("a"))
+        await answers.wait(1)
+        pages = query(tmp_path, "pragma page_count")[0][0]
+        db = outbox._core._db
+        db.execute(f"pragma max_page_count={pages}")
+        outbox.touch("s", "k", lambda: b"v")
+        outbox.append(message("x" * 100_000), answers.take("b"))
+        await answers.wait(2)
+        assert isinstance(answers.came[1][1], OutboxFull)
+        assert (outbox.stats()["full"], outbox.stats()["broken"]) == (1, 0)
+        db.execute("pragma max_page_count=1000000")
+        outbox.append(message("c"), answers.take("c"))
+        await answers.wait(3)
+        assert answers.came[2] == ("c", None)
+        assert outbox.stats()["full"] == 0
+    assert [(seq, value) for _, _, seq, value in rows(tmp_path)] == [(1, "a"), (2, "c")]
+    assert query(tmp_path, "select value from cell") == [(b"v",)], "a touched value waits for the next commit"
+
+
+async def test_an_outbox_at_its_cap_refuses_and_takes_rows_again_once_the_lake_has_some(
+    tmp_path: Path,
+) -> None:
+    async with opened(tmp_path, OutboxConfig(max_bytes=50_000)) as outbox:
+        answers = Answers()
+        outbox.append(message("x" * 40_000), answers.take("a"))
+        await answers.wait(1)
+        with pytest.raises(
+            OutboxFull, match="the limit is 50000; a bulk fact of about 20000 bytes is refused"
+        ):
+            outbox.admit("bulk", 20_000)
+        epoch = outbox.epoch
+        marks = Marks("node-1", (Mark("warm", "t", 0, 1, epoch.counter, epoch.nonce, 1),))
+        (tmp_path / "marks").write_bytes(marks.encode())
+        while outbox.stats()["bytes"]:  # noqa: ASYNC110 (the writer's thread looks once a second)
+            await asyncio.sleep(0.02)
+        outbox.admit("bulk", 20_000)
+
+
+async def test_a_row_that_no_envelope_could_carry_is_refused(tmp_path: Path) -> None:
+    async with opened(tmp_path) as outbox:
+        with pytest.raises(RowTooLarge, match="about 300000 bytes, the limit is 262144"):
+            outbox.admit("normal", 300_000)
+
+
+async def test_what_waits_is_committed_at_the_close(tmp_path: Path) -> None:
+    answers = Answers()
+    async with opened(tmp_path) as outbox:
+        for n in range(300):
+            outbox.append(message(str(n)), answers.take(str(n)))
+        outbox.touch("s", "k", lambda: b"v")
+    assert len(answers.came) == len(rows(tmp_path)) == 300
+    assert query(tmp_path, "select value from cell") == [(b"v",)]
+
+
+@pytest.mark.parametrize("marks", [b"", b"\xc1", b"\x93\x01\x02\x03"])
+async def test_marks_that_make_no_sense_free_nothing(tmp_path: Path, marks: bytes) -> None:
+    (tmp_path / "marks").write_bytes(marks)
+    async with opened(tmp_path, OutboxConfig(keep_after_commit=0)) as outbox:
+        answers = Answers()
+        for n in range(3):
+            outbox.append(message(str(n)), answers.take(str(n)))
+        await answers.wait(3)
+        await asyncio.to_thread(outbox._forget)
+        assert len(await asyncio.to_thread(rows, tmp_path)) == 3
