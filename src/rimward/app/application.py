@@ -32,8 +32,8 @@ class App(Declarations):
         _check_date(compat)
         if config is not None:
             _check_config(config)
-        self.compat = compat
-        self.config = config
+        self.compat: str = compat
+        self.config: type[Struct] | None = config
         self._parts: dict[str, tuple[Part, tuple[str, int]]] = {}
         self._resolved: Resolved | None = None
 

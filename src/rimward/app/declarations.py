@@ -47,7 +47,7 @@ class Declarations:
             raise Problem(
                 f"{kind}: the name {name!r} is empty or not plain text", f'write {kind}("cold-chain", …)'
             )
-        self.name = name
+        self.name: str = name
         self._declared: list[Declared | Declarations] = []  # in the order of the file
 
     @overload

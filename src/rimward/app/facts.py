@@ -59,10 +59,10 @@ class Fact:
         was: str | None = None,
     ) -> None:
         """Take a type; `name` names its table, and `was` is the name under which that goes on."""
-        self.struct = type_
+        self.struct: type[Struct] = type_
         columns = _columns(type_)
         known_as = was or name or type_.__name__
-        self.spec = FactSpec(
+        self.spec: FactSpec = FactSpec(
             name=type_.__name__,
             table=_table(known_as, type_),
             priority=priority,

@@ -22,6 +22,6 @@ class Reply(Generic[T]):
     def __init__(self, value: T, status: int | None = None, headers: Mapping[str, str] = _NOTHING) -> None:
         if status is not None and not 200 <= status <= 599:
             raise ValueError(f"Reply: status is {status}, it must be 200 to 599")
-        self.value = value
-        self.status = status
-        self.headers = headers
+        self.value: T = value
+        self.status: int | None = status
+        self.headers: Mapping[str, str] = headers

@@ -41,12 +41,12 @@ class StateType(Generic[S]):
         name: str | None = None,
         was: str | None = None,
     ) -> None:
-        self.struct = type_
-        self.key = key  # the capture that names the cell
-        self.durable = durable
-        self.expires = expires  # seconds after its last change that a cell is forgotten
-        self.name = name or type_.__name__  # by which its cells are kept
-        self.was = was  # the name by which they were kept before
+        self.struct: type[S] = type_
+        self.key: str = key  # the capture that names the cell
+        self.durable: bool = durable
+        self.expires: float | None = expires  # seconds after its last change that a cell is forgotten
+        self.name: str = name or type_.__name__  # by which its cells are kept
+        self.was: str | None = was  # the name by which they were kept before
         info = _info_of(type_)
         for field in info.fields:
             if field.required:
@@ -55,8 +55,8 @@ class StateType(Generic[S]):
                     f"a cell starts before any message: write '{field.name}: … = …'",
                     at=type_,
                 )
-        self.flat = all(_is_flat(field.type) for field in info.fields)
-        self.decoder = msgspec.msgpack.Decoder(type_)
+        self.flat: bool = all(_is_flat(field.type) for field in info.fields)
+        self.decoder: msgspec.msgpack.Decoder[S] = msgspec.msgpack.Decoder(type_)
 
     def copy(self, value: S) -> S:
         """Return a working copy that shares nothing that can change."""
@@ -89,7 +89,7 @@ class State(Generic[S]):
         self._type = type_
         self._committed = committed
         self._working: S | None = None
-        self.key = key
+        self.key: str = key
 
     @property
     def value(self) -> S:

@@ -107,7 +107,7 @@ def mqtt(topic: str, *, time: str | None = None) -> Mqtt:
     return Mqtt(parse_pattern(topic, "topic"), time)
 
 
-class _HttpMethods:
+class HttpMethods:
     """`http.get(path)` and its siblings: run for each request of that method to the path."""
 
     def _route(self, method: str, path: str) -> Http:
@@ -144,7 +144,7 @@ class _HttpMethods:
         return self._route("OPTIONS", path)
 
 
-http = _HttpMethods()
+http: HttpMethods = HttpMethods()
 
 
 def every(period: Duration, *, once: Literal["node", "site"] = "node") -> Every:

@@ -13,7 +13,7 @@ RimwardError
 
 from typing import ClassVar, Literal
 
-type_codes = ("invalid", "denied", "not-found", "conflict", "busy")
+type_codes: tuple[str, ...] = ("invalid", "denied", "not-found", "conflict", "busy")
 RejectCode = Literal["invalid", "denied", "not-found", "conflict", "busy"]
 
 

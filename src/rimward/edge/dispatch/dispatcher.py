@@ -17,7 +17,7 @@ from rimward.app.facts import Fact
 from rimward.edge.dispatch.board import Allowed, Board
 from rimward.edge.dispatch.call import Call
 from rimward.edge.dispatch.commands import Commands
-from rimward.edge.dispatch.encodings import OBJECTS, choose, encode_reply, encoding_of
+from rimward.edge.dispatch.encodings import OBJECTS, choose, encode_reply, encoding_of, media_types
 from rimward.edge.dispatch.failures import bad_payload, check_time, failed, no_route, refused, replied
 from rimward.edge.dispatch.feeding import Feeder
 from rimward.edge.dispatch.functions import Bound, FunctionRun, Held, Plain, fill
@@ -127,7 +127,7 @@ class Dispatcher:
         asked = encoding_of(work.content_type) or "json"
         encoding = choose(headers.get("accept"), asked, run.offers or OBJECTS)
         if encoding is None and run.offers is not None:
-            return refused("not-acceptable", "the reply can be written as " + ", ".join(run.offers))
+            return refused("not-acceptable", f"the reply can be written as {media_types(run.offers)}")
         work.encoding = encoding or "json"
         work.wants_reply = True
         work.detached = not run.durable

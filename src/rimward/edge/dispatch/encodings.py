@@ -150,6 +150,11 @@ def choose(accept: str | None, asked: Encoding, offers: tuple[Encoding, ...]) ->
     return next(encoding for quality, encoding in rated if quality == best) if best > 0 else None
 
 
+def media_types(encodings: tuple[Encoding, ...]) -> str:
+    """Return encodings as a caller may ask for them."""
+    return ", ".join(_WRITTEN[encoding][-1 if encoding == "text" else 0] for encoding in encodings)
+
+
 class _Range(Struct, frozen=True):
     media: str
     quality: float
