@@ -23,6 +23,7 @@ from rimward.testing.line import Line, Peer
 from rimward.testing.outbox import SiteOutbox
 
 TRACES = 1000  # kept, newest
+PRUNE = 64  # connections that are over and still listed
 
 
 class TraceList:
@@ -56,6 +57,7 @@ class SiteNode:
         self.dies_at: str | None = None  # the moment at which the process is to die
         self.on_death: Callable[[], None] | None = None
         self._lines: list[Line] = []
+        self._prune_at = PRUNE
         folder = Path(config.data) / "node"
         folder.mkdir(parents=True, exist_ok=True)
         self.outbox: SiteOutbox = SiteOutbox(folder, config.outbox, self.loop, self._pass)
@@ -76,6 +78,9 @@ class SiteNode:
 
     def connect(self, protocol: asyncio.Protocol, peer: Peer, outside: Loop) -> Line:
         """Open a connection to one of the gateways."""
+        if len(self._lines) >= self._prune_at:  # each HTTP request has had one
+            self._lines = [line for line in self._lines if not line.over]
+            self._prune_at = 2 * len(self._lines) + PRUNE
         line = Line(protocol, peer, self.loop, outside)
         self._lines.append(line)
         return line

@@ -120,7 +120,13 @@ class Site:
             await asyncio.wait(tasks)
 
     def open(self) -> None:
-        """Start the node; `async with` does it."""
+        """Start the node; `async with` does it.
+
+        Raises:
+            SiteClosed: it was open before.
+        """
+        if not self.outside.alive:
+            raise SiteClosed("a Site is opened once: make another")
         self.app.check()
         folder = self._data
         if folder is None:
