@@ -1,5 +1,6 @@
 """What an event is: its attributes, its identities, its times and the errors that speak of it."""
 
+from rimward.events.cloudevents import CloudEvent, CloudEventError
 from rimward.events.durations import Duration, nanoseconds, seconds
 from rimward.events.errors import (
     CommandTimeout,
@@ -20,6 +21,8 @@ from rimward.events.traces import TraceIds, format_traceparent, parse_traceparen
 
 __all__ = [
     "REFUSALS",
+    "CloudEvent",
+    "CloudEventError",
     "CommandTimeout",
     "Duration",
     "Event",

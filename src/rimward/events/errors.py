@@ -8,7 +8,8 @@ RimwardError
 ├── RowTooLarge     the fact is larger than an envelope may be
 ├── CommandTimeout  a device did not answer a command in time
 ├── NotConnected    the device is not there to take a command
-└── Reject          a function refuses the message, in its caller's words
+├── Reject          a function refuses the message, in its caller's words
+└── CloudEventError a message says it is a CloudEvent and is none (cloudevents.py)
 """
 
 from typing import ClassVar, Literal

@@ -23,10 +23,11 @@ class Allowed(Struct, frozen=True):
 
 
 class Board:
-    """All routes of an app. What a topic runs is remembered in `topics`."""
+    """All routes of an app. What a topic runs is remembered."""
 
     def __init__(self, app: App, functions: dict[str, FunctionRun], load: LoadStream) -> None:
-        self.topics: dict[str, Listeners] = {}
+        self.lane: dict[str, Plain] = {}  # of those topics that have one plain function and nothing else
+        self._known: dict[str, Listeners] = {}
         self.beats: list[tuple[FunctionRun, float]] = []
         self.streams: dict[str, StreamRun] = {}
         self._topics: Routes[tuple[FunctionRun | StreamRun, str | None]] = Routes()
@@ -51,8 +52,14 @@ class Board:
 
     def listeners(self, topic: str) -> Listeners:
         """Return what a topic runs, and remember it."""
+        known = self._known.get(topic)
+        if known is not None:
+            return known
+        if len(self._known) >= TOPICS_CACHED:
+            self._known.clear()
+            self.lane.clear()
         segments = topic.split("/")
-        listeners = Listeners(None, [], [], answers=is_answer(segments))
+        listeners = Listeners([], [], answers=is_answer(segments))
         for match in self._topics.match(segments):
             run, time_field = match.target
             if isinstance(run, StreamRun):
@@ -62,10 +69,8 @@ class Board:
         if len(listeners.bounds) == 1 and not listeners.streams and not listeners.answers:
             bound, time_field = listeners.bounds[0]
             if time_field is None and bound.is_plain:
-                listeners.plain = Plain.of(bound)
-        if len(self.topics) >= TOPICS_CACHED:
-            self.topics.clear()
-        self.topics[topic] = listeners
+                self.lane[topic] = Plain.of(bound)
+        self._known[topic] = listeners
         return listeners
 
     def serve(self, method: str, segments: list[str]) -> "Match[FunctionRun] | Allowed":

@@ -40,7 +40,7 @@ class Broker:
     """Subscriptions, retained messages, and the way of a message to its subscribers."""
 
     def __init__(self, config: "MqttConfig", store_retained: StoreRetained, counters: dict[str, int]) -> None:
-        self.routes: dict[str, Route] = {}
+        self.routes: dict[str, Route] = {}  # without those that have a problem
         self.dirty: list[Connection] = []  # those with output to write
         self.retained_count = 0
         self.retained_bytes = 0
@@ -76,16 +76,15 @@ class Broker:
             self.routes.pop(topic_filter, None)
 
     def route(self, topic: str) -> Route:
-        """Return what is known of a topic, and remember it."""
+        """Return what is known of a topic, and remember it if messages may be published to it."""
         known = self.routes.get(topic)
         if known is not None:
             return known
         refused = _refused(topic)
         if refused is not None:
-            route = Route(topic, b"", b"", (), refused)
-        else:
-            head = string(topic)
-            route = Route(topic, head, head + NOTHING, self._subscriptions.match(topic), None)
+            return Route(topic, b"", b"", (), refused)
+        head = string(topic)
+        route = Route(topic, head, head + NOTHING, self._subscriptions.match(topic), None)
         if len(topic) <= CACHED_CHARACTERS:
             if len(self.routes) >= ROUTES_CACHED:
                 self.routes.clear()
@@ -102,34 +101,35 @@ class Broker:
         """Send a message without properties to its subscribers; return how many there were."""
         data4 = data5 = b""
         outgoing: Outgoing | None = None
-        dirty = self.dirty
         count = 0
         for delivery in route.deliveries:
             connection = delivery.subscriber
-            granted = delivery.qos if connection is not origin else delivery.own_qos
+            granted = delivery.qos
+            if connection is origin:
+                granted = delivery.own_qos
+                if granted < 0:
+                    continue
             session = connection.session
-            if granted < 0:
-                continue
-            if not qos or not granted:
-                if session.version == 5:
-                    data = data5 = data5 or plain_publish(route.head5, payload)
-                else:
-                    data = data4 = data4 or plain_publish(route.head, payload)
-                size = session.out_size + len(data)
-                if size <= session.out_room:
-                    session.out.append(data)
-                    session.out_size = size
+            if not connection.dirty:
+                self.mark(connection)
+            if qos and granted:
+                if session.send_numbered(route.head, payload):
                     count += 1
                 else:
-                    count += session.send_plain(data)
-            elif session.send_numbered(route.head, payload):
+                    outgoing = outgoing or Outgoing(route.head, payload, 1, retain=False)
+                    count += session.deliver(outgoing, 1, 0.0, retain=False)
+                continue
+            if session.version == 5:
+                data = data5 = data5 or plain_publish(route.head5, payload)
+            else:
+                data = data4 = data4 or plain_publish(route.head, payload)
+            size = session.out_size + len(data)
+            if size <= session.out_room:
+                session.out.append(data)
+                session.out_size = size
                 count += 1
             else:
-                outgoing = outgoing or Outgoing(route.head, payload, qos, retain=False)
-                count += session.deliver(outgoing, 1, 0.0, retain=False)
-            if not connection.dirty:
-                connection.dirty = True
-                dirty.append(connection)
+                count += session.send_plain(data)
         return count
 
     def send_outgoing(
