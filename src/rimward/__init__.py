@@ -20,9 +20,11 @@ from rimward.events import (
     LoadError,
     NoNode,
     NotConnected,
+    OutboxBroken,
     OutboxFull,
     Reject,
     RimwardError,
+    RowTooLarge,
 )
 
 __all__ = [
@@ -34,11 +36,13 @@ __all__ = [
     "LoadError",
     "NoNode",
     "NotConnected",
+    "OutboxBroken",
     "OutboxFull",
     "Part",
     "Reject",
     "Reply",
     "RimwardError",
+    "RowTooLarge",
     "State",
     "States",
     "Stream",

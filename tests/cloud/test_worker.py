@@ -10,7 +10,6 @@ import pytest
 
 from rimward.app.loading import load
 from rimward.cloud.ingest import Envelope, Ingest
-from rimward.cloud.store import connect
 from rimward.cloud.worker import Worker
 from rimward.wire import Epoch, Header, Lane, Row, transaction_version
 
@@ -57,7 +56,7 @@ class Site:
         assert self.ingest.take("seen", [Envelope(lane, header, rows)]).stored == len(rows)
 
     def work(self) -> None:
-        Worker(load(str(self.app)), self.folder / "lake", connect(self.folder / "hub" / "hub.db")).run_once()
+        Worker(load(str(self.app)), self.folder, None).run_once()
 
     def log(self) -> list[str]:
         file = self.app.with_suffix(".log")

@@ -354,6 +354,16 @@ async def test_a_site_is_used_inside_its_block() -> None:
     assert not folder.exists()
     with pytest.raises(SiteClosed):
         await site.settle()
+    with pytest.raises(SiteClosed, match="opened once"):
+        await site.__aenter__()
+
+
+async def test_a_thousand_requests_leave_no_connection_behind() -> None:
+    async with Site(app) as site:
+        for _ in range(1000):
+            assert (await site.http.get("/lines/a")).status == 200
+        assert len(site.node._lines) <= 128
+        assert site.node.http.stats()["connections"] == 0
 
 
 async def test_a_site_that_can_not_start_leaves_no_folder(tmp_path: Path) -> None:
@@ -393,7 +403,7 @@ async def test_the_same_seed_makes_the_same_ids() -> None:
         async with Site(app, seed=seed) as site:
             await site.device("d").publish("lines/a/weigh", {"weight": 1}, qos=1)
             await site.settle()
-            return site.lake.table(Weighed).column("_event").to_pylist()
+            return [row["_event"] for row in site.lake.table(Weighed).to_pylist()]
 
     assert await events(1) == await events(1)
     assert await events(1) != await events(2)

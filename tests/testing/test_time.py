@@ -83,7 +83,7 @@ async def test_a_device_keeps_its_connection_alive_for_days() -> None:
         device = site.device("d", keep_alive="60s")
         await site.advance("48h")
         assert device.connected
-        assert site.node.parts.mqtt.packets_in >= 48 * 60
+        assert site.node.mqtt.packets_in >= 48 * 60
 
 
 async def test_a_device_whose_sign_of_life_does_not_come_is_dropped_at_one_and_a_half_keep_alives() -> None:

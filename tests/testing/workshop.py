@@ -61,16 +61,14 @@ def weigh(line: str, part: Part, count: State[Count], fleeting: State[Fleeting])
 
 
 @app.edge(mqtt("lines/{line}/wait"))
-async def wait(line: str, note: bytes) -> None:
-    del note
+async def wait(line: str, _: bytes) -> None:
     await gates.setdefault(line, asyncio.Event()).wait()
     app.publish(f"lines/{line}/done", "waited")
     app.forward(Weighed(line, 1.0))
 
 
 @app.edge(mqtt("lines/{line}/refuse/{code}"))
-def refuse(line: str, code: str, note: bytes) -> None:
-    del note
+def refuse(line: str, code: str, _: bytes) -> None:
     codes: dict[str, Literal["busy", "conflict", "denied"]] = {
         "busy": "busy",
         "conflict": "conflict",
@@ -80,8 +78,7 @@ def refuse(line: str, code: str, note: bytes) -> None:
 
 
 @app.edge(mqtt("lines/{line}/ask"))
-def ask(line: str, question: bytes, event: Event) -> dict[str, str]:
-    del question
+def ask(line: str, event: Event, _: bytes) -> dict[str, str]:
     return {"line": line, "sender": event.sender}
 
 

@@ -11,7 +11,7 @@ import pytest
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
-RIGHT = [ROOT / "examples/cold_chain/app.py", HERE / "usage.py"]
+RIGHT = [ROOT / "examples/cold_chain/app.py", HERE / "usage.py", HERE / "usage_testing.py"]
 WRONG = HERE / "mistakes.py"
 PUBLIC = ("rimward.app.", "rimward.events.")  # packages whose every symbol a user may meet
 CHECKERS = ["basedpyright", "mypy"]

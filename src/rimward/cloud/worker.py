@@ -7,7 +7,6 @@ its end says that the hub is gone.
 """
 
 import os
-import sqlite3
 import sys
 import time
 from collections.abc import Callable
@@ -49,26 +48,24 @@ SYSTEM_CLOCK = Clock(time.time_ns, time.sleep)
 
 
 class Worker:
-    """An app's cloud functions and how far each has come."""
+    """The app's cloud functions and how far each has come."""
 
     def __init__(
         self,
         app: App,
-        lake: Path,
-        db: sqlite3.Connection,
-        *,
-        settings: Struct | None = None,
+        data: Path,
+        settings: Struct | None,
         clock: Clock = SYSTEM_CLOCK,
         on_error: Callable[[Exception], None] | None = None,
     ) -> None:
         """`on_error` hears of what a function raised for the last time, before it is a dead letter."""
-        self._functions = tuple(app.cloud_functions)
+        self._functions = app.cloud_functions
         self._facts = app.facts
         self._settings = settings
-        self._lake = lake
-        self._db = db
         self._clock = clock
         self._on_error = on_error
+        self._lake = data / "lake"
+        self._db = connect(data / "hub" / "hub.db")
         self._rename()
 
     def run_once(self) -> None:
@@ -162,8 +159,8 @@ def read_settings(app: App) -> Struct | None:
 def main() -> int:
     """Work until standard input ends."""
     configure("worker")
-    app, data = load(sys.argv[1]), Path(sys.argv[2])
-    worker = Worker(app, data / "lake", connect(data / "hub" / "hub.db"), settings=read_settings(app))
+    app = load(sys.argv[1])
+    worker = Worker(app, Path(sys.argv[2]), read_settings(app))
     while os.read(0, 4096):
         worker.run_once()
     return 0

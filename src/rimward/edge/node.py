@@ -26,28 +26,19 @@ from rimward.edge.outbox import Outbox
 from rimward.observe import Recorder
 
 
-class Parts(NamedTuple):
-    """What a node is made of, between its files and its sockets."""
+class Doors(NamedTuple):
+    """Where devices and callers come in."""
 
-    dispatcher: Dispatcher
     mqtt: MqttGateway
     http: HttpGateway
 
 
-def assemble(  # noqa: PLR0913 (a node's seams, each by name)
-    app: App,
-    config: NodeConfig,
-    clocks: Clocks,
-    outbox: OutboxPort,
-    tracing: Tracing,
-    *,
-    authenticate: Authenticate | None = None,
-    settings: Struct | None = None,
-) -> Parts:
-    """Put a node's parts together; nothing of them runs yet."""
-    dispatcher = Dispatcher(app, config.node, clocks, outbox, tracing, settings=settings)
+def doors_of(
+    dispatcher: Dispatcher, config: NodeConfig, outbox: OutboxPort, authenticate: Authenticate | None = None
+) -> Doors:
+    """Put gateways before a dispatcher; they do not listen yet."""
+    clocks, limits = dispatcher.clocks, config.limits
     keeper = Keeper(outbox, clocks.wall)
-    limits = config.limits
     mqtt = MqttGateway(
         dispatcher,
         clock=clocks.monotonic,
@@ -65,7 +56,7 @@ def assemble(  # noqa: PLR0913 (a node's seams, each by name)
         on_dead=keeper.bury,
         wall=clocks.wall,
     )
-    return Parts(dispatcher, mqtt, http)
+    return Doors(mqtt, http)
 
 
 class Node:
@@ -89,11 +80,13 @@ class Node:
             outbox = Outbox(self.folder, config.outbox, self.clocks.wall)
             await stack.enter_async_context(outbox)
             tracing = Tracing(config.node, os.urandom(8), recorder, lambda: str(outbox.epoch))
-            parts = assemble(self.app, config, self.clocks, outbox, tracing, settings=self._settings())
-            self.dispatcher, self.mqtt, self.http = parts
-            self.outbox = outbox
+            dispatcher = Dispatcher(
+                self.app, config.node, self.clocks, outbox, tracing, settings=self._settings()
+            )
+            self.mqtt, self.http = doors_of(dispatcher, config, outbox)
+            self.dispatcher, self.outbox = dispatcher, outbox
             self.health.watch(
-                self.dispatcher, outbox, {"mqtt": self.mqtt.stats, "http": self.http.stats}, recorder
+                dispatcher, outbox, {"mqtt": self.mqtt.stats, "http": self.http.stats}, recorder
             )
             self._stack = stack.pop_all()
         return self

@@ -111,8 +111,8 @@ class Loop:
     """One process's turns and timers."""
 
     def __init__(self, clock: Clock) -> None:
-        self.clock = clock
-        self.alive = True
+        self.clock: Clock = clock
+        self.alive: bool = True
 
     def call_soon(self, callback: Callable[[], object], /) -> Planned:
         """Run the callback in the next turn."""

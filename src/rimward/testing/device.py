@@ -26,6 +26,7 @@ from rimward.protocols.mqtt.topics import Options
 from rimward.testing.clock import Clock, Loop, Planned
 from rimward.testing.inbox import Inbox, Received
 from rimward.testing.line import Line, Peer
+from rimward.testing.payloads import read
 
 T = TypeVar("T")
 Version = Literal["mqtt3", "mqtt5"]
@@ -87,7 +88,7 @@ class Device:
     """
 
     def __init__(self, house: House, identity: Identity) -> None:
-        self.id = identity.id
+        self.id: str = identity.id
         self._house = house
         self._identity = identity
         self._line: Line | None = None
@@ -101,6 +102,7 @@ class Device:
         self._goodbye = ""  # why the node closed the connection, or refused a subscription
         self._goodbye_code = 0x80
         self._requests = 0
+        self._commands: dict[str, Callable[[Any], Any]] = {}
         self._timer: Planned | None = None
 
     # -- the connection
@@ -218,6 +220,15 @@ class Device:
                 raise Refused(f"{self.id}: the node grants no {topic_filter}: {words}", reason)
         return inbox
 
+    def on_command(self, name: str, answer: Callable[[Any], Any]) -> None:
+        """Take commands of a name from now on: `answer` gets a payload and returns the acknowledgement's.
+
+        None is an empty acknowledgement. What `answer` raises is raised where the test waits.
+        """
+        self._commands[name] = answer
+        topic = f"devices/{self.id}/commands/{name}"
+        self.subscribe(topic if self._identity.protocol == "mqtt5" else f"{topic}/+")
+
     # -- the line's side
 
     def receive(self, data: bytes) -> None:
@@ -276,6 +287,8 @@ class Device:
                     delivery.subscriber.take(packet)
                 if packet.qos:
                     session.acknowledge(packet.packet_id)
+                if packet.topic.startswith(f"devices/{self.id}/commands/"):
+                    self._obey(session, packet)
             case Puback():
                 if (sent := self._waiting.pop(packet.packet_id, None)) is not None:
                     sent.ack = Ack(packet.reason, _words(packet.reason, packet.properties), sent.times)
@@ -310,6 +323,18 @@ class Device:
             self._granted.add(topic_filter)
         else:
             self._goodbye, self._goodbye_code = say(reason, packet.properties), reason
+
+    def _obey(self, session: ClientSession, packet: Publish) -> None:
+        name, _, number = packet.topic.split("/", 3)[3].partition("/")
+        if (answer := self._commands.get(name)) is None:
+            return
+        value = answer(read(packet.payload))
+        payload = b"" if value is None else encode_payload(value)
+        if packet.properties is not None and packet.properties.response_topic is not None:
+            properties = Properties(correlation_data=packet.properties.correlation_data)
+            session.publish(packet.properties.response_topic, payload, properties=properties)
+        else:
+            session.publish(f"devices/{self.id}/replies/{name}/{number}", payload)
 
     def _keep_alive(self) -> None:
         session = self._session

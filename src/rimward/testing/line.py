@@ -36,6 +36,11 @@ class Line(asyncio.Transport):
         self._over = False
         protocol.connection_made(self)
 
+    @property
+    def over(self) -> bool:
+        """Whether the connection has ended."""
+        return self._over
+
     # -- the client's end
 
     def send(self, data: bytes) -> None:

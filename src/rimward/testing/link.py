@@ -6,9 +6,9 @@ from pathlib import Path
 
 from rimward.edge.config import NodeConfig
 from rimward.edge.deep.reader import OutboxReader
-from rimward.network.uplink import WINDOW, UplinkCore
+from rimward.network.uplink import UplinkCore
 from rimward.testing.clock import Clock
-from rimward.wire import Mark, Marks, Segment, seal, up_subject
+from rimward.wire import Epoch, Mark, Marks, Segment, seal, up_subject
 
 Deliver = Callable[[list[tuple[str, bytes]]], list[bytes]]  # (subject, envelope) in, marks out
 
@@ -17,8 +17,8 @@ class Uplink:
     """The link as a test handles it. It is up at first."""
 
     def __init__(self, chance: random.Random) -> None:
-        self.is_up = True
-        self.breaks = 0  # how often it broke by chance
+        self.is_up: bool = True
+        self.breaks: int = 0  # how often it broke by chance
         self._loss = 0.0
         self._chance = chance
 
@@ -59,6 +59,7 @@ class Sender:
         self._boot = boot
         self._core = UplinkCore()
         self._reader = OutboxReader(Path(config.data) / "node" / "outbox.db", config.node)
+        self._epochs: dict[int, Epoch] = {}
         self.marks: dict[str, Mark] = {}
 
     def drain(self, deliver: Deliver) -> bool:
@@ -69,37 +70,37 @@ class Sender:
             if self._uplink.breaks_now():  # on the way there: nothing arrives
                 self._core.go_back()
                 continue
-            answers = deliver(batch)
+            answers = deliver([self._envelope(segment) for segment in batch])
             if self._uplink.breaks_now():  # on the way back: it is in the lake, and nobody here knows
                 self._core.go_back()
                 continue
+            for segment in batch:
+                self._core.taken(segment)
             for answer in answers:
                 self._marked(Marks.decode(answer))
         return moved
 
-    def _batch(self) -> list[tuple[str, bytes]]:
+    def _batch(self) -> list[Segment]:
+        """Return what fits the uplink's window."""
         now = self._clock.monotonic() * 1e-9
-        batch: list[tuple[str, bytes]] = []
+        batch: list[Segment] = []
         while (segment := self._core.next(self._reader, now)) is not None:
             self._core.sent(segment, now)
-            batch.append(self._envelope(segment))
-            self._core.taken(segment)
-            if len(batch) == WINDOW:
-                break
+            batch.append(segment)
         return batch
 
     def _envelope(self, segment: Segment) -> tuple[str, bytes]:
-        config, lane = self._config, segment.lane
-        attempt = self._core.attempt(lane.fact)
+        config, attempt = self._config, self._core.attempt(segment.lane.fact)
         sealed = seal(segment, site=config.site, boot=self._boot, attempt=attempt, now=self._clock.wall())
-        return up_subject(config.region, segment.priority, lane), sealed
+        return up_subject(config.region, segment.priority, segment.lane), sealed
 
     def _marked(self, marks: Marks) -> None:
         if marks.node != self._config.node:
             return
-        epochs = self._reader.epochs()
+        if any(mark.counter not in self._epochs for mark in marks.marks):
+            self._epochs = self._reader.epochs()
         for mark in marks.marks:
-            epoch = epochs.get(mark.counter)
+            epoch = self._epochs.get(mark.counter)
             if epoch is not None and epoch.nonce == mark.nonce:
                 self._core.marked(mark, self._clock.monotonic() * 1e-9)
                 self.marks[mark.fact] = mark

@@ -8,10 +8,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from msgspec import Struct
+
 from rimward.app import App
 from rimward.edge.config import NodeConfig
-from rimward.edge.dispatch import Clocks, FunctionRun, Tracing
-from rimward.edge.node import assemble
+from rimward.edge.dispatch import Clocks, Dispatcher, FunctionRun, Tracing
+from rimward.edge.gateways.http import HttpGateway
+from rimward.edge.gateways.mqtt import MqttGateway
+from rimward.edge.node import doors_of
 from rimward.events import Reject
 from rimward.observe import Trace
 from rimward.testing.clock import Clock, Loop
@@ -19,6 +23,7 @@ from rimward.testing.line import Line, Peer
 from rimward.testing.outbox import SiteOutbox
 
 TRACES = 1000  # kept, newest
+PRUNE = 64  # connections that are over and still listed
 
 
 class TraceList:
@@ -42,30 +47,40 @@ class SiteNode:
         clock: Clock,
         chance: random.Random,
         errors: list[BaseException],
+        settings: Struct | None,
     ) -> None:
-        """`errors` gets what functions raise, but for Reject."""
-        self.loop = Loop(clock)
+        """`errors` gets what functions raise, but for Reject; `settings` are the app's `config`."""
+        self.loop: Loop = Loop(clock)
         self.clock = clock
         self._errors = errors
-        self.traces = TraceList()
+        self.traces: TraceList = TraceList()
         self.dies_at: str | None = None  # the moment at which the process is to die
         self.on_death: Callable[[], None] | None = None
         self._lines: list[Line] = []
+        self._prune_at = PRUNE
         folder = Path(config.data) / "node"
         folder.mkdir(parents=True, exist_ok=True)
-        self.outbox = SiteOutbox(folder, config.outbox, self.loop, self._pass)
+        self.outbox: SiteOutbox = SiteOutbox(folder, config.outbox, self.loop, self._pass)
         clocks = Clocks(clock.monotonic, clock.wall)
         tracing = Tracing(config.node, chance.randbytes(8), self.traces, lambda: str(self.outbox.epoch))
-        self.parts = assemble(app, config, clocks, self.outbox, tracing, authenticate=lambda _: True)
-        self.parts.mqtt.begin(self.loop)
-        self.parts.http.begin(self.loop)
-        for run in self.parts.dispatcher.functions.values():
+        self.dispatcher: Dispatcher = Dispatcher(
+            app, config.node, clocks, self.outbox, tracing, settings=settings
+        )
+        doors = doors_of(self.dispatcher, config, self.outbox, lambda _: True)
+        self.mqtt: MqttGateway = doors.mqtt
+        self.http: HttpGateway = doors.http
+        self.mqtt.begin(self.loop)
+        self.http.begin(self.loop)
+        for run in self.dispatcher.functions.values():
             run.call = self._watched(run)
-        for run, period in self.parts.dispatcher.beats:
-            self.loop.every(round(period * 1e9), functools.partial(self.parts.dispatcher.beat, run))
+        for run, period in self.dispatcher.beats:
+            self.loop.every(round(period * 1e9), functools.partial(self.dispatcher.beat, run))
 
     def connect(self, protocol: asyncio.Protocol, peer: Peer, outside: Loop) -> Line:
         """Open a connection to one of the gateways."""
+        if len(self._lines) >= self._prune_at:  # each HTTP request has had one
+            self._lines = [line for line in self._lines if not line.over]
+            self._prune_at = 2 * len(self._lines) + PRUNE
         line = Line(protocol, peer, self.loop, outside)
         self._lines.append(line)
         return line
@@ -73,21 +88,22 @@ class SiteNode:
     @property
     def tasks(self) -> set[asyncio.Task[Any]]:
         """The async functions that still run."""
-        return {task for task in self.parts.dispatcher.waiting._tasks if not task.done()}
+        return {task for task in self.dispatcher.waiting._tasks if not task.done()}
 
     @property
     def look_at(self) -> int | None:
         """Monotonic ns at which `look` has something to do; None is never."""
-        due = [stream.due() for stream in self.parts.dispatcher.streams.values()]
+        due = [stream.due() for stream in self.dispatcher.streams.values()]
         moments = [at for at in due if at is not None]
-        if (deadline := self.parts.mqtt.look_at) is not None:
+        if (deadline := self.mqtt.look_at) is not None:
             moments.append(round(deadline * 1e9))
         return min(moments, default=None)
 
     def look(self) -> None:
         """Do what a node does once a second."""
-        self.parts.mqtt.look()
-        self.parts.dispatcher.feeder.advance()
+        self.mqtt.look()
+        self.dispatcher.feeder.advance()
+        self.dispatcher.expire()
 
     def _pass(self, moment: str) -> None:
         if moment == self.dies_at:
@@ -98,7 +114,7 @@ class SiteNode:
         if not self.loop.alive:
             return
         self.loop.kill()
-        for task in self.parts.dispatcher.waiting._tasks:
+        for task in self.dispatcher.waiting._tasks:
             task.cancel()
         for line in self._lines:
             line.cut()

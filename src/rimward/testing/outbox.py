@@ -8,7 +8,8 @@ import msgspec
 
 from rimward.edge.config import OutboxConfig
 from rimward.edge.outbox import DeadLetter, Forward, OutboxCore, Transaction
-from rimward.events import OutboxBroken, OutboxFull, RimwardError
+from rimward.edge.outbox.shell import ROW_BYTES
+from rimward.events import OutboxBroken, OutboxFull, RimwardError, RowTooLarge
 from rimward.testing.clock import Loop, Planned
 from rimward.wire import Epoch, Mark, Marks
 
@@ -31,7 +32,7 @@ class SiteOutbox:
         self._planned: Planned | None = None
         self._lazy: Planned | None = None
         self._broken: str | None = None
-        self.core = OutboxCore(folder / "outbox.db", loop.clock.wall, config)
+        self.core: OutboxCore = OutboxCore(folder / "outbox.db", loop.clock.wall, config)
         self._spaces = self.core.load()
 
     @property
@@ -40,13 +41,21 @@ class SiteOutbox:
         return self.core.epoch
 
     def load(self, space: str) -> dict[str, bytes]:
-        """Return what a space held when the outbox was opened."""
+        """Return what a space held when the node started."""
         return self._spaces.pop(space, {})
 
     def admit(self, priority: str, nbytes: int) -> None:
-        """Raise OutboxFull where there is no room, OutboxBroken where the disk can't be written."""
+        """Tell whether there is room for a row.
+
+        Raises:
+            OutboxFull: the cap is reached.
+            OutboxBroken: the disk can't be written.
+            RowTooLarge: no envelope could carry it.
+        """
         if self._broken is not None:
             raise OutboxBroken(self._broken)
+        if nbytes > ROW_BYTES:
+            raise RowTooLarge(f"outbox: a row of about {nbytes} bytes, the limit is {ROW_BYTES}")
         if self.core.bytes + nbytes > self._config.max_bytes:
             raise OutboxFull(
                 f"outbox: {self.core.bytes} bytes wait, the limit is {self._config.max_bytes}; "

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 from msgspec import Struct
 
 from rimward.app import App, Lake
+from rimward.app.settings import settings_of
 from rimward.edge.api import read_lanes
 from rimward.edge.config import NodeConfig, OutboxConfig
 from rimward.edge.dispatch.failures import place_of
@@ -70,6 +71,7 @@ class Site:
         self,
         app: App,
         *,
+        config: Struct | None = None,
         seed: int = 0,
         start: dt.datetime = START,
         data: Path | None = None,
@@ -79,16 +81,18 @@ class Site:
 
         Args:
             app: the app, as a test imports it.
+            config: the app's settings, of the type of its `config`; by default that type's defaults.
             seed: of everything that is left to chance: a flaky uplink, ids.
             start: the first moment of its clock.
             data: a folder that is kept, laid out as `rimward dev --data` does; else a temporary one.
             outbox_bytes: what the outbox may hold before it is full.
         """
-        self.app = app
-        self.clock = Clock(to_ns(start))
-        self.outside = Loop(self.clock)
-        self.uplink = Uplink(random.Random(seed))  # noqa: S311 (repeatable, not secret)
+        self.app: App = app
+        self.clock: Clock = Clock(to_ns(start))
+        self.outside: Loop = Loop(self.clock)
+        self.uplink: Uplink = Uplink(random.Random(seed))  # noqa: S311 (repeatable, not secret)
         self._chance = random.Random(seed + 1)  # noqa: S311
+        self._settings = settings_of(app, None, {}) if config is None else config
         self._data = data
         self._outbox = OutboxConfig(max_bytes=outbox_bytes)
         self._errors: list[BaseException] = []
@@ -97,7 +101,7 @@ class Site:
         self._node: SiteNode | None = None
         self._sender: Sender | None = None
         self._hub: SiteHub | None = None
-        self.http = Http(self)
+        self.http: Http = Http(self)
 
     # -- its life
 
@@ -112,11 +116,17 @@ class Site:
         if error is not None and node is not None:
             self.tell(error)
         self.close()
-        if node is not None and (tasks := node.parts.dispatcher.waiting._tasks | self._orphans):
+        if node is not None and (tasks := node.dispatcher.waiting._tasks | self._orphans):
             await asyncio.wait(tasks)
 
     def open(self) -> None:
-        """Start the node; `async with` does it."""
+        """Start the node; `async with` does it.
+
+        Raises:
+            SiteClosed: it was open before.
+        """
+        if not self.outside.alive:
+            raise SiteClosed("a Site is opened once: make another")
         self.app.check()
         folder = self._data
         if folder is None:
@@ -172,7 +182,7 @@ class Site:
 
     def _start(self) -> None:
         self._sender = None
-        node = SiteNode(self.app, self._config, self.clock, self._chance, self._errors)
+        node = SiteNode(self.app, self._config, self.clock, self._chance, self._errors, self._settings)
         node.on_death = self._restart
         self._node = node
 
@@ -224,14 +234,14 @@ class Site:
         """Open a connection to the node's MQTT gateway."""
         from rimward.edge.gateways.mqtt.connection import Connection
 
-        return self.node.connect(Connection(self.node.parts.mqtt), peer, self.outside)
+        return self.node.connect(Connection(self.node.mqtt), peer, self.outside)
 
     def open_http(self, peer: Peer) -> Line:
         """Open a connection to the node's HTTP gateway."""
         from rimward.edge.gateways.http.connection import Connection
 
-        self.node.parts.http.look()
-        return self.node.connect(Connection(self.node.parts.http), peer, self.outside)
+        self.node.http.look()
+        return self.node.connect(Connection(self.node.http), peer, self.outside)
 
     # -- steps
 
@@ -279,6 +289,7 @@ class Site:
             look_at = self.node.look_at
             if look_at is not None and look_at <= self.clock.monotonic():
                 self.node.look()
+        self.node.look()
         await self._breathe()
 
     async def _breathe(self) -> None:
@@ -355,7 +366,7 @@ class Site:
         self._the_hub()
         from rimward.cloud.lake import LocalLake
 
-        return LocalLake(self.folder / "lake", self.clock.wall())
+        return LocalLake(self.folder / "lake", self.clock.wall(), self.app.facts)
 
     @property
     def errors(self) -> list[BaseException]:
@@ -379,7 +390,7 @@ class Site:
                 raise CloudMissing("a Site's lake needs the cloud extra: pip install 'rimward[cloud]'")
             from rimward.testing.hub import SiteHub
 
-            self._hub = SiteHub(self.app, self.folder, self.clock.wall, self._errors.append)
+            self._hub = SiteHub(self.app, self.folder, self._settings, self.clock.wall, self._errors.append)
         return self._hub
 
 

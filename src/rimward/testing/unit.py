@@ -9,7 +9,7 @@ from typing import Any, TypeVar, overload
 from msgspec import Struct
 
 from rimward.app import App, State
-from rimward.app.effects import current
+from rimward.app.effects import Action, current
 from rimward.app.state import StateType
 from rimward.events import to_ns
 from rimward.testing.payloads import read
@@ -32,7 +32,7 @@ class Captured:
     """The effects of the functions that ran inside `effects()`, in order."""
 
     def __init__(self, app: App | None, now: dt.datetime) -> None:
-        self.actions: list[tuple[str, bytes, int, bool]] = []
+        self.actions: list[Action] = []
         self.forwarded: list[Any] = []  # facts
         self.time = now  # what `app.now()` returns; set it to move the clock
         self._app = app
@@ -41,10 +41,6 @@ class Captured:
     def published(self) -> list[Published]:
         """The actions."""
         return [Published(topic, read(payload), qos, retain) for topic, payload, qos, retain in self.actions]
-
-    def publish(self, topic: str, payload: bytes, qos: int, *, retain: bool) -> None:
-        """Take an action."""
-        self.actions.append((topic, payload, qos, retain))
 
     def forward(self, fact: Struct) -> None:
         """Take a fact, refused as a node would where the app is known."""

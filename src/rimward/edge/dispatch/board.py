@@ -23,10 +23,10 @@ class Allowed(Struct, frozen=True):
 
 
 class Board:
-    """All routes of an app. `lane` has those topics seen so far that run one plain function alone."""
+    """All routes of an app. What a topic runs is remembered."""
 
     def __init__(self, app: App, functions: dict[str, FunctionRun], load: LoadStream) -> None:
-        self.lane: dict[str, Plain] = {}
+        self.lane: dict[str, Plain] = {}  # of those topics that have one plain function and nothing else
         self._known: dict[str, Listeners] = {}
         self.beats: list[tuple[FunctionRun, float]] = []
         self.streams: dict[str, StreamRun] = {}
@@ -52,9 +52,9 @@ class Board:
 
     def listeners(self, topic: str) -> Listeners:
         """Return what a topic runs, and remember it."""
-        return self._known.get(topic) or self._look_up(topic)
-
-    def _look_up(self, topic: str) -> Listeners:
+        known = self._known.get(topic)
+        if known is not None:
+            return known
         if len(self._known) >= TOPICS_CACHED:
             self._known.clear()
             self.lane.clear()

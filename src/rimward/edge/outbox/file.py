@@ -7,7 +7,6 @@ so the file is never written again but copied at the next start (GUARANTEES §3)
 
 import contextlib
 import os
-import os
 import sqlite3
 from pathlib import Path
 
