@@ -27,6 +27,13 @@ GRACE = 1.0  # seconds that a closing task, thread or process gets to end by its
 MAY_BLOCK: tuple[tuple[str, set[str], str], ...] = (
     ("rimward/edge/node.py", {"__aenter__"}, "a node opens its files before it serves anyone"),
     ("rimward/app/loading.py", {"load"}, "an app is imported before its node serves anyone"),
+    ("rimward/testing/outbox.py", {"commit"}, "a Site commits on the test's loop: it has no threads"),
+    ("rimward/testing/node.py", {"__init__", "kill"}, "a Site opens and closes files on the test's loop"),
+    (
+        "rimward/testing/site.py",
+        {"open", "close", "_upload", "_the_hub", "ledger", "rows", "lake", "dead_letters"},
+        "a Site's hub and files live on the test's loop",
+    ),
     ("logging/__init__.py", {"emit"}, "a line on stderr; where that blocks is the log pipe's reader's doing"),
 )
 

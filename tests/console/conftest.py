@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from msgspec import Struct
 
-from rimward.console import Console, listen, serve
+from rimward.console.server import Console, listen, serve
 
 TOKEN = "the-token-of-the-test"
 

@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rimward.cloud.api import Stored
+from rimward.cloud.stored import Stored
 from rimward.console.ledger import balances
 from rimward.edge.api import LaneReport
 

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from rimward.console import listen, serve
+from rimward.console.server import listen, serve
 
 from .conftest import Client
 

@@ -2,6 +2,8 @@
 
 import re
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 from typing import get_type_hints
 
@@ -37,7 +39,8 @@ def blocks(language: str) -> list[tuple[str, str]]:
 
 DOCS_COMMANDS = (ROOT / "docs/commands.md").read_text()
 DOCS_ERRORS = (ROOT / "docs/errors.md").read_text()
-PYTHON = blocks("python")
+PYTHON = [block for block in blocks("python") if "def test_" not in block[1]]
+TESTS = [block for block in blocks("python") if "def test_" in block[1]]
 SHELL = [
     (place, line.split("#")[0].strip())
     for place, text in blocks("sh")
@@ -52,6 +55,20 @@ def test_python_in_the_documentation_is_an_app_that_loads(place: str, source: st
     file.write_text(source)
     manifest = load(str(file)).manifest()
     assert manifest.functions
+
+
+@pytest.mark.parametrize(("place", "source"), TESTS, ids=[place for place, _ in TESTS])
+def test_tests_in_the_documentation_pass_with_their_pages_first_app(
+    place: str, source: str, tmp_path: Path
+) -> None:
+    page = place.partition(":")[0]
+    app = next(text for where, text in PYTHON if where.partition(":")[0] == page)
+    (tmp_path / "app.py").write_text(app)
+    (tmp_path / "test_app.py").write_text(source)
+    (tmp_path / "pytest.ini").write_text("[pytest]\npythonpath = .\nrimward_app = app:app\n")
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tmp_path)]
+    run = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert run.returncode == 0, run.stdout
 
 
 @pytest.mark.parametrize(("place", "line"), SHELL, ids=[f"{place} {line}" for place, line in SHELL])

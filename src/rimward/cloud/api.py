@@ -11,18 +11,8 @@ from deltalake import DeltaTable
 from msgspec import Struct
 
 from rimward.cloud.query import tables_in
+from rimward.cloud.stored import Stored
 from rimward.wire import split_version, transaction_id
-
-
-class Stored(Struct, frozen=True):
-    """One fact of one node in one snapshot of its table."""
-
-    node: str
-    fact: str
-    rows: int  # counted in the table
-    dead: int  # counted in the dead letters
-    counter: int  # the mark
-    seq: int
 
 
 class EnvelopeLog(Struct, frozen=True):

@@ -7,8 +7,10 @@ its end says that the hub is gone.
 """
 
 import os
+import sqlite3
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ from deltalake.exceptions import TableNotFoundError
 from msgspec import Struct
 
 from rimward.app import App
+from rimward.app.facts import Fact
 from rimward.app.functions import CloudFunction
 from rimward.app.loading import load
 from rimward.app.settings import settings_of
@@ -35,16 +38,35 @@ TRIES = 3
 ROWS = 5_000  # of one call in batch form
 
 
-class Worker:
-    """The app's cloud functions and how far each has come."""
+class Clock(Struct, frozen=True):
+    """Where a worker's time comes from."""
 
-    def __init__(self, app: str, data: Path) -> None:
-        loaded = load(app)
-        self._functions = loaded.cloud_functions
-        self._facts = loaded.facts
-        self._settings = read_settings(loaded)
-        self._lake = data / "lake"
-        self._db = connect(data / "hub" / "hub.db")
+    now: Callable[[], int]  # wall ns
+    pause: Callable[[float], None]  # waits that many seconds
+
+
+SYSTEM_CLOCK = Clock(time.time_ns, time.sleep)
+
+
+class Worker:
+    """An app's cloud functions and how far each has come."""
+
+    def __init__(
+        self,
+        app: App,
+        lake: Path,
+        db: sqlite3.Connection,
+        clock: Clock = SYSTEM_CLOCK,
+        on_error: Callable[[Exception], None] | None = None,
+    ) -> None:
+        """`on_error` hears of what a function raised for the last time, before it is a dead letter."""
+        self._functions = app.cloud_functions
+        self._facts = app.facts
+        self._settings = read_settings(app)
+        self._lake = lake
+        self._db = db
+        self._clock = clock
+        self._on_error = on_error
         self._rename()
 
     def run_once(self) -> None:
@@ -93,33 +115,28 @@ class Worker:
     def _call(self, function: CloudFunction, node: str, rows: list[dict[str, Any]]) -> None:
         for attempt in range(TRIES):
             try:
-                facts = [self._fact(function, row) for row in rows]
+                facts = [fact_of(function.fact, row) for row in rows]
                 payload = facts if function.batch else facts[0]
-                lake = LocalLake(self._lake, time.time_ns(), self._facts)
+                lake = LocalLake(self._lake, self._clock.now(), self._facts)
                 call(function, payload, rows[0], Given(lake, self._settings))
             except Exception as error:  # noqa: BLE001 (a user's function may raise anything)
                 log.warning("a cloud function raised", function=function.name, error=type(error).__name__)
                 if attempt == TRIES - 1:
                     self._bury(function, node, rows, error)
-                time.sleep(0.1 * 2**attempt)
+                self._clock.pause(0.1 * 2**attempt)
             else:
                 return
 
     def _bury(self, function: CloudFunction, node: str, rows: list[dict[str, Any]], error: Exception) -> None:
+        if self._on_error is not None:
+            self._on_error(error)
         reason = f"{type(error).__name__}: {error}"
         for row in rows:
             self._db.execute(
                 "insert into dead_function (at, function, node, counter, seq, reason) "
                 "values (?, ?, ?, ?, ?, ?)",
-                (time.time_ns(), function.name, node, row["_epoch"], row["_seq"], reason),
+                (self._clock.now(), function.name, node, row["_epoch"], row["_seq"], reason),
             )
-
-    def _fact(self, function: CloudFunction, row: dict[str, Any]) -> Any:
-        values = {name: value for name, value in row.items() if name not in _SYSTEM_NAMES}
-        for column in function.fact.spec.columns:
-            if column.type == "json" and values[column.name] is not None:
-                values[column.name] = msgspec.json.decode(values[column.name])
-        return msgspec.convert(values, function.fact.struct)
 
 
 _SYSTEM_NAMES = {name for name, _ in SYSTEM}
@@ -131,10 +148,20 @@ def read_settings(app: App) -> Struct | None:
     return settings_of(app, Path(file).read_bytes() if file else None, os.environ)
 
 
+def fact_of(fact: Fact, row: dict[str, Any]) -> Any:
+    """Return a table's row as the fact that it was."""
+    values = {name: value for name, value in row.items() if name not in _SYSTEM_NAMES}
+    for column in fact.spec.columns:
+        if column.type == "json" and values[column.name] is not None:
+            values[column.name] = msgspec.json.decode(values[column.name])
+    return msgspec.convert(values, fact.struct)
+
+
 def main() -> int:
     """Work until standard input ends."""
     configure("worker")
-    worker = Worker(sys.argv[1], Path(sys.argv[2]))
+    data = Path(sys.argv[2])
+    worker = Worker(load(sys.argv[1]), data / "lake", connect(data / "hub" / "hub.db"))
     while os.read(0, 4096):
         worker.run_once()
     return 0

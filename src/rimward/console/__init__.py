@@ -1,5 +1,1 @@
 """The web pages of a running Rimward: what is up, what is wrong, where time goes, what the cloud got."""
-
-from rimward.console.server import Console, listen, serve
-
-__all__ = ["Console", "listen", "serve"]

@@ -7,13 +7,15 @@ was read: it counts on both sides, and the equation holds while everything moves
 from collections.abc import Iterable
 from pathlib import Path
 
-from rimward.cloud.api import Stored, lanes_stored
+from rimward.cloud.stored import Stored
 from rimward.console.model import Balance
 from rimward.edge.api import LaneReport, read_lanes
 
 
 def read_ledger(data: Path) -> tuple[Balance, ...]:
     """Return the balance of every fact and node under a data folder; it counts rows, which costs work."""
+    from rimward.cloud.api import lanes_stored
+
     stored = lanes_stored(data)
     return balances(read_lanes(data), stored)
 

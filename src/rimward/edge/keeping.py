@@ -5,8 +5,9 @@ from collections.abc import Callable
 import msgspec
 from msgspec import Struct
 
+from rimward.edge.dispatch.ports import OutboxPort
 from rimward.edge.dispatch.types import Refusal, Sender, Ticket
-from rimward.edge.outbox import DeadLetter, Outbox, Put, Transaction
+from rimward.edge.outbox import DeadLetter, Put, Transaction
 from rimward.events import RimwardError
 
 RETAINED = "retained"
@@ -22,7 +23,7 @@ class Retained(Struct, frozen=True, gc=False):
 class Keeper:
     """The gateways' way to the outbox; they know neither SQLite nor transactions."""
 
-    def __init__(self, outbox: Outbox, wall: Callable[[], int]) -> None:
+    def __init__(self, outbox: OutboxPort, wall: Callable[[], int]) -> None:
         self._outbox = outbox
         self._wall = wall
 

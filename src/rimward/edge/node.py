@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Self
+from typing import NamedTuple, Self
 
 from msgspec import Struct
 
@@ -16,12 +16,60 @@ from rimward.app.settings import settings_of
 from rimward.edge.beats import beat
 from rimward.edge.config import NodeConfig
 from rimward.edge.dispatch import Clocks, Dispatcher, FunctionRun, Tracing
+from rimward.edge.dispatch.ports import OutboxPort
 from rimward.edge.gateways.http import HttpConfig, HttpGateway
 from rimward.edge.gateways.mqtt import MqttConfig, MqttGateway
+from rimward.edge.gateways.mqtt.gateway import Authenticate
 from rimward.edge.health import Health
 from rimward.edge.keeping import Keeper
 from rimward.edge.outbox import Outbox
 from rimward.observe import Recorder
+
+
+class Parts(NamedTuple):
+    """What a node is made of, between its files and its sockets."""
+
+    dispatcher: Dispatcher
+    mqtt: MqttGateway
+    http: HttpGateway
+
+
+def assemble(
+    app: App,
+    config: NodeConfig,
+    clocks: Clocks,
+    outbox: OutboxPort,
+    tracing: Tracing,
+    authenticate: Authenticate | None = None,
+) -> Parts:
+    """Put a node's parts together; nothing of them runs yet."""
+    dispatcher = Dispatcher(app, config.node, clocks, outbox, tracing, settings=read_settings(app, config))
+    keeper = Keeper(outbox, clocks.wall)
+    limits = config.limits
+    mqtt = MqttGateway(
+        dispatcher,
+        clock=clocks.monotonic,
+        config=MqttConfig(max_packet_size=limits.payload_bytes, max_connections=limits.connections),
+        load_retained=keeper.load_retained,
+        store_retained=keeper.store_retained,
+        on_dead=keeper.bury,
+        authenticate=authenticate,
+    )
+    dispatcher.router = mqtt
+    http = HttpGateway(
+        dispatcher,
+        clock=clocks.monotonic,
+        config=HttpConfig(max_body=limits.payload_bytes),
+        on_dead=keeper.bury,
+        wall=clocks.wall,
+    )
+    return Parts(dispatcher, mqtt, http)
+
+
+def read_settings(app: App, config: NodeConfig) -> Struct | None:
+    """Return the app's own settings, from the environment and a file."""
+    name = config.settings or os.environ.get("RIMWARD_CONFIG")
+    return settings_of(app, Path(name).read_bytes() if name else None, os.environ)
 
 
 class Node:
@@ -45,30 +93,11 @@ class Node:
             outbox = Outbox(self.folder, config.outbox, self.clocks.wall)
             await stack.enter_async_context(outbox)
             tracing = Tracing(config.node, os.urandom(8), recorder, lambda: str(outbox.epoch))
-            dispatcher = Dispatcher(
-                self.app, config.node, self.clocks, outbox, tracing, settings=self._settings()
-            )
-            keeper = Keeper(outbox, self.clocks.wall)
-            limits = config.limits
-            self.mqtt = MqttGateway(
-                dispatcher,
-                clock=self.clocks.monotonic,
-                config=MqttConfig(max_packet_size=limits.payload_bytes, max_connections=limits.connections),
-                load_retained=keeper.load_retained,
-                store_retained=keeper.store_retained,
-                on_dead=keeper.bury,
-            )
-            dispatcher.router = self.mqtt
-            self.http = HttpGateway(
-                dispatcher,
-                clock=self.clocks.monotonic,
-                config=HttpConfig(max_body=limits.payload_bytes),
-                on_dead=keeper.bury,
-                wall=self.clocks.wall,
-            )
-            self.dispatcher, self.outbox = dispatcher, outbox
+            parts = assemble(self.app, config, self.clocks, outbox, tracing)
+            self.dispatcher, self.mqtt, self.http = parts
+            self.outbox = outbox
             self.health.watch(
-                dispatcher, outbox, {"mqtt": self.mqtt.stats, "http": self.http.stats}, recorder
+                self.dispatcher, outbox, {"mqtt": self.mqtt.stats, "http": self.http.stats}, recorder
             )
             self._stack = stack.pop_all()
         return self
@@ -84,11 +113,6 @@ class Node:
         self._beat(1.0, self.dispatcher.expire)
         for run, period in self.dispatcher.beats:
             self._beat(period, _beat_of(self.dispatcher, run))
-
-    def _settings(self) -> Struct | None:
-        """Return the app's own settings, from the environment and a file."""
-        name = self.config.settings or os.environ.get("RIMWARD_CONFIG")
-        return settings_of(self.app, Path(name).read_bytes() if name else None, os.environ)
 
     def _beat(self, period: float, action: Callable[[], None]) -> None:
         self._tasks.append(asyncio.get_running_loop().create_task(beat(period, action)))

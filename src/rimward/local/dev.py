@@ -194,7 +194,7 @@ class Dev:
                 self._supervision.restart("simulate")  # what devices say has changed
 
     async def _serve_console(self, stack: AsyncExitStack) -> tuple[int, str]:
-        from rimward.console import listen, serve
+        from rimward.console.server import listen, serve
 
         port = self._options.console
         try:

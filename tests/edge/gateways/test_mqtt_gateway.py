@@ -185,11 +185,11 @@ async def test_a_client_that_is_not_read_is_not_taken_for_silent() -> None:
         device.publish("wait/1", b"", 1)
         await until(lambda: len(site.door.messages) == 1)
         site.now += 60_000_000_000
-        site.gateway._look()
+        site.gateway.look()
         site.door.finish("wait/1")
         assert await device.next() == Puback(1)
         site.now += 60_000_000_000
-        site.gateway._look()
+        site.gateway.look()
         assert await device.ended() is None
 
 
@@ -381,14 +381,14 @@ async def test_a_silent_client_is_dropped_at_one_and_a_half_keep_alives_and_its_
     async with serving() as site:
         device = await site.client("quiet", keep_alive=10, will=Will("gone", b""))
         site.now += 14_000_000_000
-        site.gateway._look()
+        site.gateway.look()
         device.publish("alive", b"", 1)
         assert await device.next() == Puback(1)
         site.now += 14_000_000_000
-        site.gateway._look()
+        site.gateway.look()
         assert site.stat("clients") == 1
         site.now += 3_000_000_000
-        site.gateway._look()
+        site.gateway.look()
         last = await device.ended()
         assert isinstance(last, Disconnect)
         assert last.reason == Reason.KEEP_ALIVE_TIMEOUT
@@ -400,7 +400,7 @@ async def test_a_connection_that_never_says_who_it_is_is_closed() -> None:
         raw = await site.raw()
         await until(lambda: site.stat("connections") == 1)
         site.now += 12_000_000_000
-        site.gateway._look()
+        site.gateway.look()
         assert await raw.rest() == b""
         await until(lambda: site.stat("connections") == 0)
 
@@ -412,7 +412,7 @@ async def test_a_peer_that_does_not_hang_up_after_the_goodbye_is_cut_off() -> No
         await until(lambda: site.stat("closed_protocol_error") == 1)
         assert site.stat("connections") == 1
         site.now += 4_000_000_000
-        site.gateway._look()
+        site.gateway.look()
         await until(lambda: site.stat("connections") == 0)
         raw.hang_up()
 

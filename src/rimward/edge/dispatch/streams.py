@@ -140,6 +140,18 @@ class StreamRun:
                 due.append((text, self._closed(closed, key)))
         return due
 
+    def due(self) -> int | None:
+        """Return the monotonic ns at which `advance` has something to do; None is never."""
+        if self._window is None:
+            return None
+        moments: list[int] = []
+        for key in self._keys.values():
+            deadline = key.operator.deadline()
+            if deadline is not None:
+                wait = deadline + self._window.lateness - key.latest
+                moments.append(key.arrived + wait if key.arrived else 0)
+        return min(moments, default=None)
+
     def snapshot(self, text: str) -> bytes | None:
         """Return a key's open windows for the disk."""
         key = self._keys[text]

@@ -13,6 +13,7 @@ from rimward.edge.dispatch.types import Door, Sender
 from rimward.edge.gateways.http.config import HttpConfig
 from rimward.edge.gateways.http.connection import Connection
 from rimward.edge.gateways.http.guard import Guard
+from rimward.edge.gateways.turns import Turns
 
 SWEEP = 1.0  # seconds between two looks at the deadlines
 OnDead = Callable[[str, str, Sender, str, bytes], None]  # reason, detail, sender, path, first bytes
@@ -21,7 +22,7 @@ OnDead = Callable[[str, str, Sender, str, bytes], None]  # reason, detail, sende
 class HttpGateway:
     """Serves HTTP from a bound socket through the door."""
 
-    loop: asyncio.AbstractEventLoop
+    loop: Turns
 
     def __init__(
         self,
@@ -56,11 +57,17 @@ class HttpGateway:
         self._sweep: asyncio.TimerHandle | None = None
         self._empty = asyncio.Event()
 
+    def begin(self, loop: Turns) -> None:
+        """From now on answers are written when a turn of the loop is over."""
+        self.loop = loop
+        self.look()
+
     async def serve(self, sock: socket.socket) -> None:
         """Listen on a bound socket."""
-        self.loop = asyncio.get_running_loop()
-        self._server = await self.loop.create_server(lambda: Connection(self), sock=sock, backlog=1024)
-        self._look()
+        loop = asyncio.get_running_loop()
+        self.begin(loop)
+        self._server = await loop.create_server(lambda: Connection(self), sock=sock, backlog=1024)
+        self._sweep = loop.call_later(SWEEP, self._look_again, loop)
 
     async def close(self, drain: float) -> None:
         """Stop listening and wait up to `drain` seconds for the answers that are owed."""
@@ -111,14 +118,18 @@ class HttpGateway:
 
     # -- own
 
-    def _look(self) -> None:
+    def look(self) -> None:
+        """Tell the time anew and check the connections' deadlines."""
         if self._wall is not None:
             moment = formatdate(self._wall() / 1e9, usegmt=True)
             self.date = f"date: {moment}\r\n".encode("ascii")
         now = self.clock()
         for connection in list(self._connections):
             connection.check(now)
-        self._sweep = self.loop.call_later(SWEEP, self._look)
+
+    def _look_again(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._sweep = loop.call_later(SWEEP, self._look_again, loop)
+        self.look()
 
     async def _until_empty(self, seconds: float) -> None:
         if not self._connections:

@@ -11,6 +11,7 @@ from rimward.edge.gateways.mqtt.commanding import send_command
 from rimward.edge.gateways.mqtt.config import MqttConfig
 from rimward.edge.gateways.mqtt.connection import Connection
 from rimward.edge.gateways.mqtt.wheel import Wheel
+from rimward.edge.gateways.turns import Turns
 from rimward.observe import get_logger
 from rimward.protocols.mqtt import Connect, Properties, Reason
 from rimward.protocols.mqtt.outgoing import Outgoing
@@ -59,19 +60,24 @@ class MqttGateway:
         self._assigned_prefix = f"auto-{os.urandom(4).hex()}-"
         self._assigned = 0
         self._server: asyncio.Server | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
+        self._loop: Turns | None = None
         self._sweep: asyncio.TimerHandle | None = None
         self._flush_scheduled = False
         self._empty = asyncio.Event()
 
     # -- lifecycle
 
+    def begin(self, loop: Turns) -> None:
+        """Take up what was retained; from now on output is written when a turn of the loop is over."""
+        self.broker.load_retained(self._load_retained())
+        self._loop = loop
+
     async def serve(self, sock: socket.socket) -> None:
         """Listen on a bound socket."""
-        self.broker.load_retained(self._load_retained())
-        self._loop = asyncio.get_running_loop()
-        self._server = await self._loop.create_server(lambda: Connection(self), sock=sock, backlog=1024)
-        self._sweep = self._loop.call_later(SWEEP, self._look)
+        loop = asyncio.get_running_loop()
+        self.begin(loop)
+        self._server = await loop.create_server(lambda: Connection(self), sock=sock, backlog=1024)
+        self._sweep = loop.call_later(SWEEP, self._look_again, loop)
 
     async def close(self, drain: float) -> None:
         """Stop listening, say goodbye to everyone and wait up to `drain` seconds for them to hang up."""
@@ -96,13 +102,21 @@ class MqttGateway:
         async with asyncio.timeout(SWEEP):
             await self._empty.wait()
 
-    def _look(self) -> None:
+    @property
+    def look_at(self) -> float | None:
+        """Monotonic seconds at which `look` has something to do; None is never."""
+        return self._wheel.next_at
+
+    def look(self) -> None:
+        """Check the connections whose deadlines may have come."""
         now = self.clock() * 1e-9
         for connection in self._wheel.due(now):
             connection.check(now)
-        assert self._loop is not None
-        self._sweep = self._loop.call_later(SWEEP, self._look)
         self.flush()
+
+    def _look_again(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._sweep = loop.call_later(SWEEP, self._look_again, loop)
+        self.look()
 
     # -- router
 

@@ -32,6 +32,11 @@ class Wheel(Generic[T]):
         if slot is not None:
             slot.discard(timed)
 
+    @property
+    def next_at(self) -> float | None:
+        """Monotonic seconds at which the first of them is due; None where none waits."""
+        return min((float(slot) for slot, waiting in self._slots.items() if waiting), default=None)
+
     def due(self, now: float) -> Iterator[T]:
         """Yield what waited for a time up to now, and forget it."""
         self._next = max(self._next, int(now) + 1)

@@ -1,0 +1,1 @@
+"""How long tests with `rimward.testing.Site` take."""

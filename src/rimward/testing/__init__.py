@@ -1,0 +1,32 @@
+"""Tests of apps: `effects` for plain functions, `Site` for node, hub and link in memory."""
+
+from rimward.edge.outbox import DeadLetter
+from rimward.protocols.mqtt import Properties
+from rimward.testing.device import Ack, Device
+from rimward.testing.http import Http, Response
+from rimward.testing.inbox import Inbox, NothingCame, Received
+from rimward.testing.ledger import Ledger
+from rimward.testing.link import Uplink
+from rimward.testing.site import CloudMissing, Site, SiteClosed
+from rimward.testing.unit import Captured, Published, effects, state
+
+__all__ = [
+    "Ack",
+    "Captured",
+    "CloudMissing",
+    "DeadLetter",
+    "Device",
+    "Http",
+    "Inbox",
+    "Ledger",
+    "NothingCame",
+    "Properties",
+    "Published",
+    "Received",
+    "Response",
+    "Site",
+    "SiteClosed",
+    "Uplink",
+    "effects",
+    "state",
+]

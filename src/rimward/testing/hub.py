@@ -1,0 +1,89 @@
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# (pyarrow and deltalake ship partial types)
+"""The hub of a Site: the real ingest on a real lake, and cloud functions on committed rows.
+
+Only this module needs the cloud extra, and a Site imports it when the first row is on its way.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from deltalake import DeltaTable
+
+from rimward.app import App
+from rimward.app.facts import Fact
+from rimward.cloud.ingest import Envelope, Ingest
+from rimward.cloud.store import connect
+from rimward.edge.outbox import DeadLetter
+from rimward.wire import EnvelopeError, Mark, Marks, decode, parse_up
+
+
+class SiteHub:
+    """Takes envelopes as the bus would bring them, and answers with marks."""
+
+    def __init__(
+        self, app: App, data: Path, now: Callable[[], int], on_error: Callable[[Exception], None]
+    ) -> None:
+        """`now` is the wall clock, ns; `on_error` hears of what cloud functions raise in the end."""
+        self._app = app
+        self._lake = data / "lake"
+        self._now = now
+        self._on_error = on_error
+        self._ingest = Ingest(self._lake, app.manifest().facts, now)
+        self._db = connect(data / "hub" / "hub.db")
+        self._worker: Any = None
+        self.poison = 0  # envelopes that could not be read
+
+    def take(self, uploads: list[tuple[str, bytes]]) -> list[bytes]:
+        """Commit envelopes and return the marks of their nodes."""
+        by_fact: dict[str, list[Envelope]] = {}
+        for subject, data in uploads:
+            try:
+                _, lane = parse_up(subject)
+                header, rows = decode(data)
+            except (ValueError, EnvelopeError):
+                self.poison += 1
+                continue
+            if not self._ingest.knows(lane.fact):
+                self.poison += 1
+                continue
+            by_fact.setdefault(lane.fact, []).append(Envelope(lane, header, rows, self._now()))
+        marks: dict[str, list[Mark]] = {}
+        for fact, envelopes in by_fact.items():
+            for node, mark in self._ingest.take(fact, envelopes).marks:
+                marks.setdefault(node, []).append(mark)
+        return [Marks(node, tuple(found)).encode() for node, found in marks.items()]
+
+    def work(self) -> None:
+        """Run the cloud functions on the rows that they have not had."""
+        if not self._app.cloud_functions:
+            return
+        if self._worker is None:
+            from rimward.cloud.worker import Clock, Worker
+
+            clock = Clock(self._now, lambda _: None)  # a function that failed is tried again at once
+            self._worker = Worker(self._app, self._lake, self._db, clock, self._on_error)
+        self._worker.run_once()
+
+    def rows(self, fact: Fact) -> list[Any]:
+        """Return a table's rows as facts, in the order in which they were forwarded."""
+        from rimward.cloud.worker import fact_of
+
+        table: Any = DeltaTable(str(self._lake / fact.spec.table)).to_pyarrow_table()
+        order = [("_node", "ascending"), ("_epoch", "ascending"), ("_seq", "ascending")]
+        return [fact_of(fact, row) for row in table.sort_by(order).to_pylist()]
+
+    def dead_letters(self) -> list[DeadLetter]:
+        """Return what cloud functions could not work on."""
+        rows = self._db.execute(
+            "select at, function, node, counter, seq, reason from dead_function order by id"
+        ).fetchall()
+        return [
+            DeadLetter(at, "failed", reason, "cloud", f"row {counter}/{seq}", node, function, b"")
+            for at, function, node, counter, seq, reason in rows
+        ]
+
+    def close(self) -> None:
+        """Close the hub's file."""
+        self._db.close()

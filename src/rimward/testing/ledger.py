@@ -1,0 +1,65 @@
+"""The ledger of a Site, by the same equation and the same code as `rimward ledger`."""
+
+from msgspec import Struct
+
+from rimward.console.model import Balance
+
+
+class Ledger(Struct, frozen=True):
+    """forwarded = stored + waiting + dead-lettered + expired + erased + discarded, of one moment."""
+
+    entries: tuple[Balance, ...]  # one a fact
+    tables: dict[type[Struct], str]  # of the app's facts
+
+    @property
+    def forwarded(self) -> int:
+        """Rows that functions have forwarded, and that the outbox has numbered."""
+        return sum(entry.forwarded for entry in self.entries)
+
+    @property
+    def stored(self) -> int:
+        """Rows in the lake, counted there."""
+        return sum(entry.stored or 0 for entry in self.entries)
+
+    @property
+    def waiting(self) -> int:
+        """Rows in the outbox that the lake has not got."""
+        return sum(entry.waiting or 0 for entry in self.entries)
+
+    @property
+    def dead_lettered(self) -> int:
+        """Rows that do not fit their table."""
+        return sum(entry.dead_lettered for entry in self.entries)
+
+    @property
+    def expired(self) -> int:
+        """Rows that retention took."""
+        return sum(entry.expired for entry in self.entries)
+
+    @property
+    def erased(self) -> int:
+        """Rows that were erased on request."""
+        return sum(entry.erased for entry in self.entries)
+
+    @property
+    def discarded(self) -> int:
+        """Rows that were given up, with their cause."""
+        return sum(entry.discarded for entry in self.entries)
+
+    @property
+    def missing(self) -> int:
+        """Rows that no side names; below zero: rows that are there twice."""
+        return sum(entry.missing or 0 for entry in self.entries)
+
+    def balanced(self) -> bool:
+        """Tell whether every fact's equation holds."""
+        return all(entry.missing == 0 for entry in self.entries)
+
+    def of(self, fact: type[Struct]) -> "Ledger":
+        """Return the part of one fact.
+
+        Raises:
+            KeyError: the type is not a fact of the app.
+        """
+        table = self.tables[fact]
+        return Ledger(tuple(entry for entry in self.entries if entry.fact == table), self.tables)

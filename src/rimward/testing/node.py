@@ -1,0 +1,131 @@
+"""The node of a Site: the real dispatcher, gateways and outbox file, on the Site's loop."""
+
+import asyncio
+import functools
+import random
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from rimward.app import App
+from rimward.edge.config import NodeConfig
+from rimward.edge.dispatch import Clocks, FunctionRun, Tracing
+from rimward.edge.node import assemble
+from rimward.events import Reject
+from rimward.observe import Trace
+from rimward.testing.clock import Clock, Loop
+from rimward.testing.line import Line, Peer
+from rimward.testing.outbox import SiteOutbox
+
+TRACES = 1000  # kept, newest
+
+
+class TraceList:
+    """Keeps the newest traces."""
+
+    def __init__(self) -> None:
+        self.kept: deque[Trace] = deque(maxlen=TRACES)
+
+    def keep(self, trace: Trace) -> None:
+        """Take a trace."""
+        self.kept.append(trace)
+
+
+class SiteNode:
+    """One start of the node's process, from its files to its death."""
+
+    def __init__(
+        self,
+        app: App,
+        config: NodeConfig,
+        clock: Clock,
+        chance: random.Random,
+        errors: list[BaseException],
+    ) -> None:
+        """`errors` gets what functions raise, but for Reject."""
+        self.loop = Loop(clock)
+        self.clock = clock
+        self._errors = errors
+        self.traces = TraceList()
+        self.dies_at: str | None = None  # the moment at which the process is to die
+        self.on_death: Callable[[], None] | None = None
+        self._lines: list[Line] = []
+        folder = Path(config.data) / "node"
+        folder.mkdir(parents=True, exist_ok=True)
+        self.outbox = SiteOutbox(folder, config.outbox, self.loop, self._pass)
+        clocks = Clocks(clock.monotonic, clock.wall)
+        tracing = Tracing(config.node, chance.randbytes(8), self.traces, lambda: str(self.outbox.epoch))
+        self.parts = assemble(app, config, clocks, self.outbox, tracing, lambda _: True)
+        self.parts.mqtt.begin(self.loop)
+        self.parts.http.begin(self.loop)
+        for run in self.parts.dispatcher.functions.values():
+            run.call = self._watched(run)
+        for run, period in self.parts.dispatcher.beats:
+            self.loop.every(round(period * 1e9), functools.partial(self.parts.dispatcher.beat, run))
+
+    def connect(self, protocol: asyncio.Protocol, peer: Peer, outside: Loop) -> Line:
+        """Open a connection to one of the gateways."""
+        line = Line(protocol, peer, self.loop, outside)
+        self._lines.append(line)
+        return line
+
+    @property
+    def tasks(self) -> set[asyncio.Task[Any]]:
+        """The async functions that still run."""
+        return {task for task in self.parts.dispatcher.waiting._tasks if not task.done()}
+
+    @property
+    def look_at(self) -> int | None:
+        """Monotonic ns at which `look` has something to do; None is never."""
+        due = [stream.due() for stream in self.parts.dispatcher.streams.values()]
+        moments = [at for at in due if at is not None]
+        if (deadline := self.parts.mqtt.look_at) is not None:
+            moments.append(round(deadline * 1e9))
+        return min(moments, default=None)
+
+    def look(self) -> None:
+        """Do what a node does once a second."""
+        self.parts.mqtt.look()
+        self.parts.dispatcher.feeder.advance()
+
+    def _pass(self, moment: str) -> None:
+        if moment == self.dies_at:
+            self.kill()
+
+    def kill(self) -> None:
+        """Die now: nothing that is planned runs, nothing that waits is written, every connection is cut."""
+        if not self.loop.alive:
+            return
+        self.loop.kill()
+        for task in self.parts.dispatcher.waiting._tasks:
+            task.cancel()
+        for line in self._lines:
+            line.cut()
+        self.outbox.close()
+        if self.on_death is not None:
+            self.on_death()
+
+    def _watched(self, run: FunctionRun) -> Callable[..., Any]:
+        """Return the function with what it raises kept for the test."""
+        call, errors = run.call, self._errors
+
+        def watched(*arguments: Any) -> Any:
+            try:
+                return call(*arguments)
+            except Reject:
+                raise
+            except Exception as error:
+                errors.append(error)
+                raise
+
+        async def watched_async(*arguments: Any) -> Any:
+            try:
+                return await call(*arguments)
+            except Reject:
+                raise
+            except Exception as error:
+                errors.append(error)
+                raise
+
+        return functools.wraps(call)(watched_async if run.is_async else watched)

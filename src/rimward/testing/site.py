@@ -1,0 +1,387 @@
+"""Site: node, hub and the link between them in memory, on the real code, for tests.
+
+Real are the dispatcher, the outbox's file, the uplink, envelopes, ingest and its Delta tables, cloud
+functions, and the gateways with their sessions. Not there are sockets, threads, processes and waiting:
+connections are objects, and time stands still until the test moves it (docs/adr/0028).
+"""
+
+import asyncio
+import datetime as dt
+import os
+import random
+import shutil
+import sqlite3
+import tempfile
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
+
+from msgspec import Struct
+
+from rimward.app import App, Lake
+from rimward.edge.api import read_lanes
+from rimward.edge.config import NodeConfig, OutboxConfig
+from rimward.edge.dispatch.failures import place_of
+from rimward.edge.outbox import DeadLetter
+from rimward.events import Duration, RimwardError, from_ns, nanoseconds, to_ns
+from rimward.observe import Trace
+from rimward.testing.clock import Clock, Loop
+from rimward.testing.device import Device, Identity, Version
+from rimward.testing.http import Http
+from rimward.testing.inbox import Inbox
+from rimward.testing.ledger import Ledger
+from rimward.testing.line import Line, Peer
+from rimward.testing.link import Sender, Uplink
+from rimward.testing.node import SiteNode
+from rimward.testing.unit import START
+
+if TYPE_CHECKING:
+    from rimward.testing.hub import SiteHub
+
+S = TypeVar("S", bound=Struct)
+T = TypeVar("T")
+
+NODE = "node-1"
+CLOUD = ("deltalake", "pyarrow", "duckdb")
+MEMORY = Path("/dev/shm")  # noqa: S108 (a folder with a random name is made in it) files that never meet a disk
+TURNS = 16  # of the real loop that async functions get at each step of the clock
+TOLD = 10  # errors and dead letters that a failed test's note names
+LIVE: list["Site"] = []  # Sites that are open, oldest first
+
+
+class CloudMissing(RimwardError):
+    """What reads the lake was called where the cloud extra is not installed."""
+
+    code = "cloud-missing"
+
+
+class SiteClosed(RimwardError):
+    """A Site was used outside its `async with`."""
+
+    code = "site-closed"
+
+
+class Site:
+    """One app on a node and a hub of its own: `async with Site(app) as site`."""
+
+    def __init__(
+        self,
+        app: App,
+        *,
+        seed: int = 0,
+        start: dt.datetime = START,
+        data: Path | None = None,
+        outbox_bytes: int = 1 << 30,
+    ) -> None:
+        """Describe it; nothing starts yet.
+
+        Args:
+            app: the app, as a test imports it.
+            seed: of everything that is left to chance: a flaky uplink, ids.
+            start: the first moment of its clock.
+            data: a folder that is kept, laid out as `rimward dev --data` does; else a temporary one.
+            outbox_bytes: what the outbox may hold before it is full.
+        """
+        self.app = app
+        self.clock = Clock(to_ns(start))
+        self.outside = Loop(self.clock)
+        self.uplink = Uplink(random.Random(seed))  # noqa: S311 (repeatable, not secret)
+        self._chance = random.Random(seed + 1)  # noqa: S311
+        self._data = data
+        self._outbox = OutboxConfig(max_bytes=outbox_bytes)
+        self._errors: list[BaseException] = []
+        self._orphans: set[asyncio.Task[Any]] = set()
+        self._inboxes = 0
+        self._node: SiteNode | None = None
+        self._sender: Sender | None = None
+        self._hub: SiteHub | None = None
+        self.http = Http(self)
+
+    # -- its life
+
+    async def __aenter__(self) -> Self:
+        self.open()
+        return self
+
+    async def __aexit__(
+        self, _type: type[BaseException] | None, error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        node = self._node
+        if error is not None and node is not None:
+            self.tell(error)
+        self.close()
+        if node is not None and (tasks := node.parts.dispatcher.waiting._tasks | self._orphans):
+            await asyncio.wait(tasks)
+
+    def open(self) -> None:
+        """Start the node; `async with` does it."""
+        self.app.check()
+        folder = self._data
+        if folder is None:
+            memory = MEMORY if os.access(MEMORY, os.W_OK) else None
+            folder = Path(tempfile.mkdtemp(prefix="rimward-site-", dir=memory))
+        self.folder = folder
+        self._config = NodeConfig(app=self.app.name, data=str(folder), node=NODE, outbox=self._outbox)
+        try:
+            self._start()
+        except BaseException:
+            self._delete()
+            raise
+        LIVE.append(self)
+
+    def close(self) -> None:
+        """Stop everything and delete the temporary folder; `async with` does it."""
+        if self._node is None:
+            return
+        LIVE.remove(self)
+        self._node.on_death = None
+        self._node.kill()
+        self._node = None
+        self.outside.kill()
+        if self._sender is not None:
+            self._sender.close()
+        if self._hub is not None:
+            self._hub.close()
+        self._delete()
+
+    def _delete(self) -> None:
+        if self._data is None:
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+    def tell(self, error: BaseException) -> None:
+        """Add to an error what functions have raised and what is in the dead letters, if anything."""
+        lines = [
+            f"{type(raised).__name__}: {raised} at {place_of(raised)}: see site.errors"
+            for raised in self._errors
+        ]
+        try:
+            lines += [
+                f"dead letter of {letter.source} from {letter.sender}: {letter.reason}: {letter.detail}"
+                for letter in self.dead_letters
+            ]
+        except (sqlite3.Error, RimwardError) as unreadable:  # the error that is told of comes first
+            lines.append(f"the dead letters can't be read: {unreadable}")
+        if lines:
+            error.add_note(f"In the Site of {self.app.name!r}:")
+            for line in lines[:TOLD]:
+                error.add_note(f"  {line}")
+            if len(lines) > TOLD:
+                error.add_note(f"  and {len(lines) - TOLD} more")
+
+    def _start(self) -> None:
+        self._sender = None
+        node = SiteNode(self.app, self._config, self.clock, self._chance, self._errors)
+        node.on_death = self._restart
+        self._node = node
+
+    def _restart(self) -> None:
+        assert self._node is not None
+        self._orphans |= self._node.tasks
+        if self._sender is not None:
+            self._sender.close()
+        self._start()
+
+    @property
+    def node(self) -> SiteNode:
+        """The running node's parts."""
+        if self._node is None:
+            raise SiteClosed("the Site is closed: use it inside 'async with Site(app) as site'")
+        return self._node
+
+    # -- devices and callers
+
+    def device(
+        self,
+        id: str,  # noqa: A002 (the contract's name)
+        *,
+        protocol: Version = "mqtt5",
+        user: str | None = None,
+        keep_alive: Duration | None = None,
+    ) -> Device:
+        """Return an MQTT device, connected; `keep_alive` is how often it says that it lives, none by default.
+
+        Raises:
+            Refused: the node does not accept it.
+        """
+        seconds = 0 if keep_alive is None else max(1, round(nanoseconds(keep_alive) / 1e9))
+        self.node  # noqa: B018 (raises where the Site is closed)
+        device = Device(self, Identity(id, protocol, user, seconds))
+        device.connect()
+        return device
+
+    @overload
+    def inbox(self, topic_filter: str) -> Inbox[Any]: ...
+    @overload
+    def inbox(self, topic_filter: str, type_: type[T]) -> Inbox[T]: ...
+    def inbox(self, topic_filter: str, type_: Any = Any) -> Inbox[Any]:
+        """Return what arrives from now on under a topic filter, as a subscriber of its own gets it."""
+        self._inboxes += 1
+        return self.device(f"inbox-{self._inboxes}").subscribe(topic_filter, type_)
+
+    def open_mqtt(self, peer: Peer) -> Line:
+        """Open a connection to the node's MQTT gateway."""
+        from rimward.edge.gateways.mqtt.connection import Connection
+
+        return self.node.connect(Connection(self.node.parts.mqtt), peer, self.outside)
+
+    def open_http(self, peer: Peer) -> Line:
+        """Open a connection to the node's HTTP gateway."""
+        from rimward.edge.gateways.http.connection import Connection
+
+        self.node.parts.http.look()
+        return self.node.connect(Connection(self.node.parts.http), peer, self.outside)
+
+    # -- steps
+
+    async def until(self, done: Callable[[], bool]) -> None:
+        """Run until it is done, or until nothing moves and no async function is left."""
+        while True:
+            self.clock.run()
+            if done() or not (tasks := self.node.tasks):
+                return
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+
+    async def settle(self) -> None:
+        """Run until nothing moves.
+
+        Async functions end, what waits in the outbox goes to the lake if the uplink is up, and cloud
+        functions run on the rows that were committed. Time stands still.
+        """
+        while True:
+            await self.until(lambda: False)
+            self.node.outbox.commit()
+            self.clock.run()
+            if not self._upload():
+                return
+
+    def _upload(self) -> bool:
+        if not self.uplink.is_up or not _has_cloud() or not self.app.facts:
+            return False
+        if self._sender is None:
+            self._sender = Sender(self._config, self.clock, self.uplink, self._chance.randbytes(4).hex())
+        moved = self._sender.drain(lambda batch: self._the_hub().take(batch))
+        if moved:
+            self._the_hub().work()
+            self.node.outbox.forget_by(self._sender.marks.values())
+        return moved
+
+    async def advance(self, duration: Duration) -> None:
+        """Move the clock, and run what comes due on the way at its time."""
+        end = self.clock.monotonic() + nanoseconds(duration)
+        while True:
+            await self._breathe()
+            moments = [at for at in (self.clock.next_at, self.node.look_at) if at is not None and at <= end]
+            self.clock.move(max(min(moments, default=end), self.clock.monotonic()))
+            if not moments:
+                break
+            look_at = self.node.look_at
+            if look_at is not None and look_at <= self.clock.monotonic():
+                self.node.look()
+        await self._breathe()
+
+    async def _breathe(self) -> None:
+        """Give async functions some turns; those that wait for the clock can't end yet."""
+        self.clock.run()
+        for _ in range(TURNS if self.node.tasks else 0):
+            await asyncio.sleep(0)
+            self.clock.run()
+
+    async def kill9(self) -> None:
+        """Kill the node's process and start it again on what it had committed.
+
+        State in memory, unwritten values, async functions and connections are gone; a new epoch begins.
+        Devices connect again by themselves.
+        """
+        self.node.kill()
+        await self._after_death()
+
+    def kill9_at(self, moment: str) -> None:
+        """Let the node be killed at its next "before-commit" or "after-commit", then start again.
+
+        After a commit, what it wrote is on disk and nobody has heard of it: no answer has left.
+
+        Raises:
+            ValueError: there is no such moment.
+        """
+        if moment not in {"before-commit", "after-commit"}:
+            raise ValueError(f"kill9_at: {moment!r} is not before-commit or after-commit")
+        self.node.dies_at = moment
+
+    async def _after_death(self) -> None:
+        self.clock.run()
+        orphans, self._orphans = self._orphans, set()
+        if orphans:
+            await asyncio.wait(orphans)
+
+    # -- what it came to
+
+    @property
+    def now(self) -> dt.datetime:
+        """The Site's clock."""
+        return from_ns(self.clock.wall())
+
+    @property
+    def ledger(self) -> Ledger:
+        """Where every forwarded row is at this moment."""
+        from rimward.console.ledger import balances, read_ledger
+
+        if (self.folder / "lake").exists() and _has_cloud():
+            entries = read_ledger(self.folder)
+        else:
+            entries = balances(read_lanes(self.folder), [])
+        return Ledger(entries, {struct: fact.spec.table for struct, fact in self.app.facts.items()})
+
+    def rows(self, fact: type[S]) -> list[S]:
+        """Return a fact's rows in the lake, in the order in which they were forwarded.
+
+        Raises:
+            CloudMissing: the cloud extra is not installed.
+            TypeError: the type is not a fact of the app.
+        """
+        declared = self.app.facts.get(fact)
+        if declared is None:
+            raise TypeError(f"site.rows: {fact.__name__} is not a fact; declare it with @app.fact")
+        return self._the_hub().rows(declared)
+
+    @property
+    def lake(self) -> Lake:
+        """The lake, as cloud functions get it.
+
+        Raises:
+            CloudMissing: the cloud extra is not installed.
+        """
+        self._the_hub()
+        from rimward.cloud.lake import LocalLake
+
+        return LocalLake(self.folder / "lake", self.clock.wall(), self.app.facts)
+
+    @property
+    def errors(self) -> list[BaseException]:
+        """What functions have raised, at the edge and in the cloud, but for Reject."""
+        return list(self._errors)
+
+    @property
+    def dead_letters(self) -> list[DeadLetter]:
+        """Events that could not be worked on, with their reasons: the node's, then the cloud functions'."""
+        return self.node.outbox.dead_letters() + (self._hub.dead_letters() if self._hub else [])
+
+    @property
+    def traces(self) -> list[Trace]:
+        """The traces that the node's present start has kept."""
+        return list(self.node.traces.kept)
+
+    def _the_hub(self) -> "SiteHub":
+        if self._hub is None:
+            self.node  # noqa: B018 (raises where the Site is closed)
+            if not _has_cloud():
+                raise CloudMissing("a Site's lake needs the cloud extra: pip install 'rimward[cloud]'")
+            from rimward.testing.hub import SiteHub
+
+            self._hub = SiteHub(self.app, self.folder, self.clock.wall, self._errors.append)
+        return self._hub
+
+
+def _has_cloud() -> bool:
+    return all(find_spec(package) is not None for package in CLOUD)

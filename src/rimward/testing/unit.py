@@ -1,0 +1,87 @@
+"""Unit tests of plain functions: their effects caught, their state made by hand."""
+
+import copy
+import datetime as dt
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import Any, TypeVar, overload
+
+from msgspec import Struct
+
+from rimward.app import App, State
+from rimward.app.effects import current
+from rimward.app.state import StateType
+from rimward.events import to_ns
+from rimward.testing.payloads import read
+
+S = TypeVar("S", bound=Struct)
+
+START = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)  # the first moment of a test's clock
+
+
+class Published(Struct, frozen=True):
+    """One action."""
+
+    topic: str
+    payload: Any  # JSON's value where it is JSON, else text, else bytes
+    qos: int
+    retain: bool
+
+
+class Captured:
+    """The effects of the functions that ran inside `effects()`, in order."""
+
+    def __init__(self, app: App | None, now: dt.datetime) -> None:
+        self.actions: list[tuple[str, bytes, int, bool]] = []
+        self.forwarded: list[Any] = []  # facts
+        self.time = now  # what `app.now()` returns; set it to move the clock
+        self._app = app
+
+    @property
+    def published(self) -> list[Published]:
+        """The actions."""
+        return [Published(topic, read(payload), qos, retain) for topic, payload, qos, retain in self.actions]
+
+    def publish(self, topic: str, payload: bytes, qos: int, *, retain: bool) -> None:
+        """Take an action."""
+        self.actions.append((topic, payload, qos, retain))
+
+    def forward(self, fact: Struct) -> None:
+        """Take a fact, refused as a node would where the app is known."""
+        if self._app is not None:
+            declared = self._app.facts.get(type(fact))
+            if declared is None:
+                raise TypeError(
+                    f"app.forward: {type(fact).__name__} is not a fact; declare it with @app.fact"
+                )
+            declared.row(fact)
+        self.forwarded.append(copy.deepcopy(fact))
+
+    def now(self) -> int:
+        """Return the clock, ns since the epoch."""
+        return to_ns(self.time)
+
+
+@contextmanager
+def effects(app: App | None = None, *, now: dt.datetime = START) -> Generator[Captured]:
+    """Catch what functions that are called by hand publish and forward.
+
+    With `app`, facts are checked as its node checks them. `now` is what `app.now()` returns.
+    """
+    captured = Captured(app, now)
+    token = current.set(captured)
+    try:
+        yield captured
+    finally:
+        current.reset(token)
+
+
+@overload
+def state(value: type[S], *, key: str = "") -> State[S]: ...
+@overload
+def state(value: S, *, key: str = "") -> State[S]: ...
+def state(value: Any, *, key: str = "") -> State[Any]:
+    """Return a cell for a function that is called by hand: of a type, with its defaults, or of a value."""
+    type_: type[Struct] = value if isinstance(value, type) else type(value)
+    committed: Struct = type_() if isinstance(value, type) else value
+    return State(StateType(type_, "key", durable=False), key, committed)
