@@ -64,12 +64,12 @@ def test_an_editor_gets_the_functions_with_their_lines(app: Path) -> None:
             },
         ),
         (
-            "raise SystemExit('no')",
-            {"line": 0, "message": "importing it ended the process with exit code 1 (it said nothing)"},
+            "import os; os.kill(os.getpid(), 9)",
+            {"line": 0, "message": "importing it ended the process with signal 9 (it said nothing)"},
         ),
         (GOOD.partition("@")[0], {"line": 0, "message": "app.py has no functions", "code": "no-functions"}),
     ],
-    ids=["syntax", "cloud", "exit", "raise", "empty"],
+    ids=["syntax", "cloud", "exit", "killed", "empty"],
 )
 def test_a_problem_is_one_object_with_its_place_and_cure(
     app: Path, text: str, problem: dict[str, object]

@@ -176,6 +176,13 @@ def test_an_app_without_mqtt_has_nothing_to_simulate() -> None:
     assert example(app(), START) is None
 
 
+def test_a_payload_that_has_no_schema_is_an_empty_object() -> None:
+    manifest = app(msgspec.structs.replace(function("a", str), payload=None))
+    sent = example(manifest, START)
+    assert sent is not None
+    assert sent.payload == "{}"
+
+
 def test_an_example_is_one_readable_message_for_the_first_function() -> None:
     manifest = app(function("trucks/{truck}", Fix, truck=str), function("b", str))
     sent = example(manifest, START)

@@ -25,14 +25,13 @@ def beat() -> None: ...
             ["mqtt", "it's/1", '{"text": "text"}'],
         ),
         ('@app.edge(mqtt("a"))\ndef f(text: str) -> None: ...', ["mqtt", "a", "hello"]),
-        ('@app.edge(mqtt("a"))\ndef f() -> None: ...', ["mqtt", "a", "{}"]),
         ('@app.edge(http.get("/a/{b}"))\ndef f(b: int) -> str: return "x"', ["http", "GET", "/a/1"]),
         (
             '@app.edge(http.post("/a"))\ndef f(note: Note) -> None: ...',
             ["http", "POST", "/a", '{"text": "text"}'],
         ),
     ],
-    ids=["quoted", "text", "nothing", "get", "post"],
+    ids=["quoted", "text", "get", "post"],
 )
 def test_the_line_is_one_that_the_shell_and_the_command_take(
     tmp_path: Path, function: str, words: list[str]
