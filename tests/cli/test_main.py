@@ -43,6 +43,19 @@ def test_the_help_of_every_verb_has_an_example_that_its_parser_takes(
             parser_of(words[0]).parse_args(words[1:])
 
 
+@pytest.mark.parametrize("columns", [40, 80])
+def test_help_is_no_wider_than_the_terminal_but_for_what_is_copied(
+    columns: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    _, out, _ = said(capsys, "--help")
+    for verb in VERBS:
+        out += parser_of(verb).format_help()
+    lines = [line for line in out.splitlines() if not line.startswith(("  ", "usage: rimward VERB"))]
+    assert len(lines) > 60
+    assert max(map(len, lines)) <= columns
+
+
 @pytest.mark.parametrize("kind", ["mqtt", "http"])
 def test_the_examples_of_both_ways_to_send_are_taken(kind: str) -> None:
     below = parser_of("send").below[kind]

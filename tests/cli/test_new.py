@@ -9,6 +9,7 @@ import pytest
 
 from .commands import command
 
+pytestmark = pytest.mark.timeout(180)  # linters and a pytest of its own start slowly on a busy machine
 FILES = {"app.py", "test_app.py", "pyproject.toml", "README.md", ".gitignore"}
 
 
@@ -43,9 +44,10 @@ def test_the_tests_of_a_new_project_pass(project: Path) -> None:
 
 def test_rimward_test_tells_failures_from_mistakes_of_asking(tmp_path: Path) -> None:
     (tmp_path / "test_it.py").write_text("def test_it(): assert False\n")
-    assert command("test", "-q", at=tmp_path).returncode == 1
-    assert command("test", "--no-such-flag", at=tmp_path).returncode == 2
-    assert command("test", "-q", "-k", "nothing", at=tmp_path).returncode == 1
+    alone = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}  # the plugins of this repository take seconds to load
+    assert command("test", "-q", at=tmp_path, **alone).returncode == 1
+    assert command("test", "--no-such-flag", at=tmp_path, **alone).returncode == 2
+    assert command("test", "-q", "-k", "nothing", at=tmp_path, **alone).returncode == 1
 
 
 def test_without_pytest_rimward_test_says_what_to_install(tmp_path: Path) -> None:

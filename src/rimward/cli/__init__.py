@@ -5,7 +5,7 @@ from importlib import import_module
 from types import ModuleType
 
 from rimward.cli.output import bold
-from rimward.cli.parsing import Parser, UsageError, near
+from rimward.cli.parsing import Parser, UsageError, near, wrapped
 from rimward.events import RimwardError
 
 GROUPS = {
@@ -48,7 +48,9 @@ def main(arguments: list[str] | None = None) -> int:
     if words[:1] == ["help"] and len(words) > 1:
         words = [*words[1:], "--help"]
     if not words or words[0] in {"-h", "--help", "help"}:
-        sys.stdout.write(HELP.format(verbs=_grouped()))
+        from shutil import get_terminal_size
+
+        print(wrapped(HELP.format(verbs=_grouped()), get_terminal_size().columns - 2))
         return 0 if words else 2
     if words[0] == "--version":
         from importlib.metadata import version

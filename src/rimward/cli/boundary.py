@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from rimward.app.manifest import Manifest, decode
-from rimward.cli.output import bold, json_line, span, table
+from rimward.cli.output import bold, json_line, say, span, table
 from rimward.cli.parsing import CommandError, Parser, count, positive
 from rimward.edge.sizes import FactSize
 from rimward.local.boundary import Boundary, amount, boundary, plain
@@ -107,10 +107,11 @@ def _show(found: Boundary) -> None:
             for one in found.flows
         ],
     )  # fmt: skip
-    print(f"\n{found.basis}; before compression")
+    print()
+    say(f"{found.basis}; before compression")
     for one in found.unbound:
         names = " and ".join(f"{{{name}}}" for name in one.captures)
-        print(
+        say(
             f"warning: {names} of {printable(one.path)} is what the sender writes, not who it is "
             f"({', '.join(one.functions)}): any device may speak for any other"
         )

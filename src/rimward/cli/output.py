@@ -39,6 +39,16 @@ def table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
         print("  ".join(cells).rstrip())
 
 
+def say(text: str) -> None:
+    """Print a sentence, wrapped where a terminal shows it."""
+    if sys.stdout.isatty():
+        from shutil import get_terminal_size
+        from textwrap import fill
+
+        text = fill(text, get_terminal_size().columns)
+    print(text)
+
+
 def json_line(content: Any) -> None:
     """Print one JSON line."""
     print(msgspec.json.encode(content, enc_hook=_plain).decode())

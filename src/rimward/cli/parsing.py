@@ -23,6 +23,13 @@ class CommandError(RimwardError):
     code = "command"
 
 
+class Formatter(argparse.RawDescriptionHelpFormatter):
+    """Wraps paragraphs to the terminal; examples stay lines that can be copied."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        return wrapped(text, width, indent)
+
+
 class Parser(argparse.ArgumentParser):
     """Raises `UsageError` instead of ending the process; every verb takes --debug."""
 
@@ -31,7 +38,7 @@ class Parser(argparse.ArgumentParser):
             prog=prog,
             description=description,
             epilog=epilog,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
+            formatter_class=Formatter,
             allow_abbrev=False,
         )
         self.add_argument("--debug", action="store_true", help="show the traceback of a failure")
@@ -89,6 +96,17 @@ def near(wrong: str, known: Iterable[str]) -> str:
 
     found = get_close_matches(wrong, list(known), 1, 0.6)
     return f"did you mean {found[0]!r}? " if found else ""
+
+
+def wrapped(text: str, width: int, indent: str = "") -> str:
+    """Return a text with its paragraphs no wider than `width`; indented lines stay as they are."""
+    import textwrap
+
+    def fill(block: str) -> str:
+        raw = "\n  " in block or block.startswith((" ", "usage:"))
+        return textwrap.indent(block, indent) if raw else textwrap.fill(block, width, initial_indent=indent)
+
+    return "\n\n".join(fill(block) for block in text.strip().split("\n\n"))
 
 
 def _hint(wrong: str, known: Iterable[str]) -> str:

@@ -126,6 +126,9 @@ class Dev:
             self._teller.note(EDGE_ALONE)
         for name in self._plan.devices:
             self._supervision.restart(name)
+        if (devices := self._options.simulate) > 0:
+            each = "device sends" if devices == 1 else "devices send"
+            self._teller.note(f"{devices} simulated {each} a message a second (seed {self._options.seed})")
         if self._options.duration is not None:
             await asyncio.sleep(self._options.duration)
             self._stop.set()
