@@ -251,6 +251,8 @@ class Demo:
             raise
         if err:
             self._display.line(err.decode(errors="replace").rstrip())
+        if process.returncode and process.returncode < 0:
+            raise DemoError(f"rimward {verb} was ended by signal {-process.returncode} before it answered")
         return out
 
     # -- signals

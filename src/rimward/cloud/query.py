@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import pyarrow as pa
 from deltalake import DeltaTable
 from deltalake.exceptions import TableNotFoundError
 
@@ -32,4 +33,16 @@ def query(lake: Path, sql: str, params: dict[str, Any] | None = None) -> Any:
         db.execute("set enable_external_access=false")
         db.execute("set lock_configuration=true")
         result = db.sql(sql, params=params or {})
-        return result.to_arrow_table()
+        return _whole_numbers(result.to_arrow_table())
+
+
+def _whole_numbers(table: Any) -> Any:
+    """Return 128-bit whole numbers, which DuckDB makes of every sum of integers, as int64 where they fit."""
+    for index, field in enumerate(table.schema):
+        if pa.types.is_decimal(field.type) and field.type.scale == 0:
+            try:
+                column = table.column(index).cast(pa.int64())
+            except pa.ArrowInvalid:  # larger than int64: it stays what it is
+                continue
+            table = table.set_column(index, field.name, column)
+    return table

@@ -1,5 +1,6 @@
 """What an event is: its attributes, its identities, its times and the errors that speak of it."""
 
+from rimward.events.cloudevents import CloudEvent, CloudEventError
 from rimward.events.durations import Duration, nanoseconds, seconds
 from rimward.events.errors import (
     LoadError,
@@ -16,6 +17,8 @@ from rimward.events.times import from_ns, to_ns
 from rimward.events.traces import TraceIds, format_traceparent, parse_traceparent
 
 __all__ = [
+    "CloudEvent",
+    "CloudEventError",
     "Duration",
     "Event",
     "LoadError",

@@ -6,7 +6,8 @@ RimwardError
 ├── OutboxFull      the outbox has no room for the fact
 ├── OutboxBroken    the outbox can't write to its disk
 ├── RowTooLarge     the fact is larger than an envelope may be
-└── Reject          a function refuses the message, in its caller's words
+├── Reject          a function refuses the message, in its caller's words
+└── CloudEventError a message says it is a CloudEvent and is none (cloudevents.py)
 """
 
 from typing import ClassVar, Literal
