@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
 
@@ -16,8 +17,11 @@ PATIENCE = 40.0  # seconds that anything may take before a test gives up; never 
 class Dev:
     """One running `rimward dev --json`."""
 
-    def __init__(self, app: Path, data: Path, *options: str) -> None:
+    def __init__(
+        self, app: Path, data: Path, *options: str, environment: dict[str, str] | None = None
+    ) -> None:
         self.data = data
+        self._environment = environment
         self._log = data.with_suffix(".stderr")
         self._arguments = [
             sys.executable, "-m", "rimward", "dev", str(app), "--json", "--data", str(data),
@@ -26,7 +30,9 @@ class Dev:
 
     def __enter__(self) -> Self:
         with self._log.open("wb") as log:
-            self.process = subprocess.Popen(self._arguments, stdout=subprocess.PIPE, stderr=log, text=True)
+            self.process = subprocess.Popen(
+                self._arguments, stdout=subprocess.PIPE, stderr=log, text=True, env=self._environment
+            )
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
         assert line, self._log.read_text()
@@ -59,15 +65,32 @@ class Dev:
         assert done.returncode == 0, done.stderr
         return [json.loads(line) for line in done.stdout.splitlines()]
 
-    def pids(self) -> dict[str, int]:
-        """Return the processes as they are now."""
-        return self.json_lines("status")[0]["pids"]
+    def json_lines_of_any(self, *arguments: str) -> list[dict[str, Any]]:
+        """Return what a command says with --json, whatever its exit code means."""
+        return [json.loads(line) for line in self.run(*arguments, "--json").stdout.splitlines()]
 
-    def kill(self, name: str) -> None:
-        """Kill -9 one process and wait until another stands in its place."""
+    def pids(self) -> dict[str, int | None]:
+        """Return the processes as they are now, as their supervisor writes them down."""
+        states = json.loads((self.data / "run" / "processes.json").read_text())
+        return {"dev": self.process.pid} | {name: one["pid"] for name, one in states.items()}
+
+    def kill(self, name: str) -> int:
+        """Kill -9 one process, wait until another stands in its place, and return the dead one's pid."""
         before = self.pids()[name]
+        assert before is not None, f"{name} does not run"
         os.kill(before, signal.SIGKILL)
+        until(lambda: gone(before), f"{name} is dead")
         until(lambda: self.pids()[name] not in (before, None), f"{name} is restarted")
+        return before
+
+    def cut_power(self) -> None:
+        """Kill -9 everything at once."""
+        pids = [pid for pid in self.pids().values() if pid is not None]
+        for pid in pids:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        self.process.wait()
+        until(lambda: all(gone(pid) for pid in pids), "everything is dead")
 
 
 def until(condition: Callable[[], bool], what: str) -> None:

@@ -1,94 +1,55 @@
-"""What a device was told is safe is a row, whoever is killed."""
+"""What a device was told is safe is a row, whoever is killed, and whatever the disk had not written yet."""
 
 import shutil
 import socket
-import subprocess
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from running import Dev, gone, until
-
-APP = """\
-from msgspec import Struct
-from rimward import App, Stream, mqtt
-
-app = App("kills", compat="2026-11-01")
-
-
-class Reading(Struct):
-    n: int
-
-
-@app.fact(priority="critical")
-class Seen(Struct):
-    meter: str
-    n: int
-
-
-@app.fact
-class Pair(Struct):
-    meter: str
-    n: int
-
-
-@app.edge(mqtt("meters/{meter}/reading"))
-def keep(meter: str, reading: Reading) -> None:
-    app.forward(Seen(meter, reading.n))
-    if reading.n % 2 == 0:
-        app.forward(Pair(meter, reading.n))
-"""
+from tests.e2e.load import Load, check, write_app
+from tests.e2e.running import Dev, gone, until
+from tests.faults.powerloss import Disk, compiler
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
-
-
-def publish(port: int, meter: str, numbers: range) -> list[int]:
-    """Publish at QoS 1, each by a client of its own; return what was acknowledged."""
-    acknowledged: list[int] = []
-    for n in numbers:
-        done = subprocess.run(
-            ["mosquitto_pub", "-h", "127.0.0.1", "-p", str(port), "-i", f"{meter}-{n}", "-q", "1",
-             "-t", f"meters/{meter}/reading", "-m", f'{{"n": {n}}}'],
-            capture_output=True, timeout=60, check=False,
-        )  # fmt: skip
-        if done.returncode == 0:
-            acknowledged.append(n)
-    return acknowledged
-
-
-@pytest.mark.skipif(
+needs_mosquitto = pytest.mark.skipif(
     shutil.which("mosquitto_pub") is None, reason="needs the Debian package mosquitto-clients"
 )
-def test_acknowledged_messages_are_rows_after_a_kill_of_each_process(tmp_path: Path) -> None:
-    app = tmp_path / "app.py"
-    app.write_text(APP)
-    with Dev(app, tmp_path / "data") as dev:
-        port = dev.ready["mqtt"]
-        acknowledged: dict[str, list[int]] = {}
-        for victim in ("node", "deep", "hub", "bus"):
-            with ThreadPoolExecutor(1) as pool:
-                results = pool.submit(publish, port, victim, range(30))
-                dev.kill(victim)
-                acknowledged[victim] = results.result()
-        assert sum(map(len, acknowledged.values())) >= 100
 
-        def rows(table: str) -> list[tuple[str, int]]:
-            return [
-                (row["meter"], row["n"]) for row in dev.json_lines("sql", f"select meter, n from {table}")
-            ]
 
-        wanted = {(meter, n) for meter, numbers in acknowledged.items() for n in numbers}
-        until(lambda: wanted <= set(rows("seen")), "every acknowledged message is a row")
-        until(lambda: {(m, n) for m, n in wanted if n % 2 == 0} <= set(rows("pair")), "its second fact too")
-        until(lambda: all(entry["balanced"] for entry in dev.json_lines("ledger")), "the ledger balances")
-        identities = dev.json_lines("sql", "select _node, _epoch, _seq from seen")
-        assert len({tuple(row.values()) for row in identities}) == len(identities)
+@needs_mosquitto
+def test_acknowledged_messages_are_rows_after_a_kill_of_each_process_under_load(tmp_path: Path) -> None:
+    with Dev(write_app(tmp_path), tmp_path / "data") as dev:
+        dead: list[int] = []
+        with Load(dev.ready["mqtt"]) as load:
+            for victim in ("node", "deep", "hub", "bus", "node"):
+                load.more(15)
+                dead.append(dev.kill(victim))
+            load.more(15)
+        assert len(set(dead)) == 5
+        states = dev.json_lines("status")[0]["processes"]
+        restarts = {name: states[name]["restarts"] for name in ("supervisor", "node", "deep", "hub", "bus")}
+        assert restarts == {"supervisor": 0, "node": 2, "deep": 1, "hub": 1, "bus": 1}
+        assert len(load.acknowledged) >= 90
+        check(dev, load.sent, load.acknowledged)
+
+
+@needs_mosquitto
+@pytest.mark.skipif(compiler() is None, reason="needs a C compiler: apt-get install gcc libc6-dev")
+def test_acknowledged_messages_are_rows_after_a_power_cut(tmp_path: Path) -> None:
+    """Everything dies at once, and of every file only what was synced is left; of the bus nothing at all."""
+    app, root = write_app(tmp_path), tmp_path / "data"
+    root.mkdir()
+    disk = Disk(tmp_path / "scratch", root)
+    with Dev(app, root, environment=disk.environment()) as dev, Load(dev.ready["mqtt"]) as load:
+        load.more(25)
+        dev.cut_power()
+    after = disk.rebuilt(tmp_path / "after")
+    assert not list(after.glob("bus/**/*.blk")), "the bus's files are not synced by what this library sees"
+    with Dev(app, after) as dev:
+        check(dev, load.sent, load.acknowledged)
 
 
 def test_a_killed_dev_leaves_no_process_and_no_port(tmp_path: Path) -> None:
-    app = tmp_path / "app.py"
-    app.write_text(APP)
-    with Dev(app, tmp_path / "data") as dev:
+    with Dev(write_app(tmp_path), tmp_path / "data") as dev:
         pids = [pid for pid in dev.ready["pids"].values() if pid is not None]
         dev.process.kill()
         until(lambda: all(gone(pid) for pid in pids), "every process has ended")
@@ -98,11 +59,9 @@ def test_a_killed_dev_leaves_no_process_and_no_port(tmp_path: Path) -> None:
 
 
 def test_a_killed_supervisor_is_replaced_and_nothing_is_left_of_it(tmp_path: Path) -> None:
-    app = tmp_path / "app.py"
-    app.write_text(APP)
-    with Dev(app, tmp_path / "data") as dev:
+    with Dev(write_app(tmp_path), tmp_path / "data") as dev:
         before = dev.pids()
         dev.kill("supervisor")
         del before["dev"]  # it goes on, and starts the rest again
-        until(lambda: all(gone(pid) for pid in before.values()), "its children have ended")
+        until(lambda: all(gone(pid) for pid in before.values() if pid), "its children have ended")
         until(lambda: all(dev.pids().values()), "everything runs again")

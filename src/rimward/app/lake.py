@@ -34,10 +34,6 @@ class Table(Protocol):
         """Return a table of some columns."""
         ...
 
-    def sort_by(self, sorting: str | list[tuple[str, str]]) -> "Table":
-        """Return the rows in order: by a column, or by (column, "ascending" or "descending")."""
-        ...
-
     def filter(self, mask: Any, /) -> "Table":
         """Return the rows that a mask or a `pyarrow.compute` expression keeps."""
         ...

@@ -1,8 +1,14 @@
 """One message is one transaction: what runs, what leaves, what is committed and what is answered."""
 
 import asyncio
+import sqlite3
 from datetime import UTC, datetime
 from pathlib import Path
+
+import msgspec
+import pytest
+
+from rimward.events import OutboxFull
 
 from .bench import bench, forwarded
 
@@ -164,3 +170,64 @@ async def test_a_kept_trace_names_stages_and_rows(tmp_path: Path) -> None:
         assert [stage.name for stage in trace.stages] == ["decode", "function guard", "commit"]
         assert [(row.fact, row.seq) for row in trace.rows] == [("warm", 1)]
         assert trace.actions == 1
+
+
+@pytest.mark.parametrize("protocol", ["mqtt3", "mqtt5"])
+async def test_while_the_disk_fails_every_message_is_withheld_whatever_else_was_wrong_with_it(
+    tmp_path: Path, protocol: str
+) -> None:
+    """MQTT 3.1.1 acknowledges what can never succeed: its dead letter has to be on disk for that."""
+    async with bench(tmp_path, GUARD) as b:
+
+        def fails(*_: object) -> None:
+            raise sqlite3.OperationalError("disk I/O error")
+
+        b.outbox._core.commit = fails  # pyright: ignore[reportAttributeAccessIssue] (a disk that is gone)
+        for celsius in (
+            120,
+            60,
+            9.5,
+        ):  # raises, rejects, forwards: the first to meet the disk and those after
+            ticket = await b.message("t/7", {"celsius": celsius}, protocol=protocol)
+            assert ticket is not None
+            assert ticket.refusal is not None
+            assert ticket.refusal.kind == "full", celsius
+        ticket = await b.get("/t/7")
+        assert ticket.reply is not None
+        assert msgspec.json.decode(ticket.reply.body) == {"count": 0}, "state is as the disk has it"
+    assert await forwarded(tmp_path) == {}
+
+
+TWO = """
+@app.edge(mqtt("t/{truck}"))
+def first(truck: str, reading: Reading) -> None:
+    app.forward(Warm(truck, reading.celsius))
+    if reading.celsius > 99:
+        raise RuntimeError("too hot")
+@app.edge(mqtt("t/{truck}"))
+def second(truck: str, reading: Reading) -> None:
+    app.forward(Mean(truck, reading.celsius))
+"""
+
+
+async def test_where_one_function_finds_no_room_nothing_of_the_message_is_kept(tmp_path: Path) -> None:
+    async with bench(tmp_path, TWO) as b:
+        admit, asked = b.outbox.admit, list[str]()
+
+        def full_once(priority: str, nbytes: int) -> None:
+            asked.append(priority)
+            if len(asked) in {1, 4}:
+                raise OutboxFull("outbox: no room")
+            admit(priority, nbytes)
+
+        b.dispatcher.admit = full_once
+        for celsius in (
+            9.5,
+            120,
+        ):  # the first function finds none; the first raises and the second finds none
+            ticket = await b.message("t/7", {"celsius": celsius})
+            assert ticket is not None
+            assert ticket.refusal is not None
+            assert ticket.refusal.kind == "full"
+        assert b.outbox.stats()["dead_letters"] == 0
+        assert await forwarded(tmp_path) == {}

@@ -183,8 +183,8 @@ async def test_an_outbox_at_its_cap_refuses_and_takes_rows_again_once_the_lake_h
 
 async def test_a_row_that_no_envelope_could_carry_is_refused(tmp_path: Path) -> None:
     async with opened(tmp_path) as outbox:
-        with pytest.raises(RowTooLarge, match="about 300000 bytes, the limit is 262144"):
-            outbox.admit("normal", 300_000)
+        with pytest.raises(RowTooLarge, match="about 400000 bytes, the limit is 327680"):
+            outbox.admit("normal", 400_000)
 
 
 async def test_what_waits_is_committed_at_the_close(tmp_path: Path) -> None:

@@ -114,7 +114,8 @@ def row_bytes(values: tuple[Any, ...]) -> int:
         if isinstance(value, str | bytes):
             size += len(value)
         elif isinstance(value, list):
-            size += 9 * len(cast("list[Any]", value))
+            items = cast("list[Any]", value)
+            size += 9 * len(items) + sum(len(item) for item in items if isinstance(item, str | bytes))
         else:
             size += 9
     return size

@@ -22,7 +22,9 @@ GATHER = 0.002  # seconds that a group waits for company after a commit that was
 GROUP = 256  # transactions in one commit
 LAZY = 1.0  # seconds after which touched values are written even if nothing else is
 FORGET = 1.0  # seconds between two looks at the marks
-ROW_BYTES = 256 << 10  # one row has to fit an envelope, and an envelope the bus
+ROW_BYTES = (
+    320 << 10
+)  # a whole payload fits; more might not fit an envelope, and an envelope has to fit the bus
 CLEAN = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_BUSY}  # nothing was written and the file is as it was
 Done = Callable[[RimwardError | None], None]
 Cells = dict[tuple[str, str], bytes | None]

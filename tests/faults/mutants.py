@@ -1,0 +1,221 @@
+"""Mutants of the durability rules: each breaks one promise of one page, and a named test must turn red.
+
+`python -m tests.faults.mutants [NAME…]` tries them on a copy of the source, as `./dev soak mutants`
+does.
+A mutant that survives, or whose text is no longer there, is a failure.
+"""
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from msgspec import Struct
+
+ROOT = Path(__file__).parents[2]
+LIMIT = 240  # seconds that a test may take before it counts as red: a mutant may hang
+
+
+class Mutant(Struct, frozen=True):
+    """One change of the source, and the tests of which at least one must fail."""
+
+    name: str
+    file: str  # below src/rimward
+    old: str
+    new: str
+    tests: tuple[str, ...]
+
+
+MUTANTS = (
+    Mutant(
+        "ack before commit",
+        "edge/outbox/shell.py",
+        "        self._core.number(tx.forwards)\n",
+        "        self._core.number(tx.forwards)\n        done, _ = None, done(None) if done else None\n",
+        ("tests/edge/outbox/test_shell.py",),
+    ),
+    Mutant(
+        "ack before commit, seen by a power cut",
+        "edge/outbox/shell.py",
+        "        self._core.number(tx.forwards)\n",
+        "        self._core.number(tx.forwards)\n        done, _ = None, done(None) if done else None\n",
+        ("tests/faults/test_powerloss.py",),
+    ),
+    Mutant(
+        "synchronous=NORMAL",
+        "edge/outbox/file.py",
+        "pragma synchronous=full",
+        "pragma synchronous=normal",
+        ("tests/faults/test_powerloss.py",),
+    ),
+    Mutant(
+        "release before return",
+        "edge/dispatch/call.py",
+        "        self.actions.append((topic, payload, qos, retain))\n",
+        "        self._ground.router.publish(topic, payload, qos, retain=retain)  # type: ignore\n",
+        ("tests/edge/dispatch/test_dispatcher.py",),
+    ),
+    Mutant(
+        "forward before return",
+        "edge/dispatch/call.py",
+        "        self.forwards.append(forward_of(declared, values, source.origin()))\n",
+        "        self.work().tx.forwards.append(forward_of(declared, values, source.origin()))\n",
+        ("tests/edge/dispatch/test_dispatcher.py",),
+    ),
+    Mutant(
+        "an earlier refusal outlives the failed commit",
+        "edge/dispatch/work.py",
+        '        self.refusal = Refusal("full", detail)',
+        '        self.refusal = self.refusal or Refusal("full", detail)',
+        ("tests/edge/dispatch/test_dispatcher.py",),
+    ),
+    Mutant(
+        "the epoch kept across starts",
+        "edge/outbox/file.py",
+        "epoch = Epoch(before + 1, random.SystemRandom().getrandbits(32))",
+        "epoch = Epoch(max(before, 1), 7)",
+        ("tests/edge/outbox/test_core.py",),
+    ),
+    Mutant(
+        "numbers kept after a failed commit",
+        "edge/outbox/shell.py",
+        "        self._core.take_back()\n",
+        "",
+        ("tests/edge/outbox/test_shell.py",),
+    ),
+    Mutant(
+        "the file written again after a failed fsync",
+        "edge/outbox/shell.py",
+        "in CLEAN:\n            self._full",
+        "in CLEAN or True:\n            self._full",
+        ("tests/edge/outbox/test_shell.py",),
+    ),
+    Mutant(
+        "rows freed before keep_after_commit",
+        "edge/outbox/core.py",
+        "if at >= before and",
+        "if False and at >= before and",
+        ("tests/edge/outbox/test_core.py",),
+    ),
+    Mutant(
+        "another disk's mark frees rows",
+        "edge/outbox/core.py",
+        " or self._nonces.get(mark.counter) != mark.nonce",
+        "",
+        ("tests/edge/outbox/test_core.py",),
+    ),
+    Mutant(
+        "delete on bus ack",
+        "network/uplink.py",
+        "        self.flying -= 1\n        self._lanes[segment.lane.fact].delay = REFUSED\n",
+        "        self.flying -= 1\n        lane = self._lanes[segment.lane.fact]\n"
+        "        lane.mark, lane.delay = max(lane.mark, segment.end), REFUSED\n",
+        ("tests/network/test_uplink.py",),
+    ),
+    Mutant(
+        "no attempt in a repeat",
+        "network/uplink.py",
+        "            self.attempt += 1\n",
+        "",
+        ("tests/network/test_uplink.py",),
+    ),
+    Mutant(
+        "no fsync in ingest",
+        "cloud/durable.py",
+        "        os.fsync(fd)\n",
+        "        pass\n",
+        ("tests/faults/test_powerloss.py",),
+    ),
+    Mutant(
+        "folders not synced",
+        "cloud/durable.py",
+        "    for folder in dict.fromkeys(folders):\n        _sync(folder)\n",
+        "",
+        ("tests/faults/test_powerloss.py",),
+    ),
+    Mutant(
+        "no compare",
+        "cloud/ingest.py",
+        "(lane.epoch.counter, header.last) <= mark:",
+        "False:",
+        ("tests/cloud/test_ingest.py",),
+    ),
+    Mutant(
+        "no fence",
+        "cloud/durable.py",
+        "        write_deltalake(\n            self.handle,\n            rows,",
+        "        write_deltalake(\n            str(self._path),\n            rows,",
+        ("tests/cloud/test_ingest.py",),
+    ),
+    Mutant(
+        "no prior",
+        "cloud/ingest.py",
+        " or transaction_version(*mark) < header.prior",
+        "",
+        ("tests/cloud/test_ingest.py",),
+    ),
+    Mutant(
+        "no nonce",
+        "cloud/ingest.py",
+        "        if nonce not in (None, ANY, lane.epoch.nonce):\n            return Verdict.CLASH\n",
+        "",
+        ("tests/cloud/test_ingest.py",),
+    ),
+    Mutant(
+        "off the bus before the commit",
+        "cloud/hub.py",
+        "        by_fact, done = self._reading.sort(messages)\n",
+        "        by_fact, done = self._reading.sort(messages)\n"
+        "        for message in messages:\n            await message.ack()\n",
+        ("tests/cloud/test_hub.py",),
+    ),
+)
+
+
+def survives(mutant: Mutant) -> str | None:
+    """Try one mutant; return what is wrong, or None where a test turned red."""
+    with tempfile.TemporaryDirectory() as scratch:
+        source = Path(scratch) / "src"
+        shutil.copytree(ROOT / "src", source, ignore=shutil.ignore_patterns("__pycache__"))
+        file = source / "rimward" / mutant.file
+        text = file.read_text()
+        if text.count(mutant.old) != 1:
+            return f"its text is {text.count(mutant.old)} times in {mutant.file}"
+        file.write_text(text.replace(mutant.old, mutant.new))
+        path = os.pathsep.join([str(source), *filter(None, [os.environ.get("PYTHONPATH")])])
+        command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *mutant.tests]
+        try:
+            done = subprocess.run(
+                command, cwd=ROOT, env=os.environ | {"PYTHONPATH": path}, capture_output=True, timeout=LIMIT,
+                check=False, text=True,
+            )  # fmt: skip
+        except subprocess.TimeoutExpired:
+            return None
+    if done.returncode == 1 and " failed" in done.stdout:
+        return None
+    return "no test turned red" if done.returncode == 0 else done.stdout[-2000:] + done.stderr[-2000:]
+
+
+def main(arguments: list[str]) -> int:
+    """Try all mutants, or those that are named."""
+    parser = argparse.ArgumentParser(prog="python -m tests.faults.mutants")
+    parser.add_argument("names", nargs="*", help="parts of names; all without any")
+    wanted = parser.parse_args(arguments).names
+    alive = 0
+    for mutant in MUTANTS:
+        if wanted and not any(name in mutant.name for name in wanted):
+            continue
+        started = time.monotonic()
+        problem = survives(mutant)
+        alive += problem is not None
+        verdict = "killed" if problem is None else f"SURVIVED: {problem}"
+        print(f"{mutant.name:50} {time.monotonic() - started:5.1f} s  {verdict}", flush=True)
+    return 1 if alive else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
