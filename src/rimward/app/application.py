@@ -8,6 +8,7 @@ from typing import Any, ParamSpec, TypeVar, overload
 from msgspec import Struct
 
 from rimward.app import effects
+from rimward.app.effects import check_topic, checked, current, encode_payload
 from rimward.app.facts import PRIORITIES, Fact, Priority
 from rimward.app.functions import CloudFunction, EdgeFunction, StreamDeclaration
 from rimward.app.manifest import FactSpec, FunctionSpec, Manifest
@@ -151,12 +152,12 @@ class App:
             NoNode: no node runs in this context.
             ValueError: the topic has a wildcard, or qos is not 0 or 1.
         """
-        found = effects.effects("publish")
-        if not topic or "+" in topic or "#" in topic or "\0" in topic:
-            raise ValueError(f"app.publish: topic {topic!r} is empty or has one of + # NUL")
+        found = current.get() or effects.effects("publish")
+        if topic not in checked:
+            check_topic(topic)
         if qos not in (0, 1):
             raise ValueError(f"app.publish: qos is {qos}, it must be 0 or 1")
-        found.publish(topic, effects.encode_payload(payload), qos, retain=retain)
+        found.actions.append((topic, encode_payload(payload), qos, retain))
 
     def forward(self, fact: Struct) -> None:
         """Send a fact to the cloud: with the message's transaction, exactly once into its table.

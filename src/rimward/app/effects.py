@@ -7,13 +7,19 @@ import msgspec
 
 from rimward.events import NoNode
 
+TOPICS_CACHED = 16_384  # checked topics that are remembered; beyond it the memory starts anew
+CACHED_CHARACTERS = 256  # longer topics are checked every time
+Action = tuple[str, bytes, int, bool]  # topic, payload, QoS, retain
+
+checked: set[str] = set()  # topics that actions may be published to
+_encode = msgspec.json.Encoder().encode
+_AS_THEY_ARE = (bytes, str)  # payloads that are not encoded as JSON
+
 
 class Effects(Protocol):
     """Where a running call leaves its effects; they are released when the call returns."""
 
-    def publish(self, topic: str, payload: bytes, qos: int, *, retain: bool) -> None:
-        """Hold an action to the topic's subscribers."""
-        ...
+    actions: list[Action]  # to the topics' subscribers
 
     def forward(self, fact: msgspec.Struct) -> None:
         """Hold a fact for the cloud; raises OutboxFull where there is no room."""
@@ -44,8 +50,20 @@ def effects(verb: str) -> Effects:
 
 def encode_payload(payload: Any) -> bytes:
     """Return an action's payload: bytes as they are, text as UTF-8, anything else as JSON."""
-    if isinstance(payload, bytes):
-        return payload
-    if isinstance(payload, str):
-        return payload.encode()
-    return msgspec.json.encode(payload)
+    if not isinstance(payload, _AS_THEY_ARE):
+        return _encode(payload)
+    return payload.encode() if isinstance(payload, str) else payload
+
+
+def check_topic(topic: str) -> None:
+    """Check an action's topic, and remember it in `checked`.
+
+    Raises:
+        ValueError: it is empty, or has a wildcard or NUL.
+    """
+    if not topic or "+" in topic or "#" in topic or "\0" in topic:
+        raise ValueError(f"app.publish: topic {topic!r} is empty or has one of + # NUL")
+    if len(topic) <= CACHED_CHARACTERS:
+        if len(checked) >= TOPICS_CACHED:
+            checked.clear()
+        checked.add(topic)

@@ -37,7 +37,12 @@ class Health:
         counters: dict[str, int] = {}
         if self._dispatcher is not None:
             functions = {name: run.figures.stats() for name, run in self._dispatcher.functions.items()}
-            counters = {"events": self._dispatcher.events, **self._dispatcher.counters}
+            dispatcher = self._dispatcher
+            counters = {
+                "events": dispatcher.events,
+                "actions": dispatcher.actions,
+                **dispatcher.counters,
+            }
             for name, stream in self._dispatcher.streams.items():
                 counters[f"late:{name}"] = stream.late
                 counters[f"errors:{name}"] = stream.errors

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from msgspec import Struct
 
-from rimward.app.effects import current
+from rimward.app.effects import Action, current
 from rimward.app.facts import Fact
 from rimward.edge.dispatch.types import Message
 from rimward.edge.outbox import Forward
@@ -54,35 +54,21 @@ class Source(Protocol):
         ...
 
 
-class Call:
+class Call(Struct, gc=False):
     """The effects of one call: actions and facts wait here, and are dropped when the call raises."""
 
-    __slots__ = ("_ground", "_message", "_source", "actions", "forwards")
-
-    def __init__(self, ground: Ground, message: Message | None, source: Source | None = None) -> None:
-        self._ground = ground
-        self._message = message
-        self._source = source  # made from the message when a fact or a failure needs it
-        self.actions: list[tuple[str, bytes, int, bool]] | None = None
-        self.forwards: list[Forward] | None = None
-
-    @property
-    def message(self) -> Message:
-        """The message of a call on the fast lane."""
-        assert self._message is not None
-        return self._message
+    ground: Ground
+    message: Message | None  # of a call on the fast lane
+    source: Source | None = None  # made from the message when a fact or a failure needs it
+    actions: list[Action] = []
+    forwards: list[Forward] | None = None
 
     def work(self) -> "Work":
         """Return the work of a call on the fast lane."""
-        if self._source is None:
-            self._source = self._ground.work_of(self.message)
-        return cast("Work", self._source)
-
-    def publish(self, topic: str, payload: bytes, qos: int, *, retain: bool) -> None:
-        """Hold an action until the call returns."""
-        if self.actions is None:
-            self.actions = []
-        self.actions.append((topic, payload, qos, retain))
+        if self.source is None:
+            assert self.message is not None
+            self.source = self.ground.work_of(self.message)
+        return cast("Work", self.source)
 
     def forward(self, fact: Struct) -> None:
         """Hold a fact until the call returns.
@@ -91,19 +77,19 @@ class Call:
             TypeError: it is not of a declared type, or a value is not of its field's.
             OutboxFull: there is no room.
         """
-        declared = self._ground.facts.get(type(fact))
+        declared = self.ground.facts.get(type(fact))
         if declared is None:
             raise TypeError(f"app.forward: {type(fact).__name__} is not a fact; declare it with @app.fact")
         values = declared.row(fact)
-        self._ground.admit(declared.spec.priority, row_bytes(values))
-        source = self._source or self.work()
+        self.ground.admit(declared.spec.priority, row_bytes(values))
+        source = self.source or self.work()
         if self.forwards is None:
             self.forwards = []
         self.forwards.append(forward_of(declared, values, source.origin()))
 
     def now(self) -> int:
         """Return the node's wall clock, ns."""
-        return self._ground.wall()
+        return self.ground.wall()
 
 
 def forward_of(fact: Fact, values: tuple[Any, ...], origin: Origin) -> Forward:

@@ -11,19 +11,19 @@ from typing import Any
 from msgspec import Struct
 
 from rimward.app import App
-from rimward.app.effects import current
+from rimward.app.effects import Action, current
 from rimward.app.facts import Fact
 from rimward.app.functions import StreamDeclaration
 from rimward.app.triggers import Every, Http, Mqtt
 from rimward.edge.dispatch.call import Call
 from rimward.edge.dispatch.failures import bad_payload, check_time, failed, refused, replied
 from rimward.edge.dispatch.feeding import Feeder
-from rimward.edge.dispatch.functions import Bound, FunctionRun, Held, fill
+from rimward.edge.dispatch.functions import Bound, FunctionRun, Held, Plain, fill
 from rimward.edge.dispatch.payloads import BadPayloadError, decode, encode_reply
 from rimward.edge.dispatch.ports import NODE, TOPICS_CACHED, Clocks, Listeners, OutboxPort
 from rimward.edge.dispatch.routes import Routes, path_segments
 from rimward.edge.dispatch.streams import StreamRun
-from rimward.edge.dispatch.tracing import SAMPLE_ONE_IN, Tracing
+from rimward.edge.dispatch.tracing import Tracing
 from rimward.edge.dispatch.types import Message, Refusal, Reply, Request, Router, Ticket
 from rimward.edge.dispatch.waiting import Waiting
 from rimward.edge.dispatch.work import Work
@@ -45,7 +45,8 @@ class Dispatcher:
         self.admit = outbox.admit
         self.router: Router | None = None  # set by the node before any gateway listens
         self.events = 0
-        self.counters: dict[str, int] = {"actions": 0, "forwards": 0, "replies_dropped": 0}
+        self.actions = 0
+        self.counters: dict[str, int] = {"forwards": 0, "replies_dropped": 0}
         self.outbox = outbox
         self._clock = clocks.monotonic
         self._offset = clocks.wall() - clocks.monotonic()
@@ -88,18 +89,37 @@ class Dispatcher:
     # -- the door
 
     def message(self, message: Message) -> Ticket | None:
-        """Run what listens to a topic; None means taken, with nothing to wait for."""
-        listeners = self._cache.get(message.topic)
-        if listeners is None:
-            listeners = self._listeners(message.topic)
-        if listeners.plain is not None:
-            return self._plain(listeners.plain, message)
-        if not listeners.bounds and not listeners.streams:
-            return None
+        """Run what listens to a topic; None means taken, with nothing to wait for.
+
+        Most events meet one plain function and leave actions alone: for them nothing is made in advance.
+        """
+        listeners = self._cache.get(message.topic) or self._listeners(message.topic)
+        plain = listeners.plain
+        if plain is None:
+            return self._several(message, listeners)
+        figures, clock = plain.figures, self._clock
+        try:
+            payload = plain.decode(message.payload)
+        except Exception:  # noqa: BLE001 (told in full by the longer way)
+            return self._several(message, Listeners(None, [(plain.bound, None)], []))
+        figures.calls += 1
         self.events += 1
-        work = self.work_of(message)
-        waits = message.qos > 0
-        return self._begin(work, listeners, waits=waits, wants_reply=message.response_topic is not None)
+        call = Call(self, message)
+        begun = clock()
+        token = current.set(call)
+        try:
+            result = plain.call(payload)
+        except Exception as error:  # noqa: BLE001 (a user's function may raise anything; it is counted and told)
+            current.reset(token)
+            return self._plain_failed(plain, call, error, begun)
+        current.reset(token)
+        ended = clock()
+        if call.actions:
+            self._act(call.actions)
+        keep = figures.record(message.read_at, begun, ended)
+        if keep or result is not None or call.forwards is not None:
+            return self._plain_more(plain, call, result, (begun, ended), keep=keep)
+        return None
 
     def request(self, request: Request) -> Ticket:
         """Run the one function that serves a route."""
@@ -155,65 +175,42 @@ class Dispatcher:
         if len(listeners.bounds) == 1 and not listeners.streams:
             bound, time_field = listeners.bounds[0]
             if time_field is None and bound.is_plain:
-                listeners.plain = bound
+                listeners.plain = Plain.of(bound)
         if len(self._cache) >= TOPICS_CACHED:
             self._cache.clear()
         self._cache[topic] = listeners
         return listeners
 
-    def _plain(self, bound: Bound, message: Message) -> Ticket | None:
-        """Run the one plain function of a topic; most events take this way, so nothing is made in advance."""
-        run, clock = bound.run, self._clock
-        figures = run.figures
-        arguments = bound.arguments.copy()
-        if run.decode is not None:
-            try:
-                arguments[bound.payload_at] = run.decode(message.payload)
-            except Exception:  # noqa: BLE001 (told in full by the longer way)
-                return self._begin(
-                    self.work_of(message), Listeners(None, [(bound, None)], []), waits=True, wants_reply=False
-                )
-        figures.calls += 1
-        self.events += 1
-        call = Call(self, message)
-        begun = clock()
-        token = current.set(call)
-        try:
-            result = run.call(*arguments)
-        except Exception as error:  # noqa: BLE001 (a user's function may raise anything; it is counted and told)
-            current.reset(token)
-            work = call.work()
-            failed(self.tracing, run, work, error, (begun, self._clock()))
-            return self.end(work)
-        current.reset(token)
-        ended = clock()
-        if call.actions is not None:
-            self._act(call.actions)
-        figures.decode.record(begun - message.read_at)
-        figures.function.record(ended - begun)
-        total = ended - message.read_at
-        figures.total.record(total)
-        self.tracing.ring.add((run.name, message.read_at, begun, ended))
-        over = figures.budget is not None and total > figures.budget
-        if not over and call.forwards is None and result is None and not self.tracing.due(figures, ended):
+    def _several(self, message: Message, listeners: Listeners) -> Ticket | None:
+        """Run what is more than one plain function, or goes wrong before it runs."""
+        if not listeners.bounds and not listeners.streams:
             return None
-        return self._plainly(bound, call, result, (begun, ended), over=over)
+        self.events += 1
+        waits = message.qos > 0
+        return self._begin(
+            self.work_of(message), listeners, waits=waits, wants_reply=message.response_topic is not None
+        )
 
-    def _plainly(
-        self, bound: Bound, call: Call, result: Any, times: tuple[int, int], *, over: bool
+    def _plain_failed(self, plain: Plain, call: Call, error: Exception, begun: int) -> Ticket | None:
+        """End a plain call that raised."""
+        work = call.work()
+        failed(self.tracing, plain.bound.run, work, error, (begun, self._clock()))
+        return self.end(work)
+
+    def _plain_more(
+        self, plain: Plain, call: Call, result: Any, times: tuple[int, int], *, keep: bool
     ) -> Ticket | None:
         """End a plain call that leaves more than actions: facts, a reply or a trace."""
         work = call.work()
-        figures = work.figures = bound.run.figures
-        if over:
-            figures.overruns += 1
-        if over or figures.kept_at == times[1] or figures.calls % SAMPLE_ONE_IN == 0:
-            self.tracing.note(work, bound.run.name, *times, over=over)
+        figures = work.figures = plain.figures
+        if keep:
+            over = times[1] - work.read_at > figures.limit
+            self.tracing.note(work, plain.bound.run.name, *times, over=over)
         if call.forwards is not None:
             work.tx.forwards += call.forwards
             self.counters["forwards"] += len(call.forwards)
-        work.actions = len(call.actions or ())
-        if result is not None and call.message.response_topic is None:
+        work.actions = len(call.actions)
+        if result is not None and (call.message is None or call.message.response_topic is None):
             self.counters["replies_dropped"] += 1
         else:
             work.result = result
@@ -299,16 +296,9 @@ class Dispatcher:
         self.measure(run, work, begun, self._clock())
 
     def measure(self, run: FunctionRun, work: Work, begun: int, ended: int) -> None:
-        figures, read_at = run.figures, work.read_at
-        total = ended - read_at
-        figures.decode.record(begun - read_at)
-        figures.function.record(ended - begun)
-        figures.total.record(total)
-        over = figures.budget is not None and total > figures.budget
-        if over:
-            figures.overruns += 1
-        self.tracing.ring.add((run.name, read_at, begun, ended))
-        if over or work.error is not None or self.tracing.due(figures, ended):
+        figures = run.figures
+        if figures.record(work.read_at, begun, ended) or work.error is not None:
+            over = ended - work.read_at > figures.limit
             self.tracing.note(work, run.name, begun, ended, over=over)
 
     def succeeded(self, bound: Bound, call: Call, held: Held | None, work: Work, result: Any) -> None:
@@ -331,12 +321,12 @@ class Dispatcher:
         if result is not None:
             work.result = result
 
-    def _act(self, actions: list[tuple[str, bytes, int, bool]]) -> None:
+    def _act(self, actions: list[Action]) -> None:
         assert self.router is not None
         publish = self.router.publish
         for topic, payload, qos, retain in actions:
             publish(topic, payload, qos, retain=retain)
-        self.counters["actions"] += len(actions)
+        self.actions += len(actions)
 
     # -- the end
 

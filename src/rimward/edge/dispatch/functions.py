@@ -1,6 +1,8 @@
 """Functions made ready to run: parameters as fillers, decoders, and their figures."""
 
 import inspect
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -9,11 +11,21 @@ from msgspec import Struct
 from rimward.app.functions import EdgeFunction
 from rimward.app.plan import Parameter
 from rimward.app.state import State
-from rimward.edge.dispatch.payloads import BadPayloadError, capture_value, decoder_for, query_value
+from rimward.edge.dispatch.payloads import (
+    BadPayloadError,
+    Decode,
+    capture_value,
+    decoder_for,
+    query_value,
+)
 from rimward.edge.state import Cell, Cells
 from rimward.events import Event
 from rimward.observe import FunctionStats, Histogram
 
+SAMPLE_EVERY = 1_000_000_000  # ns between two samples of one function
+SAMPLE_ONE_IN = 1024
+LONGEST = 57_000_000_000  # ns; a histogram counts what is shorter in its ordinary buckets
+NEVER = 1 << 62  # ns
 PAYLOAD = object()  # stands where the payload goes
 EVENT = object()  # stands where the event goes
 
@@ -21,18 +33,55 @@ EVENT = object()  # stands where the event goes
 class Figures:
     """What is counted of one function: exact, mergeable, and cheap."""
 
-    __slots__ = ("budget", "calls", "commit", "decode", "errors", "function", "kept_at", "overruns", "total")
+    __slots__ = (
+        "_counts",
+        "_sample_at",
+        "budget",
+        "calls",
+        "commit",
+        "decode",
+        "errors",
+        "function",
+        "limit",
+        "overruns",
+        "total",
+    )
 
     def __init__(self, budget: float | None) -> None:
         self.budget = None if budget is None else round(budget * 1e9)  # ns
         self.calls = 0
         self.errors = 0
         self.overruns = 0
-        self.kept_at = 0  # monotonic ns of the last trace that was kept as a sample
         self.decode = Histogram()
         self.function = Histogram()
         self.commit = Histogram()
         self.total = Histogram()
+        self._counts = (self.decode.counts, self.function.counts, self.total.counts)
+        self.limit = NEVER if self.budget is None else self.budget  # ns that a call may take in all
+        self._sample_at = 0  # monotonic ns from which on the next ordinary event is kept
+
+    def record(self, read_at: int, begun: int, ended: int) -> bool:
+        """Record a call's stages, by monotonic ns; return whether its event is kept, as `Tracing` says."""
+        decode, function, total = begun - read_at, ended - begun, ended - read_at
+        if decode > 31 and function > 31 and total < LONGEST:  # as Histogram.record, whose calls cost more
+            decodes, functions, totals = self._counts
+            shift = decode.bit_length() - 6
+            decodes[(shift << 5) + (decode >> shift)] += 1
+            shift = function.bit_length() - 6
+            functions[(shift << 5) + (function >> shift)] += 1
+            shift = total.bit_length() - 6
+            totals[(shift << 5) + (total >> shift)] += 1
+        else:
+            self.decode.record(decode)
+            self.function.record(function)
+            self.total.record(total)
+        if total > self.limit:
+            self.overruns += 1
+            return True
+        if ended >= self._sample_at:
+            self._sample_at = ended + SAMPLE_EVERY
+            return True
+        return self.calls % SAMPLE_ONE_IN == 0
 
     def stats(self) -> FunctionStats:
         """Return the figures as they leave the process."""
@@ -56,6 +105,27 @@ class StateSlot(Struct):
     index: int  # place among the arguments
     cells: Cells
     key: str
+
+
+class Plain(Struct):
+    """A function of one topic that needs nothing but the payload: the fast lane."""
+
+    bound: "Bound"
+    figures: Figures
+    decode: Decode
+    call: Callable[[Any], Any]  # takes the payload
+
+    @classmethod
+    def of(cls, bound: "Bound") -> "Plain":
+        """Return the lane of a function for which `is_plain` holds."""
+        run, at = bound.run, bound.payload_at
+        function, arguments = run.call, bound.arguments
+        if run.decode is None:
+            return cls(bound, run.figures, _nothing, lambda _: function(*arguments))
+        if at == len(arguments) - 1:
+            return cls(bound, run.figures, run.decode, partial(function, *arguments[:at]))
+        before, after = arguments[:at], arguments[at + 1 :]
+        return cls(bound, run.figures, run.decode, lambda payload: function(*before, payload, *after))
 
 
 class Bound(Struct):
@@ -120,6 +190,10 @@ class FunctionRun:
             return _query(parameter, query)
         bound.payload_at = index
         return PAYLOAD
+
+
+def _nothing(payload: bytes) -> None:
+    """Decode the payload of a function that takes none."""
 
 
 def _query(parameter: Parameter, query: dict[str, list[str]]) -> Any:

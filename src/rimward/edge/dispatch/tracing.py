@@ -1,18 +1,15 @@
 """Which events are kept whole, and the stages that they went through.
 
 Kept: errors, events over their budget, one a second of each function, and one in a thousand of the rest.
+`Figures.record` tells which of the ordinary ones.
 """
 
 from collections.abc import Callable
 from typing import Protocol
 
-from rimward.edge.dispatch.functions import Figures
 from rimward.edge.dispatch.work import Work
 from rimward.events import TraceIds, parse_traceparent
-from rimward.observe import Ring, RowRef, Stage, Trace
-
-SAMPLE_EVERY = 1_000_000_000  # ns between two samples of one function
-SAMPLE_ONE_IN = 1024
+from rimward.observe import RowRef, Stage, Trace
 
 
 class TraceSink(Protocol):
@@ -29,17 +26,9 @@ class Tracing:
     def __init__(self, node: str, boot: bytes, sink: TraceSink, epoch: Callable[[], str]) -> None:
         self.node = node
         self.boot = boot.hex()
-        self.ring = Ring(4096)
         self._ids = TraceIds(boot)
         self._sink = sink
         self._epoch = epoch
-
-    def due(self, figures: Figures, now: int) -> bool:
-        """Tell whether an ordinary event is kept as a sample."""
-        if now - figures.kept_at >= SAMPLE_EVERY:
-            figures.kept_at = now
-            return True
-        return figures.calls % SAMPLE_ONE_IN == 0
 
     def note(self, work: Work, function: str, begun: int, ended: int, *, over: bool) -> None:
         """Remember a call's stages; the trace is kept when its message has ended."""

@@ -4,8 +4,6 @@ What the lane takes is plain: a topic that was checked before, no properties, Qo
 success. All else goes through `decode_body`, which checks everything.
 """
 
-import struct
-
 from rimward.protocols.mqtt.decoding import decode_body, protocol_version
 from rimward.protocols.mqtt.fields import Reader, malformed
 from rimward.protocols.mqtt.packets import Packet, Puback, Publish
@@ -15,8 +13,6 @@ TOPICS_CACHED = 16_384  # checked topics that a decoder remembers; beyond it the
 CACHED_BYTES = 256  # longer topics are checked every time
 LANE = 130  # bytes: a smaller limit on packets closes the lane, which checks the limit on longer ones alone
 EVIDENCE = 4096  # bytes of a broken packet that its error keeps
-
-_HEAD = struct.Struct(">BBH").unpack_from
 
 
 class Decoder:
@@ -52,88 +48,89 @@ class Decoder:
         """Take plain packets the short way; sessions call it when the handshake is checked."""
         self._fast = self._max_packet_size >= LANE
 
-    def feed(self, data: bytes) -> list[Packet]:
+    def feed(self, data: bytes) -> list[Packet]:  # noqa: C901, PLR0912 (one lane, measured: a call costs more than it clears up)
         """Return the packets that `data` completes, up to the first that breaks a rule."""
         packets: list[Packet] = []
-        if self.over:
-            return packets
-        if self._rest:
-            self._rest += data
-            if len(self._rest) < self._need:
-                return packets
-            data = bytes(self._rest)
-            self._rest = bytearray()
-        end = len(data)
-        pos = self._lane(data, 0, end, packets) if self._fast else 0
-        if pos < end:
-            self._walk(data, pos, end, packets)
+        if self._rest or self.over:
+            data = self._joined(data)
+        pos, end = 0, len(data)
+        while pos < end:
+            last = end - 4 if self._fast else -1  # where the last packet can start that the lane looks at
+            while pos <= last:
+                first = data[pos]
+                length = data[pos + 1]
+                start = pos + 2
+                if first & 0xFC != 0x30:
+                    packet_id = data[start] << 8 | data[start + 1]
+                    if first != 0x40 or length != 2 or not packet_id:
+                        break
+                    packets.append(Puback(packet_id))
+                    pos += 4
+                    continue
+                if length > 0x7F:
+                    start, length = _long_length(data, start, end)
+                    if start + 2 > end or length + 5 > self._max_packet_size:
+                        break
+                stop = start + length
+                body = start + 2 + (data[start] << 8 | data[start + 1])
+                if stop > end:
+                    break
+                topic = self._topics.get(data[start:body])
+                if topic is None:
+                    break
+                packet_id = 0
+                if first > 0x31:
+                    if body + 2 > stop:
+                        break
+                    packet_id = data[body] << 8 | data[body + 1]
+                    body += 2
+                    if not packet_id:
+                        break
+                if self.version == 5:
+                    if body >= stop or data[body]:
+                        break
+                    body += 1
+                elif body > stop:
+                    break
+                if first == 0x30:
+                    packets.append(Publish(topic, data[body:stop]))
+                else:
+                    packets.append(Publish(topic, data[body:stop], first >> 1 & 1, first & 1 == 1, packet_id))
+                pos = stop
+            if pos < end:
+                pos = self._step(data, pos, end, packets)
         return packets
 
-    def _lane(self, data: bytes, pos: int, end: int, packets: list[Packet]) -> int:  # noqa: C901, PLR0912 (one lane, measured: a call costs more than it clears up)
-        """Take plain PUBLISH and PUBACK packets and return where the first other packet starts."""
-        get = self._topics.get
-        v5 = self.version == 5
-        while pos + 3 < end:
-            first, length, size = _HEAD(data, pos)  # a topic's length, or a PUBACK's packet id
-            if first & 0xFC != 0x30:
-                if first != 0x40 or length != 2 or not size:
-                    break
-                packets.append(Puback(size))
-                pos += 4
-                continue
-            start = pos + 2
-            if length > 0x7F:
-                start, length = _long_length(data, start, end)
-                if start + 2 > end or length + 5 > self._max_packet_size:
-                    break
-                size = data[start] << 8 | data[start + 1]
-            stop = start + length
-            body = start + 2 + size
-            if stop > end:
-                break
-            topic = get(data[start:body])
-            if topic is None:
-                break
-            packet_id = 0
-            if first > 0x31:
-                if body + 2 > stop:
-                    break
-                packet_id = data[body] << 8 | data[body + 1]
-                body += 2
-                if not packet_id:
-                    break
-            if v5:
-                if body >= stop or data[body]:
-                    break
-                body += 1
-            elif body > stop:
-                break
-            if first == 0x30:
-                packets.append(Publish(topic, data[body:stop]))
-            else:
-                packets.append(Publish(topic, data[body:stop], first >> 1 & 1, first & 1 == 1, packet_id))
-            pos = stop
-        return pos
+    def _joined(self, data: bytes) -> bytes:
+        """Return the start of a packet with what has come of it, once that may be all of it; else nothing."""
+        if self.over:
+            return b""
+        self._rest += data
+        if len(self._rest) < self._need:
+            return b""
+        data = bytes(self._rest)
+        self._rest = bytearray()
+        return data
 
-    def _walk(self, data: bytes, pos: int, end: int, packets: list[Packet]) -> None:
-        """Take the packets that the lane leaves, and those behind them."""
+    def _step(self, data: bytes, pos: int, end: int, packets: list[Packet]) -> int:
+        """Take one packet that the lane leaves; return where the next one starts, the end if nothing is read on."""
         stop = 0
         try:
-            while pos < end:
-                stop = _end(data, pos, end)
-                if not self._is_whole(data, pos, stop):
-                    self._rest += data[pos:]
-                    self._need = stop - pos if stop else end - pos + 1
-                    return
-                self._slow(data, pos, stop, packets)
-                if self.ended:
-                    self.over = True
-                    return
-                pos = self._lane(data, stop, end, packets) if self._fast else stop
+            stop = _end(data, pos, end)
+            if not self._is_whole(data, pos, stop):
+                self._rest += data[pos:]
+                self._need = stop - pos if stop else end - pos + 1
+                return end
+            self._slow(data, pos, stop, packets)
         except MqttError as error:
             error.packet = data[pos : min(pos + EVIDENCE, stop if stop > 0 else end)]
             self.error = error
             self.over = True
+            return end
+        if self.ended:
+            self.over = True
+            return end
+        return stop
 
     def _is_whole(self, data: bytes, pos: int, stop: int) -> bool:
         """Check what a packet's first bytes tell, in the order in which they come."""

@@ -38,6 +38,7 @@ class Connection(asyncio.Protocol):
     """One device's connection."""
 
     __slots__ = (
+        "_clock",
         "_deaf",
         "_gate",
         "_transport",
@@ -62,6 +63,7 @@ class Connection(asyncio.Protocol):
         self.dirty = False  # has output, and the broker knows
         self.leaving = False  # the goodbye is out; what comes is not read
         self.check_at = 0
+        self._clock = gate.clock
         self._gate = gate
         self._transport: asyncio.Transport | None = None
         self._writable = True
@@ -88,29 +90,27 @@ class Connection(asyncio.Protocol):
         """Answer every packet that the bytes complete."""
         if self.leaving:
             return
-        gate, session = self._gate, self.session
-        read_at = gate.clock()
+        gate, session, clock = self._gate, self.session, self._clock
+        read_at = clock()
         gate.reading = True
+        self.dirty = True  # what comes up for this device is written when the read is over
         try:
-            packets = session.receive_data(data, read_at * 1e-9)
-            gate.packets_in += len(packets)
-            for packet in packets:
-                if type(packet) is Publish:
-                    self._arrive(packet, read_at)
-                elif type(packet) is Puback:
-                    session.confirmed(packet, read_at * 1e-9)
-                else:
-                    self._answer(packet, read_at * 1e-9)
-                if session.closed:
-                    break
+            packets = session.feed(data)
+            if packets:
+                session.last_packet = now = read_at * 1e-9
+                gate.packets_in += len(packets)
+                for packet in packets:
+                    if type(packet) is Publish:
+                        self._arrive(packet, read_at)
+                    elif type(packet) is Puback:
+                        session.confirmed(packet, now)
+                    else:
+                        self._answer(packet, now)
+                    if session.closed:
+                        break
         except Exception as error:  # noqa: BLE001 (the edge of a connection: one broken message ends one connection)
-            self.count("internal_errors")
-            log.error("a message could not be handled", error=type(error).__name__)  # noqa: TRY400 (our logger)
-            session.fail(Reason.IMPLEMENTATION_SPECIFIC_ERROR, "the node failed")
-        if session.over:
-            self.leave()
-        elif session.out and not self.dirty:
-            self.write()
+            self._broken(error)
+        self.write()
         gate.reading = False
         if self.broker.dirty:
             gate.flush()
@@ -137,15 +137,14 @@ class Connection(asyncio.Protocol):
     def write(self) -> None:
         """Write the session's output in one piece."""
         self.dirty = False
-        session, transport = self.session, self._transport
+        session = self.session
         if session.over:
             self.leave()
-        elif transport is not None and self._writable and (out := session.out):
+        elif (out := session.out) and self._writable and (transport := self._transport) is not None:
             self._gate.packets_out += len(out)
-            data = out[0] if len(out) == 1 else b"".join(out)
+            transport.write(out[0] if len(out) == 1 else b"".join(out))
             out.clear()
             session.out_size = 0
-            transport.write(data)
 
     def leave(self, *, with_will: bool = True) -> None:
         """Say goodbye, give up the subscriptions and wait for the peer to hang up."""
@@ -219,6 +218,12 @@ class Connection(asyncio.Protocol):
         counters[name] = counters.get(name, 0) + 1
 
     # -- messages
+
+    def _broken(self, error: Exception) -> None:
+        """End a connection whose message could not be handled."""
+        self.count("internal_errors")
+        log.error("a message could not be handled", error=type(error).__name__)
+        self.session.fail(Reason.IMPLEMENTATION_SPECIFIC_ERROR, "the node failed")
 
     def _arrive(self, packet: Publish, read_at: int) -> None:
         broker = self.broker
