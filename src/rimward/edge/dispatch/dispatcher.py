@@ -33,6 +33,8 @@ from rimward.observe import get_logger
 
 log = get_logger("rimward.dispatch")
 
+enter, leave = current.set, current.reset
+
 
 class Dispatcher:
     """The `Door` of a node: routes messages to functions and their effects to where they belong."""
@@ -43,7 +45,7 @@ class Dispatcher:
         self.clocks = clocks
         self.tracing = tracing
         self.admit = outbox.admit
-        self.router: Router | None = None  # set by the node before any gateway listens
+        self.router: Router  # set by the node before any gateway listens
         self.events = 0
         self.actions = 0
         self.counters: dict[str, int] = {"forwards": 0, "replies_dropped": 0}
@@ -60,6 +62,7 @@ class Dispatcher:
             function.name: FunctionRun(function, self._cells) for function in app.edge_functions
         }
         self._cache: dict[str, Listeners] = {}
+        self._lane: dict[str, Plain] = {}  # of those topics that have one plain function and nothing else
         self._topics: Routes[tuple[FunctionRun | StreamRun, str | None]] = Routes()
         self._paths: dict[str, Routes[FunctionRun]] = {}
         self.beats: list[tuple[FunctionRun, float]] = []
@@ -93,32 +96,35 @@ class Dispatcher:
 
         Most events meet one plain function and leave actions alone: for them nothing is made in advance.
         """
-        listeners = self._cache.get(message.topic) or self._listeners(message.topic)
-        plain = listeners.plain
+        plain = self._lane.get(message.topic)
         if plain is None:
-            return self._several(message, listeners)
-        figures, clock = plain.figures, self._clock
+            return self._several(message)
         try:
             payload = plain.decode(message.payload)
         except Exception:  # noqa: BLE001 (told in full by the longer way)
-            return self._several(message, Listeners(None, [(plain.bound, None)], []))
-        figures.calls += 1
+            return self._several(message)
         self.events += 1
+        figures, clock = plain.figures, self._clock
+        figures.calls += 1
         call = Call(self, message)
         begun = clock()
-        token = current.set(call)
+        token = enter(call)
         try:
             result = plain.call(payload)
         except Exception as error:  # noqa: BLE001 (a user's function may raise anything; it is counted and told)
-            current.reset(token)
+            leave(token)
             return self._plain_failed(plain, call, error, begun)
-        current.reset(token)
+        leave(token)
         ended = clock()
         if call.actions:
-            self._act(call.actions)
-        keep = figures.record(message.read_at, begun, ended)
-        if keep or result is not None or call.forwards is not None:
-            return self._plain_more(plain, call, result, (begun, ended), keep=keep)
+            publish = self.router.publish
+            for topic, body, qos, retain in call.actions:
+                publish(topic, body, qos, retain=retain)
+                self.actions += 1
+        if figures.record(message.read_at, begun, ended):
+            return self._plain_more(plain, call, result, begun, ended, keep=True)
+        if result is not None or call.forwards is not None:
+            return self._plain_more(plain, call, result, begun, ended, keep=False)
         return None
 
     def request(self, request: Request) -> Ticket:
@@ -135,13 +141,13 @@ class Dispatcher:
         work = Work(self, request.path, request.body, request.sender, request.read_at)
         work.traceparent = request.headers.get("traceparent")
         bound = matches[0].target.bind(matches[0].captures, request.query)
-        ticket = self._begin(work, Listeners(None, [(bound, None)], []), waits=True, wants_reply=True)
+        ticket = self._begin(work, Listeners([(bound, None)], []), waits=True, wants_reply=True)
         return ticket if ticket is not None else replied(Reply(status=204))
 
     def beat(self, run: FunctionRun) -> None:
         """Run a function that runs at a steady beat."""
         work = Work(self, run.name, b"", NODE, self._clock())
-        self._begin(work, Listeners(None, [(run.bind({}), None)], []), waits=False, wants_reply=False)
+        self._begin(work, Listeners([(run.bind({}), None)], []), waits=False, wants_reply=False)
 
     # -- what work needs
 
@@ -165,7 +171,10 @@ class Dispatcher:
     # -- a message's way
 
     def _listeners(self, topic: str) -> Listeners:
-        listeners = Listeners(None, [], [])
+        if len(self._cache) >= TOPICS_CACHED:
+            self._cache.clear()
+            self._lane.clear()
+        listeners = Listeners([], [])
         for match in self._topics.match(topic.split("/")):
             run, time_field = match.target
             if isinstance(run, StreamRun):
@@ -175,14 +184,13 @@ class Dispatcher:
         if len(listeners.bounds) == 1 and not listeners.streams:
             bound, time_field = listeners.bounds[0]
             if time_field is None and bound.is_plain:
-                listeners.plain = Plain.of(bound)
-        if len(self._cache) >= TOPICS_CACHED:
-            self._cache.clear()
+                self._lane[topic] = Plain.of(bound)
         self._cache[topic] = listeners
         return listeners
 
-    def _several(self, message: Message, listeners: Listeners) -> Ticket | None:
-        """Run what is more than one plain function, or goes wrong before it runs."""
+    def _several(self, message: Message) -> Ticket | None:
+        """Run what is more than one plain function, goes wrong before it runs, or is not known yet."""
+        listeners = self._cache.get(message.topic) or self._listeners(message.topic)
         if not listeners.bounds and not listeners.streams:
             return None
         self.events += 1
@@ -198,14 +206,14 @@ class Dispatcher:
         return self.end(work)
 
     def _plain_more(
-        self, plain: Plain, call: Call, result: Any, times: tuple[int, int], *, keep: bool
+        self, plain: Plain, call: Call, result: Any, begun: int, ended: int, *, keep: bool
     ) -> Ticket | None:
         """End a plain call that leaves more than actions: facts, a reply or a trace."""
         work = call.work()
         figures = work.figures = plain.figures
         if keep:
-            over = times[1] - work.read_at > figures.limit
-            self.tracing.note(work, plain.bound.run.name, *times, over=over)
+            over = ended - work.read_at > figures.limit
+            self.tracing.note(work, plain.bound.run.name, begun, ended, over=over)
         if call.forwards is not None:
             work.tx.forwards += call.forwards
             self.counters["forwards"] += len(call.forwards)
@@ -322,7 +330,6 @@ class Dispatcher:
             work.result = result
 
     def _act(self, actions: list[Action]) -> None:
-        assert self.router is not None
         publish = self.router.publish
         for topic, payload, qos, retain in actions:
             publish(topic, payload, qos, retain=retain)

@@ -5,7 +5,7 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from rimward.edge.dispatch.functions import Bound, Plain
+from rimward.edge.dispatch.functions import Bound
 from rimward.edge.dispatch.streams import StreamRun
 from rimward.edge.dispatch.types import Sender
 from rimward.edge.outbox import Transaction
@@ -45,6 +45,5 @@ class Clocks(Struct, frozen=True):
 class Listeners(Struct):
     """What one topic runs."""
 
-    plain: Plain | None  # set where it is one plain function without state or event: the fast lane
     bounds: list[tuple[Bound, str | None]]  # with the payload's time field
     streams: list[tuple[StreamRun, dict[str, str]]]

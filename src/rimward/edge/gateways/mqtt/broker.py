@@ -97,36 +97,41 @@ class Broker:
     def send(self, route: Route, payload: bytes, qos: int, origin: "Connection | None" = None) -> int:
         """Send a message without properties to its subscribers; return how many there were."""
         data4 = data5 = b""
-        outgoing: Outgoing | None = None
-        dirty = self.dirty
         count = 0
         for delivery in route.deliveries:
             connection = delivery.subscriber
-            granted = delivery.qos if connection is not origin else delivery.own_qos
+            granted = delivery.qos
+            if connection is origin:
+                granted = delivery.own_qos
+                if granted < 0:
+                    continue
             session = connection.session
-            if granted < 0:
+            if qos and granted:
+                count += self._send_sure(route, payload, connection)
                 continue
-            if not qos or not granted:
-                if session.version == 5:
-                    data = data5 = data5 or plain_publish(route.head5, payload)
-                else:
-                    data = data4 = data4 or plain_publish(route.head, payload)
-                size = session.out_size + len(data)
-                if size <= session.out_room:
-                    session.out.append(data)
-                    session.out_size = size
-                    count += 1
-                else:
-                    count += session.send_plain(data)
-            elif session.send_numbered(route.head, payload):
+            if session.version == 5:
+                data = data5 = data5 or plain_publish(route.head5, payload)
+            else:
+                data = data4 = data4 or plain_publish(route.head, payload)
+            size = session.out_size + len(data)
+            if size <= session.out_room:
+                session.out.append(data)
+                session.out_size = size
                 count += 1
             else:
-                outgoing = outgoing or Outgoing(route.head, payload, qos, retain=False)
-                count += session.deliver(outgoing, 1, 0.0, retain=False)
+                count += session.send_plain(data)
             if not connection.dirty:
-                connection.dirty = True
-                dirty.append(connection)
+                self.mark(connection)
         return count
+
+    def _send_sure(self, route: Route, payload: bytes, connection: "Connection") -> bool:
+        """Send a message without properties at QoS 1."""
+        session = connection.session
+        if not connection.dirty:
+            self.mark(connection)
+        if session.send_numbered(route.head, payload):
+            return True
+        return session.deliver(Outgoing(route.head, payload, 1, retain=False), 1, 0.0, retain=False)
 
     def send_outgoing(
         self, route: Route, outgoing: Outgoing, now: float, origin: "Connection | None" = None

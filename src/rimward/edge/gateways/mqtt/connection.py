@@ -226,16 +226,12 @@ class Connection(asyncio.Protocol):
         self.session.fail(Reason.IMPLEMENTATION_SPECIFIC_ERROR, "the node failed")
 
     def _arrive(self, packet: Publish, read_at: int) -> None:
-        broker = self.broker
-        route = broker.routes.get(packet.topic)
-        if route is None:
-            route = broker.route(packet.topic)
+        topic, broker = packet.topic, self.broker
+        route = broker.routes.get(topic) or broker.route(topic)
         if self.arrivals or packet.retain or packet.properties is not None or route.problem is not None:
             self._arrive_in_order(packet, route, read_at)
             return
-        ticket = self._gate.door.message(
-            Message(packet.topic, packet.payload, packet.qos, self.sender, read_at)
-        )
+        ticket = self._gate.door.message(Message(topic, packet.payload, packet.qos, self.sender, read_at))
         if ticket is not None:
             if self._hold(packet):
                 self._wait(Arrival(self, packet, route, 0.0), ticket)

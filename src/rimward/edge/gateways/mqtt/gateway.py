@@ -6,7 +6,7 @@ import socket
 from collections.abc import Callable
 
 from rimward.edge.dispatch.types import Door, Sender, Ticket
-from rimward.edge.gateways.mqtt.broker import Broker
+from rimward.edge.gateways.mqtt.broker import Broker, Route
 from rimward.edge.gateways.mqtt.config import MqttConfig
 from rimward.edge.gateways.mqtt.connection import Connection
 from rimward.edge.gateways.mqtt.wheel import Wheel
@@ -117,25 +117,28 @@ class MqttGateway:
     ) -> int:
         """Queue a message to every subscriber and return how many there were. Never blocks."""
         broker = self.broker
-        route = broker.routes.get(topic)
-        if route is None:
-            route = broker.route(topic)
+        route = broker.routes.get(topic) or broker.route(topic)
+        if retain or content_type is not None or user_properties or route.problem is not None:
+            properties = _properties(content_type, user_properties)
+            return self._publish_more(route, payload, qos, properties, retain=retain)
+        count = broker.send(route, payload, qos) if route.deliveries else 0
+        if not self.reading:
+            self.flush_soon()
+        return count
+
+    def _publish_more(
+        self, route: Route, payload: bytes, qos: int, properties: Properties | None, *, retain: bool
+    ) -> int:
+        """Queue a message that has more to it, or that can't be published."""
         if route.problem is not None:
             self._count("actions_refused")
             log.warning("an action's topic can't be published to", problem=route.problem)
             return 0
-        if retain or content_type is not None or user_properties:
-            properties = _properties(content_type, user_properties)
-            outgoing = Outgoing(route.head, payload, min(qos, 1), retain=retain, properties=properties)
-            count = broker.send_outgoing(route, outgoing, self.clock() * 1e-9)
-            if retain:
-                self._retain(topic, outgoing)
-        elif route.deliveries:
-            count = broker.send(route, payload, qos)
-        else:
-            return 0
-        if not self.reading:
-            self.flush_soon()
+        outgoing = Outgoing(route.head, payload, min(qos, 1), retain=retain, properties=properties)
+        count = self.broker.send_outgoing(route, outgoing, self.clock() * 1e-9)
+        if retain:
+            self._retain(route.topic, outgoing)
+        self.flush_soon()
         return count
 
     def flush(self) -> None:
