@@ -108,6 +108,8 @@ class Connection(asyncio.Protocol):
                         self._answer(packet, now)
                     if session.closed:
                         break
+            if self.broker.replays.waiting:
+                self.broker.replays.go_on(self, read_at * 1e-9)
         except Exception as error:  # noqa: BLE001 (the edge of a connection: one broken message ends one connection)
             self._broken(error)
         self.write()
@@ -124,6 +126,7 @@ class Connection(asyncio.Protocol):
         """Write what was kept."""
         self._writable = True
         self.write()
+        self.broker.replays.go_on(self, self._clock() * 1e-9)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 (why it was lost changes nothing)
         """End the session; its will is published unless it said goodbye."""
@@ -159,6 +162,7 @@ class Connection(asyncio.Protocol):
         for topic_filter in self.filters:
             self.broker.unsubscribe(self, topic_filter)
         self.filters.clear()
+        self.broker.replays.forget(self)
         self._gate.left(self)
         will = session.connect.will if session.connect is not None and session.accepted else None
         if will is not None and with_will and not self._said_goodbye():
@@ -334,7 +338,8 @@ class Connection(asyncio.Protocol):
                 replays.append(wish)
         self.session.granted(packet, tuple(reasons))
         for wish in replays:
-            self.broker.replay(self, wish, now)
+            self.broker.replays.add(self, wish)
+        self.broker.replays.go_on(self, now)
 
     def _refuse_filter(self, topic_filter: str) -> Reason | None:
         if topic_filter.startswith("$share/"):

@@ -1,0 +1,85 @@
+"""Retained messages on their way to new subscribers, to each as fast as it reads and acknowledges them.
+
+What is retained may be far more than may wait for one reader, so it is fetched piece by piece. A message that
+was replaced meanwhile is left out: the subscriber has got the later one.
+"""
+
+from typing import TYPE_CHECKING
+
+from rimward.protocols.mqtt import Subscription, TopicTree
+from rimward.protocols.mqtt.outgoing import Outgoing
+
+if TYPE_CHECKING:
+    from rimward.edge.gateways.mqtt.connection import Connection
+
+PIECE = 32 << 10  # bytes of output after which it is written
+
+
+class _Replay:
+    """What one subscriber still gets."""
+
+    __slots__ = ("filter", "messages", "qos", "wishes")
+
+    def __init__(self) -> None:
+        self.wishes: dict[str, Subscription] = {}  # by filter; their messages are not looked up yet
+        self.filter = ""  # of the present one
+        self.qos = 0
+        self.messages: list[Outgoing] = []  # of the present one, the next at the end
+
+
+class Replays:
+    """The replays that are not at their end, by subscriber."""
+
+    def __init__(self, retained: TopicTree[Outgoing]) -> None:
+        self.waiting: dict[Connection, _Replay] = {}
+        self._retained = retained
+
+    def add(self, connection: "Connection", wish: Subscription) -> None:
+        """Take on a subscription [3.3.1.3]; `go_on` sends its messages."""
+        self.waiting.setdefault(connection, _Replay()).wishes[wish.filter] = wish
+
+    def drop(self, connection: "Connection", topic_filter: str) -> None:
+        """Leave out what was not sent for a subscription that has ended."""
+        replay = self.waiting.get(connection)
+        if replay is not None:
+            replay.wishes.pop(topic_filter, None)
+            if replay.filter == topic_filter:
+                replay.messages.clear()
+
+    def forget(self, connection: "Connection") -> None:
+        """Leave out everything."""
+        self.waiting.pop(connection, None)
+
+    def go_on(self, connection: "Connection", now: float) -> None:
+        """Send what the subscriber takes now; to be called again when it has read or acknowledged."""
+        replay = self.waiting.get(connection)
+        if replay is None:
+            return
+        session = connection.session
+        while not session.closed and self._has_more(replay):
+            if session.out_size >= PIECE:
+                connection.write()
+                if session.out:
+                    return  # its reader is behind
+            outgoing = replay.messages[-1]
+            qos = min(replay.qos, outgoing.qos, 1)
+            if qos and not session.has_window:
+                break
+            replay.messages.pop()
+            if not outgoing.is_expired(now) and self._is_current(outgoing):
+                session.deliver(outgoing, qos, now, retain=True)
+        else:
+            self.forget(connection)
+        connection.write()
+
+    def _has_more(self, replay: _Replay) -> bool:
+        while not replay.messages and replay.wishes:
+            replay.filter, wish = next(iter(replay.wishes.items()))
+            del replay.wishes[replay.filter]
+            replay.qos = wish.qos
+            replay.messages = list(self._retained.find(replay.filter))
+            replay.messages.reverse()
+        return bool(replay.messages)
+
+    def _is_current(self, outgoing: Outgoing) -> bool:
+        return self._retained.get(outgoing.topic[2:].decode()) is outgoing
