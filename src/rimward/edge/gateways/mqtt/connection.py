@@ -24,7 +24,6 @@ from rimward.protocols.mqtt import (
     Reason,
     ServerSession,
     Subscribe,
-    Subscription,
     Unsubscribe,
     Will,
 )
@@ -324,7 +323,6 @@ class Connection(asyncio.Protocol):
 
     def _subscribe(self, packet: Subscribe, now: float) -> None:
         reasons: list[int] = []
-        replays: list[Subscription] = []
         for wish in packet.subscriptions:
             refused = self._refuse_filter(wish.filter)
             if refused is not None:
@@ -335,10 +333,8 @@ class Connection(asyncio.Protocol):
             self.filters.add(wish.filter)
             reasons.append(min(wish.qos, 1))
             if wish.retain_handling == 0 or (wish.retain_handling == 1 and new):
-                replays.append(wish)
+                self.broker.replays.add(self, wish)  # behind the SUBACK
         self.session.granted(packet, tuple(reasons))
-        for wish in replays:
-            self.broker.replays.add(self, wish)
         self.broker.replays.go_on(self, now)
 
     def _refuse_filter(self, topic_filter: str) -> Reason | None:
