@@ -10,10 +10,12 @@ from collections.abc import Callable
 from email.utils import formatdate
 
 from rimward.edge.dispatch.types import Door, Sender
+from rimward.edge.gateways.descriptors import allowed
 from rimward.edge.gateways.http.config import HttpConfig
 from rimward.edge.gateways.http.connection import Connection
 from rimward.edge.gateways.http.guard import Guard
 
+SHARE = 0.125  # of the process's file descriptors that callers may take
 SWEEP = 1.0  # seconds between two looks at the deadlines
 OnDead = Callable[[str, str, Sender, str, bytes], None]  # reason, detail, sender, path, first bytes
 
@@ -55,10 +57,12 @@ class HttpGateway:
         self._server: asyncio.Server | None = None
         self._sweep: asyncio.TimerHandle | None = None
         self._empty = asyncio.Event()
+        self._max_connections = config.max_connections
 
     async def serve(self, sock: socket.socket) -> None:
         """Listen on a bound socket."""
         self.loop = asyncio.get_running_loop()
+        self._max_connections = allowed(self.config.max_connections, SHARE)
         self._server = await self.loop.create_server(lambda: Connection(self), sock=sock, backlog=1024)
         self._look()
 
@@ -93,7 +97,7 @@ class HttpGateway:
     def joined(self, connection: Connection) -> None:
         """Count a connection in, or refuse it."""
         self.counters["accepted"] += 1
-        full = len(self._connections) >= self.config.max_connections
+        full = len(self._connections) >= self._max_connections
         self._connections.add(connection)
         if full:
             self.counters["over_limit"] += 1
