@@ -4,6 +4,7 @@ What is retained may be far more than may wait for one reader, so it is fetched 
 was replaced meanwhile is left out: the subscriber has got the later one.
 """
 
+import asyncio
 from typing import TYPE_CHECKING
 
 from rimward.protocols.mqtt import Subscription, TopicTree
@@ -12,19 +13,20 @@ from rimward.protocols.mqtt.outgoing import Outgoing
 if TYPE_CHECKING:
     from rimward.edge.gateways.mqtt.connection import Connection
 
-PIECE = 32 << 10  # bytes of output after which it is written
+PIECE = 32 << 10  # bytes of output after which it is written and others have their turn
 
 
 class _Replay:
     """What one subscriber still gets."""
 
-    __slots__ = ("filter", "messages", "qos", "wishes")
+    __slots__ = ("filter", "messages", "qos", "scheduled", "wishes")
 
     def __init__(self) -> None:
         self.wishes: dict[str, Subscription] = {}  # by filter; their messages are not looked up yet
         self.filter = ""  # of the present one
         self.qos = 0
         self.messages: list[Outgoing] = []  # of the present one, the next at the end
+        self.scheduled = False  # it goes on by itself
 
 
 class Replays:
@@ -53,14 +55,16 @@ class Replays:
     def go_on(self, connection: "Connection", now: float) -> None:
         """Send what the subscriber takes now; to be called again when it has read or acknowledged."""
         replay = self.waiting.get(connection)
-        if replay is None:
+        if replay is None or replay.scheduled:
             return
         session = connection.session
         while not session.closed and self._has_more(replay):
             if session.out_size >= PIECE:
                 connection.write()
-                if session.out:
-                    return  # its reader is behind
+                if not session.out:  # else its reader is behind
+                    replay.scheduled = True
+                    asyncio.get_running_loop().call_soon(self._again, connection, now)
+                return
             outgoing = replay.messages[-1]
             qos = min(replay.qos, outgoing.qos, 1)
             if qos and not session.has_window:
@@ -71,6 +75,12 @@ class Replays:
         else:
             self.forget(connection)
         connection.write()
+
+    def _again(self, connection: "Connection", now: float) -> None:
+        replay = self.waiting.get(connection)
+        if replay is not None:
+            replay.scheduled = False
+            self.go_on(connection, now)
 
     def _has_more(self, replay: _Replay) -> bool:
         while not replay.messages and replay.wishes:
