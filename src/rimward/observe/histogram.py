@@ -6,7 +6,7 @@ functions, processes or nodes merge exactly, and a percentile of a group is neve
 """
 
 from collections.abc import Mapping
-from itertools import compress
+from itertools import chain, compress
 
 BUCKETS = 1016  # the last one holds 58.0 s and all above
 _LINEAR = 64  # below it a bucket is one ns wide
@@ -16,10 +16,9 @@ class Histogram:
     """Counts durations in ns.
 
     `record` costs about 0.1 us, half of it the call. A caller that can't afford the call writes, for a
-    duration that it knows to be at least 32 ns and under 58 s::
+    duration from `TABLE_FROM` up to and without `TABLE_TO`::
 
-        shift = ns.bit_length() - 6
-        histogram.counts[(shift << 5) + (ns >> shift)] += 1
+        histogram.counts[TABLE[ns >> 4]] += 1
 
     which is counted in `count` and `percentile`, not in `sum` and `max`.
     """
@@ -94,6 +93,12 @@ class Histogram:
 
     def _value(self, bucket: int) -> int:
         return max(self.max, middle(bucket)) if bucket == BUCKETS - 1 else middle(bucket)
+
+
+TABLE_FROM, TABLE_TO = 512, 1 << 17  # ns
+TABLE = (0,) * 32 + tuple(
+    chain.from_iterable((bucket,) * (1 << (bucket >> 5) - 5) for bucket in range(160, 416))
+)  # the bucket of a duration by its sixteenth
 
 
 def bounds(bucket: int) -> tuple[int, int]:

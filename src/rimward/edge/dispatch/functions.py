@@ -21,10 +21,10 @@ from rimward.edge.dispatch.payloads import (
 from rimward.edge.state import Cell, Cells
 from rimward.events import Event
 from rimward.observe import FunctionStats, Histogram
+from rimward.observe.histogram import TABLE, TABLE_FROM, TABLE_TO
 
 SAMPLE_EVERY = 1_000_000_000  # ns between two samples of one function
 SAMPLE_ONE_IN = 1024
-LONGEST = 57_000_000_000  # ns; a histogram counts what is shorter in its ordinary buckets
 NEVER = 1 << 62  # ns
 PAYLOAD = object()  # stands where the payload goes
 EVENT = object()  # stands where the event goes
@@ -63,14 +63,11 @@ class Figures:
     def record(self, read_at: int, begun: int, ended: int) -> bool:
         """Record a call's stages, by monotonic ns; return whether its event is kept, as `Tracing` says."""
         decode, function, total = begun - read_at, ended - begun, ended - read_at
-        if decode > 31 and function > 31 and total < LONGEST:  # as Histogram.record, whose calls cost more
+        if decode >= TABLE_FROM and function >= TABLE_FROM and total < TABLE_TO:
             decodes, functions, totals = self._counts
-            shift = decode.bit_length() - 6
-            decodes[(shift << 5) + (decode >> shift)] += 1
-            shift = function.bit_length() - 6
-            functions[(shift << 5) + (function >> shift)] += 1
-            shift = total.bit_length() - 6
-            totals[(shift << 5) + (total >> shift)] += 1
+            decodes[TABLE[decode >> 4]] += 1
+            functions[TABLE[function >> 4]] += 1
+            totals[TABLE[total >> 4]] += 1
         else:
             self.decode.record(decode)
             self.function.record(function)

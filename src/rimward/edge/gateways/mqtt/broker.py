@@ -41,7 +41,7 @@ class Broker:
     """Subscriptions, retained messages, and the way of a message to its subscribers."""
 
     def __init__(self, config: "MqttConfig", store_retained: StoreRetained, counters: dict[str, int]) -> None:
-        self.routes: dict[str, Route] = {}
+        self.routes: dict[str, Route] = {}  # without those that have a problem
         self.dirty: list[Connection] = []  # those with output to write
         self.retained_count = 0
         self.retained_bytes = 0
@@ -79,16 +79,15 @@ class Broker:
             self.routes.pop(topic_filter, None)
 
     def route(self, topic: str) -> Route:
-        """Return what is known of a topic, and remember it."""
+        """Return what is known of a topic, and remember it if messages may be published to it."""
         known = self.routes.get(topic)
         if known is not None:
             return known
         refused = _refused(topic)
         if refused is not None:
-            route = Route(topic, b"", b"", (), refused)
-        else:
-            head = string(topic)
-            route = Route(topic, head, head + NOTHING, self._subscriptions.match(topic), None)
+            return Route(topic, b"", b"", (), refused)
+        head = string(topic)
+        route = Route(topic, head, head + NOTHING, self._subscriptions.match(topic), None)
         if len(topic) <= CACHED_CHARACTERS:
             if len(self.routes) >= ROUTES_CACHED:
                 self.routes.clear()
@@ -100,6 +99,7 @@ class Broker:
     def send(self, route: Route, payload: bytes, qos: int, origin: "Connection | None" = None) -> int:
         """Send a message without properties to its subscribers; return how many there were."""
         data4 = data5 = b""
+        outgoing: Outgoing | None = None
         count = 0
         for delivery in route.deliveries:
             connection = delivery.subscriber
@@ -109,8 +109,14 @@ class Broker:
                 if granted < 0:
                     continue
             session = connection.session
+            if not connection.dirty:
+                self.mark(connection)
             if qos and granted:
-                count += self._send_sure(route, payload, connection)
+                if session.send_numbered(route.head, payload):
+                    count += 1
+                else:
+                    outgoing = outgoing or Outgoing(route.head, payload, 1, retain=False)
+                    count += session.deliver(outgoing, 1, 0.0, retain=False)
                 continue
             if session.version == 5:
                 data = data5 = data5 or plain_publish(route.head5, payload)
@@ -123,18 +129,7 @@ class Broker:
                 count += 1
             else:
                 count += session.send_plain(data)
-            if not connection.dirty:
-                self.mark(connection)
         return count
-
-    def _send_sure(self, route: Route, payload: bytes, connection: "Connection") -> bool:
-        """Send a message without properties at QoS 1."""
-        session = connection.session
-        if not connection.dirty:
-            self.mark(connection)
-        if session.send_numbered(route.head, payload):
-            return True
-        return session.deliver(Outgoing(route.head, payload, 1, retain=False), 1, 0.0, retain=False)
 
     def send_outgoing(
         self, route: Route, outgoing: Outgoing, now: float, origin: "Connection | None" = None

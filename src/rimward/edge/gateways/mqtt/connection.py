@@ -9,8 +9,8 @@ import socket
 from collections import deque
 from typing import TYPE_CHECKING
 
-from rimward.edge.dispatch.types import Message, Refusal, Reply, Sender, Ticket
-from rimward.edge.gateways.mqtt.arrival import Arrival, message_of, payload_problem
+from rimward.edge.dispatch.types import Message, Reply, Sender, Ticket
+from rimward.edge.gateways.mqtt.arrival import Arrival, message_of, refusal_of
 from rimward.edge.gateways.mqtt.broker import Route
 from rimward.edge.gateways.mqtt.gate import Gate
 from rimward.observe import get_logger
@@ -40,6 +40,7 @@ class Connection(asyncio.Protocol):
         "_clock",
         "_deaf",
         "_gate",
+        "_heard_at",
         "_transport",
         "_writable",
         "arrivals",
@@ -63,6 +64,7 @@ class Connection(asyncio.Protocol):
         self.leaving = False  # the goodbye is out; what comes is not read
         self.check_at = 0
         self._clock = gate.clock
+        self._heard_at = 0  # monotonic ns at which the last whole packet was read
         self._gate = gate
         self._transport: asyncio.Transport | None = None
         self._writable = True
@@ -89,31 +91,34 @@ class Connection(asyncio.Protocol):
         """Answer every packet that the bytes complete."""
         if self.leaving:
             return
-        gate, session, clock = self._gate, self.session, self._clock
+        gate, broker, session, clock = self._gate, self.broker, self.session, self._clock
         read_at = clock()
         gate.reading = True
         self.dirty = True  # what comes up for this device is written when the read is over
         try:
             packets = session.feed(data)
             if packets:
-                session.last_packet = now = read_at * 1e-9
+                self._heard_at = read_at
                 gate.packets_in += len(packets)
-                for packet in packets:
-                    if type(packet) is Publish:
-                        self._arrive(packet, read_at)
-                    elif type(packet) is Puback:
-                        session.confirmed(packet, now)
-                    else:
-                        self._answer(packet, now)
-                    if session.closed:
-                        break
-            if self.broker.replays.waiting:
-                self.broker.replays.go_on(self, read_at * 1e-9)
+            for packet in packets:
+                if type(packet) is not Publish:
+                    self._answer(packet, read_at * 1e-9)
+                elif (
+                    (route := broker.routes.get(packet.topic)) is None
+                    or packet.retain
+                    or packet.properties is not None
+                    or self.arrivals
+                ):
+                    self._arrive_in_order(packet, read_at)
+                else:
+                    self._arrive(packet, route, read_at)
+                if session.closed:
+                    break
         except Exception as error:  # noqa: BLE001 (the edge of a connection: one broken message ends one connection)
             self._broken(error)
         self.write()
         gate.reading = False
-        if self.broker.dirty:
+        if broker.dirty:
             gate.flush()
 
     def pause_writing(self) -> None:
@@ -142,9 +147,12 @@ class Connection(asyncio.Protocol):
         session = self.session
         if session.over:
             self.leave()
-        elif (out := session.out) and self._writable and (transport := self._transport) is not None:
-            self._gate.packets_out += len(out)
-            transport.write(out[0] if len(out) == 1 else b"".join(out))
+            return
+        out = session.out
+        if out and self._writable and (transport := self._transport) is not None:
+            packets = len(out)
+            self._gate.packets_out += packets
+            transport.write(out[0] if packets == 1 else b"".join(out))
             out.clear()
             session.out_size = 0
 
@@ -174,8 +182,8 @@ class Connection(asyncio.Protocol):
         if self.leaving:
             self.abort()
             return
-        if self._deaf:
-            session.last_packet = now  # it can't be heard while it is not read
+        # it can't be heard while it is not read
+        session.last_packet = now if self._deaf else max(session.last_packet, self._heard_at * 1e-9)
         if session.is_late(now):
             self.leave()
         elif (deadline := session.deadline) is not None:
@@ -228,30 +236,27 @@ class Connection(asyncio.Protocol):
         log.error("a message could not be handled", error=type(error).__name__)
         self.session.fail(Reason.IMPLEMENTATION_SPECIFIC_ERROR, "the node failed")
 
-    def _arrive(self, packet: Publish, read_at: int) -> None:
-        topic, broker = packet.topic, self.broker
-        route = broker.routes.get(topic) or broker.route(topic)
-        if self.arrivals or packet.retain or packet.properties is not None or route.problem is not None:
-            self._arrive_in_order(packet, route, read_at)
-            return
-        ticket = self._gate.door.message(Message(topic, packet.payload, packet.qos, self.sender, read_at))
+    def _arrive(self, packet: Publish, route: Route, read_at: int) -> None:
+        """Take a message that is a topic and a payload, and waits for no other."""
+        payload, qos = packet.payload, packet.qos
+        ticket = self._gate.door.message(Message(packet.topic, payload, qos, self.sender, read_at))
         if ticket is not None:
             if self._hold(packet):
                 self._wait(Arrival(self, packet, route, 0.0), ticket)
             return
-        if packet.qos:
+        if qos:
             self.session.acknowledge(packet.packet_id)
         if route.deliveries:
-            broker.send(route, packet.payload, packet.qos, self)
+            self.broker.send(route, payload, qos, self)
 
-    def _arrive_in_order(self, packet: Publish, route: Route, read_at: int) -> None:
-        """Take a message that waits for others, or that has more to it than a topic and a payload."""
+    def _arrive_in_order(self, packet: Publish, read_at: int) -> None:
+        """Take a message that waits for others, or has more to it than a known topic and a payload."""
         if self._hold(packet):
-            self._take(packet, route, read_at)
+            self._take(packet, self.broker.route(packet.topic), read_at)
 
     def _take(self, packet: Publish, route: Route, read_at: int) -> None:
         arrival = Arrival(self, packet, route, read_at * 1e-9)
-        refusal = _refusal(packet, route)
+        refusal = refusal_of(packet, route)
         if refusal is None:
             self._wait(arrival, self._gate.door.message(message_of(packet, self.sender, read_at)))
             return
@@ -301,6 +306,9 @@ class Connection(asyncio.Protocol):
 
     def _answer(self, packet: Packet, now: float) -> None:
         match packet:
+            case Puback():
+                self.session.confirmed(packet, now)
+                self.broker.replays.go_on(self, now)
             case Pingreq():
                 self.session.pong()
             case Subscribe():
@@ -318,6 +326,7 @@ class Connection(asyncio.Protocol):
             return
         self.sender = sender
         self.session.accept("" if packet.client_id else sender.id)
+        self.session.last_packet = self._heard_at * 1e-9
         if (deadline := self.session.deadline) is not None:
             self._gate.watch(self, deadline)
 
@@ -388,11 +397,3 @@ class Connection(asyncio.Protocol):
 def _half_close(transport: asyncio.Transport) -> None:
     if transport.can_write_eof() and not transport.is_closing():
         transport.write_eof()
-
-
-def _refusal(packet: Publish, route: Route) -> Refusal | None:
-    """Return why a message is refused before any function sees it."""
-    if route.problem is not None:
-        return Refusal("topic", route.problem)
-    detail = payload_problem(packet)
-    return Refusal("payload", detail) if detail is not None else None

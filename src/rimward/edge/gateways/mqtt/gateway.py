@@ -123,10 +123,10 @@ class MqttGateway:
     ) -> int:
         """Queue a message to every subscriber and return how many there were. Never blocks."""
         broker = self.broker
-        route = broker.routes.get(topic) or broker.route(topic)
-        if retain or content_type is not None or user_properties or route.problem is not None:
+        route = broker.routes.get(topic)
+        if route is None or retain or content_type is not None or user_properties:
             properties = _properties(content_type, user_properties)
-            return self._publish_more(route, payload, qos, properties, retain=retain)
+            return self._publish_more(broker.route(topic), payload, qos, properties, retain=retain)
         count = broker.send(route, payload, qos) if route.deliveries else 0
         if not self.reading:
             self.flush_soon()
