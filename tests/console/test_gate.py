@@ -87,6 +87,17 @@ async def test_a_wrong_cookie_is_refused(client: Client, cookie: str) -> None:
     assert (await client.ask("/", "Cookie: " + cookie.format(port=client.port))).status in (400, 401)
 
 
+async def test_cookies_that_other_servers_of_this_host_have_set_do_no_harm(client: Client) -> None:
+    cookie = (await client.sign_in()).removeprefix("Cookie: ")
+    for other in ('a={"x":1}', "a b=c", "=", "a=(,)", f"{cookie.partition('=')[0]}=guessed"):
+        assert (await client.ask("/healthz", f"Cookie: {other}; {cookie}; {other}")).status == 200, other
+
+
+async def test_a_second_host_is_refused(client: Client) -> None:
+    cookie = await client.sign_in()
+    assert (await client.ask("/", cookie, "Host: evil.example")).status == 403
+
+
 async def test_programs_may_use_the_token_as_a_bearer(client: Client) -> None:
     assert (await client.ask("/healthz", f"Authorization: Bearer {TOKEN}")).status == 200
     assert (await client.ask("/healthz", "Authorization: Bearer wrong")).status == 401

@@ -6,7 +6,6 @@ Loopback is no credential, since any web page can reach it; so every request nee
 import hmac
 import secrets
 from collections.abc import Callable
-from http.cookies import CookieError, SimpleCookie
 
 from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
@@ -53,7 +52,8 @@ class Gate:
 
     def _refusal(self, request: Request) -> Response | None:
         """Return the answer that ends a request here; None lets it pass."""
-        if request.headers.get("host", "").lower() not in self._hosts:
+        hosts = request.headers.getlist("host")
+        if len(hosts) != 1 or hosts[0].lower() not in self._hosts:
             return PlainTextResponse("This host name is not served here.", 403)
         if self._foreign(request):
             return PlainTextResponse("Other pages may not ask this console.", 403)
@@ -81,11 +81,13 @@ class Gate:
         scheme, _, given = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() == "bearer" and _same(given, self._token):
             return True
-        try:
-            cookies = SimpleCookie(request.headers.get("cookie", ""))
-        except CookieError:
-            return False
-        return self._cookie in cookies and _same(cookies[self._cookie].value, self._session)
+        return any(_same(value, self._session) for value in self._cookies(request))
+
+    def _cookies(self, request: Request) -> list[str]:
+        """Return the values of our cookie; what others put beside it on this host need not be well-formed."""
+        pairs = ";".join(request.headers.getlist("cookie")).split(";")
+        split = (pair.strip().partition("=") for pair in pairs)
+        return [value for name, _, value in split if name == self._cookie]
 
     def _enter(self, link: str, *, known: bool) -> Response:
         """Turn a link's token into the cookie, once."""

@@ -12,6 +12,7 @@ import uvicorn
 from msgspec import Struct
 
 from rimward.console.feed import Feed
+from rimward.console.patience import Patience
 from rimward.console.site import Site
 from rimward.console.sources import Sources
 
@@ -60,7 +61,7 @@ async def serve(
     )
     config = uvicorn.Config(
         application,
-        http="httptools",
+        http=Patience,
         ws="none",
         lifespan="off",
         access_log=False,

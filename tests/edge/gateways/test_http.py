@@ -120,5 +120,14 @@ async def test_an_image_in_a_foreign_page_can_not_call(house: House, site: str, 
     assert parse(await house.get("/echo", "Host: localhost", f"Sec-Fetch-Site: {site}"))[0] == status
 
 
+@pytest.mark.parametrize(("coding", "status"), [("gzip", 415), ("br, gzip", 415), ("Identity", 200)])
+async def test_a_compressed_body_is_refused_and_reaches_no_function(
+    house: House, coding: str, status: int
+) -> None:
+    answer = parse(await house.get("/echo", "Host: localhost", f"Content-Encoding: {coding}"))
+    assert answer[0] == status
+    assert len(house.porch.requests) == (status == 200)
+
+
 async def test_an_absolute_target_can_not_hide_a_foreign_host(house: House) -> None:
     assert parse(await house.get("http://evil.example/echo"))[0] == 421

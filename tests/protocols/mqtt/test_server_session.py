@@ -271,15 +271,30 @@ def test_a_refusal_carries_reason_and_text_to_mqtt_5_alone() -> None:
 
 
 def test_no_packet_is_larger_than_the_client_takes() -> None:
-    session = connected(properties=Properties(maximum_packet_size=20))
+    session = connected(properties=Properties(maximum_packet_size=32))
     small, large = message("a", b"x" * 10, 1, retain=False), message("a", b"x" * 30, 1, retain=False)
     assert session.deliver(small, 0, 0.0, retain=False)
     assert not session.deliver(large, 0, 0.0, retain=False)
     assert session.deliver(small, 1, 0.0, retain=False)
     assert not session.deliver(large, 1, 0.0, retain=False)
     assert session.counters == {"dropped_too_large": 2}
-    session.fail(Reason.UNSPECIFIED_ERROR, "a long story that does not fit into twenty bytes")
+    session.fail(Reason.UNSPECIFIED_ERROR, "a long story that does not fit into thirty-two bytes")
     assert last_words(session) == Disconnect(Reason.UNSPECIFIED_ERROR)
+
+
+def test_a_client_that_takes_no_connack_is_refused_in_as_many_bytes_as_it_takes() -> None:
+    for size, words in ((21, [Connack(reason=Reason.PACKET_TOO_LARGE)]), (4, [])):
+        session = ServerSession(0.0, LIMITS)
+        drive(session, encode(Connect("a", 5, properties=Properties(maximum_packet_size=size)), 5))
+        assert session.closed
+        assert not session.accepted
+        assert said(session) == words
+
+
+def test_a_suback_larger_than_the_client_takes_ends_the_session() -> None:
+    session = connected(properties=Properties(maximum_packet_size=32))
+    drive(session, encode(Subscribe(1, tuple(Subscription(f"f/{n}") for n in range(40))), 5))
+    assert last_words(session) == Disconnect(Reason.PACKET_TOO_LARGE)
 
 
 def test_the_clients_receive_maximum_is_kept_and_what_waits_goes_in_order() -> None:

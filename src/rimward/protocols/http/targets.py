@@ -5,6 +5,7 @@ from functools import lru_cache
 
 from rimward.protocols.http.errors import HttpError
 
+MAX_PARAMETERS = 100  # in one query
 _ABSOLUTE = re.compile(rb"(?i:https?)://([^/?#@]+)(/[^?#]*)?(\?[^#]*)?")
 _ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 _HIDDEN = re.compile(rb"%(?:00|2[Ff])")  # NUL and "/" that appear only after decoding
@@ -31,6 +32,8 @@ def split(target: bytes, method: str) -> tuple[str, str, str | None]:
         query = match[3][1:] if match[3] else b""
     if b"#" in target:
         raise HttpError(400, "the target has a fragment")
+    if query.count(b"&") >= MAX_PARAMETERS:
+        raise HttpError(400, f"the query has more than {MAX_PARAMETERS} parameters")
     if b"%" in target:
         _check_escapes(path, target)
     if b"/." in path or b"%" in path:

@@ -2,8 +2,8 @@
 
 from msgspec import Struct
 
-from rimward.protocols.mqtt.packets import Connack, Connect, Properties, Subscribe
-from rimward.protocols.mqtt.reasons import MqttError, Reason
+from rimward.protocols.mqtt.packets import Connack, Connect, Disconnect, Packet, Properties, Subscribe
+from rimward.protocols.mqtt.reasons import CONNACK_CODES_3, MqttError, Reason
 from rimward.protocols.mqtt.topics import problem
 
 REASON_TEXT = 256  # characters of a reason string
@@ -60,9 +60,25 @@ def check_subscribe(packet: Subscribe, version: int) -> None:
         raise MqttError(Reason.SHARED_SUBSCRIPTIONS_NOT_SUPPORTED, "shared subscriptions are not offered")
 
 
-def refusal(reason: int, properties: Properties | None) -> Connack:
-    """Return the CONNACK that refuses."""
-    return Connack(reason=reason, properties=properties)
+def goodbyes(error: MqttError, version: int, *, accepted: bool) -> tuple[Packet, ...]:
+    """Return what the last packet may be, the fullest first: MQTT 5 says why [5: 4.13].
+
+    MQTT 3.1.1 can only refuse a CONNECT [3.1.1: 3.2.2.3].
+    """
+    if version == 5:
+        texts = (reason_text(error.detail), None)
+        return tuple(
+            Disconnect(error.reason, text) if accepted else Connack(reason=error.reason, properties=text)
+            for text in texts
+        )
+    code = CONNACK_CODES_3.get(error.reason)
+    return () if accepted or not version or code is None else (Connack(reason=code),)
+
+
+def reason_text(text: str) -> Properties | None:
+    """Return a text as the property that carries it, cut to its limit; None where there is none."""
+    clean = text.replace("\0", "").encode(errors="replace").decode()[:REASON_TEXT]
+    return Properties(reason_string=clean) if clean else None
 
 
 def offer(limits: SessionLimits, connect: Connect, assigned_client_id: str | None) -> Properties:

@@ -12,12 +12,12 @@ from collections import deque
 from rimward.protocols.mqtt import encoding
 from rimward.protocols.mqtt.admission import (
     DEFAULT_LIMITS,
-    REASON_TEXT,
     SessionLimits,
     check_connect,
     check_subscribe,
+    goodbyes,
     offer,
-    refusal,
+    reason_text,
 )
 from rimward.protocols.mqtt.outgoing import Outgoing
 from rimward.protocols.mqtt.packets import (
@@ -26,7 +26,6 @@ from rimward.protocols.mqtt.packets import (
     Disconnect,
     Packet,
     Pingreq,
-    Properties,
     Puback,
     Publish,
     Suback,
@@ -34,7 +33,7 @@ from rimward.protocols.mqtt.packets import (
     Unsuback,
     Unsubscribe,
 )
-from rimward.protocols.mqtt.reasons import CONNACK_CODES_3, MqttError, Reason
+from rimward.protocols.mqtt.reasons import MqttError, Reason
 from rimward.protocols.mqtt.stream import Decoder
 
 
@@ -137,12 +136,17 @@ class ServerSession(Decoder):
 
     # -- out
 
+    @property
+    def has_window(self) -> bool:
+        """Whether a QoS 1 message would leave at once."""
+        return not self._waiting and len(self.inflight) < self._window
+
     def data_to_send(self) -> bytes:
         """Return what is to be sent, the goodbye last, and forget it."""
         if self.error is not None and not self._said_goodbye:
             self._said_goodbye = True
             self.close()
-            self.out.append(self._goodbye(self.error))
+            self.out.append(self._fitting(*goodbyes(self.error, self.version, accepted=self.accepted)))
         data = b"".join(self.out)
         self.out.clear()
         self.out_size = 0
@@ -151,13 +155,13 @@ class ServerSession(Decoder):
     def accept(self, assigned_client_id: str = "") -> None:
         """Answer CONNECT with success."""
         assert self.connect is not None
-        self.accepted = True
-        self.out_room = 0 if self._peer_packet_size else self.limits.max_output
         self.client_id = assigned_client_id or self.connect.client_id
         properties = None
         if self.version == 5:
             properties = offer(self.limits, self.connect, assigned_client_id or None)
-        self._send(encoding.encode(Connack(properties=properties), self.version))
+        self._say(Connack(properties=properties))
+        self.accepted = not self.closed
+        self.out_room = 0 if self._peer_packet_size or self.closed else self.limits.max_output
 
     def hold(self, packet_id: int) -> bool:
         """Take on the answer to a QoS 1 message; False where its id, or one message more, breaks a rule."""
@@ -177,8 +181,8 @@ class ServerSession(Decoder):
         """Send PUBACK. Reason and text reach MQTT 5 clients alone."""
         self.held.discard(packet_id)
         if reason and self.version == 5:
-            properties = self._reason_text(text) if self._reason_texts else None
-            self._send_if_small(Puback(packet_id, reason, properties), Puback(packet_id, reason))
+            properties = reason_text(text) if self._reason_texts else None
+            self._say(Puback(packet_id, reason, properties), Puback(packet_id, reason))
         else:
             self._send(encoding.puback(packet_id))
 
@@ -186,11 +190,11 @@ class ServerSession(Decoder):
         """Send SUBACK, one reason per filter."""
         if self.version != 5:
             reasons = tuple(min(128, reason) for reason in reasons)
-        self._send(encoding.encode(Suback(packet.packet_id, reasons), self.version))
+        self._say(Suback(packet.packet_id, reasons))
 
     def ended_subscriptions(self, packet: Unsubscribe, reasons: tuple[int, ...]) -> None:
         """Send UNSUBACK, one reason per filter."""
-        self._send(encoding.encode(Unsuback(packet.packet_id, reasons), self.version))
+        self._say(Unsuback(packet.packet_id, reasons))
 
     def pong(self) -> None:
         """Send PINGRESP."""
@@ -306,28 +310,23 @@ class ServerSession(Decoder):
     def _count(self, name: str) -> None:
         self.counters[name] = self.counters.get(name, 0) + 1
 
-    def _reason_text(self, text: str) -> Properties | None:
-        clean = text.replace("\0", "").encode(errors="replace").decode()[:REASON_TEXT]
-        return Properties(reason_string=clean) if clean else None
+    def _say(self, *packets: Packet) -> None:
+        """Send the first of some answers that the client takes; where it takes none, end the session."""
+        if data := self._fitting(*packets):
+            self._send(data)
+        else:
+            self.fail(
+                Reason.PACKET_TOO_LARGE,
+                f"an answer is over the client's limit, {self._peer_packet_size} bytes",
+            )
 
-    def _send_if_small(self, packet: Packet, shorter: Packet) -> None:
-        data = encoding.encode(packet, self.version)
-        if self._peer_packet_size and len(data) > self._peer_packet_size:
-            data = encoding.encode(shorter, self.version)
-        self._send(data)
-
-    def _goodbye(self, error: MqttError) -> bytes:
-        """Return the last packet: v5 says why; v3 can only refuse a CONNECT [3.1.1: 3.2.2.3; 5: 4.13]."""
-        if self.version == 5:
-            last = Disconnect if self.accepted else refusal
-            data = encoding.encode(last(error.reason, self._reason_text(error.detail)), 5)
-            if self._peer_packet_size and len(data) > self._peer_packet_size:
-                data = encoding.encode(last(error.reason, None), 5)
-            return b"" if self._peer_packet_size and len(data) > self._peer_packet_size else data
-        code = CONNACK_CODES_3.get(error.reason)
-        if self.accepted or not self.version or code is None:
-            return b""
-        return encoding.encode(Connack(reason=code), 4)
+    def _fitting(self, *packets: Packet) -> bytes:
+        """Return the first packet within the client's limit [MQTT-3.1.2-24], or nothing."""
+        for packet in packets:
+            data = encoding.encode(packet, self.version)
+            if not self._peer_packet_size or len(data) <= self._peer_packet_size:
+                return data
+        return b""
 
     # -- rules of the connection
 

@@ -5,7 +5,7 @@ import socket
 from typing import TYPE_CHECKING, Any
 
 from rimward.edge.dispatch.types import Reply, Request, Sender, Ticket
-from rimward.edge.gateways.http.problems import complete, problem_reply, refusal_reply
+from rimward.edge.gateways.http.problems import coding_refusal, complete, problem_reply, refusal_reply
 from rimward.observe import get_logger
 from rimward.protocols.http import HttpRequest, HttpSession
 
@@ -158,7 +158,7 @@ class Connection(asyncio.Protocol):
     def _take(self, request: HttpRequest, now: int) -> None:
         gateway = self._gateway
         gateway.requests += 1
-        refusal = gateway.guard.refusal(request.headers, self._local)
+        refusal = gateway.guard.refusal(request.headers, self._local) or coding_refusal(request.headers)
         if refusal is not None:
             gateway.counters["denied"] += 1
             self._answer(request, refusal, now)

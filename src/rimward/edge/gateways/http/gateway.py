@@ -10,11 +10,13 @@ import time
 from collections.abc import Callable
 
 from rimward.edge.dispatch.types import Door, Sender
+from rimward.edge.gateways.descriptors import allowed
 from rimward.edge.gateways.http.config import HttpConfig
 from rimward.edge.gateways.http.connection import Connection
 from rimward.edge.gateways.http.guard import Guard
 from rimward.edge.gateways.turns import Turns
 
+SHARE = 0.125  # of the process's file descriptors that callers may take
 SWEEP = 1.0  # seconds between two looks at the deadlines
 OnDead = Callable[[str, str, Sender, str, bytes], None]  # reason, detail, sender, path, first bytes
 
@@ -56,6 +58,7 @@ class HttpGateway:
         self._server: asyncio.Server | None = None
         self._sweep: asyncio.TimerHandle | None = None
         self._empty = asyncio.Event()
+        self._max_connections = config.max_connections
 
     def begin(self, loop: Turns) -> None:
         """From now on answers are written when a turn of the loop is over."""
@@ -65,6 +68,7 @@ class HttpGateway:
     async def serve(self, sock: socket.socket) -> None:
         """Listen on a bound socket."""
         loop = asyncio.get_running_loop()
+        self._max_connections = allowed(self.config.max_connections, SHARE)
         self.begin(loop)
         self._server = await loop.create_server(lambda: Connection(self), sock=sock, backlog=1024)
         self._sweep = loop.call_later(SWEEP, self._look_again, loop)
@@ -100,7 +104,7 @@ class HttpGateway:
     def joined(self, connection: Connection) -> None:
         """Count a connection in, or refuse it."""
         self.counters["accepted"] += 1
-        full = len(self._connections) >= self.config.max_connections
+        full = len(self._connections) >= self._max_connections
         self._connections.add(connection)
         if full:
             self.counters["over_limit"] += 1

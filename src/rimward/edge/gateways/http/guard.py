@@ -8,7 +8,7 @@ from rimward.edge.dispatch.types import Reply
 from rimward.edge.gateways.http.problems import problem_reply
 
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})
-_FOREIGN = frozenset({"cross-site", "same-site"})
+_OWN_SITE = frozenset({"same-origin", "none"})  # values of Sec-Fetch-Site that no foreign page causes
 _KNOWN = 256  # Host values whose verdict is remembered
 
 
@@ -30,7 +30,7 @@ class Guard:
             return problem_reply(421, "this node does not serve that Host", "denied")
         if "origin" in headers:
             return self._of_page(headers["origin"].lower(), host)
-        if headers.get("sec-fetch-site") in _FOREIGN:
+        if headers.get("sec-fetch-site", "none") not in _OWN_SITE:
             return problem_reply(403, "a page of another site may not call this node", "denied")
         return None
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from rimward.edge.dispatch.types import Refusal, Ticket
+from rimward.edge.gateways.mqtt.replays import Replays
 from rimward.protocols.mqtt import MqttError, Subscription, Subscriptions, TopicTree
 from rimward.protocols.mqtt.encoding import plain_publish
 from rimward.protocols.mqtt.fields import string
@@ -50,6 +51,7 @@ class Broker:
         self._counters = counters
         self._subscriptions: Subscriptions[Connection] = Subscriptions()
         self._retained: TopicTree[Outgoing] = TopicTree()
+        self.replays = Replays(self._retained)
 
     # -- subscriptions
 
@@ -66,6 +68,7 @@ class Broker:
         if not self._subscriptions.remove(topic_filter, connection):
             return False
         self.subscription_count -= 1
+        self.replays.drop(connection, topic_filter)
         self._forget_routes(topic_filter)
         return True
 
@@ -184,13 +187,6 @@ class Broker:
     def retained(self, topic: str) -> Outgoing | None:
         """Return a topic's last message."""
         return self._retained.get(topic)
-
-    def replay(self, connection: "Connection", wish: Subscription, now: float) -> None:
-        """Send what is retained under a filter to a new subscriber [3.3.1.3]."""
-        for outgoing in self._retained.find(wish.filter):
-            if not outgoing.is_expired(now):
-                qos = min(wish.qos, outgoing.qos, 1)
-                connection.session.deliver(outgoing, qos, now, retain=True)
 
     def _put_retained(self, topic: str, outgoing: Outgoing | None) -> None:
         before = self._retained.get(topic)

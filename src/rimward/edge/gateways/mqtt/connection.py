@@ -23,7 +23,6 @@ from rimward.protocols.mqtt import (
     Reason,
     ServerSession,
     Subscribe,
-    Subscription,
     Unsubscribe,
     Will,
 )
@@ -129,6 +128,7 @@ class Connection(asyncio.Protocol):
         """Write what was kept."""
         self._writable = True
         self.write()
+        self.broker.replays.go_on(self, self._clock() * 1e-9)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 (why it was lost changes nothing)
         """End the session; its will is published unless it said goodbye."""
@@ -167,6 +167,7 @@ class Connection(asyncio.Protocol):
         for topic_filter in self.filters:
             self.broker.unsubscribe(self, topic_filter)
         self.filters.clear()
+        self.broker.replays.forget(self)
         self._gate.left(self)
         will = session.connect.will if session.connect is not None and session.accepted else None
         if will is not None and with_will and not self._said_goodbye():
@@ -293,6 +294,7 @@ class Connection(asyncio.Protocol):
         match packet:
             case Puback():
                 self.session.confirmed(packet, now)
+                self.broker.replays.go_on(self, now)
             case Pingreq():
                 self.session.pong()
             case Subscribe():
@@ -316,7 +318,6 @@ class Connection(asyncio.Protocol):
 
     def _subscribe(self, packet: Subscribe, now: float) -> None:
         reasons: list[int] = []
-        replays: list[Subscription] = []
         for wish in packet.subscriptions:
             refused = self._refuse_filter(wish.filter)
             if refused is not None:
@@ -327,10 +328,9 @@ class Connection(asyncio.Protocol):
             self.filters.add(wish.filter)
             reasons.append(min(wish.qos, 1))
             if wish.retain_handling == 0 or (wish.retain_handling == 1 and new):
-                replays.append(wish)
+                self.broker.replays.add(self, wish)  # behind the SUBACK
         self.session.granted(packet, tuple(reasons))
-        for wish in replays:
-            self.broker.replay(self, wish, now)
+        self.broker.replays.go_on(self, now)
 
     def _refuse_filter(self, topic_filter: str) -> Reason | None:
         if topic_filter.startswith("$share/"):

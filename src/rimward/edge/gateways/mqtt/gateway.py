@@ -6,6 +6,7 @@ import socket
 from collections.abc import Callable
 
 from rimward.edge.dispatch.types import Door, Sender, Ticket
+from rimward.edge.gateways.descriptors import allowed
 from rimward.edge.gateways.mqtt.broker import Broker, Route
 from rimward.edge.gateways.mqtt.commanding import send_command
 from rimward.edge.gateways.mqtt.config import MqttConfig
@@ -19,7 +20,8 @@ from rimward.protocols.mqtt.outgoing import Outgoing
 log = get_logger("rimward.mqtt")
 
 SWEEP = 1.0  # seconds between two looks at the deadlines
-SPARE = 64  # connections beyond the limit that are still told so; more are cut off
+SHARE = 0.75  # of the process's file descriptors that devices may take
+SPARE = 32  # connections beyond the limit that are still told so; more are cut off
 LoadRetained = Callable[[], dict[str, tuple[bytes, int]]]
 StoreRetained = Callable[[str, bytes | None, int], Ticket | None]
 OnDead = Callable[[str, str, Sender, str, bytes], None]  # reason, detail, sender, topic, payload
@@ -64,6 +66,7 @@ class MqttGateway:
         self._sweep: asyncio.TimerHandle | None = None
         self._flush_scheduled = False
         self._empty = asyncio.Event()
+        self._max_connections = config.max_connections
 
     # -- lifecycle
 
@@ -75,6 +78,9 @@ class MqttGateway:
     async def serve(self, sock: socket.socket) -> None:
         """Listen on a bound socket."""
         loop = asyncio.get_running_loop()
+        self._max_connections = allowed(self.config.max_connections, SHARE)
+        if self._max_connections < self.config.max_connections:
+            log.warning("file descriptors limit the connections", connections=self._max_connections)
         self.begin(loop)
         self._server = await loop.create_server(lambda: Connection(self), sock=sock, backlog=1024)
         self._sweep = loop.call_later(SWEEP, self._look_again, loop)
@@ -207,7 +213,7 @@ class MqttGateway:
 
     def opened(self, connection: Connection) -> bool:
         """Count a connection in; False where there is no room even to say so."""
-        if len(self._connections) >= self.config.max_connections + SPARE:
+        if len(self._connections) >= self._max_connections + SPARE:
             self._count("connections_cut")
             return False
         self._connections.add(connection)
@@ -217,10 +223,8 @@ class MqttGateway:
     def admit(self, connection: Connection, packet: Connect) -> Sender | None:
         """Name the sender of a new session; None where it is refused, which the session then says."""
         session = connection.session
-        if len(self._connections) > self.config.max_connections:
-            session.fail(
-                Reason.SERVER_BUSY, f"{self.config.max_connections} clients are connected, the limit"
-            )
+        if len(self._connections) > self._max_connections:
+            session.fail(Reason.SERVER_BUSY, f"{self._max_connections} clients are connected, the limit")
             return None
         if self._authenticate is not None and not self._authenticate(packet):
             self._count("auth_failures")

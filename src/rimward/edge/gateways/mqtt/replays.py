@@ -1,0 +1,95 @@
+"""Retained messages on their way to new subscribers, to each as fast as it reads and acknowledges them.
+
+What is retained may be far more than may wait for one reader, so it is fetched piece by piece. A message that
+was replaced meanwhile is left out: the subscriber has got the later one.
+"""
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from rimward.protocols.mqtt import Subscription, TopicTree
+from rimward.protocols.mqtt.outgoing import Outgoing
+
+if TYPE_CHECKING:
+    from rimward.edge.gateways.mqtt.connection import Connection
+
+PIECE = 32 << 10  # bytes of output after which it is written and others have their turn
+
+
+class _Replay:
+    """What one subscriber still gets."""
+
+    __slots__ = ("filter", "messages", "qos", "scheduled", "wishes")
+
+    def __init__(self) -> None:
+        self.wishes: dict[str, Subscription] = {}  # by filter; their messages are not looked up yet
+        self.filter = ""  # of the present one
+        self.qos = 0
+        self.messages: list[Outgoing] = []  # of the present one, the next at the end
+        self.scheduled = False  # it goes on by itself
+
+
+class Replays:
+    """The replays that are not at their end, by subscriber."""
+
+    def __init__(self, retained: TopicTree[Outgoing]) -> None:
+        self.waiting: dict[Connection, _Replay] = {}
+        self._retained = retained
+
+    def add(self, connection: "Connection", wish: Subscription) -> None:
+        """Take on a subscription [3.3.1.3]; `go_on` sends its messages."""
+        self.waiting.setdefault(connection, _Replay()).wishes[wish.filter] = wish
+
+    def drop(self, connection: "Connection", topic_filter: str) -> None:
+        """Leave out what was not sent for a subscription that has ended."""
+        replay = self.waiting.get(connection)
+        if replay is not None:
+            replay.wishes.pop(topic_filter, None)
+            if replay.filter == topic_filter:
+                replay.messages.clear()
+
+    def forget(self, connection: "Connection") -> None:
+        """Leave out everything."""
+        self.waiting.pop(connection, None)
+
+    def go_on(self, connection: "Connection", now: float) -> None:
+        """Send what the subscriber takes now; to be called again when it has read or acknowledged."""
+        replay = self.waiting.get(connection)
+        if replay is None or replay.scheduled:
+            return
+        session = connection.session
+        while not session.closed and self._has_more(replay):
+            if session.out_size >= PIECE:
+                connection.write()
+                if not session.out:  # else its reader is behind
+                    replay.scheduled = True
+                    asyncio.get_running_loop().call_soon(self._again, connection, now)
+                return
+            outgoing = replay.messages[-1]
+            qos = min(replay.qos, outgoing.qos, 1)
+            if qos and not session.has_window:
+                break
+            replay.messages.pop()
+            if not outgoing.is_expired(now) and self._is_current(outgoing):
+                session.deliver(outgoing, qos, now, retain=True)
+        else:
+            self.forget(connection)
+        connection.write()
+
+    def _again(self, connection: "Connection", now: float) -> None:
+        replay = self.waiting.get(connection)
+        if replay is not None:
+            replay.scheduled = False
+            self.go_on(connection, now)
+
+    def _has_more(self, replay: _Replay) -> bool:
+        while not replay.messages and replay.wishes:
+            replay.filter, wish = next(iter(replay.wishes.items()))
+            del replay.wishes[replay.filter]
+            replay.qos = wish.qos
+            replay.messages = list(self._retained.find(replay.filter))
+            replay.messages.reverse()
+        return bool(replay.messages)
+
+    def _is_current(self, outgoing: Outgoing) -> bool:
+        return self._retained.get(outgoing.topic[2:].decode()) is outgoing
