@@ -5,7 +5,7 @@ are numbered from 1 within it, without gaps. One chunk row per fact and commit: 
 statement, and many small ones made a convoy (docs/adr/0002).
 """
 
-import random
+import os
 import sqlite3
 import zlib
 from collections.abc import Callable, Iterable
@@ -88,7 +88,7 @@ class OutboxCore:
 
     def _new_epoch(self) -> Epoch:
         counter = self._scalar("select coalesce(max(counter), 0) from epoch") + 1
-        epoch = Epoch(counter, random.SystemRandom().getrandbits(32))
+        epoch = Epoch(counter, int.from_bytes(os.urandom(4), "big"))
         self._db.execute("insert into epoch values (?, ?)", (epoch.counter, epoch.nonce))
         return epoch
 
