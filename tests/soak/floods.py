@@ -207,6 +207,7 @@ def broken_caps(dev: Dev, flood: Callable[[int], Iterator[None]], seconds: float
     port, pulse = dev.ready["mqtt"], Pulse(dev.ready["mqtt"])
     before = pulse.p99(min(seconds, 5.0))
     node = dev.pids()["node"]
+    assert node is not None
     rss, logs, disk = memory(node), size(dev.data / "logs"), size(dev.data)
     with under(flood, port) as steps:
         during = pulse.p99(seconds)
