@@ -1,6 +1,7 @@
 """What the documentation shows works: apps load, commands exist, tables name what there is."""
 
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +13,7 @@ from msgspec.structs import fields
 
 import rimward
 from rimward.app.loading import load
-from rimward.cli import VERBS, dev
+from rimward.cli import VERBS, parser_of
 from rimward.cli.parsing import Parser
 from rimward.edge.config import NodeConfig
 from rimward.edge.dispatch.types import Refusal
@@ -36,6 +37,7 @@ def blocks(language: str) -> list[tuple[str, str]]:
     ]
 
 
+DOCS_COMMANDS = (ROOT / "docs/commands.md").read_text()
 DOCS_ERRORS = (ROOT / "docs/errors.md").read_text()
 PYTHON = [block for block in blocks("python") if "def test_" not in block[1]]
 TESTS = [block for block in blocks("python") if "def test_" in block[1]]
@@ -71,24 +73,34 @@ def test_tests_in_the_documentation_pass_with_their_pages_first_app(
 
 @pytest.mark.parametrize(("place", "line"), SHELL, ids=[f"{place} {line}" for place, line in SHELL])
 def test_commands_in_the_documentation_exist(place: str, line: str) -> None:
-    words = line.split()
-    if words[0] == "./dev":
+    words = shlex.split(line)
+    if words[0] == "./dev" and words[1:2] != ["run"]:
         usage = (ROOT / "dev").read_text()
         assert len(words) == 1 or re.search(rf"^  {words[1]}\b", usage, re.MULTILINE), line
-        for word in words[2:]:
-            assert not word.endswith((".py", "/")) or word == "app.py" or (ROOT / word).exists(), line
+    elif words[0] in ("./dev", "rimward"):
+        verb, *arguments = words[2:] if words[0] == "./dev" else words[1:]
+        assert verb in VERBS, line
+        options = vars(parser_of(verb).parse_args(arguments))
+        app: str = options.get("app", "app.py")
+        assert app == "app.py" or (ROOT / app).exists(), line
     else:
-        assert words[0] in ("mosquitto_pub", "mosquitto_sub"), line
+        assert words[0] in ("mosquitto_pub", "mosquitto_sub", "cd", "export"), line
 
 
-def test_every_verb_and_every_option_of_dev_is_documented_and_no_other() -> None:
-    text = (ROOT / "docs/commands.md").read_text()
-    assert re.findall(r"^## rimward (\w+)$", text, re.MULTILINE) == list(VERBS)
-    parser = Parser(prog="rimward dev", description="", epilog="")
-    dev.add_arguments(parser)
-    options = {name for name in parser._option_string_actions if name.startswith("--")} - {"--help"}
-    rows = "\n".join(re.findall(r"^\| `--.*?\|", text, re.MULTILINE))
-    assert set(re.findall(r"--\w+", rows)) == options
+def test_every_verb_is_documented_and_no_other() -> None:
+    assert re.findall(r"^## rimward (\w+)$", DOCS_COMMANDS, re.MULTILINE) == list(VERBS)
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_option_of_a_verb_is_documented_and_no_other(verb: str) -> None:
+    section = DOCS_COMMANDS.partition(f"\n## rimward {verb}\n")[2].partition("\n## ")[0]
+    rows = "\n".join(re.findall(r"^\| `--.*?\|", section, re.MULTILINE))
+    assert set(re.findall(r"--\w+", rows)) == _options(parser_of(verb)) - {"--help", "--debug"}
+
+
+def _options(parser: Parser) -> set[str]:
+    own = {name for action in parser.flags for name in action.option_strings if name.startswith("--")}
+    return own.union(*map(_options, parser.below.values()))
 
 
 def test_the_examples_that_users_are_sent_to_load() -> None:

@@ -13,7 +13,7 @@ import msgspec
 import pytest
 
 from rimward.local.checking import check
-from rimward.local.dev import Dev
+from rimward.local.dev import Dev, run
 from rimward.local.errors import DevError
 from rimward.local.folder import DataFolder
 from rimward.local.options import DevOptions
@@ -36,7 +36,7 @@ class Heard:
     def __init__(self) -> None:
         self.said: asyncio.Queue[tuple[str, Any]] = asyncio.Queue()
 
-    def ready(self, ready: Ready, app: str, link: str | None) -> None:
+    def ready(self, ready: Ready, app: str, link: str | None, send: str | None) -> None:
         self.said.put_nowait(("ready", ready))
 
     def pids(self, pids: dict[str, int | None]) -> None:
@@ -56,7 +56,9 @@ class Heard:
 class Bench:
     """One run of dev, in this test's loop."""
 
-    def __init__(self, folder: Path, *, duration: float | None = None, ready_timeout: float = 30.0) -> None:
+    def __init__(
+        self, folder: Path, *, duration: float | None = None, ready_timeout: float = 30.0, simulate: int = 0
+    ) -> None:
         self.app = folder / "app.py"
         self.app.write_text(APP)
         self.heard = Heard()
@@ -68,6 +70,7 @@ class Bench:
             http=0,
             duration=duration,
             ready_timeout=ready_timeout,
+            simulate=simulate,
         )
 
     async def run(self) -> None:
@@ -160,6 +163,46 @@ async def test_for_some_seconds_means_it_stops_by_itself(tmp_path: Path) -> None
     bench = Bench(tmp_path, duration=0.01)
     await bench.run()
     assert (await bench.heard.next("ready")).http
+
+
+async def test_an_app_without_mqtt_has_no_devices_to_simulate(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, simulate=2)
+    with pytest.raises(DevError, match=r"app\.py has no MQTT function, and simulated devices speak MQTT: "):
+        await run(bench.options, bench.heard)
+
+
+MQTT = """\
+from msgspec import Struct
+from rimward import App, mqtt
+app = App("tiny", compat="2026-11-01")
+class Reading(Struct):
+    celsius: float
+@app.edge(mqtt("a/{b}"))
+def f(b: str, reading: Reading) -> None: ...
+"""
+
+
+async def test_simulated_devices_are_made_anew_only_when_what_the_app_takes_has_changed(
+    tmp_path: Path,
+) -> None:
+    bench = Bench(tmp_path, simulate=1)
+    bench.app.write_text(MQTT)
+
+    async def saved(text: str) -> int | None:
+        """Save the app, wait for its node, and return the pid of the simulated devices."""
+        bench.app.write_text(text)
+        await bench.heard.next("pids")
+        processes = msgspec.json.decode(await asyncio.to_thread(bench.folder.processes.read_bytes))
+        return processes["simulate"]["pid"]
+
+    async with bench.running():
+        first = await saved(MQTT + "# a remark\n")
+        assert first is not None
+        assert await saved(MQTT + "# another\n") == first
+        changed = await saved(MQTT.replace("celsius", "humidity"))
+        while changed == first:  # the node may serve again before the devices are told to end
+            processes = msgspec.json.decode(await asyncio.to_thread(bench.folder.processes.read_bytes))
+            changed = processes["simulate"]["pid"]
 
 
 async def test_a_node_that_can_not_start_ends_dev_with_its_last_words(bench: Bench) -> None:

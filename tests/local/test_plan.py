@@ -75,6 +75,20 @@ def test_a_replay_waits_for_its_command_and_plays_once(tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
+def test_simulated_devices_are_made_from_the_manifest_when_the_node_serves(tmp_path: Path) -> None:
+    folder = DataFolder(tmp_path)
+    folder.prepare()
+    options = DevOptions(app="app.py", data=tmp_path, mqtt=0, http=0, simulate=3, seed=5)
+    plan = Plan(folder, options, ALONE)
+    plan.write(MANIFEST)
+    simulate = spec_of(plan, {}).processes[-1]
+    assert plan.devices == [simulate.name] == ["simulate"]
+    assert (simulate.once, simulate.waits) == (True, True)
+    assert simulate.command({}, {"mqtt": 4711}, None)[2:] == [
+        "rimward.devices.simulate", str(folder.manifest), "3", "--port", "4711", "--seed", "5"
+    ]  # fmt: skip
+
+
 def test_a_save_changes_the_nodes_digest_and_nothing_else(tmp_path: Path) -> None:
     folder, plan = planned(tmp_path, ALL)
     before = {path.name: path.read_bytes() for path in folder.run.iterdir()}

@@ -1,6 +1,7 @@
 """What a function says about itself without being run: schemas of what it takes, the facts that it names."""
 
 from collections.abc import Callable, Iterable, Iterator
+from functools import lru_cache
 from types import CodeType
 from typing import Any
 
@@ -14,10 +15,16 @@ from rimward.app.plan import Plan, returns_something
 def schema_of(type_: Any) -> dict[str, Any] | None:
     """Return a type's JSON Schema, None where it has none; a payload of text or bytes is sent as it is."""
     try:
-        schema = msgspec.json.schema(type_)
-        _mark_times(inspect.type_info(type_), schema, schema.get("$defs", {}), set())
+        return _remembered(type_)
     except (TypeError, ValueError, NameError):  # what has a decoder and no schema, such as a custom type
         return None
+
+
+@lru_cache(typed=True)
+def _remembered(type_: Any) -> dict[str, Any]:
+    """Return a schema; a hundred functions of one app take the same few types."""
+    schema = msgspec.json.schema(type_)
+    _mark_times(inspect.type_info(type_), schema, schema.get("$defs", {}), set())
     return schema
 
 
@@ -57,17 +64,20 @@ def _mark_times(
         schema = parts[name]
     if isinstance(type_, inspect.DateTimeType):
         schema["format"] = "date-time"
-    for inner, part in _inside(type_, schema):
+    for inner, part in _inside(type_, schema, parts):
         _mark_times(inner, part, parts, seen)
 
 
-def _inside(type_: inspect.Type, schema: dict[str, Any]) -> list[tuple[inspect.Type, dict[str, Any]]]:
+def _inside(
+    type_: inspect.Type, schema: dict[str, Any], parts: dict[str, dict[str, Any]]
+) -> list[tuple[inspect.Type, dict[str, Any]]]:
     """Return the types that a type is made of, each with its part of the schema."""
     match type_:
         case inspect.Metadata():
             return [(type_.type, schema)]
         case inspect.UnionType():
-            return list(zip(type_.types, schema.get("anyOf", ()), strict=False))
+            either = schema.get("anyOf", ())  # in an order of its own
+            return [(one, part) for one in type_.types for part in either if _is_of(one, part, parts)]
         case inspect.ListType() | inspect.SetType() | inspect.VarTupleType():
             return [(type_.item_type, schema.get("items", {}))]
         case inspect.DictType():
@@ -77,6 +87,20 @@ def _inside(type_: inspect.Type, schema: dict[str, Any]) -> list[tuple[inspect.T
             return [(field.type, fields.get(field.encode_name, {})) for field in type_.fields]
         case _:
             return []
+
+
+def _is_of(type_: inspect.Type, schema: dict[str, Any], parts: dict[str, dict[str, Any]]) -> bool:
+    """Tell whether one schema of several is a type's; of texts, lists and dicts there is one at most."""
+    match type_:
+        case inspect.DateTimeType():
+            return schema.get("type") == "string"
+        case inspect.StructType() | inspect.DataclassType() | inspect.TypedDictType():
+            name = str(schema.get("$ref", "")).rpartition("/")[2]
+            return str(parts.get(name, {}).get("title", "")).startswith(type_.cls.__name__)
+        case inspect.DictType():
+            return schema.get("type") == "object"
+        case _:
+            return schema.get("type") == "array"
 
 
 def _codes(code: Any) -> Iterator[CodeType]:

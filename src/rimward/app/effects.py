@@ -50,7 +50,7 @@ def effects(verb: str) -> Effects:
 
 def encode_payload(payload: Any) -> bytes:
     """Return an action's payload: bytes as they are, text as UTF-8, anything else as JSON."""
-    if not isinstance(payload, _AS_THEY_ARE):
+    if type(payload) is dict or not isinstance(payload, _AS_THEY_ARE):
         return _encode(payload)
     return payload.encode() if isinstance(payload, str) else payload
 

@@ -38,6 +38,7 @@ class EdgeFunction(Struct, frozen=True):
             payload=None if plan.payload is None else schema_of(plan.payload),
             reply=reply_of(plan),
             forwards=named_in(plan.function, tables),
+            identity=any(str(parameter.kind) == "device" for parameter in plan.parameters),
         )  # fmt: skip
 
 

@@ -17,6 +17,11 @@ class Table(Protocol):
         ...
 
     @property
+    def schema(self) -> Any:
+        """Its `pyarrow.Schema`."""
+        ...
+
+    @property
     def column_names(self) -> list[str]:
         """Its columns, in order."""
         ...
@@ -27,6 +32,18 @@ class Table(Protocol):
 
     def select(self, columns: Sequence[str], /) -> "Table":
         """Return a table of some columns."""
+        ...
+
+    def sort_by(self, sorting: str | list[tuple[str, str]]) -> "Table":
+        """Return the rows in order: by a column, or by (column, "ascending" or "descending")."""
+        ...
+
+    def filter(self, mask: Any, /) -> "Table":
+        """Return the rows that a mask or a `pyarrow.compute` expression keeps."""
+        ...
+
+    def group_by(self, keys: str | list[str], /) -> Any:
+        """Return the rows in groups, as a `pyarrow.TableGroupBy`."""
         ...
 
     def slice(self, offset: int = 0, length: int | None = None) -> "Table":

@@ -57,6 +57,7 @@ class FunctionSpec(Struct, frozen=True):
     payload: dict[str, Any] | None = None  # JSON Schema; None where it takes none, or it has no schema
     reply: str | None = None  # name of the type that it returns
     forwards: tuple[str, ...] = ()  # tables of the facts that it forwards, or that its code names
+    identity: bool = False  # takes the Device, so that it can compare what a capture says with who sent it
     window: float | None = None  # seconds of a stream's windows
 
 

@@ -3,7 +3,7 @@
 Nothing is computed here: the node turns the steps into operators of `rimward.streams`.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Generic, Literal, TypeVar
 
 from msgspec import Struct
@@ -32,6 +32,12 @@ class Map(Struct, frozen=True):
     change: Callable[[Any], Any]
 
 
+class FlatMap(Struct, frozen=True):
+    """Put each item of what is returned in the value's place."""
+
+    open: Callable[[Any], Iterable[Any]]
+
+
 class Window(Struct, frozen=True):
     """Fold tumbling windows of event time into one value each."""
 
@@ -42,7 +48,7 @@ class Window(Struct, frozen=True):
     apply: Callable[[Sequence[Any]], Any] | None
 
 
-Step = Filter | Map | Window
+Step = Filter | Map | FlatMap | Window
 
 
 class Stream(Generic[T]):
@@ -70,6 +76,10 @@ class Stream(Generic[T]):
     def map(self, change: Callable[[T], U]) -> "Stream[U]":
         """Change each value."""
         return self._with(Map(change))
+
+    def flat_map(self, open: Callable[[T], Iterable[U]]) -> "Stream[U]":  # noqa: A002 (what it does)
+        """Open batches: each item goes on by itself, with its own time where it has the time's field."""
+        return self._with(FlatMap(open))
 
     def tumbling(self, size: Duration, *, lateness: Duration = "2s") -> "Windows[T]":
         """Cut time into windows side by side; an event may come `lateness` late, a later one is counted."""

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from rimward.cli.parsing import CommandError
-from rimward.local.folder import DataFolder, find
+from rimward.local.folder import DataFolder, alive, find
 
 
 def folder_of(data: Path | None) -> DataFolder:
@@ -23,6 +23,18 @@ def folder_of(data: Path | None) -> DataFolder:
     if not (found / "run").is_dir():
         raise CommandError(f"{found} is not a data folder of rimward dev: name one with --data DIR")
     return DataFolder(found)
+
+
+def running(folder: DataFolder) -> dict[str, Any]:
+    """Return what a running `rimward dev` says of itself.
+
+    Raises:
+        CommandError: none runs in the folder.
+    """
+    dev = read_json(folder.ready)
+    if not alive(int(dev.get("pid", 0))):
+        raise CommandError(f"no rimward dev runs in {folder.root}: start one with rimward dev app.py")
+    return dev
 
 
 def need_cloud(*packages: str) -> None:

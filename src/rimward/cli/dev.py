@@ -4,11 +4,12 @@ import argparse
 import asyncio
 from pathlib import Path
 
-from rimward.cli.parsing import CommandError, Parser, duration, port
+from rimward.cli.parsing import CommandError, Parser, count, duration, port
 
 EXAMPLES = """\
 examples:
   rimward dev app.py
+  rimward dev app.py --simulate 3
   rimward dev package.module:app --data /tmp/try --mqtt 0 --http 0
   rimward dev app.py --for 20 --json
 
@@ -31,6 +32,14 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument(
         "--speed", default="1", metavar="N", help="of the replay: a factor, or max (default: 1)"
     )
+    parser.add_argument(
+        "--simulate",
+        type=count,
+        metavar="N",
+        default=0,
+        help="make N plausible devices, one message a second each",
+    )
+    parser.add_argument("--seed", type=int, metavar="N", default=1, help="of what they say (default: 1)")
     text = "stop by itself, counted from ready"
     parser.add_argument("--for", dest="duration", type=duration, metavar="SECONDS", help=text)
     parser.add_argument("--json", action="store_true", help="write JSON lines")
@@ -53,6 +62,8 @@ def run(options: argparse.Namespace) -> int:
         console=options.console,
         replay=replay,
         speed=options.speed,
+        simulate=options.simulate,
+        seed=options.seed,
         duration=options.duration,
     )
     asyncio.run(run(wanted, JsonTeller() if options.json else PeopleTeller()))

@@ -1,11 +1,14 @@
 """Arguments, with mistakes told in one sentence."""
 
 import argparse
+import re
 from collections.abc import Iterable
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from rimward.events import RimwardError, seconds
+
+_CHOICE = re.compile(r"argument (\S+): invalid choice: '(.*?)' \(choose from (.*)\)")
 
 
 class UsageError(RimwardError):
@@ -33,6 +36,25 @@ class Parser(argparse.ArgumentParser):
         )
         self.add_argument("--debug", action="store_true", help="show the traceback of a failure")
 
+    @property
+    def below(self) -> dict[str, "Parser"]:
+        """The parsers of the words that a verb takes next, such as `mqtt` of `send`."""
+        for action in self._actions:
+            choices: Any = action.choices
+            if isinstance(choices, dict):  # argparse's own way to keep them
+                return choices  # pyright: ignore[reportUnknownVariableType] -- it made them of this class
+        return {}
+
+    @property
+    def flags(self) -> list[argparse.Action]:
+        """Every option, in the order of the help."""
+        return [action for action in self._actions if action.option_strings]
+
+    @property
+    def places(self) -> list[argparse.Action]:
+        """Every argument without a name, in order."""
+        return [one for one in self._actions if not one.option_strings and not isinstance(one.choices, dict)]
+
     def add_data(self) -> None:
         """Take --data and --json, as every verb that looks at a run does."""
         self.add_argument(
@@ -46,11 +68,18 @@ class Parser(argparse.ArgumentParser):
         Raises:
             UsageError: always.
         """
+        if match := _CHOICE.fullmatch(message):
+            known = re.findall(r"[\w-]+", match[3])
+            raise UsageError(
+                f"{match[1]}: {match[2]!r} is none of {', '.join(known)}{_hint(match[2], known)}"
+            )
         prefix = "unrecognized arguments: "
         if message.startswith(prefix):
             wrong = message.removeprefix(prefix).split()[0]
-            hint = near(wrong.partition("=")[0], self._option_string_actions).removesuffix(" ")
-            raise UsageError(f"{wrong!r} is not known" + (f", {hint.removesuffix('?')}?" if hint else ""))
+            known = list(self._option_string_actions)
+            for parser in self.below.values():
+                known += parser._option_string_actions
+            raise UsageError(f"{wrong!r} is not known{_hint(wrong.partition('=')[0], known)}")
         raise UsageError(message)
 
 
@@ -60,6 +89,37 @@ def near(wrong: str, known: Iterable[str]) -> str:
 
     found = get_close_matches(wrong, list(known), 1, 0.6)
     return f"did you mean {found[0]!r}? " if found else ""
+
+
+def _hint(wrong: str, known: Iterable[str]) -> str:
+    question = near(wrong, known).strip()
+    return f", {question}" if question else ""
+
+
+def count(text: str) -> int:
+    """Read a number from 1 on.
+
+    Raises:
+        argparse.ArgumentTypeError: it is not one.
+    """
+    if not text.isdecimal() or not 0 < int(text) <= 1_000_000:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 to 1000000")
+    return int(text)
+
+
+def positive(text: str) -> float:
+    """Read a number above 0.
+
+    Raises:
+        argparse.ArgumentTypeError: it is not one.
+    """
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
+    return value
 
 
 def port(text: str) -> int:

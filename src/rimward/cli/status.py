@@ -3,9 +3,9 @@
 import argparse
 from typing import Any
 
-from rimward.cli.data import folder_of, read_json
+from rimward.cli.data import folder_of, read_json, running
 from rimward.cli.output import json_line, span, table
-from rimward.cli.parsing import CommandError, Parser
+from rimward.cli.parsing import Parser
 from rimward.local.folder import DataFolder, alive
 from rimward.observe import FunctionStats, Histogram, Snapshot, read_snapshot
 
@@ -40,9 +40,7 @@ def collect(folder: DataFolder) -> dict[str, Any]:
     Raises:
         CommandError: none runs in the folder.
     """
-    dev = read_json(folder.ready)
-    if not alive(int(dev.get("pid", 0))):
-        raise CommandError(f"no rimward dev runs in {folder.root}: start one with rimward dev app.py")
+    dev = running(folder)
     ready, processes = dev["ready"], read_json(folder.processes)
     for process in processes.values():
         process["pid"] = process["pid"] if process["pid"] and alive(process["pid"]) else None

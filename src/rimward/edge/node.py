@@ -59,6 +59,12 @@ def doors_of(
     return Doors(mqtt, http)
 
 
+def read_settings(app: App, config: NodeConfig) -> Struct | None:
+    """Return the app's own settings, from the environment and a file."""
+    name = config.settings or os.environ.get("RIMWARD_CONFIG")
+    return settings_of(app, Path(name).read_bytes() if name else None, os.environ)
+
+
 class Node:
     """One node: `async with` opens its files, `serve` its doors."""
 
@@ -81,7 +87,7 @@ class Node:
             await stack.enter_async_context(outbox)
             tracing = Tracing(config.node, os.urandom(8), recorder, lambda: str(outbox.epoch))
             dispatcher = Dispatcher(
-                self.app, config.node, self.clocks, outbox, tracing, settings=self._settings()
+                self.app, config.node, self.clocks, outbox, tracing, settings=read_settings(self.app, config)
             )
             self.mqtt, self.http = doors_of(dispatcher, config, outbox)
             self.dispatcher, self.outbox = dispatcher, outbox
@@ -102,11 +108,6 @@ class Node:
         self._beat(1.0, self.dispatcher.expire)
         for run, period in self.dispatcher.beats:
             self._beat(period, _beat_of(self.dispatcher, run))
-
-    def _settings(self) -> Struct | None:
-        """Return the app's own settings, from the environment and a file."""
-        name = self.config.settings or os.environ.get("RIMWARD_CONFIG")
-        return settings_of(self.app, Path(name).read_bytes() if name else None, os.environ)
 
     def _beat(self, period: float, action: Callable[[], None]) -> None:
         self._tasks.append(asyncio.get_running_loop().create_task(beat(period, action)))

@@ -1,16 +1,15 @@
 """Checking an app in a process of its own, so that a file that hangs or ends the interpreter hurts nobody.
 
-`check` is for `rimward dev`, in its loop; `check_now` for commands: it forks, which is sooner ready than
-another Python.
+`check` is for `rimward dev`, in its loop; `check_now` for commands: it forks, which takes half the time.
 """
 
-import asyncio
 import os
 import selectors
 import signal
 import sys
 import time
 from contextlib import suppress
+from importlib.util import find_spec
 from pathlib import Path
 
 import msgspec
@@ -40,6 +39,8 @@ async def check(app: str, timeout: float) -> Manifest:  # noqa: ASYNC109 -- told
     Raises:
         AppMistake: it can't be loaded, takes too long, or has nothing to run.
     """
+    import asyncio  # a command has no use for it, and less time
+
     await asyncio.to_thread(look_at, app)
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "rimward.local.loading", app,
@@ -98,9 +99,15 @@ def look_at(app: str) -> None:
     if path.suffix == ".py":
         if not path.is_file():
             raise AppMistake(Mistake(f"there is no file {name}", cure=_others(path), code="no-app"))
-    elif "/" in name or path.is_file() or not all(part.isidentifier() for part in name.split(".")):
+        return
+    if "/" in name or path.is_file() or not all(part.isidentifier() for part in name.split(".")):
         cure = "an app is app.py, app.py:name or package.module:name"
         raise AppMistake(Mistake(f"{app!r} names no Python file and no module", cure=cure, code="no-app"))
+    top = name.partition(".")[0]
+    if not Path(top).is_dir() and not Path(f"{top}.py").is_file() and find_spec(top) is None:
+        raise AppMistake(
+            Mistake(f"there is no module {top}", cure=_others(Path(f"{name}.py")), code="no-app")
+        )
 
 
 def ending(code: int) -> str:
@@ -119,6 +126,7 @@ def _be_the_child(app: str, answer: int, said: int) -> None:
     code = 1
     try:
         os.setsid()
+        sys.path.insert(0, os.getcwd())  # noqa: PTH109 -- as python -m does: modules are looked for here
         nothing = os.open(os.devnull, os.O_RDONLY)
         for descriptor, number in ((nothing, 0), (said, 1), (said, 2)):
             os.dup2(descriptor, number)

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import time
 from collections.abc import Generator
 from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
@@ -15,6 +16,7 @@ from rimward.local.options import DevOptions
 from rimward.local.plan import HOST, Extras, Plan, installed
 from rimward.local.supervision import Event, Supervision, describe
 from rimward.local.telling import Ready, Teller
+from rimward.local.trying import send_line, takes
 from rimward.local.watching import saves
 
 PROCESSES = ("supervisor", "node", "deep", "hub", "bus")  # the keys of every line of pids
@@ -30,8 +32,14 @@ async def run(options: DevOptions, teller: Teller) -> None:
     Raises:
         DevError: it can't start, or did not become ready.
     """
-    folder, extras = DataFolder(options.data), installed()
+    folder = await asyncio.to_thread(DataFolder, options.data)
+    extras = await asyncio.to_thread(installed)
     manifest = await check(options.app, options.check_timeout)
+    if options.simulate and not takes(manifest):
+        raise DevError(
+            f"{options.app} has no MQTT function, and simulated devices speak MQTT: "
+            'add one with @app.edge(mqtt("…")), or leave --simulate away'
+        )
     await asyncio.to_thread(folder.prepare)
     lock = await asyncio.to_thread(folder.lock)
     try:
@@ -83,7 +91,7 @@ class Dev:
     async def _run_all(self, manifest: Manifest) -> None:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._follow())  # ends when the supervisor has stopped
-            others = [tasks.create_task(self._live(manifest)), tasks.create_task(self._watch())]
+            others = [tasks.create_task(self._live(manifest)), tasks.create_task(self._watch(manifest))]
             await self._stop.wait()
             for task in others:
                 task.cancel()
@@ -113,11 +121,11 @@ class Dev:
         link = self._console[1] if self._console else None
         content = {"pid": os.getpid(), "app": manifest.app, "link": link, "ready": ready}
         await asyncio.to_thread(self._folder.write, self._folder.ready, content)
-        self._teller.ready(ready, manifest.app, link)
+        self._teller.ready(ready, manifest.app, link, send_line(manifest, self._options.data, time.time_ns()))
         if not self._extras.cloud:
             self._teller.note(EDGE_ALONE)
-        if self._options.replay is not None:
-            self._supervision.restart("replay")
+        for name in self._plan.devices:
+            self._supervision.restart(name)
         if self._options.duration is not None:
             await asyncio.sleep(self._options.duration)
             self._stop.set()
@@ -167,9 +175,10 @@ class Dev:
         if name in self._pids:
             self._pids[name] = pid
 
-    async def _watch(self) -> None:
+    async def _watch(self, manifest: Manifest) -> None:
         """After each save: check the app, then restart what runs it, or say what is wrong and go on."""
         async for _ in saves(lambda: self._sources):
+            taken = takes(manifest)
             try:
                 manifest = await check(self._options.app, self._options.check_timeout)
                 await asyncio.to_thread(self._plan.refresh, manifest)
@@ -181,6 +190,8 @@ class Dev:
             self._teller.note(f"{self._options.app} was saved: restarting {' and '.join(runs_it)}")
             for name in runs_it:
                 self._supervision.restart(name)
+            if self._options.simulate and takes(manifest) != taken:
+                self._supervision.restart("simulate")  # what devices say has changed
 
     async def _serve_console(self, stack: AsyncExitStack) -> tuple[int, str]:
         from rimward.console.server import listen, serve
@@ -190,7 +201,7 @@ class Dev:
             listener = listen(HOST, port)
         except OSError as error:
             raise DevError(
-                f"port {port} (console) can't be used ({error.strerror or error}): "
+                f"port {port} (console) can't be used ({os.strerror(error.errno or 0)}): "
                 "stop what uses it, or choose another, --console 0 picks a free one"
             ) from None
         show = self._teller.note

@@ -4,11 +4,9 @@ Run in a process of its own, so that a file that hangs, prints or ends the inter
 that only the cloud has can't be imported in it: a file that needs them on a node is found on the laptop.
 """
 
-import importlib.metadata
 import os
 import re
 import sys
-import tomllib
 from collections.abc import Iterable, Sequence
 from importlib.machinery import ModuleSpec
 from pathlib import Path
@@ -101,6 +99,8 @@ def _mistake(error: LoadError, hook: CloudOnly) -> Mistake:
 
 def _groups(folder: Path) -> dict[str, Any]:
     """Return the dependency groups (PEP 735) of the nearest project from a folder upward."""
+    import tomllib
+
     for place in (folder, *folder.parents):
         try:
             project = tomllib.loads((place / "pyproject.toml").read_text(encoding="utf-8"))
@@ -124,10 +124,12 @@ def _packages(groups: dict[str, Any], group: str, depth: int = 0) -> set[str]:
 
 def _import_names(package: str) -> set[str]:
     """Return what a package is imported as: what it says where it is installed, and its own name."""
+    from importlib.metadata import PackageNotFoundError, distribution
+
     names = {package.replace("-", "_")}
     try:
-        files = importlib.metadata.distribution(package).files or []
-    except importlib.metadata.PackageNotFoundError:
+        files = distribution(package).files or []
+    except PackageNotFoundError:
         return names
     tops = {file.parts[0] for file in files if file.suffix == ".py"}
     return names | {top.removesuffix(".py") for top in tops if top not in {"..", "__pycache__"}}

@@ -47,6 +47,7 @@ class Plan:
         self._options = options
         self._extras = extras
         self.names = ["bus", "hub", "deep", "node"] if extras.cloud else ["node"]
+        self.devices = ["replay"] * (options.replay is not None) + ["simulate"] * bool(options.simulate)
         self._app = _absolute(options.app)
 
     def write(self, manifest: Manifest) -> None:
@@ -132,6 +133,12 @@ class Plan:
             where = ("--port", "{port:mqtt}", "--speed", self._options.speed)
             found.append(
                 _python("replay", "rimward.devices.replay", replay, *where) | {"once": True, "waits": True}
+            )
+        if self._options.simulate:
+            what = (str(self._folder.manifest), str(self._options.simulate))
+            how = ("--port", "{port:mqtt}", "--seed", str(self._options.seed))
+            found.append(
+                _python("simulate", "rimward.devices.simulate", *what, *how) | {"once": True, "waits": True}
             )
         return found
 

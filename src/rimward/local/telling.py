@@ -25,8 +25,8 @@ class Ready(Struct, frozen=True):
 class Teller(Protocol):
     """Where `dev` says what happens."""
 
-    def ready(self, ready: Ready, app: str, link: str | None) -> None:
-        """Everything serves; `link` opens the console."""
+    def ready(self, ready: Ready, app: str, link: str | None, send: str | None) -> None:
+        """Everything serves; `link` opens the console, `send` is a command that sends the app a message."""
         ...
 
     def pids(self, pids: dict[str, int | None]) -> None:
@@ -41,11 +41,13 @@ class Teller(Protocol):
 class JsonTeller:
     """One JSON object a line."""
 
-    def ready(self, ready: Ready, app: str, link: str | None) -> None:  # noqa: ARG002 -- the line's keys are fixed
-        """Write the ready line; the console's link is for people."""
+    def ready(self, ready: Ready, app: str, link: str | None, send: str | None) -> None:  # noqa: ARG002 -- the line's keys are fixed
+        """Write the ready line; the console's link and what to send are for people."""
         _line({"ready": ready})
         if link:
             self.note(f"console: {link}")
+        if send:
+            self.note(f"try: {send}")
 
     def pids(self, pids: dict[str, int | None]) -> None:
         """Write the current pids."""
@@ -59,7 +61,7 @@ class JsonTeller:
 class PeopleTeller:
     """A few lines."""
 
-    def ready(self, ready: Ready, app: str, link: str | None) -> None:
+    def ready(self, ready: Ready, app: str, link: str | None, send: str | None) -> None:
         """Write where everything is and what to type next."""
         rows = [
             ("mqtt", f"127.0.0.1:{ready.mqtt}"),
@@ -68,11 +70,15 @@ class PeopleTeller:
             ("data", ready.data),
             ("logs", f"{ready.data}/logs"),
         ]
-        _say(f"rimward dev runs {app}")
+        _say(f"{app} runs")
         for name, value in rows:
             if value is not None:
                 _say(f"  {name:8} {value}")
-        _say("save the app to restart it; in another terminal: rimward status, rimward ledger; ctrl-C stops")
+        _say("in another terminal:")
+        for command in (send, "rimward status", "rimward ledger", "rimward trace last"):
+            if command is not None:
+                _say(f"  {command}")
+        _say("save the app and it restarts; ctrl-C stops everything")
 
     def pids(self, pids: dict[str, int | None]) -> None:
         """Say that all is well again."""

@@ -6,7 +6,7 @@ functions, processes or nodes merge exactly, and a percentile of a group is neve
 """
 
 from collections.abc import Mapping
-from itertools import compress
+from itertools import chain, compress
 
 BUCKETS = 1016  # the last one holds 58.0 s and all above
 _LINEAR = 64  # below it a bucket is one ns wide
@@ -96,8 +96,8 @@ class Histogram:
 
 
 TABLE_FROM, TABLE_TO = 512, 1 << 17  # ns
-TABLE = tuple(
-    (shift << 5) + (ns >> shift) for ns in range(0, TABLE_TO, 16) for shift in (max(0, ns.bit_length() - 6),)
+TABLE = (0,) * 32 + tuple(
+    chain.from_iterable((bucket,) * (1 << (bucket >> 5) - 5) for bucket in range(160, 416))
 )  # the bucket of a duration by its sixteenth
 
 

@@ -29,6 +29,7 @@ from rimward.events import Duration, RimwardError, from_ns, nanoseconds, to_ns
 from rimward.observe import Trace
 from rimward.testing.clock import Clock, Loop
 from rimward.testing.device import Device, Identity, Version
+from rimward.testing.errors import CloudMissing, SiteClosed
 from rimward.testing.http import Http
 from rimward.testing.inbox import Inbox
 from rimward.testing.ledger import Ledger
@@ -49,18 +50,6 @@ MEMORY = Path("/dev/shm")  # noqa: S108 (a folder with a random name is made in 
 TURNS = 16  # of the real loop that async functions get at each step of the clock
 TOLD = 10  # errors and dead letters that a failed test's note names
 LIVE: list["Site"] = []  # Sites that are open, oldest first
-
-
-class CloudMissing(RimwardError):
-    """What reads the lake was called where the cloud extra is not installed."""
-
-    code = "cloud-missing"
-
-
-class SiteClosed(RimwardError):
-    """A Site was used outside its `async with`."""
-
-    code = "site-closed"
 
 
 class Site:

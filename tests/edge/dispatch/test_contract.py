@@ -394,3 +394,31 @@ async def test_a_waiting_call_keeps_its_cell_from_expiring(tmp_path: Path) -> No
         waiting = asyncio.ensure_future(b.message("t/7", {"celsius": 1}))
         b.dispatcher.expire()
         assert reply_of(await waiting).body == b"1"
+
+
+BATCHES = """
+class Batch(Struct):
+    at: datetime
+    readings: list[Timed]
+@app.stream(mqtt("b/{truck}", time="at"))
+def means(batches: Stream[Batch]) -> Stream[Mean]:
+    readings = batches.flat_map(lambda batch: batch.readings).filter(lambda reading: reading.celsius > 0)
+    windows = readings.key_by("truck").tumbling("1s", lateness="100ms")
+    return windows.agg(Mean, mean=("celsius", "mean")).forward()
+@app.edge(means)
+def follow(mean: Mean) -> None:
+    app.publish("mean", mean)
+"""
+
+
+async def test_a_batch_is_opened_and_each_item_falls_into_the_window_of_its_own_time(tmp_path: Path) -> None:
+    at = "2026-11-01T00:00:0{}Z"
+    readings = [
+        {"celsius": celsius, "at": at.format(n)} for n, celsius in ((0, 2.0), (0, 4.0), (0, -9.0), (2, 8.0))
+    ]
+    async with bench(tmp_path, BATCHES) as b:
+        await b.message("b/7", {"at": at.format(9), "readings": readings})
+        assert b.sent == [("mean", b'{"truck":"7","mean":3.0}')]
+        await b.message("b/7", {"at": at.format(9), "readings": []})
+        await b.message("b/7", {"at": at.format(9), "readings": [{"celsius": 1.0, "at": at.format(9)}]})
+        assert b.sent[1:] == [("mean", b'{"truck":"7","mean":8.0}')]

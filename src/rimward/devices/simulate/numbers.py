@@ -7,8 +7,8 @@ from typing import Any
 
 from rimward.devices.simulate.hints import ANY, Range, hint
 
-PERIOD = 30  # messages from one excursion to the next
-EXCURSION = 8  # messages that it lasts
+PERIOD = 20  # messages from one excursion to the next
+EXCURSION = 6  # messages that it lasts
 FAR = 0.8  # of the calm range's width that it leads out of it
 TINY = 1e-6  # how near a float comes to a bound that it may not reach
 
@@ -56,7 +56,7 @@ class Numbers:
             return middle + random.uniform(-0.25, 0.25) * width
         turn, place = divmod(n + self._offset, PERIOD)
         away = place >= PERIOD - EXCURSION and range_.kind == "wander"
-        side = 1 if turn % 3 else -1  # twice above, then below
+        side = -1 if turn % 3 == 2 else 1  # twice above, then below
         aim = middle + side * (0.5 + FAR) * width if away else middle
         return last + (0.5 if away else 0.2) * (aim - last) + random.gauss(0, 0.04) * width
 

@@ -66,10 +66,9 @@ def example(manifest: Manifest, time: int) -> Example | None:
         path, captures = Source(spec).filled(1, 1)
         payload = None
         if spec.payload is not None:
-            value = Values(spec.payload, "1/example", captures).make(0, time)
-            payload = msgspec.json.format(_encode(value, spec.payload), indent=0).decode()
-            if spec.payload in (TEXT, BYTES):
-                payload = str(value)
+            data = _encode(Values(spec.payload, "1/example", captures).make(0, time), spec.payload)
+            is_json = spec.payload not in (TEXT, BYTES)
+            payload = (msgspec.json.format(data, indent=0) if is_json else data).decode()
         elif spec.protocol == "mqtt":
             payload = "{}"
         return Example(spec.protocol, spec.method, path, payload)

@@ -1,12 +1,13 @@
 """Streams at run time: the declared steps as operators, a window per key, and what closes falls out."""
 
+from datetime import datetime
 from typing import Any
 
 import msgspec
 from msgspec import Struct
 
 from rimward.app.functions import StreamDeclaration
-from rimward.app.stream import Filter, Map, Step, Window
+from rimward.app.stream import Filter, FlatMap, Map, Step, Window
 from rimward.edge.dispatch.call import Origin
 from rimward.edge.dispatch.encodings import typed_decoder
 from rimward.edge.dispatch.functions import FunctionRun
@@ -112,17 +113,25 @@ class StreamRun:
             str(captures[key] if key in captures else getattr(value, key))
             for key in self.declaration.stream.keys
         )
-        kept, value = _steps(self._before, value)
-        if not kept:
+        values = _steps(self._before, value)
+        if not values:
             return None, []
         text = "/".join(names)
         if self._window is None:
-            return text, self._finish([Emitted(value, None, None)], names)
+            return text, self._finish([Emitted(value, None, None) for value in values], names)
         key = self._keys.get(text) or self._new_key(text, names)
-        closed = key.operator.insert(time, value, received)
-        if time > key.latest:
-            key.latest, key.arrived = time, now
+        closed: list[Closed[Any]] = []
+        for one in values:
+            at = self._time_of(one, time)
+            closed += key.operator.insert(at, one, received)
+            if at > key.latest:
+                key.latest, key.arrived = at, now
         return text, self._closed(closed, key)
+
+    def _time_of(self, value: Any, time: int) -> int:
+        """Return a value's own time: an item of a batch may have one, others have the event's, ns."""
+        moment = getattr(value, self._time, None) if self._time is not None else None
+        return to_ns(moment) if isinstance(moment, datetime) and moment.tzinfo is not None else time
 
     def advance(self, now: int) -> list[tuple[str, list[Emitted]]]:
         """Close what is due where no event came: a silent device's clock is taken to go on like ours."""
@@ -207,20 +216,21 @@ class StreamRun:
         for item in values:
             if self._window is not None and self._window.apply is not None:
                 item.value = _fill_keys(item.value, self.declaration.stream.keys, names)
-            kept, value = _steps(self._after, item.value)
-            if kept:
-                finished.append(Emitted(value, item.start, item.end))
+            finished += [Emitted(value, item.start, item.end) for value in _steps(self._after, item.value)]
         return finished
 
 
-def _steps(steps: tuple[Step, ...], value: Any) -> tuple[bool, Any]:
+def _steps(steps: tuple[Step, ...], value: Any) -> list[Any]:
+    """Return what becomes of a value: itself, changed, nothing, or the items of a batch."""
+    values = [value]
     for step in steps:
         if isinstance(step, Filter):
-            if not step.test(value):
-                return False, None
+            values = [one for one in values if step.test(one)]
         elif isinstance(step, Map):
-            value = step.change(value)
-    return True, value
+            values = [step.change(one) for one in values]
+        elif isinstance(step, FlatMap):
+            values = [item for one in values for item in step.open(one)]
+    return values
 
 
 def _fill_keys(value: Struct, keys: tuple[str, ...], names: tuple[str, ...]) -> Any:

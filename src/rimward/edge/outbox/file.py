@@ -7,7 +7,6 @@ so the file is never written again but copied at the next start (GUARANTEES §3)
 
 import contextlib
 import os
-import random
 import sqlite3
 from pathlib import Path
 
@@ -74,7 +73,7 @@ def begin_epoch(db: sqlite3.Connection, path: Path) -> Epoch:
     before: int = db.execute("select coalesce(max(counter), 0) from epoch").fetchone()[0]
     with contextlib.suppress(OSError, ValueError):
         before = max(before, int(beside.read_text()))
-    epoch = Epoch(before + 1, random.SystemRandom().getrandbits(32))
+    epoch = Epoch(before + 1, int.from_bytes(os.urandom(4), "big"))
     db.execute("insert into epoch values (?, ?)", (epoch.counter, epoch.nonce))
     draft = path.with_suffix(".epoch.new")
     draft.write_text(str(epoch.counter))

@@ -133,7 +133,15 @@ def _traceparent(properties: Properties) -> str | None:
     return None
 
 
-def payload_problem(packet: Publish) -> str | None:
+def refusal_of(packet: Publish, route: "Route") -> Refusal | None:
+    """Return why a message is refused before any function sees it."""
+    if route.problem is not None:
+        return Refusal("topic", route.problem)
+    detail = _payload_problem(packet)
+    return Refusal("payload", detail) if detail is not None else None
+
+
+def _payload_problem(packet: Publish) -> str | None:
     """Tell where a payload that is declared as UTF-8 is not [5: 3.3.2.3.2]."""
     if packet.properties is None or not packet.properties.payload_format:
         return None

@@ -9,8 +9,8 @@ import socket
 from collections import deque
 from typing import TYPE_CHECKING
 
-from rimward.edge.dispatch.types import Message, Refusal, Sender, Ticket
-from rimward.edge.gateways.mqtt.arrival import Arrival, message_of, payload_problem
+from rimward.edge.dispatch.types import Message, Sender, Ticket
+from rimward.edge.gateways.mqtt.arrival import Arrival, message_of, refusal_of
 from rimward.edge.gateways.mqtt.broker import Route
 from rimward.edge.gateways.mqtt.gate import Gate
 from rimward.observe import get_logger
@@ -241,7 +241,7 @@ class Connection(asyncio.Protocol):
 
     def _take(self, packet: Publish, route: Route, read_at: int) -> None:
         arrival = Arrival(self, packet, route, read_at * 1e-9)
-        refusal = _refusal(packet, route)
+        refusal = refusal_of(packet, route)
         if refusal is None:
             self._wait(arrival, self._gate.door.message(message_of(packet, self.sender, read_at)))
             return
@@ -383,11 +383,3 @@ class Connection(asyncio.Protocol):
 def _half_close(transport: asyncio.Transport) -> None:
     if transport.can_write_eof() and not transport.is_closing():
         transport.write_eof()
-
-
-def _refusal(packet: Publish, route: Route) -> Refusal | None:
-    """Return why a message is refused before any function sees it."""
-    if route.problem is not None:
-        return Refusal("topic", route.problem)
-    detail = payload_problem(packet)
-    return Refusal("payload", detail) if detail is not None else None

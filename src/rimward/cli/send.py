@@ -1,0 +1,197 @@
+"""`rimward send mqtt TOPIC PAYLOAD`, `rimward send http METHOD PATH [PAYLOAD]`: one message, as a device."""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rimward.cli.data import folder_of, running
+from rimward.cli.output import json_line
+from rimward.cli.parsing import CommandError, Parser, UsageError, count, duration, port
+from rimward.local.text import printable
+
+if TYPE_CHECKING:
+    from rimward.local.sending import Sent
+
+LOOPBACK = "127.0.0.1"
+METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")
+EXAMPLES = """\
+examples:
+  rimward send mqtt trucks/7/temperature '{"celsius": 9.5}'
+  rimward send http GET /trucks/7
+
+rimward send mqtt --help and rimward send http --help explain each.
+"""
+EXAMPLES_MQTT = """\
+examples:
+  rimward send mqtt trucks/7/temperature '{"celsius": 9.5}'
+  rimward send mqtt trucks/7/temperature '{"celsius": 9.5}' --wait trucks/7/chiller
+  rimward send mqtt trucks/7/photo @photo.jpg --qos 0 --count 10
+
+PAYLOAD is sent as it is; @FILE sends a file, - what comes in. The answer is the PUBACK, when what the message
+caused is on disk. --wait subscribes first, and shows the first message that comes there. Exit codes: 0 taken,
+1 refused or no answer.
+"""
+EXAMPLES_HTTP = """\
+examples:
+  rimward send http GET /trucks/7
+  rimward send http POST /doors/3 '{"open": true}'
+  rimward send http PUT /doors/3/photo @photo.jpg --header 'content-type: image/jpeg'
+
+PAYLOAD is sent as it is, as application/json where it is JSON; @FILE sends a file, - what comes in. Exit
+codes: 0 for a status below 400, else 1.
+"""
+
+
+def add_arguments(parser: Parser) -> None:
+    """Declare what the verb takes."""
+    kinds = parser.add_subparsers(dest="kind", metavar="mqtt|http", required=True)
+    mqtt = kinds.add_parser("mqtt", description="publish one message", epilog=EXAMPLES_MQTT)
+    mqtt.add_argument("topic", metavar="TOPIC", help="without wildcards")
+    mqtt.add_argument("payload", metavar="PAYLOAD", help="text, @FILE or -")
+    mqtt.add_argument("--qos", type=int, choices=(0, 1), default=1, help="0 has no answer (default: 1)")
+    mqtt.add_argument("--retain", action="store_true", help="keep it for later subscribers")
+    mqtt.add_argument("--count", type=count, metavar="N", default=1, help="send it N times (default: 1)")
+    mqtt.add_argument("--wait", metavar="TOPIC", help="show the first message that comes there")
+    http = kinds.add_parser("http", description="send one request", epilog=EXAMPLES_HTTP)
+    http.add_argument("method", metavar="METHOD", help="GET, POST, …")
+    http.add_argument("path", metavar="PATH", help="with its slash and query")
+    http.add_argument("payload", metavar="PAYLOAD", nargs="?", help="text, @FILE or -")
+    http.add_argument(
+        "--header", metavar="LINE", action="append", default=[], help="such as 'accept: text/plain'"
+    )
+    for one in (mqtt, http):
+        one.add_argument("--host", help=f"(default: {LOOPBACK})")
+        one.add_argument("--port", type=port, metavar="PORT", help="(default: that of the running dev)")
+        text = "that any answer may take (default: 5)"
+        one.add_argument("--timeout", type=duration, metavar="SECONDS", default=5.0, help=text)
+        one.add_data()
+
+
+def run(options: argparse.Namespace) -> int:
+    """Send, and print what comes back."""
+    if options.port is None:
+        options.port = _port(options)
+    options.host = options.host or LOOPBACK
+    return _mqtt(options) if options.kind == "mqtt" else _http(options)
+
+
+def _port(options: argparse.Namespace) -> int:
+    if options.host is not None:
+        raise UsageError(f"--host {options.host} needs its --port")
+    return int(running(folder_of(options.data))["ready"][options.kind])
+
+
+def _mqtt(options: argparse.Namespace) -> int:
+    import asyncio
+
+    from rimward.local.sending import Message, publish
+
+    message = Message(options.topic, _payload(options.payload), options.qos, retain=options.retain)
+    sent = asyncio.run(
+        publish(
+            (options.host, options.port),
+            message,
+            count=options.count,
+            wait=options.wait,
+            timeout=options.timeout,
+        )
+    )
+    if options.json:
+        _write(options, sent)
+    else:
+        _show(options, sent)
+    refused = any(one.code >= 0x80 for one in sent.answers)
+    return 1 if refused or (options.wait is not None and sent.came is None) else 0
+
+
+def _write(options: argparse.Namespace, sent: "Sent") -> None:
+    for one in sent.answers:
+        json_line(
+            {"topic": options.topic, "qos": options.qos, "code": one.code, "reason": one.reason, "ms": one.ms}
+        )
+    if options.wait is not None:
+        came = sent.came
+        received = came and {"topic": came.topic, "payload": _body(came.payload), "ms": came.ms}
+        json_line({"received": received})
+
+
+def _show(options: argparse.Namespace, sent: "Sent") -> None:
+    for answer in sent.answers if len(sent.answers) <= 3 else sent.answers[-1:]:
+        if options.qos == 0:
+            print("sent; QoS 0 has no acknowledgement")
+        else:
+            word = "refused" if answer.code >= 0x80 else "acknowledged"
+            print(f"{word}: PUBACK 0x{answer.code:02x} {printable(answer.reason)} ({answer.ms:.3g} ms)")
+    if len(sent.answers) > 3:
+        refused = sum(answer.code >= 0x80 for answer in sent.answers)
+        print(f"{len(sent.answers)} sent, {refused} refused")
+    if (came := sent.came) is not None:
+        print(f"{printable(came.topic)} {_text(came.payload)} ({came.ms:.3g} ms)")
+    elif options.wait is not None:
+        raise CommandError(
+            f"nothing came on {options.wait} within {options.timeout:g} s: rimward trace last shows what ran"
+        )
+
+
+def _http(options: argparse.Namespace) -> int:
+    from rimward.local.sending import Request, ask
+
+    method = options.method.upper()
+    if method not in METHODS:
+        raise UsageError(f"METHOD is {options.method!r}, it must be one of {', '.join(METHODS)}")
+    if not options.path.startswith("/"):
+        raise UsageError(f"PATH is {options.path!r}, it must start with a slash: '/{options.path}'")
+    payload = None if options.payload is None else _payload(options.payload)
+    request = Request(method, options.path, payload, dict(map(_header, options.header)))
+    answer = ask((options.host, options.port), request, options.timeout)
+    body = _body(answer.body)
+    if options.json:
+        json_line({"status": answer.status, "reason": answer.reason, "headers": answer.headers, "body": body,
+                   "ms": answer.ms})  # fmt: skip
+    else:
+        print(f"HTTP {answer.status} {printable(answer.reason)} ({answer.ms:.3g} ms)")
+        if answer.body:
+            print(_text(answer.body))
+    return 0 if answer.status < 400 else 1
+
+
+def _header(line: str) -> tuple[str, str]:
+    name, colon, value = line.partition(":")
+    if not colon or not name.strip() or not line.isprintable():
+        raise UsageError(f"--header is {line!r}, it must be such as 'accept: text/plain'")
+    return name.strip().lower(), value.strip()
+
+
+def _payload(word: str) -> bytes:
+    if word == "-":
+        return sys.stdin.buffer.read()
+    if not word.startswith("@"):
+        return word.encode("utf-8", "surrogateescape")
+    try:
+        return Path(word[1:]).read_bytes()
+    except OSError as error:
+        raise CommandError(
+            f"{word[1:]} can't be read ({error.strerror or error}): name a file after the @"
+        ) from None
+
+
+def _body(data: bytes) -> Any:
+    """Return bytes as JSON, text or base64, whichever they are."""
+    import msgspec
+
+    try:
+        return msgspec.json.decode(data)
+    except (msgspec.DecodeError, RecursionError):
+        pass
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        return data  # JSON's base64
+
+
+def _text(data: bytes) -> str:
+    try:
+        return printable(data.decode())
+    except UnicodeDecodeError:
+        return f"{len(data)} bytes: {data[:32].hex()}{'…' if len(data) > 32 else ''}"

@@ -1,0 +1,135 @@
+"""From the read of a plain event to the write of its action: what it says, and in how many calls."""
+
+import asyncio
+import sys
+import time
+from itertools import count
+from pathlib import Path
+from types import FrameType
+from typing import Self
+
+from rimward.app.loading import load
+from rimward.edge.config import OutboxConfig
+from rimward.edge.dispatch import Clocks, Dispatcher, Tracing
+from rimward.edge.dispatch.types import Sender
+from rimward.edge.gateways.mqtt import MqttConfig, MqttGateway
+from rimward.edge.gateways.mqtt.connection import Connection
+from rimward.edge.outbox import Outbox
+from rimward.observe import Trace
+from rimward.protocols.mqtt import Connect, Packet, Publish, Subscribe, Subscription
+from rimward.protocols.mqtt.encoding import encode
+
+APP = """\
+from msgspec import Struct
+from rimward import App, mqtt
+app = App("lane", compat="2026-11-01")
+class Reading(Struct):
+    celsius: float
+@app.edge(mqtt("{device}/reading"), budget="5s")
+def guard(device: str, reading: Reading) -> None:
+    app.publish(f"{device}/command", {"mode": "max"}, qos=1)
+"""
+
+
+class Wire(asyncio.Transport):
+    """Keeps what is written, a piece a write."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.written: list[bytes] = []
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        self.written.append(bytes(data))
+
+
+class Traces:
+    def __init__(self) -> None:
+        self.kept: list[Trace] = []
+
+    def keep(self, trace: Trace) -> None:
+        self.kept.append(trace)
+
+
+class Calls:
+    """Counts the calls of Python functions while it is entered."""
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+
+    def __enter__(self) -> Self:
+        sys.setprofile(self._note)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        sys.setprofile(None)
+
+    def _note(self, frame: FrameType, event: str, _: object) -> None:
+        if event == "call" and frame.f_code.co_name != "__exit__":
+            self.names.append(frame.f_code.co_qualname)
+
+
+def nothing_stored(topic: str, payload: bytes | None, qos: int) -> None:
+    raise AssertionError(f"{topic} is retained: {payload!r}, {qos}")
+
+
+def nobody_buried(reason: str, detail: str, sender: Sender, topic: str, payload: bytes) -> None:
+    raise AssertionError(f"{reason}: {detail}: {sender}, {topic}, {payload!r}")
+
+
+async def calls_of(tmp_path: Path, qos: int, readings: int) -> tuple[list[str], list[bytes]]:
+    """Return the calls that one read of some readings takes once the topics are known, and its writes."""
+    (tmp_path / "app.py").write_text(APP)
+    traces = Traces()
+    clocks = Clocks(count(10**12, 1000).__next__, time.time_ns)  # a microsecond passes a look
+    async with Outbox(tmp_path, OutboxConfig(), time.time_ns) as outbox:
+        tracing = Tracing("node-1", b"12345678", traces, lambda: str(outbox.epoch))
+        dispatcher = Dispatcher(load(str(tmp_path / "app.py")), "node-1", clocks, outbox, tracing)
+        gateway = MqttGateway(
+            dispatcher,
+            clock=clocks.monotonic,
+            config=MqttConfig(),
+            load_retained=dict,
+            store_retained=nothing_stored,
+            on_dead=nobody_buried,
+        )
+        dispatcher.router = gateway
+        wire, connection = Wire(), Connection(gateway)
+        connection.connection_made(wire)
+
+        def read(*packets: Packet) -> None:
+            connection.data_received(b"".join(encode(packet, 4) for packet in packets))
+
+        read(Connect("a"), Subscribe(1, (Subscription("a/command", qos),)))
+        for number in range(1, 4):  # the topic becomes known, and the sample of this second is taken
+            read(Publish("a/reading", b'{"celsius":31.0}', qos, packet_id=number * qos))
+        assert len(traces.kept) == 1
+        wire.written.clear()
+        packets = [
+            Publish("a/reading", b'{"celsius":31.0}', qos, packet_id=(4 + number) * qos)
+            for number in range(readings)
+        ]
+        data = b"".join(encode(packet, 4) for packet in packets)
+        with Calls() as calls:
+            connection.data_received(data)
+    return calls.names, wire.written
+
+
+async def test_a_plain_event_takes_few_calls_and_one_write(tmp_path: Path) -> None:
+    names, written = await calls_of(tmp_path, 0, 1)
+    command = encode(Publish("a/command", b'{"mode":"max"}'), 4)
+    assert written == [command]
+    assert len(names) <= 14, names
+
+
+async def test_one_at_qos_1_takes_little_more_and_the_same_one_write(tmp_path: Path) -> None:
+    names, [written] = await calls_of(tmp_path, 1, 1)
+    assert b'{"mode":"max"}' in written
+    assert written.endswith(b"\x40\x02\x00\x04")  # the acknowledgement
+    assert len(names) <= 18, names
+
+
+async def test_events_that_share_a_read_share_its_calls_and_its_write(tmp_path: Path) -> None:
+    names, written = await calls_of(tmp_path, 0, 8)
+    command = encode(Publish("a/command", b'{"mode":"max"}'), 4)
+    assert written == [command * 8]
+    assert len(names) <= 8 * 9 + 4, names
