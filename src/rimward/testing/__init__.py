@@ -3,11 +3,12 @@
 from rimward.edge.outbox import DeadLetter
 from rimward.protocols.mqtt import Properties
 from rimward.testing.device import Ack, Device
+from rimward.testing.errors import CloudMissing, SiteClosed
 from rimward.testing.http import Http, Response
 from rimward.testing.inbox import Inbox, NothingCame, Received
 from rimward.testing.ledger import Ledger
 from rimward.testing.link import Uplink
-from rimward.testing.site import CloudMissing, Site, SiteClosed
+from rimward.testing.site import Site
 from rimward.testing.unit import Captured, Published, effects, state
 
 __all__ = [

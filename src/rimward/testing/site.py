@@ -9,7 +9,6 @@ import asyncio
 import datetime as dt
 import os
 import random
-import shutil
 import sqlite3
 import tempfile
 from collections.abc import Callable
@@ -30,6 +29,7 @@ from rimward.events import Duration, RimwardError, from_ns, nanoseconds, to_ns
 from rimward.observe import Trace
 from rimward.testing.clock import Clock, Loop
 from rimward.testing.device import Device, Identity, Version
+from rimward.testing.errors import CloudMissing, SiteClosed
 from rimward.testing.http import Http
 from rimward.testing.inbox import Inbox
 from rimward.testing.ledger import Ledger
@@ -50,18 +50,6 @@ MEMORY = Path("/dev/shm")  # noqa: S108 (a folder with a random name is made in 
 TURNS = 16  # of the real loop that async functions get at each step of the clock
 TOLD = 10  # errors and dead letters that a failed test's note names
 LIVE: list["Site"] = []  # Sites that are open, oldest first
-
-
-class CloudMissing(RimwardError):
-    """What reads the lake was called where the cloud extra is not installed."""
-
-    code = "cloud-missing"
-
-
-class SiteClosed(RimwardError):
-    """A Site was used outside its `async with`."""
-
-    code = "site-closed"
 
 
 class Site:
@@ -94,6 +82,7 @@ class Site:
         self._chance = random.Random(seed + 1)  # noqa: S311
         self._settings = settings_of(app, None, {}) if config is None else config
         self._data = data
+        self._temporary: tempfile.TemporaryDirectory[str] | None = None
         self._outbox = OutboxConfig(max_bytes=outbox_bytes)
         self._errors: list[BaseException] = []
         self._orphans: set[asyncio.Task[Any]] = set()
@@ -131,7 +120,10 @@ class Site:
         folder = self._data
         if folder is None:
             memory = MEMORY if os.access(MEMORY, os.W_OK) else None
-            folder = Path(tempfile.mkdtemp(prefix="rimward-site-", dir=memory))
+            self._temporary = tempfile.TemporaryDirectory(
+                prefix="rimward-site-", dir=memory, ignore_cleanup_errors=True
+            )
+            folder = Path(self._temporary.name)
         self.folder = folder
         self._config = NodeConfig(app=self.app.name, data=str(folder), node=NODE, outbox=self._outbox)
         try:
@@ -157,8 +149,8 @@ class Site:
         self._delete()
 
     def _delete(self) -> None:
-        if self._data is None:
-            shutil.rmtree(self.folder, ignore_errors=True)
+        if self._temporary is not None:
+            self._temporary.cleanup()
 
     def tell(self, error: BaseException) -> None:
         """Add to an error what functions have raised and what is in the dead letters, if anything."""
