@@ -166,7 +166,8 @@ def test_every_decision_is_listed_and_numbered_once() -> None:
     records = sorted(path.name for path in folder.glob("[0-9]*.md"))
     index = (folder / "index.md").read_text()
     assert records
-    assert [name[:4] for name in records] == [f"{n:04d}" for n in range(1, len(records) + 1)]
+    numbers = [name[:4] for name in records]
+    assert numbers == sorted(set(numbers))  # gaps are left to work that goes on beside it
     listed = [Path(name).name for name in re.findall(r"^(\d{4}-[\w-]+(?:\.md)?)$", index, re.MULTILINE)]
     assert sorted(Path(name).stem for name in listed) == [Path(name).stem for name in records]
 
