@@ -54,9 +54,9 @@ MUTANTS = (
     ),
     Mutant(
         "release before return",
-        "edge/dispatch/call.py",
-        "        self.actions.append((topic, payload, qos, retain))\n",
-        "        self._ground.router.publish(topic, payload, qos, retain=retain)  # type: ignore\n",
+        "app/declarations.py",
+        "        found.actions.append((topic, encode_payload(payload), qos, retain))\n",
+        "        found.ground.router.publish(topic, encode_payload(payload), qos, retain=retain)  # type: ignore\n",
         ("tests/edge/dispatch/test_dispatcher.py",),
     ),
     Mutant(
@@ -76,7 +76,7 @@ MUTANTS = (
     Mutant(
         "the epoch kept across starts",
         "edge/outbox/file.py",
-        "epoch = Epoch(before + 1, random.SystemRandom().getrandbits(32))",
+        "epoch = Epoch(before + 1, int.from_bytes(os.urandom(4), "big"))",
         "epoch = Epoch(max(before, 1), 7)",
         ("tests/edge/outbox/test_core.py",),
     ),
