@@ -56,7 +56,7 @@ MUTANTS = (
         "release before return",
         "app/declarations.py",
         "        found.actions.append((topic, encode_payload(payload), qos, retain))\n",
-        "        found.ground.router.publish(topic, encode_payload(payload), qos, retain=retain)  # type: ignore\n",
+        "        found.ground.router.publish(topic, encode_payload(payload), qos, retain=retain)\n",
         ("tests/edge/dispatch/test_dispatcher.py",),
     ),
     Mutant(
@@ -76,7 +76,7 @@ MUTANTS = (
     Mutant(
         "the epoch kept across starts",
         "edge/outbox/file.py",
-        "epoch = Epoch(before + 1, int.from_bytes(os.urandom(4), "big"))",
+        'epoch = Epoch(before + 1, int.from_bytes(os.urandom(4), "big"))',
         "epoch = Epoch(max(before, 1), 7)",
         ("tests/edge/outbox/test_core.py",),
     ),

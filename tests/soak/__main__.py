@@ -1,11 +1,11 @@
-"""`./dev soak [SECONDS]` and `./dev soak mutants [NAME…]`."""
+"""`./dev soak [SECONDS]`, `./dev soak floods [SECONDS]` and `./dev soak mutants [NAME…]`."""
 
 import sys
 
 from tests.faults import mutants
-from tests.soak import kills
+from tests.soak import floods, kills
 
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["mutants"]:
-        sys.exit(mutants.main(sys.argv[2:]))
-    sys.exit(kills.main(sys.argv[1:]))
+    runs = {"floods": floods.main, "mutants": mutants.main}
+    run = runs.get(sys.argv[1]) if len(sys.argv) > 1 else None
+    sys.exit(kills.main(sys.argv[1:]) if run is None else run(sys.argv[2:]))
