@@ -241,7 +241,10 @@ async def test_a_bus_that_lost_everything_gets_its_streams_again(tmp_path: Path,
     assert places(tmp_path) == numbers((1, 1, 9))
 
 
-async def test_a_commit_that_failed_is_tried_again_by_itself(tmp_path: Path, bus: Bus) -> None:
+@pytest.mark.parametrize("error", [DeltaError("no space left on device"), KeyError("path"), ValueError("?")])
+async def test_a_commit_that_failed_is_tried_again_by_itself(
+    tmp_path: Path, bus: Bus, error: Exception
+) -> None:
     async with node(bus) as n1, hub(bus, tmp_path, WARM, COLD) as running:
         await streams(n1)
         await n1.until(lambda: n1.warm > 0)
@@ -250,13 +253,29 @@ async def test_a_commit_that_failed_is_tried_again_by_itself(tmp_path: Path, bus
 
         def once(*_: object) -> None:
             warm.write = write  # pyright: ignore[reportAttributeAccessIssue]
-            raise DeltaError("no space left on device")
+            raise error
 
         warm.write = once  # pyright: ignore[reportAttributeAccessIssue] (a disk that is full for a moment)
         await n1.send(envelope(2, 3))
         await n1.until(lambda: n1.warm == 3)
     assert places(tmp_path) == numbers((1, 1, 3))
     assert (await counters(tmp_path))["failed_commits"] == 1
+
+
+async def test_a_hub_that_can_not_write_its_own_file_stores_and_tells_all_the_same(
+    tmp_path: Path, bus: Bus
+) -> None:
+    async with node(bus) as n1, hub(bus, tmp_path, WARM, COLD) as running:
+        await streams(n1)
+        await n1.until(lambda: n1.warm > 0)
+        running._records._db.execute("pragma query_only=on")
+        await n1.send(envelope(2, 3))
+        await n1.until(lambda: n1.warm == 3)
+        running._records._db.execute("pragma query_only=off")
+        await n1.send(envelope(4, 4))
+        await n1.until(lambda: n1.warm == 4)
+    assert places(tmp_path) == numbers((1, 1, 4))
+    assert (await counters(tmp_path))["stored"] == 2
 
 
 async def test_two_hubs_on_one_bus_store_every_row_once(tmp_path: Path, bus: Bus) -> None:

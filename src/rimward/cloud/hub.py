@@ -5,6 +5,7 @@
 import asyncio
 import contextlib
 import random
+import sqlite3
 import sys
 import time
 from collections.abc import Callable
@@ -13,7 +14,6 @@ from pathlib import Path
 import nats
 import nats.errors
 import nats.js.errors
-from deltalake.exceptions import DeltaError
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.js import JetStreamContext
@@ -21,6 +21,7 @@ from nats.js.api import ConsumerConfig, DiscardPolicy, RetentionPolicy, StreamCo
 
 from rimward.app import manifest as manifests
 from rimward.cloud.config import HubConfig
+from rimward.cloud.durable import LakeBroken
 from rimward.cloud.ingest import Ingest
 from rimward.cloud.reading import Reading
 from rimward.cloud.store import Records
@@ -66,8 +67,12 @@ class Hub:
             while True:
                 try:
                     await self._session()
+                except* LakeBroken:
+                    raise
                 except* BROKEN as group:
                     log.info("ingest starts over", error=type(group.exceptions[0]).__name__)
+                except* Exception as group:  # noqa: BLE001 (the hub's outermost edge: it goes on)
+                    log.error("ingest failed and starts over", error=_told(group.exceptions[0]))  # noqa: TRY400 (one line; it is tried again)
                 await asyncio.sleep(RETRY)
 
     def close(self) -> None:
@@ -137,25 +142,35 @@ class Hub:
             envelopes = [arrival.envelope for arrival in arrivals]
             try:
                 outcome = await asyncio.to_thread(self._ingest.take, fact, envelopes)
-            except (DeltaError, OSError) as error:
+            except LakeBroken:
+                raise
+            except Exception as error:  # noqa: BLE001 (one fact's commit ends no other's; all is tried again)
                 counts["failed_commits"] += 1
-                log.error("a commit failed", fact=fact, error=f"{type(error).__name__}: {error}")  # noqa: TRY400 (one line; it is tried again)
+                log.error("a commit failed", fact=fact, error=_told(error))  # noqa: TRY400 (one line; it is tried again)
                 for arrival in arrivals:
                     await arrival.message.nak(delay=AGAIN)
                 continue
-            await asyncio.to_thread(self._records.note, outcome, self._now())
+            await self._write_down(self._records.note, outcome, self._now())
             if outcome.clashes:
                 log.error("rows of another outbox under a node's name were refused", fact=fact)
             for node, mark in outcome.marks:
                 self._marks.setdefault(node, {})[mark.fact] = mark
             done += [arrival.message for arrival in arrivals]
-        if counts:
-            await asyncio.to_thread(self._records.add, counts)
+        if counts and await self._write_down(self._records.add, counts):
             counts.clear()
         for message in done:
             await message.ack()
         await self._announce(client)
         self._poked.set()
+
+    async def _write_down(self, write: Callable[..., None], *arguments: object) -> bool:
+        """Note something for people; False where hub.db refuses, which holds no row up."""
+        try:
+            await asyncio.to_thread(write, *arguments)
+        except sqlite3.Error as error:
+            log.error("the hub's own file can't be written", error=_told(error))  # noqa: TRY400 (one line)
+            return False
+        return True
 
     async def _announce(self, client: Client) -> None:
         for node, marks in self._marks.items():
@@ -184,6 +199,10 @@ class Hub:
                     process.kill()
                 await process.wait()
             await asyncio.sleep(1)
+
+
+def _told(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}"
 
 
 def _heed_cancellation() -> None:
