@@ -6,7 +6,7 @@ import time
 from itertools import count
 from pathlib import Path
 from types import FrameType
-from typing import Self
+from typing import NoReturn, Self
 
 from rimward.app.loading import load
 from rimward.edge.config import OutboxConfig
@@ -72,7 +72,7 @@ def nothing_stored(topic: str, payload: bytes | None, qos: int) -> None:
     raise AssertionError(f"{topic} is retained: {payload!r}, {qos}")
 
 
-def nobody_buried(reason: str, detail: str, sender: Sender, topic: str, payload: bytes) -> None:
+def nobody_buried(reason: str, detail: str, sender: Sender, topic: str, payload: bytes) -> NoReturn:
     raise AssertionError(f"{reason}: {detail}: {sender}, {topic}, {payload!r}")
 
 

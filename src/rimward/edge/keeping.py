@@ -43,8 +43,8 @@ class Keeper:
         self._append(transaction, ticket)
         return ticket
 
-    def bury(self, reason: str, detail: str, sender: Sender, source: str, payload: bytes) -> None:
-        """Keep what a gateway could not even hand over."""
+    def bury(self, reason: str, detail: str, sender: Sender, source: str, payload: bytes) -> Ticket:
+        """Keep what a gateway could not even hand over; the ticket is done when the disk has it."""
         transaction = Transaction()
         transaction.dead.append(
             DeadLetter(
@@ -58,7 +58,9 @@ class Keeper:
                 payload=payload,
             )
         )
-        self._append(transaction, Ticket())
+        ticket = Ticket()
+        self._append(transaction, ticket)
+        return ticket
 
     def _append(self, transaction: Transaction, ticket: Ticket) -> None:
         def done(error: RimwardError | None) -> None:

@@ -105,6 +105,7 @@ class Site:
         self.door = FakeDoor()
         self.disk = Disk()
         self.dead: list[tuple[str, str, str, str, bytes]] = []
+        self.burials: list[Ticket] = []  # of dead letters that a slow disk has not taken yet
         self.now = time.monotonic_ns()  # the gateway's clock; tests move it
         self.gateway = MqttGateway(
             self.door,
@@ -122,8 +123,17 @@ class Site:
     def _publish(self, topic: str, payload: bytes, qos: int, retain: bool) -> int:  # noqa: FBT001 (the fake's own)
         return self.gateway.publish(topic, payload, qos, retain=retain)
 
-    def _bury(self, reason: str, detail: str, sender: Sender, topic: str, payload: bytes) -> None:
+    def _bury(self, reason: str, detail: str, sender: Sender, topic: str, payload: bytes) -> Ticket:
+        ticket = Ticket()
+        if self.disk.full:
+            ticket.finish(Refusal("full", "the disk is full"))
+            return ticket
         self.dead.append((reason, detail, sender.id, topic, payload))
+        if self.disk.slow:
+            self.burials.append(ticket)
+        else:
+            ticket.finish()
+        return ticket
 
     async def __aenter__(self) -> Self:
         sock = socket.socket()

@@ -619,6 +619,40 @@ async def test_a_topic_that_the_node_does_not_take_is_refused_and_kept_as_a_dead
         assert site.door.topics == ["last"]
 
 
+@pytest.mark.parametrize("version", [4, 5])
+async def test_a_message_that_the_gateway_refuses_is_answered_when_its_dead_letter_is_on_disk(
+    version: int,
+) -> None:
+    async with serving() as site:
+        device = await site.client(version=version)
+        site.disk.slow = True
+        device.publish("a%2Fb", b"x", 1)
+        device.publish("next", b"", 1)
+        await until(lambda: site.door.topics == ["next"])
+        assert device.packets == []
+        assert site.stat("refused_topic") == 0
+        site.burials.pop().finish()
+        first, second = await device.next(), await device.next()
+        assert isinstance(first, Puback)
+        assert first.reason == (0 if version == 4 else Reason.TOPIC_NAME_INVALID)
+        assert second == Puback(2)
+
+
+@pytest.mark.parametrize("late", [False, True])
+async def test_a_refused_message_whose_dead_letter_finds_no_disk_is_not_acknowledged(late: bool) -> None:  # noqa: FBT001 (a parameter of the test)
+    async with serving() as site:
+        new, old = await site.client("new"), await site.client("old", 4)
+        site.disk.full, site.disk.slow = not late, late
+        new.publish("a%2Fb", b"x", 1)
+        old.publish("a%2Fb", b"y", 1)
+        if late:
+            await until(lambda: len(site.burials) == 2)
+            for ticket in site.burials:
+                ticket.finish(Refusal("full", "the disk is full"))
+        assert await new.next() == Puback(1, 0x97, Properties(reason_string="the disk is full"))
+        assert await old.ended() is None
+
+
 async def test_a_payload_that_lies_about_being_text_is_refused() -> None:
     async with serving() as site:
         device = await site.client()

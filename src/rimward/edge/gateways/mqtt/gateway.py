@@ -24,7 +24,7 @@ SHARE = 0.75  # of the process's file descriptors that devices may take
 SPARE = 32  # connections beyond the limit that are still told so; more are cut off
 LoadRetained = Callable[[], dict[str, tuple[bytes, int]]]
 StoreRetained = Callable[[str, bytes | None, int], Ticket | None]
-OnDead = Callable[[str, str, Sender, str, bytes], None]  # reason, detail, sender, topic, payload
+OnDead = Callable[[str, str, Sender, str, bytes], Ticket]  # reason, detail, sender, topic, payload
 Authenticate = Callable[[Connect], bool]
 
 
