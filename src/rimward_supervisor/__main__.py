@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+from contextlib import suppress
 
 from rimward_supervisor.events import tell
 from rimward_supervisor.listeners import ListenError
@@ -20,7 +21,8 @@ def main(arguments: list[str]) -> int:
     try:
         with open(arguments[0]) as file:  # noqa: PTH123 -- pathlib would be a tenth of this process's memory
             spec = parse(json.load(file))
-        os.makedirs(spec.logs, mode=0o700, exist_ok=True)  # noqa: PTH103 -- as above
+        with suppress(OSError):  # it is told for each process that has no log
+            os.makedirs(spec.logs, mode=0o700, exist_ok=True)  # noqa: PTH103 -- as above
         return Supervisor(spec).run()
     except ListenError as error:
         tell("failed", what="listen", name=error.name, port=error.port, reason=error.reason)
