@@ -99,6 +99,9 @@ def test_a_disk_that_fails_refuses_what_is_durable_and_the_node_starts_anew_when
         )  # every write fails, none for want of room
         asyncio.run(refused_and_acting(port))
         assert dev.pids()["node"] == node
+        until(lambda: dev.run("status").returncode == 1, "status says that something is grave")
+        ledger = dev.run("ledger")
+        assert (ledger.returncode, "outbox is broken" in ledger.stdout) == (1, True)
         resource.prlimit(node, resource.RLIMIT_FSIZE, before)
         until(lambda: dev.pids()["node"] not in (node, None), "the node has started anew")
         asyncio.run(taken_at_last(port))

@@ -26,11 +26,13 @@ from rimward.cloud.ingest import Ingest
 from rimward.cloud.reading import Reading
 from rimward.cloud.store import Records
 from rimward.observe import get_logger
+from rimward.observe.life import HUB, live
 from rimward.wire import PRIORITIES, Mark, Marks, marks_subject, stream, stream_subject
 
 log = get_logger("rimward.hub")
 
 BATCH = 64  # envelopes in one commit
+BEAT = 1.0  # seconds between two signs of life
 RETRY = 0.25  # seconds between connections
 ANNOUNCE = 0.5  # seconds between two repeats of the marks, and up to half as much again
 AGAIN = 1.0  # seconds after which the bus gives back what could not be committed
@@ -62,6 +64,7 @@ class Hub:
             LakeBroken: an fsync failed; only a new start may look at the lake again.
         """
         async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._live())
             if any(function.layer == "cloud" for function in self._manifest.functions):
                 tasks.create_task(self._work())
             while True:
@@ -78,6 +81,11 @@ class Hub:
     def close(self) -> None:
         """Close the hub's own file; for one whose process goes on."""
         self._records.close()
+
+    async def _live(self) -> None:
+        while True:
+            await asyncio.to_thread(live, self._data / HUB)
+            await asyncio.sleep(BEAT)
 
     async def _session(self) -> None:
         config, client = self._config, Client()
