@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from rimward.edge.dispatch.types import Refusal
+from rimward.edge.dispatch.types import Refusal, Retained
 from rimward.edge.gateways.mqtt import MqttConfig
 from rimward.protocols.mqtt import (
     Connack,
@@ -310,7 +310,7 @@ async def test_a_will_is_published_to_functions_and_subscribers_unless_its_clien
         else:
             assert (heard.topic, heard.payload) == ("gone/device", b"sorry")
             assert site.door.messages[0].sender.id == "device"
-            assert site.disk.stored == {"gone/device": (b"sorry", 1)}
+            assert site.disk.stored == {"gone/device": Retained(b"sorry", 1)}
 
 
 async def test_disconnect_with_will_publishes_it() -> None:
@@ -455,7 +455,7 @@ async def test_a_retained_message_waits_for_new_subscribers_and_its_answer_for_t
         assert await early.message() == Publish("state/7", b"on", 1, packet_id=1), "news, not a memory"
         device.publish("state/7", b"last")
         assert (await late.message()).payload == b"last", "it got the one before once"
-        assert site.disk.stored == {"state/7": (b"on", 1)}
+        assert site.disk.stored == {"state/7": Retained(b"on", 1)}
 
 
 async def test_an_empty_payload_forgets_what_was_retained() -> None:
@@ -473,7 +473,7 @@ async def test_an_empty_payload_forgets_what_was_retained() -> None:
 
 async def test_retained_messages_survive_a_restart() -> None:
     async with serving() as site:
-        site.disk.stored = {"before": (b"x", 1)}
+        site.disk.stored = {"before": Retained(b"x", 1)}
         site.gateway.broker.load_retained(site.disk.stored)
         device = await site.client()
         await device.subscribe("before")
@@ -543,7 +543,8 @@ async def test_an_action_may_be_retained_and_carry_properties() -> None:
         assert count == 1
         expected = Properties(content_type="application/json", user=(("k", "v"),))
         assert await device.message() == Publish("mode", b"{}", properties=expected)
-        assert site.disk.stored == {"mode": (b"{}", 0)}
+        encoded = b"\x1a\x03\x00\x10application/json&\x00\x01k\x00\x01v"
+        assert site.disk.stored == {"mode": Retained(b"{}", 0, encoded)}
         assert site.gateway.publish("nobody", b"", 1, retain=False) == 0
         assert site.gateway.publish("not/+/a/topic", b"", 1, retain=False) == 0
         assert site.stat("actions_refused") == 1
