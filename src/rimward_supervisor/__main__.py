@@ -17,6 +17,7 @@ def main(arguments: list[str]) -> int:
     if len(arguments) != 1:
         sys.stderr.write("usage: python -m rimward_supervisor SPEC.json\n")
         return 2
+    os.umask(0o077)  # what devices and databases say is for the owner alone, in all that is started too
     close_on_exec()
     try:
         with open(arguments[0]) as file:  # noqa: PTH123 -- pathlib would be a tenth of this process's memory

@@ -1,6 +1,7 @@
 """A disk that takes nothing any more: actions go on, durable messages are refused, and it mends by itself."""
 
 import asyncio
+import os
 import resource
 from pathlib import Path
 
@@ -110,6 +111,24 @@ def test_a_disk_that_fails_refuses_what_is_durable_and_the_node_starts_anew_when
         assert {name: pid for name, pid in now.items() if name != "node"} == {
             name: pid for name, pid in pids.items() if name != "node"
         }
+
+
+def test_what_is_in_the_data_folder_is_the_owners_alone(tmp_path: Path) -> None:
+    app, before = tmp_path / "app.py", os.umask(0o022)
+    app.write_text(APP)
+    try:
+        with Dev(app, tmp_path / "data") as dev:
+            asyncio.run(taken_at_last(dev.ready["mqtt"]))
+            until(
+                lambda: sum(one["stored"] for one in dev.json_lines_of_any("ledger")) > 0, "a row is stored"
+            )
+            found = [dev.data, *dev.data.rglob("*")]
+            modes = {path: path.lstat().st_mode & 0o777 for path in found if path.exists()}
+    finally:
+        os.umask(before)
+    assert len(modes) > 20
+    assert modes[dev.data] == 0o700
+    assert {str(path): oct(mode) for path, mode in modes.items() if mode & 0o077} == {}
 
 
 def test_a_data_folder_that_is_moved_away_for_a_while_ends_nothing(tmp_path: Path) -> None:

@@ -97,6 +97,20 @@ def test_a_process_has_no_descriptor_that_it_did_not_ask_for(supervise: Make) ->
         assert running.log("hub").strip() == str(sorted(["/dev/null", f"{log}/hub.log", f"{log}/hub.log"]))
 
 
+def test_what_processes_write_is_their_owners_alone(tmp_path: Path, supervise: Make) -> None:
+    made, before = tmp_path / "made", os.umask(0o022)
+    try:
+        with supervise(
+            process("node", "import sys; open(sys.argv[2], 'w').close()\n" + SERVE, str(made))
+        ) as running:
+            running.ready("node")
+            assert made.stat().st_mode & 0o777 == 0o600
+            assert running.state_file.stat().st_mode & 0o777 == 0o600
+            assert (running.folder / "logs").stat().st_mode & 0o777 == 0o700
+    finally:
+        os.umask(before)
+
+
 def test_what_the_supervisor_was_born_with_reaches_nobody(tmp_path: Path, supervise: Make) -> None:
     running = supervise(process("node", FDS))
     with (tmp_path / "lock").open("w") as lock:
