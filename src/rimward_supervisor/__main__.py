@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+from contextlib import suppress
 
 from rimward_supervisor.events import tell
 from rimward_supervisor.listeners import ListenError
@@ -16,11 +17,13 @@ def main(arguments: list[str]) -> int:
     if len(arguments) != 1:
         sys.stderr.write("usage: python -m rimward_supervisor SPEC.json\n")
         return 2
+    os.umask(0o077)  # what devices and databases say is for the owner alone, in all that is started too
     close_on_exec()
     try:
         with open(arguments[0]) as file:  # noqa: PTH123 -- pathlib would be a tenth of this process's memory
             spec = parse(json.load(file))
-        os.makedirs(spec.logs, mode=0o700, exist_ok=True)  # noqa: PTH103 -- as above
+        with suppress(OSError):  # it is told for each process that has no log
+            os.makedirs(spec.logs, mode=0o700, exist_ok=True)  # noqa: PTH103 -- as above
         return Supervisor(spec).run()
     except ListenError as error:
         tell("failed", what="listen", name=error.name, port=error.port, reason=error.reason)

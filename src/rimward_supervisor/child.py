@@ -6,7 +6,7 @@ import socket
 import time
 from contextlib import suppress
 
-from rimward_supervisor.logs import open_log, rotate, size, tail
+from rimward_supervisor.logs import open_log_or_nothing, rotate, size, tail
 from rimward_supervisor.restarts import Restarts
 from rimward_supervisor.spawn import Start, spawn
 from rimward_supervisor.spec import ProcessSpec
@@ -30,6 +30,7 @@ class Child:
         self.deadline: float | None = None if spec.waits else 0.0
         self.again = False  # it was told to stop in order to be started again
         self.ready_fd: int | None = None  # our end of its pipe
+        self.unlogged = ""  # why what it says in this life is not kept
         self._log_bytes = log_bytes
         self._log_start = 0
         self._started = 0.0
@@ -41,25 +42,38 @@ class Child:
         return self.pid is not None
 
     def start(self, sockets: dict[str, socket.socket], now: float) -> None:
-        """Start it; `ready_fd` is then to be watched."""
+        """Start it; `ready_fd` is then to be watched, and `unlogged` says why it has no log in this life.
+
+        Raises:
+            OSError: no process or no descriptor is to be had; it waits as before.
+        """
         rotate(self.log, self._log_bytes)
         self._log_start = size(self.log)
         told = None
         if self.spec.tells:
             self.ready_fd, told = os.pipe()
             os.set_blocking(self.ready_fd, False)
-        fds = {name: sockets[name].fileno() for name in self.spec.listens_on}
-        ports = {name: sock.getsockname()[1] for name, sock in sockets.items()}
-        inherited = [*fds.values(), *([] if told is None else [told])]
-        log = open_log(self.log)
-        argv = self.spec.command(fds, ports, told)
-        self.pid = spawn(Start(argv, {**os.environ, **(self.spec.env or {})}, inherited, log))
-        os.close(log)
-        if told is not None:
-            os.close(told)
+        log = None
+        try:
+            log, self.unlogged = open_log_or_nothing(self.log)
+            self.pid = self._spawn(sockets, told, log)
+        except OSError:
+            self.close_pipe()
+            raise
+        finally:
+            for descriptor in (log, told):
+                if descriptor is not None:
+                    os.close(descriptor)
         self.state, self.since, self._started, self._said = STARTING, time.time_ns(), now, b""
         self.again = False
         self.deadline = now if self.spec.connect else None
+
+    def _spawn(self, sockets: dict[str, socket.socket], told: int | None, log: int) -> int:
+        fds = {name: sockets[name].fileno() for name in self.spec.listens_on}
+        ports = {name: sock.getsockname()[1] for name, sock in sockets.items()}
+        inherited = [*fds.values(), *([] if told is None else [told])]
+        argv = self.spec.command(fds, ports, told)
+        return spawn(Start(argv, {**os.environ, **(self.spec.env or {})}, inherited, log))
 
     def hear(self) -> str | None:
         """Read its pipe; return its line once it is whole."""

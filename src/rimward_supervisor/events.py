@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+from contextlib import suppress
 from typing import Any
 
 from rimward_supervisor.child import Child
@@ -14,11 +15,12 @@ def tell(event: str, **fields: Any) -> None:
     try:
         os.write(1, line.encode())
     except OSError:  # whoever started us is gone; the end of standard input says so too
-        sys.stderr.write(line)
+        with suppress(OSError):  # a log on a full disk
+            sys.stderr.write(line)
 
 
-def write_state(path: str, since: int, children: list[Child]) -> None:
-    """Replace the state file: name -> pid, state, restarts, since (wall ns)."""
+def write_state(path: str, since: int, children: list[Child]) -> str:
+    """Replace the state file: name -> pid, state, restarts, since (wall ns); return why that failed."""
     state: dict[str, dict[str, Any]] = {
         "supervisor": {"pid": os.getpid(), "state": "ready", "restarts": 0, "since": since}
     }
@@ -35,7 +37,10 @@ def write_state(path: str, since: int, children: list[Child]) -> None:
             json.dump(state, file)
         os.replace(fresh, path)  # noqa: PTH105 -- as above
     except OSError as error:  # a full disk must not stop the supervision
-        sys.stderr.write(f"{path} can't be written: {error}\n")
+        with suppress(OSError):
+            os.unlink(fresh)  # noqa: PTH108 -- as above
+        return error.strerror or str(error)
+    return ""
 
 
 def remove_state(path: str) -> None:

@@ -13,6 +13,14 @@ def open_log(path: str) -> int:
     return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
 
 
+def open_log_or_nothing(path: str) -> tuple[int, str]:
+    """Open a log, or where the disk refuses it a descriptor that forgets; return it with the reason."""
+    try:
+        return open_log(path), ""
+    except OSError as error:
+        return os.open(os.devnull, os.O_WRONLY), error.strerror or str(error)
+
+
 def size(path: str) -> int:
     """Return the size of a log in bytes; 0 where there is none."""
     try:

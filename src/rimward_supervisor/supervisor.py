@@ -37,6 +37,7 @@ class Supervisor:
         self._stopping = False
         self._typed = b""
         self._next_look = 0.0
+        self._unwritten = ""  # why the state file is not what it should be
 
     def run(self) -> int:
         """Supervise; return 0 when everything has ended.
@@ -66,6 +67,8 @@ class Supervisor:
             self._next_look = now + LOOK
             for child in self._children:
                 child.rotate()
+            if self._unwritten:
+                self._write_state()
 
     def _due(self, child: Child, now: float) -> None:
         if child.state == WAITING:
@@ -85,7 +88,15 @@ class Supervisor:
         return max(0.0, min([*due, self._next_look]) - now)
 
     def _start(self, child: Child, now: float) -> None:
-        child.start(self._sockets, now)
+        try:
+            child.start(self._sockets, now)
+        except OSError as error:  # no process, no descriptor: later, perhaps
+            delay = child.restarts.died(now, 0.0)
+            child.deadline = now + delay
+            tell("unstarted", name=child.name, reason=error.strerror or str(error), delay=delay)
+            return
+        if child.unlogged:
+            tell("unlogged", name=child.name, reason=child.unlogged)
         if child.ready_fd is not None:
             self._selector.register(child.ready_fd, selectors.EVENT_READ, lambda: self._hear(child))
         self._tell("started", child, pid=child.pid, restarts=child.restarts.count)
@@ -148,8 +159,15 @@ class Supervisor:
 
     def _tell(self, event: str, child: Child, **fields: Any) -> None:
         """Tell an event of a process, once the state file knows it."""
-        write_state(self._spec.state, self._since, self._children)
+        self._write_state()
         tell(event, name=child.name, **fields)
+
+    def _write_state(self) -> None:
+        """Write the state file; that it can't be written is told once, and tried again with every look."""
+        problem = write_state(self._spec.state, self._since, self._children)
+        if problem and not self._unwritten:
+            tell("unwritten", what=self._spec.state, reason=problem)
+        self._unwritten = problem
 
     def _stop(self) -> None:
         """Stop all, the last started first; asked for the second time, at once."""

@@ -1,7 +1,9 @@
 """`rimward send` and simulated devices, beside a real dev."""
 
 import json
+import os
 import shlex
+import signal
 from pathlib import Path
 
 import pytest
@@ -107,6 +109,29 @@ def test_the_line_that_dev_shows_is_taken_as_it_stands(dev: Dev, beside: Path) -
     assert json.loads(words[4]).keys() == {"celsius"}
     assert words[5:] == ["--data", str(dev.data)]
     assert command(*words[1:], at=beside).returncode == 0
+
+
+def test_a_node_that_stands_still_is_not_called_ready_and_the_ledger_is_not_called_balanced(dev: Dev) -> None:
+    assert dev.run("status").returncode == 0
+    node = dev.pids()["node"]
+    assert node is not None
+    os.kill(node, signal.SIGSTOP)
+    try:
+        until(
+            lambda: dev.json_lines_of_any("status")[0]["processes"]["node"]["state"] == "silent",
+            "it is silent",
+        )
+        status, ledger = dev.run("status"), dev.run("ledger")
+        assert status.returncode == 1
+        assert "no sign of life for" in status.stdout
+        assert "WRONG   The process node was made to stand still." in status.stdout
+        assert ledger.returncode == 1
+        assert "no sign of life for" in ledger.stdout
+        assert "\nbalanced" not in ledger.stdout
+    finally:
+        os.kill(node, signal.SIGCONT)
+    until(lambda: dev.run("status").returncode == 0, "it is well again")
+    assert dev.run("ledger").returncode == 0
 
 
 def test_simulated_devices_send_and_what_they_cause_is_in_the_ledger(dev: Dev) -> None:

@@ -3,6 +3,7 @@
 """The hub on a real bus: envelopes in, rows and marks out, and nothing stays on the bus that the lake has."""
 
 import asyncio
+import os
 import zlib
 from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import asynccontextmanager
@@ -17,9 +18,11 @@ from deltalake.exceptions import DeltaError
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from tests.e2e.natsbus import Bus
+from tests.e2e.running import until
 
 from rimward.cloud.api import hub_status
 from rimward.cloud.ingest import Envelope
+from rimward.observe.life import HUB, last_sign
 from rimward.wire import Mark, Marks, encode, inbox_prefix, marks_subject, message_id, stream, up_subject
 
 from .cloud_support import COLD, WARM, envelope, ingest, numbers, places, table
@@ -241,7 +244,10 @@ async def test_a_bus_that_lost_everything_gets_its_streams_again(tmp_path: Path,
     assert places(tmp_path) == numbers((1, 1, 9))
 
 
-async def test_a_commit_that_failed_is_tried_again_by_itself(tmp_path: Path, bus: Bus) -> None:
+@pytest.mark.parametrize("error", [DeltaError("no space left on device"), KeyError("path"), ValueError("?")])
+async def test_a_commit_that_failed_is_tried_again_by_itself(
+    tmp_path: Path, bus: Bus, error: Exception
+) -> None:
     async with node(bus) as n1, hub(bus, tmp_path, WARM, COLD) as running:
         await streams(n1)
         await n1.until(lambda: n1.warm > 0)
@@ -250,13 +256,37 @@ async def test_a_commit_that_failed_is_tried_again_by_itself(tmp_path: Path, bus
 
         def once(*_: object) -> None:
             warm.write = write  # pyright: ignore[reportAttributeAccessIssue]
-            raise DeltaError("no space left on device")
+            raise error
 
         warm.write = once  # pyright: ignore[reportAttributeAccessIssue] (a disk that is full for a moment)
         await n1.send(envelope(2, 3))
         await n1.until(lambda: n1.warm == 3)
     assert places(tmp_path) == numbers((1, 1, 3))
     assert (await counters(tmp_path))["failed_commits"] == 1
+
+
+async def test_a_hub_that_can_not_write_its_own_file_stores_and_tells_all_the_same(
+    tmp_path: Path, bus: Bus
+) -> None:
+    async with node(bus) as n1, hub(bus, tmp_path, WARM, COLD) as running:
+        await streams(n1)
+        await n1.until(lambda: n1.warm > 0)
+        running._records._db.execute("pragma query_only=on")
+        await n1.send(envelope(2, 3))
+        await n1.until(lambda: n1.warm == 3)
+        running._records._db.execute("pragma query_only=off")
+        await n1.send(envelope(4, 4))
+        await n1.until(lambda: n1.warm == 4)
+    assert places(tmp_path) == numbers((1, 1, 4))
+    assert (await counters(tmp_path))["stored"] == 2
+
+
+async def test_a_hub_gives_signs_of_life_while_it_runs(tmp_path: Path, bus: Bus) -> None:
+    async with hub(bus, tmp_path, WARM):
+        sign = tmp_path / HUB
+        for _ in range(2):
+            await asyncio.to_thread(until, lambda: bool(last_sign(sign)), "a sign of life")
+            await asyncio.to_thread(os.utime, sign, (0, 0))
 
 
 async def test_two_hubs_on_one_bus_store_every_row_once(tmp_path: Path, bus: Bus) -> None:

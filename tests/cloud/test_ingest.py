@@ -16,6 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rimward.app.manifest import Column, FactSpec
+from rimward.cloud import durable
 from rimward.cloud.api import Stored, lanes_stored
 from rimward.cloud.durable import DurableTable, LakeBroken
 from rimward.cloud.ingest import Envelope, Ingest
@@ -399,6 +400,51 @@ def test_another_writers_commits_in_between_are_synced_with_ones_own(
     }
 
 
+ODD = [
+    chr(code)
+    for code in (*range(0x21), 0x22, 0x25, 0x5C, 0x7F, 0x85, 0xA0, 0x2028, 0x2029, 0xFEFF, 0xFFFF, 0x1F600)
+]
+
+
+def test_whatever_a_string_is_made_of_its_commit_is_on_disk_and_the_next_one_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Strings lie in the log's statistics as they are: a line of JSON may hold U+2028."""
+    one = ingest(tmp_path)
+    disk = Disk(monkeypatch)
+    notes = [*ODD, *(f"a{character}b" for character in ODD), "".join(ODD)]
+    for seq, note in enumerate(notes, 1):
+        assert one.take("warm", [envelope(seq, seq, values=(note,))]).marks[0][1].reached == (1, seq)
+    assert [row["note"] for row in table(tmp_path)] == notes
+    assert set((tmp_path / "lake" / "warm").glob("_day=*/*.parquet")) <= set(disk.synced)
+    assert ingest(tmp_path).mark("n1", "warm") == (1, len(notes))
+
+
+def test_a_commit_that_something_kept_from_being_synced_is_synced_before_its_mark_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = ingest(tmp_path)
+    real = durable.sync_commit
+
+    def stumble(path: Path, version: int) -> None:
+        if path.name == "warm":
+            raise KeyError("path")
+        real(path, version)
+
+    monkeypatch.setattr(durable, "sync_commit", stumble)
+    for _ in range(2):
+        with pytest.raises(KeyError):
+            one.take("warm", [envelope(1, 10)])
+    assert places(tmp_path) == numbers((1, 1, 10)), "the commit itself is there, and nobody has heard of it"
+    monkeypatch.setattr(durable, "sync_commit", real)
+    disk = Disk(monkeypatch)
+    outcome = one.take("warm", [envelope(1, 10)])
+    assert (outcome.duplicates, outcome.marks[0][1].reached) == (1, (1, 10))
+    warm = tmp_path / "lake" / "warm"
+    assert warm / "_delta_log" / f"{outcome.version:020}.json" in disk.synced
+    assert set(warm.glob("_day=*/*.parquet")) <= set(disk.synced)
+
+
 def test_a_failed_fsync_tells_no_mark(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     one = ingest(tmp_path)
     disk = Disk(monkeypatch)
@@ -408,10 +454,10 @@ def test_a_failed_fsync_tells_no_mark(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 def test_checkpoints_are_on_disk_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    durable = DurableTable(tmp_path / "lake" / "cold", schema_of(COLD.columns))
+    cold = DurableTable(tmp_path / "lake" / "cold", schema_of(COLD.columns))
     disk = Disk(monkeypatch)
     for version in range(1, 102):
-        durable.write(to_arrow(schema_of(COLD.columns), []), {"a": version})
+        cold.write(to_arrow(schema_of(COLD.columns), []), {"a": version})
     log = tmp_path / "lake" / "cold" / "_delta_log"
     written = {*log.glob("*.checkpoint*.parquet"), log / "_last_checkpoint"}
     assert len(written) >= 2
@@ -420,10 +466,10 @@ def test_checkpoints_are_on_disk_too(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 def test_delta_itself_would_take_a_lower_mark(tmp_path: Path) -> None:
     """Why ingest compares: the day that this fails, the comparison may go."""
-    durable = DurableTable(tmp_path / "lake" / "cold", schema_of(COLD.columns))
+    cold = DurableTable(tmp_path / "lake" / "cold", schema_of(COLD.columns))
     for version in (4, 3):
-        durable.write(to_arrow(schema_of(COLD.columns), []), {"a": version})
-    assert durable.handle.transaction_version("a") == 3
+        cold.write(to_arrow(schema_of(COLD.columns), []), {"a": version})
+    assert cold.handle.transaction_version("a") == 3
     assert Transaction("a", 3).version == 3
 
 

@@ -2,7 +2,7 @@ import pytest
 from msgspec.structs import replace
 
 from rimward.console.history import History
-from rimward.console.judge import problems, sentence
+from rimward.console.judge import problems, sentence, silences
 from rimward.console.model import Balance, Link, Process, Seen
 
 from .samples import NOW, SECOND, function, seen, snapshot
@@ -32,6 +32,39 @@ def test_figures_that_stop_are_called_stale_and_the_node_down() -> None:
     said, wrong = judged(seen(at=NOW + 12 * SECOND))
     assert said == "Down. The node's figures are stale for 12 s: it hangs or does not run."
     assert "The uplink's figures are stale for 12 s." in wrong
+
+
+def test_a_process_that_gives_no_sign_of_life_is_not_called_ready() -> None:
+    late = NOW + 12 * SECOND
+    here = tuple(Process(name, number) for number, name in enumerate(("node", "deep", "hub", "bus"), 1))
+    healthy = seen(
+        at=late, snapshot=snapshot(late), link=Link(connected=True, at=late), processes=here, hub_at=late
+    )
+    assert (silences(healthy), judged(healthy)[1]) == ({}, [])
+    silent = replace(healthy, snapshot=snapshot(NOW), link=Link(connected=True, at=NOW), hub_at=NOW)
+    assert silences(silent) == {"node": 12.0, "deep": 12.0, "hub": 12.0}
+    found = problems(silent, History())
+    assert [problem.what for problem in found if problem.grave] == [
+        "The node's figures are stale for 12 s: it hangs or does not run.",
+        "The hub has given no sign of life for 12 s.",
+        "The uplink's figures are stale for 12 s.",
+    ]
+
+
+@pytest.mark.parametrize("name", ["node", "deep", "hub"])
+def test_a_process_that_has_just_started_is_given_time_for_its_first_sign_of_life(name: str) -> None:
+    late = NOW + 12 * SECOND
+    young = Process(name, 1, since=late - SECOND)
+    fresh = seen(at=late, link=Link(connected=True, at=NOW), processes=(young,), hub_at=NOW)
+    assert silences(fresh) == {}
+    starting = replace(fresh, at=late + 12 * SECOND, processes=(replace(young, state="starting"),))
+    assert silences(starting) == {}
+
+
+def test_a_process_that_was_made_to_stand_still_is_grave() -> None:
+    said, wrong = judged(seen(processes=(Process("node", 1), Process("bus", 7, halted=True))))
+    assert said.startswith("Up, with 1 error.")
+    assert wrong == ["The process bus was made to stand still."]
 
 
 def test_a_cut_uplink_is_no_outage() -> None:

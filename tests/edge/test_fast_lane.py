@@ -6,12 +6,12 @@ import time
 from itertools import count
 from pathlib import Path
 from types import FrameType
-from typing import Self
+from typing import NoReturn, Self
 
 from rimward.app.loading import load
 from rimward.edge.config import OutboxConfig
 from rimward.edge.dispatch import Clocks, Dispatcher, Tracing
-from rimward.edge.dispatch.types import Sender
+from rimward.edge.dispatch.types import Retained, Sender
 from rimward.edge.gateways.mqtt import MqttConfig, MqttGateway
 from rimward.edge.gateways.mqtt.connection import Connection
 from rimward.edge.outbox import Outbox
@@ -71,11 +71,11 @@ class Calls:
             self.names.append(frame.f_code.co_qualname)
 
 
-def nothing_stored(topic: str, payload: bytes | None, qos: int) -> None:
-    raise AssertionError(f"{topic} is retained: {payload!r}, {qos}")
+def nothing_stored(topic: str, message: Retained | None) -> None:
+    raise AssertionError(f"{topic} is retained: {message}")
 
 
-def nobody_buried(reason: str, detail: str, sender: Sender, topic: str, payload: bytes) -> None:
+def nobody_buried(reason: str, detail: str, sender: Sender, topic: str, payload: bytes) -> NoReturn:
     raise AssertionError(f"{reason}: {detail}: {sender}, {topic}, {payload!r}")
 
 

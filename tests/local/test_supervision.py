@@ -56,6 +56,52 @@ async def test_a_dead_supervisor_is_replaced_on_the_same_port_and_says_so(tmp_pa
     )
 
 
+async def test_a_supervisor_that_dies_while_nothing_can_be_written_is_replaced_on_the_same_port(
+    tmp_path: Path, lock: int
+) -> None:
+    write, full = write_spec(tmp_path), False
+
+    def write_unless_full(ports: dict[str, int]) -> Path:
+        if full:
+            raise DevError("no space left on device")
+        return write(ports)
+
+    supervision = Supervision(write_unless_full, tmp_path / "supervisor.log", lock)
+    seen: list[Event] = []
+    async for event in supervision.events():
+        seen.append(event)
+        if event.event == "ready" and not full:
+            full = True
+            assert supervision.pid is not None
+            os.kill(supervision.pid, signal.SIGKILL)
+        elif event.event == "ready":
+            supervision.stop()
+    os.close(lock)
+    listening = [event for event in seen if event.event == "listening"]
+    assert len(listening) == 2
+    assert listening[0].ports == listening[1].ports
+
+
+async def test_a_supervisor_that_can_not_be_started_again_is_tried_again(
+    tmp_path: Path, lock: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    supervision = Supervision(write_spec(tmp_path), tmp_path / "supervisor.log", lock)
+    seen: list[str] = []
+    async for event in supervision.events():
+        seen.append(event.event)
+        if event.event == "ready" and "failed" not in seen:
+            assert supervision.pid is not None
+            monkeypatch.setattr(sys, "executable", str(tmp_path / "none"))
+            os.kill(supervision.pid, signal.SIGKILL)
+        elif event.event == "failed":
+            monkeypatch.undo()
+        elif event.event == "ready":
+            supervision.stop()
+    os.close(lock)
+    assert seen.count("failed") == 1
+    assert seen.count("ready") == 2
+
+
 async def test_a_kill_ends_everything_at_once(tmp_path: Path, lock: int) -> None:
     supervision = Supervision(write_spec(tmp_path), tmp_path / "supervisor.log", lock)
     async for event in supervision.events():

@@ -35,6 +35,7 @@ class Running:
         self, folder: Path, *processes: dict[str, Any], listeners: dict[str, int] | None = None
     ) -> None:
         self.folder = folder
+        self.state_file = folder / "processes.json"
         spec = {
             "logs": str(folder / "logs"),
             "state": str(folder / "processes.json"),
@@ -130,6 +131,11 @@ def gone(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] in "ZX"
     except OSError:
         return True
+
+
+def stopped(pid: int) -> bool:
+    """Tell whether a process stands still: SIGSTOP takes hold some time after it was sent."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
 
 
 def wait_for(condition: Callable[[], bool]) -> None:

@@ -1,6 +1,7 @@
 """The supervisor with real processes: what it promises about lives, deaths, ports and descriptors."""
 
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import READY, SERVE, Running, gone, process, program, wait_for
+from .conftest import READY, SERVE, Running, gone, process, program, stopped, wait_for
 
 Make = Callable[..., Running]
 ECHO = READY + (
@@ -75,6 +76,9 @@ def test_a_device_that_connects_while_the_process_is_dead_waits_instead_of_being
         running.ready("node")
         assert ask(port) == running.pids["node"]
         os.kill(running.pids["node"], signal.SIGSTOP)
+        wait_for(
+            lambda: stopped(running.pids["node"])
+        )  # until then it may take the connection, and die with it
         with socket.create_connection(("127.0.0.1", port), timeout=20) as waiting:
             os.kill(running.pids["node"], signal.SIGKILL)
             running.until("ready", "node")
@@ -91,6 +95,20 @@ def test_a_process_has_no_descriptor_that_it_did_not_ask_for(supervise: Make) ->
             sorted(["/dev/null", f"{log}/node.log", f"{log}/node.log", "socket"])
         )
         assert running.log("hub").strip() == str(sorted(["/dev/null", f"{log}/hub.log", f"{log}/hub.log"]))
+
+
+def test_what_processes_write_is_their_owners_alone(tmp_path: Path, supervise: Make) -> None:
+    made, before = tmp_path / "made", os.umask(0o022)
+    try:
+        with supervise(
+            process("node", "import sys; open(sys.argv[2], 'w').close()\n" + SERVE, str(made))
+        ) as running:
+            running.ready("node")
+            assert made.stat().st_mode & 0o777 == 0o600
+            assert running.state_file.stat().st_mode & 0o777 == 0o600
+            assert (running.folder / "logs").stat().st_mode & 0o777 == 0o700
+    finally:
+        os.umask(before)
 
 
 def test_what_the_supervisor_was_born_with_reaches_nobody(tmp_path: Path, supervise: Make) -> None:
@@ -122,6 +140,57 @@ def test_a_program_that_is_not_there_is_told_like_any_other_death(supervise: Mak
         died = running.until("died")
         assert died["code"] == 127
         assert "/no/such/server can't be started" in died["log"][0]
+
+
+def test_a_folder_that_can_not_be_written_stops_nothing_and_is_told(supervise: Make) -> None:
+    with supervise(process("node"), process("hub")) as running:
+        running.ready("node", "hub")
+        logs, away = running.folder / "logs", running.folder / "away"
+        logs.rename(away)
+        running.state_file.unlink()
+        running.state_file.mkdir()  # a name that can't be replaced by a file
+        os.kill(running.pids["node"], signal.SIGKILL)
+        seen = [running.event() for _ in range(5)]
+        assert [event["event"] for event in seen] == [
+            "unwritten",
+            "died",
+            "restarting",
+            "unlogged",
+            "started",
+        ]
+        assert (seen[0]["what"], seen[0]["reason"]) == (str(running.state_file), "Is a directory")
+        assert (seen[3]["name"], seen[3]["reason"]) == ("node", "No such file or directory")
+        running.ready("node")
+        running.state_file.rmdir()
+        away.rename(logs)
+        os.kill(running.pids["node"], signal.SIGKILL)
+        running.ready("node")
+        assert running.state()["node"]["restarts"] == 2
+        assert "unlogged" not in [event["event"] for event in seen[5:]]
+
+
+def test_a_state_file_that_could_not_be_written_is_written_when_it_can_be(supervise: Make) -> None:
+    running = supervise(process("node"))
+    running.state_file.mkdir()
+    with running:
+        running.ready("node")
+        running.state_file.rmdir()
+        wait_for(running.state_file.exists)
+        assert running.state()["node"]["state"] == "ready"
+
+
+def test_a_process_that_can_not_be_had_is_tried_again_later(supervise: Make) -> None:
+    with supervise(process("node")) as running:
+        running.ready("node")
+        supervisor = running.popen.pid
+        before = resource.prlimit(supervisor, resource.RLIMIT_NOFILE)
+        resource.prlimit(supervisor, resource.RLIMIT_NOFILE, (3, before[1]))  # no descriptor is left
+        os.kill(running.pids["node"], signal.SIGKILL)
+        first, second = running.until("unstarted"), running.until("unstarted")
+        assert (first["name"], first["reason"]) == ("node", "Too many open files")
+        assert second["delay"] > first["delay"]
+        resource.prlimit(supervisor, resource.RLIMIT_NOFILE, before)
+        running.ready("node")
 
 
 def test_all_stop_in_reverse_order_and_the_state_file_goes(supervise: Make) -> None:

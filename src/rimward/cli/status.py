@@ -6,7 +6,10 @@ from typing import Any
 from rimward.cli.data import folder_of, read_json, running
 from rimward.cli.output import json_line, span, table
 from rimward.cli.parsing import Parser
-from rimward.local.folder import DataFolder, alive
+from rimward.cli.seeing import processes_of, seen_of
+from rimward.console.history import History
+from rimward.console.judge import problems, silences
+from rimward.local.folder import DataFolder
 from rimward.observe import FunctionStats, Histogram, Snapshot, read_snapshot
 
 PROCESSES = ("supervisor", "node", "deep", "hub", "bus")
@@ -15,6 +18,8 @@ EXAMPLES = """\
 examples:
   rimward status
   rimward status --json --data /tmp/try
+
+The exit code is 1 if something is grave: a process gives no sign of life, the outbox is broken or full.
 """
 
 
@@ -31,7 +36,7 @@ def run(options: argparse.Namespace) -> int:
         json_line(status)
     else:
         _show(status)
-    return 0
+    return 1 if any(problem["grave"] for problem in status["problems"]) else 0
 
 
 def collect(folder: DataFolder) -> dict[str, Any]:
@@ -41,10 +46,11 @@ def collect(folder: DataFolder) -> dict[str, Any]:
         CommandError: none runs in the folder.
     """
     dev = running(folder)
-    ready, processes = dev["ready"], read_json(folder.processes)
-    for process in processes.values():
-        process["pid"] = process["pid"] if process["pid"] and alive(process["pid"]) else None
+    ready, processes = dev["ready"], processes_of(folder)
     snapshot = read_snapshot(folder.traces)
+    seen = seen_of(folder, snapshot, processes)
+    for name, silent in silences(seen).items():
+        processes[name]["state"], processes[name]["silent_s"] = "silent", round(silent, 1)
     return {
         "app": dev.get("app"),
         "data": str(folder.root),
@@ -59,6 +65,9 @@ def collect(folder: DataFolder) -> dict[str, Any]:
         "health": {} if snapshot is None else snapshot.health,
         "uplink": read_json(folder.uplink) or None,
         "hub": _hub(folder),
+        "problems": [
+            {"grave": one.grave, "what": one.what, "cure": one.cure} for one in problems(seen, History())
+        ],
     }
 
 
@@ -94,7 +103,7 @@ def _show(status: dict[str, Any]) -> None:
     print(f"{status['app']} on 127.0.0.1: {ports}\n")
     table(
         ["process", "pid", "state", "restarts"],
-        [[name, one["pid"], one["state"], one["restarts"]] for name, one in status["processes"].items()],
+        [[name, one["pid"], _state(one), one["restarts"]] for name, one in status["processes"].items()],
     )
     if functions := status["functions"]:
         print()
@@ -112,8 +121,14 @@ def _show(status: dict[str, Any]) -> None:
         print(f"uplink  {state}")
     if hub:
         print("hub     " + ", ".join(f"{value:,} {name.replace('_', ' ')}" for name, value in hub.items()))
-    for part, wrong in status["health"].items():
-        print(f"WRONG   {part}: {wrong}")
+    for problem in status["problems"]:
+        print(f"{'WRONG' if problem['grave'] else 'note':<8}{problem['what']} {problem['cure']}".rstrip())
+
+
+def _state(process: dict[str, Any]) -> str:
+    if "silent_s" in process:
+        return f"no sign of life for {process['silent_s']:.0f} s"
+    return str(process["state"])
 
 
 def _function_row(name: str, one: dict[str, Any]) -> list[Any]:

@@ -19,6 +19,7 @@ from deltalake.exceptions import TableNotFoundError
 from rimward.cloud.tables import to_arrow
 from rimward.events import RimwardError
 
+UNKNOWN = 1 << 62
 UNSURE = 16  # newest commits that are synced at an open: a writer that was killed may not have come to it
 
 
@@ -39,6 +40,7 @@ class DurableTable:
         self._path = path
         self._schema = schema
         self.created = False
+        self._synced = UNKNOWN  # the version up to which every commit is on stable storage
         self.reopen()
 
     def reopen(self) -> None:
@@ -52,15 +54,15 @@ class DurableTable:
             )
             self.created = True
         self._marks: dict[str, int] = {}
-        self._sync(max(-1, self.version - UNSURE))
+        self._synced = min(self._synced, max(-1, self.version - UNSURE))
+        self._sync()
         known = {field.name for field in self.handle.schema().fields}
         if any(field.name not in known for field in self._schema):
-            before = self.version
             write_deltalake(
                 self.handle, to_arrow(self._schema, []), mode="append", schema_mode="merge"
             )  # nullable columns: an empty append with the wider schema
             self.handle = DeltaTable(str(self._path))
-            self._sync(before)
+            self._sync()
 
     @property
     def version(self) -> int:
@@ -77,7 +79,8 @@ class DurableTable:
         return self._entry(self.version).exists()
 
     def mark(self, application: str) -> int:
-        """Return an application id's version; 0 where there is none."""
+        """Return an application id's version; 0 where there is none. Its commit is on stable storage."""
+        self._sync()
         if application not in self._marks:
             self._marks[application] = self.handle.transaction_version(application) or 0
         return self._marks[application]
@@ -98,14 +101,18 @@ class DurableTable:
         )
         self.handle.update_incremental()
         self._marks = {**self._marks, **marks} if self.version == before + 1 else {}
-        self._sync(before)
+        self._sync()
 
-    def _sync(self, after: int) -> None:
-        """Put every commit after a version on stable storage; others' too, since marks may rest on them."""
+    def _sync(self) -> None:
+        """Put every commit that is not known to be there on stable storage; others' too: marks rest on them.
+
+        Whatever else goes wrong on the way, the commit counts as unsynced: the next mark comes here again.
+        """
         try:
-            for version in range(after + 1, self.version + 1):
+            for version in range(self._synced + 1, self.version + 1):
                 if self._entry(version).exists():
                     sync_commit(self._path, version)
+                self._synced = version
         except OSError as error:
             raise LakeBroken(f"{self._path}: {error}") from error
 
@@ -117,8 +124,8 @@ def sync_commit(table: Path, version: int) -> None:
     """Put a commit on stable storage: its data files, the log entry, a checkpoint, then their folders."""
     entry = table / "_delta_log" / f"{version:020}.json"
     folders = [entry.parent, table, table.parent, table.parent.parent]
-    for line in entry.read_text().splitlines():
-        added = json.loads(line).get("add")
+    for line in entry.read_bytes().split(b"\n"):  # JSON may hold what else ends a line in Unicode as it is
+        added = json.loads(line).get("add") if line else None
         if added is not None:
             file = table / unquote(added["path"])
             if file.exists():  # not where it has been compacted and removed since

@@ -5,6 +5,7 @@
 import asyncio
 import contextlib
 import random
+import sqlite3
 import sys
 import time
 from collections.abc import Callable
@@ -13,7 +14,6 @@ from pathlib import Path
 import nats
 import nats.errors
 import nats.js.errors
-from deltalake.exceptions import DeltaError
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.js import JetStreamContext
@@ -21,15 +21,18 @@ from nats.js.api import ConsumerConfig, DiscardPolicy, RetentionPolicy, StreamCo
 
 from rimward.app import manifest as manifests
 from rimward.cloud.config import HubConfig
+from rimward.cloud.durable import LakeBroken
 from rimward.cloud.ingest import Ingest
 from rimward.cloud.reading import Reading
 from rimward.cloud.store import Records
 from rimward.observe import get_logger
+from rimward.observe.life import HUB, live
 from rimward.wire import PRIORITIES, Mark, Marks, marks_subject, stream, stream_subject
 
 log = get_logger("rimward.hub")
 
 BATCH = 64  # envelopes in one commit
+BEAT = 1.0  # seconds between two signs of life
 RETRY = 0.25  # seconds between connections
 ANNOUNCE = 0.5  # seconds between two repeats of the marks, and up to half as much again
 AGAIN = 1.0  # seconds after which the bus gives back what could not be committed
@@ -61,18 +64,28 @@ class Hub:
             LakeBroken: an fsync failed; only a new start may look at the lake again.
         """
         async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._live())
             if any(function.layer == "cloud" for function in self._manifest.functions):
                 tasks.create_task(self._work())
             while True:
                 try:
                     await self._session()
+                except* LakeBroken:
+                    raise
                 except* BROKEN as group:
                     log.info("ingest starts over", error=type(group.exceptions[0]).__name__)
+                except* Exception as group:  # noqa: BLE001 (the hub's outermost edge: it goes on)
+                    log.error("ingest failed and starts over", error=_told(group.exceptions[0]))  # noqa: TRY400 (one line; it is tried again)
                 await asyncio.sleep(RETRY)
 
     def close(self) -> None:
         """Close the hub's own file; for one whose process goes on."""
         self._records.close()
+
+    async def _live(self) -> None:
+        while True:
+            await asyncio.to_thread(live, self._data / HUB)
+            await asyncio.sleep(BEAT)
 
     async def _session(self) -> None:
         config, client = self._config, Client()
@@ -137,25 +150,35 @@ class Hub:
             envelopes = [arrival.envelope for arrival in arrivals]
             try:
                 outcome = await asyncio.to_thread(self._ingest.take, fact, envelopes)
-            except (DeltaError, OSError) as error:
+            except LakeBroken:
+                raise
+            except Exception as error:  # noqa: BLE001 (one fact's commit ends no other's; all is tried again)
                 counts["failed_commits"] += 1
-                log.error("a commit failed", fact=fact, error=f"{type(error).__name__}: {error}")  # noqa: TRY400 (one line; it is tried again)
+                log.error("a commit failed", fact=fact, error=_told(error))  # noqa: TRY400 (one line; it is tried again)
                 for arrival in arrivals:
                     await arrival.message.nak(delay=AGAIN)
                 continue
-            await asyncio.to_thread(self._records.note, outcome, self._now())
+            await self._write_down(self._records.note, outcome, self._now())
             if outcome.clashes:
                 log.error("rows of another outbox under a node's name were refused", fact=fact)
             for node, mark in outcome.marks:
                 self._marks.setdefault(node, {})[mark.fact] = mark
             done += [arrival.message for arrival in arrivals]
-        if counts:
-            await asyncio.to_thread(self._records.add, counts)
+        if counts and await self._write_down(self._records.add, counts):
             counts.clear()
         for message in done:
             await message.ack()
         await self._announce(client)
         self._poked.set()
+
+    async def _write_down(self, write: Callable[..., None], *arguments: object) -> bool:
+        """Note something for people; False where hub.db refuses, which holds no row up."""
+        try:
+            await asyncio.to_thread(write, *arguments)
+        except sqlite3.Error as error:
+            log.error("the hub's own file can't be written", error=_told(error))  # noqa: TRY400 (one line)
+            return False
+        return True
 
     async def _announce(self, client: Client) -> None:
         for node, marks in self._marks.items():
@@ -184,6 +207,10 @@ class Hub:
                     process.kill()
                 await process.wait()
             await asyncio.sleep(1)
+
+
+def _told(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}"
 
 
 def _heed_cancellation() -> None:

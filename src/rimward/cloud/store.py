@@ -4,7 +4,8 @@ Nothing that keeps rows from being lost is in it. Where it is deleted, cloud fun
 """
 
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from rimward.cloud.ingest import Outcome
@@ -47,7 +48,10 @@ class Records:
 
     def note(self, outcome: Outcome, committed_at: int) -> None:
         """Write down a batch; `committed_at` is wall ns."""
-        self._db.execute("begin")
+        with self._transaction():
+            self._note(outcome, committed_at)
+
+    def _note(self, outcome: Outcome, committed_at: int) -> None:
         self._db.executemany(
             "insert or ignore into envelope values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             [
@@ -65,13 +69,23 @@ class Records:
                 "order by committed_at desc limit 1 offset ?)",
                 (ENVELOPES_KEPT,),
             )
-        self._db.execute("commit")
 
     def add(self, counts: Mapping[str, int]) -> None:
         """Raise counters."""
+        with self._transaction():
+            self._add(counts)
+
+    @contextmanager
+    def _transaction(self) -> Generator[None]:
+        """Commit what is written inside, or nothing of it where the disk refuses."""
         self._db.execute("begin")
-        self._add(counts)
-        self._db.execute("commit")
+        try:
+            yield
+            self._db.execute("commit")
+        except BaseException:
+            if self._db.in_transaction:
+                self._db.execute("rollback")
+            raise
 
     def _add(self, counts: Mapping[str, int]) -> None:
         self._db.executemany(

@@ -6,7 +6,7 @@ from rimward.console.figures import age, count, duration, plural
 from rimward.console.history import FunctionFigures, History
 from rimward.console.model import Problem, Seen
 
-STALE = 4.0  # seconds without new figures before the page says so; they are written every 0.5 s
+STALE = 5.0  # seconds without a sign of life before that is said; there is one every second or oftener
 OLD = 60.0  # seconds that a fact may wait while the hub is connected
 FILLED, NEARLY_FULL = 0.8, 0.95  # of the outbox's cap
 
@@ -56,7 +56,31 @@ def oldest_wait(seen: Seen) -> float | None:
 
 def silence(seen: Seen) -> float | None:
     """Return for how many seconds the node's figures have not changed; None where there are none."""
-    return None if seen.snapshot is None else max(0.0, (seen.at - seen.snapshot.at) / 1e9)
+    if seen.snapshot is None:
+        return None
+    starts = [
+        one.since or 0
+        for one in seen.processes or ()
+        if one.name == "node" and one.state == "ready" and one.pid
+    ]
+    return max(0.0, (seen.at - max([seen.snapshot.at, *starts])) / 1e9)  # a new one has not written any yet
+
+
+def silences(seen: Seen) -> dict[str, float]:
+    """Return for how many seconds processes that should serve have given no sign of life, if too long."""
+    signs = {
+        "node": seen.snapshot.at if seen.snapshot else None,
+        "deep": seen.link.at if seen.link else None,
+        "hub": seen.hub_at,
+    }
+    found: dict[str, float] = {}
+    for process in seen.processes or ():
+        if process.name not in signs or process.pid is None or process.state != "ready":
+            continue
+        last = max(signs[process.name] or 0, process.since or 0)
+        if last and (seen.at - last) / 1e9 > STALE:
+            found[process.name] = (seen.at - last) / 1e9
+    return found
 
 
 def _silence(seen: Seen) -> float:
@@ -72,6 +96,18 @@ def _processes(seen: Seen) -> Iterator[Problem]:
                 what=f"The process {process.name} does not run.",
                 cure=f"It is started again by itself; the reason is in logs/{process.name}.log.",
             )
+        elif process.halted:
+            yield Problem(
+                grave=True,
+                what=f"The process {process.name} was made to stand still.",
+                cure=f"kill -CONT {process.pid} lets it go on.",
+            )
+    if (silent := silences(seen).get("hub")) is not None:
+        yield Problem(
+            grave=True,
+            what=f"The hub has given no sign of life for {age(silent)}.",
+            cure="Facts wait in the outbox; see logs/hub.log.",
+        )
 
 
 def _node(seen: Seen) -> Iterator[Problem]:
@@ -82,7 +118,7 @@ def _node(seen: Seen) -> Iterator[Problem]:
         yield Problem(
             grave=True,
             what=f"The node's figures are stale for {age(_silence(seen))}: it hangs or does not run.",
-            cure="See logs/node.log.",
+            cure="See logs/node.log, and whether the disk is full.",
         )
     for part, what in sorted(seen.snapshot.health.items()):
         yield Problem(grave=True, what=f"{part}: {what}.")
@@ -113,7 +149,7 @@ def _uplink(seen: Seen) -> Iterator[Problem]:
     silent = (seen.at - seen.link.at) / 1e9
     if silent > STALE:
         yield Problem(
-            grave=False,
+            grave="deep" in silences(seen),
             what=f"The uplink's figures are stale for {age(silent)}.",
             cure="Devices are served all the same; see logs/deep.log.",
         )

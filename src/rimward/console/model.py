@@ -13,6 +13,7 @@ class Process(Struct, frozen=True):
     state: str = "ready"  # or "starting", "stopping", "waiting" for its next start, "ended"
     restarts: int = 0
     since: int | None = None  # wall ns of its last start
+    halted: bool = False  # it is there and made to stand still
 
 
 class Link(Struct, frozen=True):
@@ -56,6 +57,7 @@ class Seen(Struct, frozen=True):
     processes: tuple[Process, ...] | None = None
     link: Link | None = None
     ledger: tuple[Balance, ...] | None = None
+    hub_at: int | None = None  # wall ns of the hub's last sign of life
     unreadable: tuple[str, ...] = ()  # parts whose files are there and make no sense, with the reason
 
 

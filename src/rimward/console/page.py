@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from rimward.console.figures import DASH, age, count, duration, milliseconds, plural, rate, size
 from rimward.console.history import FunctionFigures, History
 from rimward.console.html import Html, Node, tag, text
-from rimward.console.judge import STALE, oldest_wait, problems, sentence, silence, waiting_rows
+from rimward.console.judge import STALE, oldest_wait, problems, sentence, silence, silences, waiting_rows
 from rimward.console.model import Balance, Process, Seen
 from rimward.observe import Trace
 
@@ -274,16 +274,18 @@ def _effects(trace: Trace) -> str:
 def _processes(seen: Seen) -> Html:
     if not seen.processes:
         return _empty("No supervisor has written its processes yet.")
-    return _table("process|state|>pid|>up for|>restarts", [_process(one, seen.at) for one in seen.processes])
+    return _table("process|state|>pid|>up for|>restarts", [_process(one, seen) for one in seen.processes])
 
 
-def _process(process: Process, now: int) -> Html:
+def _process(process: Process, seen: Seen) -> Html:
+    now, silent = seen.at, silences(seen).get(process.name)
+    state = process.state if silent is None else f"no sign of life for {age(silent)}"
     up = None if process.since is None or process.pid is None else (now - process.since) / 1e9
-    well = process.pid is not None and process.state == "ready"
+    well = process.pid is not None and state == "ready" and not process.halted
     return tag(
         "tr",
         tag("th", process.name, scope="row"),
-        tag("td", process.state, class_=None if well else "grave"),
+        tag("td", state, class_=None if well else "grave"),
         _number(DASH if process.pid is None else str(process.pid)),
         _number(age(up)),
         _number(count(process.restarts), odd=process.restarts > 0),

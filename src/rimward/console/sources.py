@@ -11,6 +11,7 @@ from deltalake.exceptions import DeltaError
 from rimward.console.ledger import read_ledger
 from rimward.console.model import Balance, Link, Process, Seen
 from rimward.observe import read_snapshot, recent_traces
+from rimward.observe.life import HUB, halted, last_sign
 
 TRACES = 12
 LEDGER_EVERY = 1.0  # seconds between two counts of rows, or more:
@@ -54,6 +55,7 @@ class Sources:
             processes=part("The processes", self._read_processes),
             link=part("The uplink's figures", self._read_link),
             ledger=self._ledger,
+            hub_at=last_sign(self._data / HUB),
             unreadable=tuple(unreadable),
         )
 
@@ -64,7 +66,10 @@ class Sources:
         text = (self._data / "run" / "processes.json").read_bytes()
         named = msgspec.json.decode(text, type=dict[str, _Process])
         return tuple(
-            Process(name, one.pid, one.state, one.restarts, one.since) for name, one in named.items()
+            Process(
+                name, one.pid, one.state, one.restarts, one.since, one.pid is not None and halted(one.pid)
+            )
+            for name, one in named.items()
         )
 
     def _read_link(self) -> Link:

@@ -49,7 +49,9 @@ class Health:
         outbox = {} if self._outbox is None else self._outbox.stats()
         health: dict[str, str] = {}
         if outbox.get("broken"):
-            health["outbox"] = "broken: nothing durable is taken until the node restarts"
+            health["outbox"] = (
+                "broken: nothing durable is taken until its disk works and the node starts anew"
+            )
         elif outbox.get("full"):
             health["outbox"] = "the disk is full: messages with facts are refused"
         elif outbox.get("quarantined"):

@@ -1,50 +1,65 @@
 """What gateways keep on disk through the outbox: retained messages and dead letters."""
 
-from collections.abc import Callable
-
 import msgspec
 from msgspec import Struct
 
-from rimward.edge.dispatch.ports import OutboxPort
-from rimward.edge.dispatch.types import Refusal, Sender, Ticket
+from rimward.edge.dispatch.ports import Clocks, OutboxPort
+from rimward.edge.dispatch.types import Refusal, Retained, Sender, Ticket
 from rimward.edge.outbox import DeadLetter, Put, Transaction
 from rimward.events import RimwardError
 
 RETAINED = "retained"
 
 
-class Retained(Struct, frozen=True, gc=False):
-    """A topic's last retained message."""
+class _Stored(Struct, frozen=True, gc=False):
+    """A retained message on disk; its first two fields are all that older ones have."""
 
     payload: bytes
     qos: int
+    properties: bytes = b"\0"
+    until: int = 0  # wall ns; 0 is for ever
 
 
 class Keeper:
     """The gateways' way to the outbox; they know neither SQLite nor transactions."""
 
-    def __init__(self, outbox: OutboxPort, wall: Callable[[], int]) -> None:
+    def __init__(self, outbox: OutboxPort, clocks: Clocks) -> None:
         self._outbox = outbox
-        self._wall = wall
+        self._wall = clocks.wall
+        self._monotonic = clocks.monotonic
 
-    def load_retained(self) -> dict[str, tuple[bytes, int]]:
-        """Return every topic's retained payload and QoS."""
-        stored = self._outbox.load(RETAINED)
-        decoder = msgspec.msgpack.Decoder(Retained)
-        messages = {topic: decoder.decode(value) for topic, value in stored.items()}
-        return {topic: (message.payload, message.qos) for topic, message in messages.items()}
+    def load_retained(self) -> dict[str, Retained]:
+        """Return every topic's retained message; those whose time has passed meanwhile are forgotten."""
+        decoder = msgspec.msgpack.Decoder(_Stored)
+        wall, monotonic = self._wall(), self._monotonic()
+        found: dict[str, Retained] = {}
+        for topic, value in self._outbox.load(RETAINED).items():
+            one = decoder.decode(value)
+            if one.until and one.until <= wall:
+                self.store_retained(topic, None)
+                continue
+            expires_at = (one.until - wall + monotonic) * 1e-9 if one.until else 0.0
+            found[topic] = Retained(one.payload, one.qos, one.properties, expires_at)
+        return found
 
-    def store_retained(self, topic: str, payload: bytes | None, qos: int = 0) -> Ticket:
+    def store_retained(self, topic: str, message: Retained | None) -> Ticket:
         """Keep a topic's retained message, or forget it; the ticket is done when the disk has it."""
-        value = None if payload is None else msgspec.msgpack.encode(Retained(payload, qos))
+        value = None if message is None else msgspec.msgpack.encode(self._stored(message))
         ticket = Ticket()
         transaction = Transaction()
         transaction.puts.append(Put(RETAINED, topic, value))
         self._append(transaction, ticket)
         return ticket
 
-    def bury(self, reason: str, detail: str, sender: Sender, source: str, payload: bytes) -> None:
-        """Keep what a gateway could not even hand over."""
+    def _stored(self, message: Retained) -> _Stored:
+        """Return it with the end of its time by the wall clock, which goes on while the node does not."""
+        until = 0
+        if message.expires_at:
+            until = self._wall() + round(message.expires_at * 1e9) - self._monotonic()
+        return _Stored(message.payload, message.qos, message.properties, until)
+
+    def bury(self, reason: str, detail: str, sender: Sender, source: str, payload: bytes) -> Ticket:
+        """Keep what a gateway could not even hand over; the ticket is done when the disk has it."""
         transaction = Transaction()
         transaction.dead.append(
             DeadLetter(
@@ -58,7 +73,9 @@ class Keeper:
                 payload=payload,
             )
         )
-        self._append(transaction, Ticket())
+        ticket = Ticket()
+        self._append(transaction, ticket)
+        return ticket
 
     def _append(self, transaction: Transaction, ticket: Ticket) -> None:
         def done(error: RimwardError | None) -> None:

@@ -38,7 +38,7 @@ def doors_of(
 ) -> Doors:
     """Put gateways before a dispatcher; they do not listen yet."""
     clocks, limits = dispatcher.clocks, config.limits
-    keeper = Keeper(outbox, clocks.wall)
+    keeper = Keeper(outbox, clocks)
     mqtt = MqttGateway(
         dispatcher,
         clock=clocks.monotonic,

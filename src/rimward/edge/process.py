@@ -18,9 +18,11 @@ from rimward.observe import configure, get_logger
 
 log = get_logger("rimward.node")
 
+AGAIN = 75  # exit code: whoever watches over the process should start it again (EX_TEMPFAIL)
 
-async def run(config: NodeConfig, sockets: dict[str, socket.socket], ready: int | None) -> None:
-    """Serve until a signal asks to stop."""
+
+async def run(config: NodeConfig, sockets: dict[str, socket.socket], ready: int | None) -> bool:
+    """Serve until a signal asks to stop: True. False: the outbox is broken and a new start would mend it."""
     loop, stop = asyncio.get_running_loop(), asyncio.Event()
     for signum in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(signum, stop.set)
@@ -32,8 +34,15 @@ async def run(config: NodeConfig, sockets: dict[str, socket.socket], ready: int 
         if ready is not None:
             os.write(ready, b"{}\n")
             os.close(ready)
-        await stop.wait()
-        log.info("stopping")
+        ends = [loop.create_task(event.wait()) for event in (stop, node.outbox.mended)]
+        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        for end in ends:
+            end.cancel()
+        if stop.is_set():
+            log.info("stopping")
+        else:
+            log.warning("the outbox's disk can be written again: ending, to be started with a new file")
+    return stop.is_set()
 
 
 def main(arguments: list[str]) -> int:
@@ -48,8 +57,7 @@ def main(arguments: list[str]) -> int:
     sockets = {name: socket.socket(fileno=int(fd)) for name, fd in pairs}
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(run(read(options.config), sockets, options.ready))
+            return 0 if runner.run(run(read(options.config), sockets, options.ready)) else AGAIN
     except LoadError as error:
         log.error("the app can't be loaded", error=str(error))  # noqa: TRY400 (the sentence says it all)
         return 1
-    return 0

@@ -81,10 +81,24 @@ class DataFolder:
             fresh.write_bytes(data)
             fresh.replace(path)
         except OSError as error:
+            with suppress(OSError):
+                fresh.unlink()
             raise DevError(
                 f"{path} can't be written ({error.strerror or error}): "
                 "free some space, or choose another folder with --data DIR"
             ) from error
+
+    def keep(self, path: Path, content: Any) -> None:
+        """Write JSON as `write` does, unless that is what stands there.
+
+        Raises:
+            DevError: the disk refused it.
+        """
+        data = msgspec.json.encode(content)
+        with suppress(OSError):
+            if path.read_bytes() == data:
+                return
+        self.write(path, data)
 
 
 def alive(pid: int) -> bool:

@@ -87,7 +87,7 @@ class Plan:
             "processes": self._processes(),
         }
         path = self._folder.run / "supervisor.json"
-        self._folder.write(path, spec)
+        self._folder.keep(path, spec)
         return path
 
     def _write_cloud(self) -> None:

@@ -1,6 +1,7 @@
 """The supervisor as a child of `rimward dev`: its events, commands to it, and another one if it dies."""
 
 import asyncio
+import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable
@@ -13,6 +14,7 @@ from msgspec import Struct, field
 from rimward.local.checking import ending
 from rimward.local.errors import DevError
 from rimward.local.folder import alive
+from rimward_supervisor.logs import open_log_or_nothing
 
 AGAIN = (0.0, 0.2, 1.0, 5.0)  # seconds before another supervisor is started; the last one repeats
 DYING = 5.0  # seconds that the children of a dead supervisor get to be gone
@@ -42,6 +44,7 @@ class Supervision:
         self._lock = lock  # the supervisor holds it too, so that nobody else starts while it still cleans up
         self._process: asyncio.subprocess.Process | None = None
         self._stopping = False
+        self._spec: Path | None = None  # the last one that was written
         self._ports: dict[str, int] = {}
         self._pids: dict[str, int] = {}
 
@@ -53,7 +56,8 @@ class Supervision:
     async def events(self) -> AsyncIterator[Event]:
         """Start the supervisor and yield what it tells, until it has stopped as it was told to.
 
-        A death of it is the event `supervisor-died`; another one is started on the same ports.
+        A death of it is the event `supervisor-died`; another one is started on the same ports, as soon as
+        that can be done.
 
         Raises:
             DevError: the first one could not start.
@@ -65,37 +69,59 @@ class Supervision:
                     assert self._process is not None
                     await self._process.wait()
                     raise _explain(event)
-                self._note(event)
+                await self._note(event)
                 yield event
-            assert self._process is not None
-            code = await self._process.wait()
+            if (process := self._process) is not None:
+                code = await process.wait()
+                if not self._stopping:
+                    yield Event("supervisor-died", name="supervisor", pid=process.pid, code=code)
             if self._stopping:
                 return
-            yield Event("supervisor-died", name="supervisor", pid=self._process.pid, code=code)
             await self._children_gone()
             await asyncio.sleep(AGAIN[min(deaths, len(AGAIN) - 1)])
             deaths += 1
 
     async def _live(self) -> AsyncIterator[Event]:
-        spec = await asyncio.to_thread(self._write_spec, self._ports)
-        log = await asyncio.to_thread(open, self._log, "ab")
+        self._process = None
         try:
-            self._process = process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "rimward_supervisor", str(spec),
-                stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=log,
-                start_new_session=True, pass_fds=(self._lock,), limit=1 << 20,
-            )  # fmt: skip
-        finally:
-            log.close()
+            self._process = process = await self._start()
+        except (DevError, OSError) as error:
+            if not self._ports:
+                raise
+            yield Event("failed", what="start", reason=str(error))
+            return
         assert process.stdout is not None
         if self._stopping:
             self.stop()
         while line := await process.stdout.readline():
             yield msgspec.json.decode(line, type=Event)
 
-    def _note(self, event: Event) -> None:
+    async def _start(self) -> asyncio.subprocess.Process:
+        spec = await asyncio.to_thread(self._written)
+        log = await asyncio.to_thread(open_log_or_nothing, str(self._log))
+        try:
+            return await asyncio.create_subprocess_exec(
+                sys.executable, "-m", "rimward_supervisor", str(spec),
+                stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=log[0],
+                start_new_session=True, pass_fds=(self._lock,), limit=1 << 20,
+            )  # fmt: skip
+        finally:
+            os.close(log[0])
+
+    def _written(self) -> Path:
+        """Write the spec; where the disk refuses it, the one that is there still says what to run."""
+        try:
+            self._spec = self._write_spec(self._ports)
+        except DevError:
+            if self._spec is None or not self._spec.exists():
+                raise
+        return self._spec
+
+    async def _note(self, event: Event) -> None:
         if event.event == "listening":
             self._ports = event.ports
+            with suppress(DevError):  # now, with these ports: when the next one starts the disk may be full
+                await asyncio.to_thread(self._written)
         elif event.event == "started" and event.pid is not None:
             self._pids[event.name] = event.pid
 
@@ -150,6 +176,9 @@ def describe(event: Event) -> str | None:
         "crash-loop": f"{name} dies again and again ({how}): {said}",
         "killed": f"{name} did not stop in time and was killed",
         "failed": f"the supervisor can't start again yet: {event.reason}",
+        "unstarted": f"{name} can't be started yet: {event.reason}",
+        "unlogged": f"nothing that {name} logs is kept until its next start ({event.reason})",
+        "unwritten": f"{event.what} can't be written ({event.reason}): what status says of processes is old",
         "ended": f"{name} is over" if event.code == 0 else f"{name} ended with {how}: {said}",
     }
     return words.get(event.event)

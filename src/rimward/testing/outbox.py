@@ -106,7 +106,7 @@ class SiteOutbox:
                 done(None)
 
     def _fail(self, group: list[tuple[Transaction, Done | None]], error: Exception) -> None:
-        self._broken = f"outbox: {error}; restart the node once the disk can be written"
+        self._broken = f"outbox: {error}; the node starts anew once the disk can be written"
         self.core.take_back()
         for tx, _ in reversed(group):
             for step in reversed(tx.undo):

@@ -329,6 +329,58 @@ async def test_a_full_outbox_takes_back_what_other_functions_of_the_message_did(
         assert reply_of(await b.get("/count/7")).body == b'{"count":0}'
 
 
+BUSY = """
+@app.edge(mqtt("t/{truck}"))
+def first(truck: str, state: State[Truck], reading: Reading) -> None:
+    state.value.count += 1
+    app.forward(Warm(truck, reading.celsius))
+    app.publish("seen", truck)
+    if reading.celsius > 99:
+        raise ValueError("too hot")
+@app.edge(mqtt("t/{truck}"){options})
+{define} guard(truck: str, reading: Reading) -> None:
+    {wait}
+    if reading.celsius > 10:
+        raise Reject("busy", "come again")
+@app.edge(mqtt("t/{truck}"))
+def third(truck: str, reading: Reading) -> None:
+    app.forward(Mean(truck, reading.celsius))
+@app.stream(mqtt("t/{truck}"))
+def each(readings: Stream[Reading]) -> Stream[Mean]:
+    return readings.map(lambda reading: Mean("stream", reading.celsius)).forward()
+@app.edge(http.get("/count/{truck}"))
+def count(state: State[Truck]) -> Truck:
+    return state.value
+"""
+
+
+@pytest.mark.parametrize("protocol", ["mqtt3", "mqtt5"])
+@pytest.mark.parametrize(
+    ("options", "define", "wait"),
+    [
+        ("", "def", "pass"),
+        ("", "async def", "await asyncio.sleep(0)"),
+        (", durable=False", "def", "pass"),
+    ],
+)
+async def test_a_message_that_is_to_come_again_leaves_nothing_so_that_it_is_not_doubled(
+    tmp_path: Path, protocol: str, options: str, define: str, wait: str
+) -> None:
+    functions = BUSY.replace("{options}", options).replace("{define}", define).replace("{wait}", wait)
+    async with bench(tmp_path, functions) as b:
+        for celsius in (50, 120):  # the one that raises would be a dead letter, if it were not to come again
+            refusal = refusal_of(await b.message("t/7", {"celsius": celsius}, protocol=protocol))
+            assert (refusal.kind, refusal.detail) == ("busy", "come again")
+        assert reply_of(await b.get("/count/7")).body == b'{"count":0}'
+        assert b.outbox.stats()["dead_letters"] == 0
+        taken = await b.message("t/7", {"celsius": 5}, protocol=protocol)
+        assert taken is not None
+        assert taken.refusal is None
+        assert reply_of(await b.get("/count/7")).body == b'{"count":1}'
+        assert len(b.sent) == 2, "actions had left"
+    assert await forwarded(tmp_path) == {"warm": 1, "mean": 2}
+
+
 NAMES = """
 @app.state(key="truck", durable=True, {options})
 class {state}(Struct):

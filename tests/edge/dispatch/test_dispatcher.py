@@ -172,9 +172,10 @@ async def test_a_kept_trace_names_stages_and_rows(tmp_path: Path) -> None:
         assert trace.actions == 1
 
 
+@pytest.mark.parametrize("first", [120, "cold"])
 @pytest.mark.parametrize("protocol", ["mqtt3", "mqtt5"])
 async def test_while_the_disk_fails_every_message_is_withheld_whatever_else_was_wrong_with_it(
-    tmp_path: Path, protocol: str
+    tmp_path: Path, protocol: str, first: object
 ) -> None:
     """MQTT 3.1.1 acknowledges what can never succeed: its dead letter has to be on disk for that."""
     async with bench(tmp_path, GUARD) as b:
@@ -184,10 +185,12 @@ async def test_while_the_disk_fails_every_message_is_withheld_whatever_else_was_
 
         b.outbox._core.commit = fails  # pyright: ignore[reportAttributeAccessIssue] (a disk that is gone)
         for celsius in (
+            first,
             120,
             60,
             9.5,
-        ):  # raises, rejects, forwards: the first to meet the disk and those after
+            "cold",
+        ):  # raises, rejects, forwards, does not fit: the first to meet the disk and those after
             ticket = await b.message("t/7", {"celsius": celsius}, protocol=protocol)
             assert ticket is not None
             assert ticket.refusal is not None

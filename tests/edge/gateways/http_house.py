@@ -121,8 +121,9 @@ def build(config: HttpConfig) -> tuple[House, socket.socket]:
     sock.bind(("127.0.0.1", 0))
     porch, clock, dead = Porch(), Clock(), list[tuple[str, str, Sender, str, bytes]]()
 
-    def bury(reason: str, detail: str, sender: Sender, source: str, payload: bytes) -> None:
+    def bury(reason: str, detail: str, sender: Sender, source: str, payload: bytes) -> Ticket:
         dead.append((reason, detail, sender, source, payload))
+        return Ticket()
 
     gateway = HttpGateway(porch, clock=clock, config=config, on_dead=bury)
     return House(gateway, sock.getsockname()[1], porch, clock, dead), sock

@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Self
 
-from rimward.edge.dispatch.types import Message, Refusal, Reply, Request, Sender, Ticket
+from rimward.edge.dispatch.types import Message, Refusal, Reply, Request, Retained, Sender, Ticket
 from rimward.edge.gateways.mqtt import MqttConfig, MqttGateway
 from rimward.protocols.mqtt import (
     ClientSession,
@@ -71,15 +71,15 @@ class Disk:
     """Where retained messages go; commits wait for `sync` when it is slow."""
 
     def __init__(self) -> None:
-        self.stored: dict[str, tuple[bytes, int]] = {}
+        self.stored: dict[str, Retained] = {}
         self.slow = False
         self.full = False
-        self.waiting: list[tuple[Ticket, str, bytes | None, int]] = []
+        self.waiting: list[tuple[Ticket, str, Retained | None]] = []
 
-    def store(self, topic: str, payload: bytes | None, qos: int) -> Ticket | None:
+    def store(self, topic: str, message: Retained | None) -> Ticket | None:
         """Store a message, now or at the next `sync`."""
         ticket = Ticket()
-        self.waiting.append((ticket, topic, payload, qos))
+        self.waiting.append((ticket, topic, message))
         if not self.slow:
             self.sync()
         return ticket
@@ -87,14 +87,14 @@ class Disk:
     def sync(self) -> None:
         """Commit what waits."""
         waiting, self.waiting = self.waiting, []
-        for ticket, topic, payload, qos in waiting:
+        for ticket, topic, message in waiting:
             if self.full:
                 ticket.finish(Refusal("full", "the disk is full"))
                 continue
-            if payload is None:
+            if message is None:
                 self.stored.pop(topic, None)
             else:
-                self.stored[topic] = (payload, qos)
+                self.stored[topic] = message
             ticket.finish()
 
 
@@ -105,6 +105,7 @@ class Site:
         self.door = FakeDoor()
         self.disk = Disk()
         self.dead: list[tuple[str, str, str, str, bytes]] = []
+        self.burials: list[Ticket] = []  # of dead letters that a slow disk has not taken yet
         self.now = time.monotonic_ns()  # the gateway's clock; tests move it
         self.gateway = MqttGateway(
             self.door,
@@ -122,8 +123,17 @@ class Site:
     def _publish(self, topic: str, payload: bytes, qos: int, retain: bool) -> int:  # noqa: FBT001 (the fake's own)
         return self.gateway.publish(topic, payload, qos, retain=retain)
 
-    def _bury(self, reason: str, detail: str, sender: Sender, topic: str, payload: bytes) -> None:
+    def _bury(self, reason: str, detail: str, sender: Sender, topic: str, payload: bytes) -> Ticket:
+        ticket = Ticket()
+        if self.disk.full:
+            ticket.finish(Refusal("full", "the disk is full"))
+            return ticket
         self.dead.append((reason, detail, sender.id, topic, payload))
+        if self.disk.slow:
+            self.burials.append(ticket)
+        else:
+            ticket.finish()
+        return ticket
 
     async def __aenter__(self) -> Self:
         sock = socket.socket()

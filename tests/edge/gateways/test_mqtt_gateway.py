@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from rimward.edge.dispatch.types import Refusal
+from rimward.edge.dispatch.types import Refusal, Retained
 from rimward.edge.gateways.mqtt import MqttConfig
 from rimward.protocols.mqtt import (
     Connack,
@@ -310,7 +310,7 @@ async def test_a_will_is_published_to_functions_and_subscribers_unless_its_clien
         else:
             assert (heard.topic, heard.payload) == ("gone/device", b"sorry")
             assert site.door.messages[0].sender.id == "device"
-            assert site.disk.stored == {"gone/device": (b"sorry", 1)}
+            assert site.disk.stored == {"gone/device": Retained(b"sorry", 1)}
 
 
 async def test_disconnect_with_will_publishes_it() -> None:
@@ -455,7 +455,7 @@ async def test_a_retained_message_waits_for_new_subscribers_and_its_answer_for_t
         assert await early.message() == Publish("state/7", b"on", 1, packet_id=1), "news, not a memory"
         device.publish("state/7", b"last")
         assert (await late.message()).payload == b"last", "it got the one before once"
-        assert site.disk.stored == {"state/7": (b"on", 1)}
+        assert site.disk.stored == {"state/7": Retained(b"on", 1)}
 
 
 async def test_an_empty_payload_forgets_what_was_retained() -> None:
@@ -473,7 +473,7 @@ async def test_an_empty_payload_forgets_what_was_retained() -> None:
 
 async def test_retained_messages_survive_a_restart() -> None:
     async with serving() as site:
-        site.disk.stored = {"before": (b"x", 1)}
+        site.disk.stored = {"before": Retained(b"x", 1)}
         site.gateway.broker.load_retained(site.disk.stored)
         device = await site.client()
         await device.subscribe("before")
@@ -543,7 +543,8 @@ async def test_an_action_may_be_retained_and_carry_properties() -> None:
         assert count == 1
         expected = Properties(content_type="application/json", user=(("k", "v"),))
         assert await device.message() == Publish("mode", b"{}", properties=expected)
-        assert site.disk.stored == {"mode": (b"{}", 0)}
+        encoded = b"\x1a\x03\x00\x10application/json&\x00\x01k\x00\x01v"
+        assert site.disk.stored == {"mode": Retained(b"{}", 0, encoded)}
         assert site.gateway.publish("nobody", b"", 1, retain=False) == 0
         assert site.gateway.publish("not/+/a/topic", b"", 1, retain=False) == 0
         assert site.stat("actions_refused") == 1
@@ -617,6 +618,40 @@ async def test_a_topic_that_the_node_does_not_take_is_refused_and_kept_as_a_dead
             ("topic", "new", b"z"),
         ]
         assert site.door.topics == ["last"]
+
+
+@pytest.mark.parametrize("version", [4, 5])
+async def test_a_message_that_the_gateway_refuses_is_answered_when_its_dead_letter_is_on_disk(
+    version: int,
+) -> None:
+    async with serving() as site:
+        device = await site.client(version=version)
+        site.disk.slow = True
+        device.publish("a%2Fb", b"x", 1)
+        device.publish("next", b"", 1)
+        await until(lambda: site.door.topics == ["next"])
+        assert device.packets == []
+        assert site.stat("refused_topic") == 0
+        site.burials.pop().finish()
+        first, second = await device.next(), await device.next()
+        assert isinstance(first, Puback)
+        assert first.reason == (0 if version == 4 else Reason.TOPIC_NAME_INVALID)
+        assert second == Puback(2)
+
+
+@pytest.mark.parametrize("late", [False, True])
+async def test_a_refused_message_whose_dead_letter_finds_no_disk_is_not_acknowledged(late: bool) -> None:  # noqa: FBT001 (a parameter of the test)
+    async with serving() as site:
+        new, old = await site.client("new"), await site.client("old", 4)
+        site.disk.full, site.disk.slow = not late, late
+        new.publish("a%2Fb", b"x", 1)
+        old.publish("a%2Fb", b"y", 1)
+        if late:
+            await until(lambda: len(site.burials) == 2)
+            for ticket in site.burials:
+                ticket.finish(Refusal("full", "the disk is full"))
+        assert await new.next() == Puback(1, 0x97, Properties(reason_string="the disk is full"))
+        assert await old.ended() is None
 
 
 async def test_a_payload_that_lies_about_being_text_is_refused() -> None:

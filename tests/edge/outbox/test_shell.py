@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from rimward.edge.config import OutboxConfig
-from rimward.edge.outbox import Outbox, Put, Transaction
+from rimward.edge.outbox import Outbox, Put, Transaction, file, shell
 from rimward.events import OutboxBroken, OutboxFull, RimwardError, RowTooLarge
 from rimward.wire import Mark, Marks
 
@@ -129,7 +129,7 @@ async def test_a_failed_fsync_takes_everything_back_newest_first_and_the_file_is
             ("b", OutboxBroken),
         ]
         for refused in (lambda: outbox.admit("critical", 10), lambda: outbox.append(message("c"), None)):
-            with pytest.raises(OutboxBroken, match="disk I/O error; restart the node"):
+            with pytest.raises(OutboxBroken, match="disk I/O error; the node starts anew"):
                 refused()
         assert outbox.stats()["broken"] == 1
     async with opened(tmp_path) as outbox:
@@ -138,6 +138,36 @@ async def test_a_failed_fsync_takes_everything_back_newest_first_and_the_file_is
     assert [value for *_, value in rows(tmp_path)] == ["d"]
     copied = await asyncio.to_thread(lambda: list(tmp_path.glob("*.abandoned")))
     assert len(copied) == 1, "the next start begins with a copy"
+
+
+async def test_a_broken_outbox_says_when_its_disk_can_be_written_again_and_not_before(tmp_path: Path) -> None:
+    node = tmp_path / "node"
+    await asyncio.to_thread(node.mkdir)
+    async with opened(node) as outbox:
+        gate, answers = Gate(outbox), Answers()
+        looked, looks = asyncio.Event(), list[bool]()
+        loop = asyncio.get_running_loop()
+
+        def look(path: Path) -> bool:
+            looks.append(file.writable(path))
+            loop.call_soon_threadsafe(looked.set)
+            return looks[-1]
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(shell, "writable", look)
+            await asyncio.to_thread(node.rename, tmp_path / "away")
+            gate.fail = sqlite3.OperationalError("disk I/O error")
+            gate.open.set()
+            outbox.append(message("a"), answers.take("a"))
+            await answers.wait(1)
+            await asyncio.wait_for(looked.wait(), 10)
+            assert not outbox.mended.is_set()
+            await asyncio.to_thread((tmp_path / "away").rename, node)
+            await asyncio.wait_for(outbox.mended.wait(), 10)
+        assert looks[0] is False
+        assert looks[-1] is True
+        with pytest.raises(OutboxBroken):
+            outbox.append(message("b"), None)
 
 
 async def test_a_full_disk_refuses_until_there_is_room_and_numbers_have_no_gap(tmp_path: Path) -> None:

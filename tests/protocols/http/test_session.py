@@ -1,5 +1,6 @@
 from itertools import pairwise
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -171,6 +172,13 @@ def test_an_error_keeps_a_sample_of_what_could_not_be_taken() -> None:
     error = play(b"NONSENSE\r\n\r\n").session.error
     assert error is not None
     assert error.sample == b"NONSENSE\r\n\r\n"
+
+
+@pytest.mark.parametrize("line", [b"3\n", b"\n", b"3\r\nabc\r\n0\r\nX-Sum: 1\n"])
+def test_a_line_of_a_chunked_body_that_ends_with_lf_alone_is_refused_at_once(line: bytes) -> None:
+    error = play(b"POST /p HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n" + line).session.error
+    assert error is not None
+    assert (error.status, error.detail) == (400, "a line in a chunked body ends with LF alone")
 
 
 def test_a_peer_that_has_said_all_still_gets_its_answers() -> None:

@@ -158,8 +158,9 @@ def test_a_connect_that_is_refused_is_answered_in_its_versions_words() -> None:
         (Connect("", 4, clean_start=False), 2),
         (Connect("c", 5, properties=Properties(authentication_method="x")), Reason.BAD_AUTHENTICATION_METHOD),
         (Connect("c", 5, will=Will("a", b"", 2)), Reason.QOS_NOT_SUPPORTED),
-        (Connect("c", 4, will=Will("a", b"", 2)), 3),
+        (Connect("c", 4, will=Will("a", b"", 2)), 5),  # not 3: it would try again for ever
         (Connect("c", 5, will=Will("$SYS/a", b"")), Reason.TOPIC_NAME_INVALID),
+        (Connect("c", 4, will=Will("$SYS/a", b"")), 5),
     ):
         session = ServerSession(0.0)
         assert drive(session, encode(connect, connect.version)) == []

@@ -232,7 +232,7 @@ class Dispatcher:
                 self.run(bound, time_field, work)
             else:
                 self._run_aside(bound, time_field, work)
-        for stream, captures in listeners.streams:
+        for stream, captures in () if work.comes_again else listeners.streams:
             self.feeder.feed(stream, captures, work, waits=waits)
         if work.pending:
             work.ticket = work.ticket or Ticket()
@@ -353,8 +353,8 @@ class Dispatcher:
 
     def end(self, work: Work) -> Ticket | None:
         """Commit what is durable and answer when it is; None if there is nothing to wait for or to say."""
-        if work.refusal is not None and work.refusal.kind == "full":
-            work.undo()  # what functions added after the one that found no room
+        if work.comes_again:
+            work.undo()  # what other functions did: they will do it again
         if work.durable and work.detached:
             self._append(work, None)
         elif work.durable:

@@ -60,6 +60,15 @@ class Refusal(Struct, frozen=True, gc=False):
     detail: str
 
 
+class Retained(Struct, frozen=True, gc=False):
+    """A topic's last retained message."""
+
+    payload: bytes
+    qos: int
+    properties: bytes = b"\0"  # of MQTT 5, encoded behind their length, without the expiry
+    expires_at: float = 0.0  # monotonic seconds; 0 is never
+
+
 class Ticket:
     """The promise of an answer to one message."""
 

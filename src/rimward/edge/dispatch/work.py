@@ -8,7 +8,7 @@ from rimward.edge.dispatch.encodings import Encoding
 from rimward.edge.dispatch.functions import Figures
 from rimward.edge.dispatch.types import Refusal, Reply, Sender, Ticket
 from rimward.edge.outbox import DeadLetter, Transaction
-from rimward.events import Event, parse_traceparent, to_ns
+from rimward.events import REFUSALS, Event, parse_traceparent, to_ns
 from rimward.observe import Stage
 
 
@@ -94,6 +94,11 @@ class Work:
         """Whether there is something to commit, or a window's change to wait for."""
         return self._tx is not None or self.must_wait
 
+    @property
+    def comes_again(self) -> bool:
+        """Whether it was refused in words that ask for it again: then nothing of it may be kept."""
+        return self.refusal is not None and REFUSALS[self.refusal.kind].later
+
     def origin(self) -> Origin:
         """Return where the event came from, as its rows tell it."""
         if self._origin is None:
@@ -145,8 +150,8 @@ class Work:
         return aside
 
     def refuse(self, kind: str, detail: str) -> None:
-        """Refuse the message; the first reason stands."""
-        if self.refusal is None:
+        """Refuse the message; the first reason stands, or the first that asks for the message again."""
+        if self.refusal is None or (REFUSALS[kind].later and not self.comes_again):
             self.refusal = Refusal(kind, detail)
 
     def withhold(self, detail: str) -> None:

@@ -33,6 +33,7 @@ create table if not exists dead (
 """
 PARTS = ("", "-wal", "-shm")
 COPIED = "copied"
+RESERVE = 1 << 20  # bytes that have to be free beside a copy of an abandoned file
 # Lanes without rows here, but the newest such one of each fact: the next epoch's `prior` and marks name it.
 _SETTLED = """
 with spent as (
@@ -110,6 +111,21 @@ def give_up(path: Path) -> None:
     """
     _marker(path).touch()
     sync(path.parent)
+
+
+def writable(path: Path) -> bool:
+    """Tell whether the disk takes and syncs bytes beside the file, and has room for a copy of it."""
+    probe = path.with_suffix(".probe")
+    try:
+        usage = os.statvfs(path.parent)
+        if usage.f_bavail * usage.f_frsize < path.stat().st_size + RESERVE:
+            return False
+        probe.write_bytes(bytes(1 << 16))
+        sync(probe)
+        probe.unlink()
+    except OSError:
+        return False
+    return True
 
 
 def sync(path: Path) -> None:

@@ -11,6 +11,7 @@ from typing import Self
 
 from rimward.edge.config import OutboxConfig
 from rimward.edge.outbox.core import OutboxCore
+from rimward.edge.outbox.file import writable
 from rimward.edge.outbox.records import DeadLetter, Forward, Transaction
 from rimward.events import OutboxBroken, OutboxFull, RimwardError, RowTooLarge
 from rimward.observe import Histogram, get_logger
@@ -72,6 +73,7 @@ class Outbox:
         self._last_group = 0
         self._idle = asyncio.Event()
         self._idle.set()
+        self.mended = asyncio.Event()  # it is broken, and the disk can be written again: time for a new start
 
     @property
     def epoch(self) -> Epoch:
@@ -230,7 +232,7 @@ class Outbox:
                 "a group of messages was refused: the disk has no room", transactions=len(group.transactions)
             )
         else:
-            self._broken = f"outbox: {error}; restart the node once the disk can be written"
+            self._broken = f"outbox: {error}; the node starts anew once the disk can be written"
             refusal = OutboxBroken(self._broken)
             log.error("the outbox can't be written", error=type(error).__name__)
         pending = group.transactions + self._group.transactions
@@ -259,9 +261,12 @@ class Outbox:
                 break
             if group is not _NOTHING:
                 broken = not self._commit(group) or broken
-            if not broken and self._monotonic() - checked > FORGET * 1e9:
+            if self._monotonic() - checked > FORGET * 1e9:
                 checked = self._monotonic()
-                self._forget()
+                if not broken:
+                    self._forget()
+                elif writable(self._core.path):
+                    self._loop.call_soon_threadsafe(self.mended.set)
         self._core.close()
 
     def _commit(self, group: _Group) -> bool:

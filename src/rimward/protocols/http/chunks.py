@@ -95,11 +95,13 @@ class ChunkedBody:
 
 def _line(inbox: bytearray, limit: int, status: int) -> bytes | None:
     """Take one line; None while it is not whole."""
-    end = inbox.find(b"\r\n", 0, limit + 2)
+    end = inbox.find(b"\n", 0, limit + 2)
     if end < 0:
         if len(inbox) >= limit + 2:
             raise HttpError(status, f"a line in a chunked body is longer than {limit} bytes")
         return None
-    line = bytes(inbox[:end])
-    del inbox[: end + 2]
+    if not inbox.endswith(b"\r", 0, end):
+        raise HttpError(400, "a line in a chunked body ends with LF alone")
+    line = bytes(inbox[: end - 1])
+    del inbox[: end + 1]
     return line

@@ -14,15 +14,25 @@ class Outgoing:
     __slots__ = ("_plain", "expires_at", "payload", "properties", "qos", "retain", "size", "topic")
 
     def __init__(
-        self, topic: bytes, payload: bytes, qos: int, *, retain: bool, properties: Properties | None = None
+        self,
+        topic: bytes,
+        payload: bytes,
+        qos: int,
+        *,
+        retain: bool,
+        properties: Properties | None = None,
+        encoded: bytes = NOTHING,
     ) -> None:
-        """`topic` stands behind its length; `retain` is the flag that the publisher set."""
+        """`topic` stands behind its length; `retain` is the flag that the publisher set.
+
+        Properties that have gone through here before may be given `encoded`.
+        """
         self.topic = topic
         self.payload = payload
         self.qos = qos
         self.retain = retain
         self.expires_at = 0.0  # monotonic seconds; 0 is never
-        self.properties = NOTHING if properties is None else props.encode(forwarded(properties))
+        self.properties = encoded if properties is None else props.encode(forwarded(properties))
         self.size = len(topic) + len(payload) + len(self.properties) + 8  # bytes, about
         self._plain: dict[int, bytes] = {}
 

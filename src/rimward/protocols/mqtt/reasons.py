@@ -75,9 +75,10 @@ CONNACK_CODES_3: dict[Reason, int] = {
     Reason.SERVER_SHUTTING_DOWN: 3,
     Reason.QUOTA_EXCEEDED: 3,
     Reason.CONNECTION_RATE_EXCEEDED: 3,
-    Reason.QOS_NOT_SUPPORTED: 3,
     Reason.BAD_USER_NAME_OR_PASSWORD: 4,
     Reason.NOT_AUTHORIZED: 5,
+    Reason.QOS_NOT_SUPPORTED: 5,  # a will that is never taken: 3 would have the client try for ever
+    Reason.TOPIC_NAME_INVALID: 5,  # likewise
     Reason.BANNED: 5,
 }
 

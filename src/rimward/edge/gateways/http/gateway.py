@@ -18,7 +18,7 @@ from rimward.edge.gateways.turns import Turns
 
 SHARE = 0.125  # of the process's file descriptors that callers may take
 SWEEP = 1.0  # seconds between two looks at the deadlines
-OnDead = Callable[[str, str, Sender, str, bytes], None]  # reason, detail, sender, path, first bytes
+OnDead = Callable[[str, str, Sender, str, bytes], object]  # reason, detail, sender, path, first bytes
 
 
 class HttpGateway:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from rimward.edge.dispatch.types import Refusal, Ticket
+from rimward.edge.dispatch.types import Refusal, Retained, Ticket
 from rimward.edge.gateways.mqtt.replays import Replays
 from rimward.protocols.mqtt import MqttError, Subscription, Subscriptions, TopicTree
 from rimward.protocols.mqtt.encoding import plain_publish
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 ROUTES_CACHED = 16_384  # topics whose subscribers are remembered; beyond it the memory starts anew
 CACHED_CHARACTERS = 256  # longer topics are matched every time
 
-StoreRetained = Callable[[str, bytes | None, int], Ticket | None]
+StoreRetained = Callable[[str, Retained | None], Ticket | None]
 
 
 class Route(Struct, frozen=True):
@@ -159,10 +159,12 @@ class Broker:
 
     # -- retained messages
 
-    def load_retained(self, stored: dict[str, tuple[bytes, int]]) -> None:
+    def load_retained(self, stored: dict[str, Retained]) -> None:
         """Take over what was retained before the node started."""
-        for topic, (payload, qos) in stored.items():
-            self._put_retained(topic, Outgoing(string(topic), payload, qos, retain=True))
+        for topic, one in stored.items():
+            outgoing = Outgoing(string(topic), one.payload, one.qos, retain=True, encoded=one.properties)
+            outgoing.expires_at = one.expires_at
+            self._put_retained(topic, outgoing)
 
     def retain(self, topic: str, outgoing: Outgoing) -> Ticket | None:
         """Keep a message as its topic's last, or forget it if it is empty; None: nothing to wait for.
@@ -177,7 +179,8 @@ class Broker:
             refused.finish(refusal)
             return refused
         self._put_retained(topic, outgoing if outgoing.payload else None)
-        return self._store_retained(topic, outgoing.payload or None, outgoing.qos)
+        kept = Retained(outgoing.payload, outgoing.qos, outgoing.properties, outgoing.expires_at)
+        return self._store_retained(topic, kept if outgoing.payload else None)
 
     def unretain(self, topic: str, outgoing: Outgoing, before: Outgoing | None) -> None:
         """Take a message back that the disk refused, unless a later one stands there."""

@@ -254,9 +254,12 @@ class Connection(asyncio.Protocol):
         if refusal is None:
             self._wait(arrival, self._gate.door.message(message_of(packet, self.sender, read_at)))
             return
-        self._gate.on_dead(refusal.kind, refusal.detail, self.sender, packet.topic, packet.payload)
+        kept = self._gate.on_dead(refusal.kind, refusal.detail, self.sender, packet.topic, packet.payload)
         ticket = Ticket()
-        ticket.finish(refusal)
+        if kept.done or not packet.qos:
+            ticket.finish(kept.refusal or refusal)
+        else:  # it is answered when its dead letter is on disk, or with the disk's own refusal
+            kept.on_done = lambda kept: ticket.finish(kept.refusal or refusal)
         self._wait(arrival, ticket)
 
     def _hold(self, packet: Publish) -> bool:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
-from rimward.edge.dispatch.types import Door, Sender
+from rimward.edge.dispatch.types import Door, Sender, Ticket
 from rimward.edge.gateways.mqtt.broker import Broker
 from rimward.edge.gateways.mqtt.config import MqttConfig
 from rimward.protocols.mqtt import Connect, SessionLimits
@@ -22,7 +22,7 @@ class Gate(Protocol):
     limits: SessionLimits
     topics: dict[bytes, str]
     counters: dict[str, int]
-    on_dead: Callable[[str, str, Sender, str, bytes], None]
+    on_dead: Callable[[str, str, Sender, str, bytes], Ticket]
     reading: bool
     unwritten: int  # bytes read since output was last written
     packets_in: int

@@ -5,9 +5,9 @@ import os
 import socket
 from collections.abc import Callable
 
-from rimward.edge.dispatch.types import Door, Sender, Ticket
+from rimward.edge.dispatch.types import Door, Retained, Sender, Ticket
 from rimward.edge.gateways.descriptors import allowed
-from rimward.edge.gateways.mqtt.broker import Broker, Route
+from rimward.edge.gateways.mqtt.broker import Broker, Route, StoreRetained
 from rimward.edge.gateways.mqtt.commanding import send_command
 from rimward.edge.gateways.mqtt.config import MqttConfig
 from rimward.edge.gateways.mqtt.connection import Connection
@@ -22,9 +22,8 @@ log = get_logger("rimward.mqtt")
 SWEEP = 1.0  # seconds between two looks at the deadlines
 SHARE = 0.75  # of the process's file descriptors that devices may take
 SPARE = 32  # connections beyond the limit that are still told so; more are cut off
-LoadRetained = Callable[[], dict[str, tuple[bytes, int]]]
-StoreRetained = Callable[[str, bytes | None, int], Ticket | None]
-OnDead = Callable[[str, str, Sender, str, bytes], None]  # reason, detail, sender, topic, payload
+LoadRetained = Callable[[], dict[str, Retained]]
+OnDead = Callable[[str, str, Sender, str, bytes], Ticket]  # reason, detail, sender, topic, payload
 Authenticate = Callable[[Connect], bool]
 
 
