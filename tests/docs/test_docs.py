@@ -62,7 +62,7 @@ def test_python_in_the_documentation_is_an_app_that_loads(
     place: str, source: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_modules(place, tmp_path)
-    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
     file = tmp_path / (re.sub(r"\W", "_", place) + ".py")
     file.write_text(source)
     manifest = load(str(file)).manifest()
