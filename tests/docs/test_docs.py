@@ -39,7 +39,8 @@ def blocks(language: str) -> list[tuple[str, str]]:
 
 DOCS_COMMANDS = (ROOT / "docs/commands.md").read_text()
 DOCS_ERRORS = (ROOT / "docs/errors.md").read_text()
-PYTHON = [block for block in blocks("python") if "def test_" not in block[1]]
+MODULE = re.compile(r"^# (\w+\.py)\n")  # the first line of a file that the page's other blocks import
+PYTHON = [block for block in blocks("python") if not re.search(r"^# \w+\.py|def test_", block[1])]
 TESTS = [block for block in blocks("python") if "def test_" in block[1]]
 SHELL = [
     (place, line.split("#")[0].strip())
@@ -49,8 +50,19 @@ SHELL = [
 ]
 
 
+def write_modules(place: str, folder: Path) -> None:
+    """Write the files that a page names beside its app."""
+    for where, text in blocks("python"):
+        if where.partition(":")[0] == place.partition(":")[0] and (name := MODULE.match(text)):
+            (folder / name[1]).write_text(text)
+
+
 @pytest.mark.parametrize(("place", "source"), PYTHON, ids=[place for place, _ in PYTHON])
-def test_python_in_the_documentation_is_an_app_that_loads(place: str, source: str, tmp_path: Path) -> None:
+def test_python_in_the_documentation_is_an_app_that_loads(
+    place: str, source: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_modules(place, tmp_path)
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
     file = tmp_path / (re.sub(r"\W", "_", place) + ".py")
     file.write_text(source)
     manifest = load(str(file)).manifest()
@@ -63,6 +75,7 @@ def test_tests_in_the_documentation_pass_with_their_pages_first_app(
 ) -> None:
     page = place.partition(":")[0]
     app = next(text for where, text in PYTHON if where.partition(":")[0] == page)
+    write_modules(place, tmp_path)
     (tmp_path / "app.py").write_text(app)
     (tmp_path / "test_app.py").write_text(source)
     (tmp_path / "pytest.ini").write_text("[pytest]\npythonpath = .\nrimward_app = app:app\n")

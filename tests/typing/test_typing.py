@@ -11,7 +11,7 @@ import pytest
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
-RIGHT = [ROOT / "examples/cold_chain/app.py", HERE / "usage.py", HERE / "usage_testing.py"]
+RIGHT = [*sorted(ROOT.glob("examples/*/app.py")), HERE / "usage.py", HERE / "usage_testing.py"]
 WRONG = HERE / "mistakes.py"
 PUBLIC = ("rimward.app.", "rimward.events.")  # packages whose every symbol a user may meet
 CHECKERS = ["basedpyright", "mypy"]
@@ -29,6 +29,7 @@ def errors_of(checker: str, tmp_path: Path, files: list[Path]) -> list[tuple[str
             "--no-color-output",
         ]
         command += ["--cache-dir", str(tmp_path), "--python-version", "3.11", "--no-pretty"]
+        command.append("--explicit-package-bases")  # each example has an app.py
         out = run([*command, *map(str, files)])
         found = re.findall(r"^(.+?):(\d+): error: (.*)$", out, re.MULTILINE)
         return [(Path(file).name, int(line), message) for file, line, message in found]
@@ -61,7 +62,7 @@ def run(command: list[str]) -> str:
 
 
 @pytest.mark.parametrize("checker", CHECKERS)
-def test_the_example_and_every_use_of_the_contract_check_strictly(checker: str, tmp_path: Path) -> None:
+def test_the_examples_and_every_use_of_the_contract_check_strictly(checker: str, tmp_path: Path) -> None:
     assert errors_of(checker, tmp_path, RIGHT) == []
 
 

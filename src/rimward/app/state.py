@@ -93,7 +93,7 @@ class State(Generic[S]):
 
     @property
     def value(self) -> S:
-        """The cell's value for this call: change its fields, or set a new one."""
+        """The cell's value for this call; change its fields, or set a new one."""
         if self._working is None:
             self._working = self._type.copy(self._committed)
         return self._working

@@ -33,14 +33,10 @@ class Truck(Struct):
     celsius: float | None = None
 
 
-def is_too_warm(reading: Reading) -> bool:
-    return reading.celsius > LIMIT
-
-
 @app.edge(mqtt("trucks/{{truck}}/temperature"), budget="5ms")
 def guard(truck: str, reading: Reading, state: State[Truck]) -> None:
     state.value.celsius = reading.celsius
-    if is_too_warm(reading):
+    if reading.celsius > LIMIT:
         app.publish(f"trucks/{{truck}}/chiller", {{"mode": "max"}})  # action: to the device, at once
         app.forward(TooWarm(truck, reading.celsius))  # fact: to the cloud, when it can be reached
 
@@ -64,19 +60,27 @@ def page(alarm: TooWarm) -> None:
 '''
 
 TEST = """\
-import pytest
+from rimward.testing import Site, effects, state
 
-from app import Reading, TooWarm, is_too_warm, page
-
-
-def test_a_reading_above_the_limit_is_too_warm() -> None:
-    assert is_too_warm(Reading(celsius=8.1))
-    assert not is_too_warm(Reading(celsius=8.0))
+from app import Reading, TooWarm, Truck, app, guard
 
 
-def test_a_page_names_the_truck(capsys: pytest.CaptureFixture[str]) -> None:
-    page(TooWarm(truck="7", celsius=9.5))  # a decorated function stays a plain one
-    assert capsys.readouterr().out == "truck 7 has 9.5 °C\\n"
+def test_a_warm_truck_is_chilled_and_reported() -> None:
+    with effects(app) as fx:
+        guard("7", Reading(celsius=9.5), state(Truck))  # a decorated function stays a plain one
+    assert fx.published[0].topic == "trucks/7/chiller"
+    assert fx.forwarded == [TooWarm("7", 9.5)]
+
+
+async def test_a_reading_goes_from_its_packet_to_its_row() -> None:
+    async with Site(app) as site:  # node, hub and the link between them, in memory
+        chiller, truck = site.inbox("trucks/7/chiller"), site.device("7")
+        ack = await truck.publish("trucks/7/temperature", {"celsius": 9.5}, qos=1)
+        assert ack.ok
+        assert chiller.all == [{"mode": "max"}]
+        await site.settle()
+        assert site.rows(TooWarm) == [TooWarm("7", 9.5)]
+        assert site.ledger.balanced()
 """
 
 PROJECT = """\
@@ -89,7 +93,7 @@ dependencies = ["rimward"]
 [dependency-groups]
 edge = [] # beside rimward, what a node needs
 cloud = ["rimward[cloud]"] # what only the cloud functions import, inside them
-dev = ["pytest>=8", {{ include-group = "edge" }}, {{ include-group = "cloud" }}]
+dev = ["rimward[test]", {{ include-group = "edge" }}, {{ include-group = "cloud" }}]
 
 [tool.ruff]
 line-length = 110

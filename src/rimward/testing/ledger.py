@@ -48,7 +48,7 @@ class Ledger(Struct, frozen=True):
 
     @property
     def missing(self) -> int:
-        """Rows that no side names; below zero: rows that are there twice."""
+        """Rows that no side names; a number below zero counts rows that are there twice."""
         return sum(entry.missing or 0 for entry in self.entries)
 
     def balanced(self) -> bool:

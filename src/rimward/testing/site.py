@@ -367,7 +367,7 @@ class Site:
 
     @property
     def dead_letters(self) -> list[DeadLetter]:
-        """Events that could not be worked on, with their reasons: the node's, then the cloud functions'."""
+        """Events that could not be worked on and why, the node's and then the cloud functions'."""
         return self.node.outbox.dead_letters() + (self._hub.dead_letters() if self._hub else [])
 
     @property

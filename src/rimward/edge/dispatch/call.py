@@ -132,16 +132,22 @@ def start(
     token = current.set(call)
     loop = asyncio.get_running_loop()
     running = Running(function(*arguments), call, clock)
-    enter = asyncio.current_task() is None  # asyncio.timeout and TaskGroup ask for the current task at once
-    if enter:
-        asyncio.tasks._enter_task(loop, running)  # pyright: ignore[reportArgumentType,reportAttributeAccessIssue,reportUnknownMemberType] (stands in for the task that is made only if it waits)
+    outer = asyncio.current_task()  # a beat's, or a test's: a timeout in the function is none of theirs
+    _change_task(loop, outer, running)
     try:
         value = running.step(None)
     finally:
-        if enter:
-            asyncio.tasks._leave_task(loop, running)  # pyright: ignore[reportArgumentType,reportAttributeAccessIssue,reportUnknownMemberType]
+        _change_task(loop, running, outer)
         current.reset(token)
     return (None, running) if running.waits else (value, None)
+
+
+def _change_task(loop: asyncio.AbstractEventLoop, old: Any, new: Any) -> None:
+    """Make another the loop's current task, which asyncio.timeout and TaskGroup ask for at once."""
+    if old is not None:
+        asyncio.tasks._leave_task(loop, old)  # pyright: ignore[reportAttributeAccessIssue,reportUnknownMemberType] (a coroutine stands in for the task that is made only if it waits)
+    if new is not None:
+        asyncio.tasks._enter_task(loop, new)  # pyright: ignore[reportAttributeAccessIssue,reportUnknownMemberType]
 
 
 class Running:
