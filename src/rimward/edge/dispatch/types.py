@@ -9,6 +9,8 @@ from typing import Protocol
 
 from msgspec import Struct
 
+from rimward.events import CloudEvent
+
 
 class Sender(Struct, frozen=True, gc=False):
     """Who sent a message, as the gateway authenticated them."""
@@ -30,6 +32,7 @@ class Message(Struct, gc=False):
     response_topic: str | None = None
     correlation: bytes | None = None
     traceparent: str | None = None
+    attributes: tuple[tuple[str, str], ...] = ()  # user properties, where they are a CloudEvent's
 
 
 class Request(Struct, gc=False):
@@ -51,6 +54,7 @@ class Reply(Struct, gc=False):
     status: int = 200
     content_type: str | None = None
     headers: dict[str, str] = {}
+    event: CloudEvent | None = None  # instead of body and content type; the gateway knows its form
 
 
 class Refusal(Struct, frozen=True, gc=False):

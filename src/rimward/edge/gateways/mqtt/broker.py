@@ -177,7 +177,8 @@ class Broker:
             refused.finish(refusal)
             return refused
         self._put_retained(topic, outgoing if outgoing.payload else None)
-        return self._store_retained(topic, outgoing.payload or None, outgoing.qos)
+        kept = outgoing.older or None  # properties are not kept, so what says it all without them
+        return self._store_retained(topic, kept, outgoing.qos)
 
     def unretain(self, topic: str, outgoing: Outgoing, before: Outgoing | None) -> None:
         """Take a message back that the disk refused, unless a later one stands there."""
