@@ -31,6 +31,9 @@ def guard(device: str, reading: Reading) -> None:
 """
 
 
+TURN = 2  # calls for all that one turn of the loop reads, however many events: flush_soon and flush
+
+
 class Wire(asyncio.Transport):
     """Keeps what is written, a piece a write."""
 
@@ -93,11 +96,13 @@ async def calls_of(tmp_path: Path, qos: int, readings: int) -> tuple[list[str], 
             on_dead=nobody_buried,
         )
         dispatcher.router = gateway
+        gateway.begin(asyncio.get_running_loop())
         wire, connection = Wire(), Connection(gateway)
         connection.connection_made(wire)
 
         def read(*packets: Packet) -> None:
             connection.data_received(b"".join(encode(packet, 4) for packet in packets))
+            gateway.flush()
 
         read(Connect("a"), Subscribe(1, (Subscription("a/command", qos),)))
         for number in range(1, 4):  # the topic becomes known, and the sample of this second is taken
@@ -111,6 +116,7 @@ async def calls_of(tmp_path: Path, qos: int, readings: int) -> tuple[list[str], 
         data = b"".join(encode(packet, 4) for packet in packets)
         with Calls() as calls:
             connection.data_received(data)
+            gateway.flush()  # as at the end of the loop's turn
     return calls.names, wire.written
 
 
@@ -118,18 +124,18 @@ async def test_a_plain_event_takes_few_calls_and_one_write(tmp_path: Path) -> No
     names, written = await calls_of(tmp_path, 0, 1)
     command = encode(Publish("a/command", b'{"mode":"max"}'), 4)
     assert written == [command]
-    assert len(names) <= 14, names
+    assert len(names) <= 14 + TURN, names
 
 
 async def test_one_at_qos_1_takes_little_more_and_the_same_one_write(tmp_path: Path) -> None:
     names, [written] = await calls_of(tmp_path, 1, 1)
     assert b'{"mode":"max"}' in written
     assert written.endswith(b"\x40\x02\x00\x04")  # the acknowledgement
-    assert len(names) <= 18, names
+    assert len(names) <= 18 + TURN, names
 
 
 async def test_events_that_share_a_read_share_its_calls_and_its_write(tmp_path: Path) -> None:
     names, written = await calls_of(tmp_path, 0, 8)
     command = encode(Publish("a/command", b'{"mode":"max"}'), 4)
     assert written == [command * 8]
-    assert len(names) <= 8 * 9 + 4, names
+    assert len(names) <= 8 * 9 + 4 + TURN, names

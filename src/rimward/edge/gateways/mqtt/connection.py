@@ -1,7 +1,7 @@
 """One device's connection: the socket on one side, its session, the door and the broker on the other.
 
-All packets of a read are answered in one pass, and what that puts out, to this device and to others, is
-written once for each of them when the pass ends.
+All packets of a read are answered in one pass, and what the reads of one turn of the loop put out, to this
+device and to others, is written once for each of them when the turn ends (docs/adr/0013).
 """
 
 import asyncio
@@ -29,6 +29,8 @@ from rimward.protocols.mqtt import (
 from rimward.protocols.mqtt.topics import too_large
 
 log = get_logger("rimward.mqtt")
+
+TURN_BYTES = 64 << 10  # read in one turn of the loop before output is written in the middle of it
 
 
 class Connection(asyncio.Protocol):
@@ -85,14 +87,14 @@ class Connection(asyncio.Protocol):
         elif (deadline := self.session.deadline) is not None:
             self._gate.watch(self, deadline)
 
-    def data_received(self, data: bytes) -> None:
+    def data_received(self, data: bytes) -> None:  # noqa: C901 (flat: calls cost more than steps, docs/adr/0012)
         """Answer every packet that the bytes complete."""
         if self.leaving:
             return
         gate, broker, session, clock = self._gate, self.broker, self.session, self._clock
         read_at = clock()
         gate.reading = True
-        self.dirty = True  # what comes up for this device is written when the read is over
+        self.dirty = True  # what comes up for this device is looked at when the read is over
         try:
             packets = session.feed(data)
             if packets:
@@ -114,10 +116,16 @@ class Connection(asyncio.Protocol):
                     break
         except Exception as error:  # noqa: BLE001 (the edge of a connection: one broken message ends one connection)
             self._broken(error)
-        self.write()
         gate.reading = False
-        if broker.dirty:
+        if session.out or session.over:
+            broker.dirty.append(self)
+        else:
+            self.dirty = False
+        gate.unwritten += len(data)
+        if gate.unwritten > TURN_BYTES:
             gate.flush()
+        elif broker.dirty:
+            gate.flush_soon()
 
     def pause_writing(self) -> None:
         """Keep output: the peer reads too slowly."""

@@ -24,6 +24,7 @@ class Gate(Protocol):
     counters: dict[str, int]
     on_dead: Callable[[str, str, Sender, str, bytes], None]
     reading: bool
+    unwritten: int  # bytes read since output was last written
     packets_in: int
     packets_out: int
 

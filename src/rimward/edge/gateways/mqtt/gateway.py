@@ -53,7 +53,8 @@ class MqttGateway:
         self.counters: dict[str, int] = {}
         self.on_dead = on_dead
         self.broker = Broker(config, store_retained, self.counters)
-        self.reading = False  # output is written when the read is over
+        self.reading = False  # a read's own end sees to the output
+        self.unwritten = 0
         self.packets_in = 0
         self.packets_out = 0
         self._load_retained = load_retained
@@ -175,6 +176,7 @@ class MqttGateway:
     def flush(self) -> None:
         """Write the joined output of every session that has some."""
         broker = self.broker
+        self.unwritten = 0
         while broker.dirty:
             dirty = broker.dirty
             broker.dirty = []
@@ -182,7 +184,7 @@ class MqttGateway:
                 connection.write()
 
     def flush_soon(self) -> None:
-        """Write all output when this turn of the loop is over; one that is read from writes by itself."""
+        """Write all output when this turn of the loop is over; a read asks for it at its end."""
         if not self.reading and not self._flush_scheduled and self._loop is not None:
             self._flush_scheduled = True
             self._loop.call_soon(self._flush_now)
