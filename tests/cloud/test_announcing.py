@@ -1,5 +1,5 @@
-# pyright: reportUnknownMemberType=false
-# (nats ships partial types)
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+# (nats and pyarrow ship partial types)
 """Committed rows as CloudEvents on a real bus: what is told, to whom, and that ingest never minds."""
 
 import asyncio

@@ -76,6 +76,11 @@ def post(truck: str, reading: Reading, event: Event) -> dict[str, Any]:
     return msgspec.to_builtins(event) | {"celsius": reading.celsius}
 
 
+@app.edge(http.post("/aside"), durable=False)
+def post_aside(reading: Reading, event: Event) -> str:
+    return f"{event.id} {reading.celsius}"
+
+
 @app.edge(http.get("/mode"))
 def mode() -> CloudEvent:
     return made()
@@ -326,6 +331,18 @@ async def test_a_broken_request_is_told_the_attribute_and_the_rule(site: Site) -
     assert "type is empty, a CloudEvent needs it" in answer.json()["detail"]
     (dead,) = site.dead_letters
     assert (dead.reason, dead.protocol, dead.payload) == ("payload", "http", b'{"celsius":1}')
+
+
+async def test_a_function_outside_the_transaction_refuses_as_any_other(site: Site) -> None:
+    sent = to_http(event())
+    headers = sent.fields | {"content-type": "application/json"}
+    assert (await site.http.post("/aside", sent.body, headers=headers)).text == "abc 9.5"
+    del headers["ce-source"]
+    answer = await site.http.post("/aside", sent.body, headers=headers)
+    assert answer.status == 422
+    assert "source is empty" in answer.json()["detail"]
+    await site.settle()
+    assert [dead.function for dead in site.dead_letters] == ["post_aside"]
 
 
 async def test_the_data_of_an_event_must_fit_as_any_payload(site: Site) -> None:
