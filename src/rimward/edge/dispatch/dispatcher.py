@@ -32,9 +32,6 @@ from rimward.edge.dispatch.waiting import Waiting, queue
 from rimward.edge.dispatch.work import Work
 from rimward.edge.outbox import Transaction
 from rimward.events import RimwardError
-from rimward.observe import get_logger
-
-log = get_logger("rimward.dispatch")
 
 enter, leave = current.set, current.reset
 
@@ -74,6 +71,7 @@ class Dispatcher:
         }
         self.board = Board(app, self.functions, lambda stream: load_windows(outbox, stream))
         self._lane = self.board.lane
+        self._span = tracing.ring.add
         self.beats = self.board.beats
         self.streams = self.board.streams
         self.feeder = Feeder(self)
@@ -110,6 +108,7 @@ class Dispatcher:
             for topic, body, qos, retain in call.actions:
                 publish(topic, body, qos, retain=retain)
                 self.actions += 1
+        self._span((plain.name, message.read_at, begun, ended))
         if figures.record(message.read_at, begun, ended):
             return self._plain_more(plain, call, result, (begun, ended), keep=True)
         if result is not None or call.forwards is not None:
@@ -316,6 +315,7 @@ class Dispatcher:
         if figures.record(work.read_at, begun, ended) or work.error is not None:
             over = ended - work.read_at > figures.limit
             self.tracing.note(work, run.name, begun, ended, over=over)
+        self._span((run.name, work.read_at, begun, ended))
 
     def succeeded(self, bound: Bound, call: Call, held: Held | None, work: Work, result: Any) -> None:
         self._take_reply(work, result)  # first: a reply that can't be written leaves nothing else

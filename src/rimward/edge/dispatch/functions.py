@@ -109,6 +109,7 @@ class StateSlot(Struct):
 class Plain(Struct):
     """A function of one topic that needs nothing but the payload: the fast lane."""
 
+    name: str
     bound: "Bound"
     figures: Figures
     decode: Decode
@@ -120,11 +121,13 @@ class Plain(Struct):
         run, at = bound.run, bound.payload_at
         function, arguments = run.call, bound.arguments
         if run.decode is None:
-            return cls(bound, run.figures, _nothing, lambda _: function(*arguments))
+            return cls(run.name, bound, run.figures, _nothing, lambda _: function(*arguments))
         if at == len(arguments) - 1:
-            return cls(bound, run.figures, run.decode, partial(function, *arguments[:at]))
+            return cls(run.name, bound, run.figures, run.decode, partial(function, *arguments[:at]))
         before, after = arguments[:at], arguments[at + 1 :]
-        return cls(bound, run.figures, run.decode, lambda payload: function(*before, payload, *after))
+        return cls(
+            run.name, bound, run.figures, run.decode, lambda payload: function(*before, payload, *after)
+        )
 
 
 class Bound(Struct):

@@ -1,7 +1,8 @@
 """Which events are kept whole, and the stages that they went through.
 
 Kept: errors, events over their budget, one a second of each function, and one in a thousand of the rest.
-`Figures.record` tells which of the ordinary ones.
+`Figures.record` tells which of the ordinary ones. The spans of all events, kept or not, go through a ring:
+what ran while a kept event waited for its turn is read from there.
 """
 
 from collections.abc import Callable
@@ -9,7 +10,10 @@ from typing import Protocol
 
 from rimward.edge.dispatch.work import Work
 from rimward.events import TraceIds, parse_traceparent
-from rimward.observe import RowRef, Stage, Trace
+from rimward.observe import Ring, RowRef, Stage, Trace
+
+SPANS = 1024  # of the newest calls, whatever became of them
+BEHIND = 200_000  # ns that an event must have waited for its turn before it is asked what for
 
 
 class TraceSink(Protocol):
@@ -27,6 +31,7 @@ class Tracing:
         self.node = node
         self.boot = boot.hex()
         self._ids = TraceIds(boot)
+        self.ring = Ring(SPANS)  # (function, read_at, begun, ended), monotonic ns
         self._sink = sink
         self._epoch = epoch
 
@@ -35,9 +40,26 @@ class Tracing:
         wall = work.desk.wall_of
         if work.stages is None:
             work.stages = [Stage("decode", wall(work.read_at), wall(begun))]
+            if begun - work.read_at > BEHIND:
+                work.stages += self._behind(work, begun)
         work.stages.append(Stage(f"function {function}", wall(begun), wall(ended)))
         if over and work.error is None:
             work.error = f"{function} was over its budget"
+
+    def _behind(self, work: Work, begun: int) -> list[Stage]:
+        """Return what ran between the read of an event's bytes and its own function, a stage a function."""
+        spans: dict[str, tuple[int, int, int]] = {}  # calls, first begun, last ended
+        for function, _, started, ended in self.ring.recent(SPANS):
+            if ended <= work.read_at:
+                break
+            if started < begun:
+                calls, first, last = spans.get(function, (0, started, ended))
+                spans[function] = (calls + 1, min(first, started), max(last, ended))
+        wall = work.desk.wall_of
+        return [
+            Stage(f"behind {calls} of {function}", wall(first), wall(last))
+            for function, (calls, first, last) in spans.items()
+        ]
 
     def committed(self, work: Work, appended: int, now: int) -> None:
         """Remember the commit's wait."""
@@ -58,7 +80,7 @@ class Tracing:
             Trace(
                 id=parsed[0] if parsed else self._ids.next(),
                 node=self.node,
-                function=work.stages[1].name.removeprefix("function ") if len(work.stages) > 1 else "",
+                function=_function(work.stages),
                 source=work.source,
                 sender=work.sender.id,
                 at=work.desk.wall_of(work.read_at),
@@ -69,3 +91,9 @@ class Tracing:
                 over_budget=over,
             )
         )
+
+
+def _function(stages: list[Stage]) -> str:
+    """Return the first function among stages."""
+    names = (stage.name for stage in stages if stage.name.startswith("function "))
+    return next(names, "").removeprefix("function ")
