@@ -15,6 +15,8 @@ from rimward.app import (
     mqtt,
 )
 from rimward.events import (
+    CloudEvent,
+    CloudEventError,
     CommandTimeout,
     Event,
     LoadError,
@@ -29,6 +31,8 @@ from rimward.events import (
 
 __all__ = [
     "App",
+    "CloudEvent",
+    "CloudEventError",
     "CommandTimeout",
     "Device",
     "Event",

@@ -14,13 +14,15 @@ from rimward.cloud.hub import Hub
 
 
 @asynccontextmanager
-async def hub(bus: Bus, folder: Path, *facts: FactSpec, lane_messages: int = 16_384) -> AsyncGenerator[Hub]:
+async def hub(
+    bus: Bus, folder: Path, *facts: FactSpec, lane_messages: int = 16_384, events: bool = False
+) -> AsyncGenerator[Hub]:
     manifest = folder / "manifest.json"
     await asyncio.to_thread(manifest.write_bytes, encode_manifest(Manifest("a", "", "", "", facts, ())))
     user = bus.users["hub"]
     config = HubConfig(
         data=str(folder), manifest=str(manifest), app="", bus_url=bus.url, user=user.user,
-        password=user.password, gather=0.01, lane_messages=lane_messages,
+        password=user.password, gather=0.01, lane_messages=lane_messages, events=events,
     )  # fmt: skip
     running = await asyncio.to_thread(Hub, config)
     task = asyncio.get_running_loop().create_task(running.run())

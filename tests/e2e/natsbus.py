@@ -17,12 +17,12 @@ PATIENCE = 20.0  # seconds
 class Bus:
     """One bus with its hub's user and those of nodes."""
 
-    def __init__(self, folder: Path, *nodes: str, region: str = "local") -> None:
+    def __init__(self, folder: Path, *nodes: str, region: str = "local", events: bool = False) -> None:
         self._folder = folder
         self._conf, self._store, self._ports = folder / "bus.conf", folder / "bus", folder / "ports"
         folder.mkdir(parents=True, exist_ok=True)
         self._ports.mkdir()
-        self.users = write_config(self._conf, self._store, -1, [*nodes], region)
+        self.users = write_config(self._conf, self._store, -1, [*nodes], region, events=events)
         self.url = ""
         self._process: subprocess.Popen[bytes] | None = None
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from rimward.local.checking import check
 from rimward.local.dev import Dev, run
@@ -169,6 +170,14 @@ async def test_an_app_without_mqtt_has_no_devices_to_simulate(tmp_path: Path) ->
     bench = Bench(tmp_path, simulate=2)
     with pytest.raises(DevError, match=r"app\.py has no MQTT function, and simulated devices speak MQTT: "):
         await run(bench.options, bench.heard)
+
+
+async def test_events_need_the_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rimward.local.dev.installed", lambda: ALONE)
+    bench = Bench(tmp_path)
+    with pytest.raises(DevError, match=r"--events needs the hub, which is not installed"):
+        await run(replace(bench.options, events=True), bench.heard)
+    assert not bench.options.data.exists()
 
 
 MQTT = """\

@@ -17,10 +17,14 @@ ALONE = Extras(bus=None, cloud=False, console=False)
 MANIFEST = Manifest("x", "2026-11-01", "app.py", "feed", (), ())
 
 
-def planned(root: Path, extras: Extras, replay: str | None = None) -> tuple[DataFolder, Plan]:
+def planned(
+    root: Path, extras: Extras, replay: str | None = None, *, events: bool = False
+) -> tuple[DataFolder, Plan]:
     folder = DataFolder(root)
     folder.prepare()
-    options = DevOptions(app="app.py", data=root, mqtt=0, http=8080, replay=replay, speed="max")
+    options = DevOptions(
+        app="app.py", data=root, mqtt=0, http=8080, replay=replay, speed="max", events=events
+    )
     plan = Plan(folder, options, extras)
     plan.write(MANIFEST)
     return folder, plan
@@ -42,6 +46,20 @@ def test_with_the_cloud_extra_everything_is_started_and_the_node_stops_first(tmp
     assert (hub.user, hub.password) != (deep.user, deep.password)
     assert (node.digest, node.app) == ("feed", str(Path("app.py").absolute()))
     assert decode(folder.manifest.read_bytes()) == MANIFEST
+
+
+def test_events_are_for_those_who_ask_and_their_reader_has_a_password_of_its_own(tmp_path: Path) -> None:
+    folder, _ = planned(tmp_path, ALL, events=True)
+    hub = msgspec.json.decode((folder.run / "hub.json").read_bytes(), type=HubConfig)
+    reader = json.loads(folder.events.read_bytes())
+    assert hub.events
+    assert (reader["url"], reader["user"]) == (hub.bus_url, "events")
+    assert reader["password"] != hub.password
+    assert folder.events.stat().st_mode & 0o077 == 0
+    planned(tmp_path, ALL)
+    hub = msgspec.json.decode((folder.run / "hub.json").read_bytes(), type=HubConfig)
+    assert not hub.events
+    assert not folder.events.exists(), "a password that no bus knows any more"
 
 
 def test_without_it_the_node_is_alone(tmp_path: Path) -> None:

@@ -209,7 +209,10 @@ class Declarations:
     def publish(self, topic: str, payload: Any, *, qos: int = 0, retain: bool = False) -> None:
         """Send an action to the topic's subscribers; it leaves when the call returns.
 
+        A `CloudEvent` goes out in binary mode over MQTT 5 and in the JSON event format over MQTT 3.1.1.
+
         Raises:
+            CloudEventError: the event's data are said to be JSON and are not.
             NoNode: no node runs in this context.
             ValueError: the topic has a wildcard, or qos is not 0 or 1.
         """

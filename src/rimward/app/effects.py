@@ -5,7 +5,8 @@ from typing import Any, Protocol
 
 import msgspec
 
-from rimward.events import NoNode
+from rimward.events import CloudEvent, NoNode
+from rimward.events.cloudevents import to_structured
 
 TOPICS_CACHED = 16_384  # checked topics that are remembered; beyond it the memory starts anew
 CACHED_CHARACTERS = 256  # longer topics are checked every time
@@ -14,6 +15,23 @@ Action = tuple[str, bytes, int, bool]  # topic, payload, QoS, retain
 checked: set[str] = set()  # topics that actions may be published to
 _encode = msgspec.json.Encoder().encode
 _AS_THEY_ARE = (bytes, str)  # payloads that are not encoded as JSON
+
+
+class EventPayload(bytes):
+    """A CloudEvent in the JSON event format; who can say it with properties finds the event itself in it."""
+
+    event: CloudEvent
+
+    @classmethod
+    def of(cls, event: CloudEvent) -> "EventPayload":
+        """Return an event as an action's payload.
+
+        Raises:
+            CloudEventError: its data are said to be JSON and are not.
+        """
+        payload = cls(to_structured(event).body)
+        payload.event = event
+        return payload
 
 
 class Effects(Protocol):
@@ -49,10 +67,16 @@ def effects(verb: str) -> Effects:
 
 
 def encode_payload(payload: Any) -> bytes:
-    """Return an action's payload: bytes as they are, text as UTF-8, anything else as JSON."""
-    if type(payload) is dict or not isinstance(payload, _AS_THEY_ARE):
+    """Return an action's payload: bytes as they are, text as UTF-8, anything else as JSON.
+
+    Raises:
+        CloudEventError: it is an event whose data are said to be JSON and are not.
+    """
+    if type(payload) is dict:
         return _encode(payload)
-    return payload.encode() if isinstance(payload, str) else payload
+    if isinstance(payload, _AS_THEY_ARE):
+        return payload.encode() if isinstance(payload, str) else payload
+    return EventPayload.of(payload) if isinstance(payload, CloudEvent) else _encode(payload)
 
 
 def check_topic(topic: str) -> None:

@@ -12,7 +12,7 @@ class Reply(Generic[T]):
     """What a function returns where the value alone does not say it.
 
     Args:
-        value: as a function would return it: None, Struct, dict, str or bytes.
+        value: as a function would return it: None, Struct, dict, str, bytes or CloudEvent.
         status: of HTTP and CoAP; 200 to 599.
         headers: of HTTP; user properties of MQTT 5. `content-type` says what bytes or str are.
     """

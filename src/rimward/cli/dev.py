@@ -40,6 +40,9 @@ def add_arguments(parser: Parser) -> None:
         help="make N plausible devices, one message a second each",
     )
     parser.add_argument("--seed", type=int, metavar="N", default=1, help="of what they say (default: 1)")
+    parser.add_argument(
+        "--events", action="store_true", help="tell committed rows as CloudEvents on the bus (NATS)"
+    )
     text = "stop by itself, counted from ready"
     parser.add_argument("--for", dest="duration", type=duration, metavar="SECONDS", help=text)
     parser.add_argument("--json", action="store_true", help="write JSON lines")
@@ -64,6 +67,7 @@ def run(options: argparse.Namespace) -> int:
         speed=options.speed,
         simulate=options.simulate,
         seed=options.seed,
+        events=options.events,
         duration=options.duration,
     )
     asyncio.run(run(wanted, JsonTeller() if options.json else PeopleTeller()))

@@ -6,6 +6,8 @@ from pathlib import Path
 
 from msgspec import Struct
 
+READER = "events"  # the user who may read the events of committed rows
+
 
 class BusUser(Struct, frozen=True):
     """A name and a password for the bus."""
@@ -14,15 +16,24 @@ class BusUser(Struct, frozen=True):
     password: str
 
 
-def write_config(path: Path, store: Path, port: int, nodes: list[str], region: str) -> dict[str, BusUser]:
-    """Write a configuration for nats-server, readable by its owner alone; return the users by name."""
-    users = {name: BusUser(name, secrets.token_urlsafe(24)) for name in ("hub", *nodes)}
+def write_config(
+    path: Path, store: Path, port: int, nodes: list[str], region: str, *, events: bool = False
+) -> dict[str, BusUser]:
+    """Write a configuration for nats-server, readable by its owner alone; return the users by name.
+
+    With `events` there is a user of this name who may listen to `facts.>` and do nothing else.
+    """
+    readers = (READER,) if events else ()
+    users = {name: BusUser(name, secrets.token_urlsafe(24)) for name in ("hub", *nodes, *readers)}
     permissions: dict[str, object] = {
         node: {
             "publish": {"allow": [f"up.{region}.{node}.>"]},
             "subscribe": {"allow": [f"_INBOX_{node}.>"]},
         }
         for node in nodes
+    }
+    permissions |= {
+        name: {"publish": {"deny": [">"]}, "subscribe": {"allow": ["facts.>"]}} for name in readers
     }
     config = {
         "host": "127.0.0.1",

@@ -18,6 +18,7 @@ class HubConfig(Struct, frozen=True, forbid_unknown_fields=True):
     region: str = "local"
     stream_bytes: int = 1 << 30  # of each priority's stream
     lane_messages: int = 16_384  # envelopes of one node's fact on the bus; more wait in its outbox
+    events: bool = False  # committed rows are told as CloudEvents on facts.<region>.<table>
     gather: float = 0.2  # seconds that a commit waits for more rows
 
 

@@ -20,8 +20,10 @@ from nats.js import JetStreamContext
 from nats.js.api import ConsumerConfig, DiscardPolicy, RetentionPolicy, StreamConfig
 
 from rimward.app import manifest as manifests
+from rimward.cloud.announcing import Announcer
 from rimward.cloud.config import HubConfig
 from rimward.cloud.durable import LakeBroken
+from rimward.cloud.heeding import heed_cancellation
 from rimward.cloud.ingest import Ingest
 from rimward.cloud.reading import Reading
 from rimward.cloud.store import Records
@@ -51,6 +53,7 @@ class Hub:
         self._records = Records(self._data / "hub" / "hub.db")
         self._ingest = Ingest(self._data / "lake", self._manifest.facts, now)
         self._reading = Reading(now)
+        self._announcer = Announcer(config, self._manifest) if config.events else None
         self._marks: dict[str, dict[str, Mark]] = {}
         for node, mark in self._ingest.marks():
             self._marks.setdefault(node, {})[mark.fact] = mark
@@ -67,6 +70,8 @@ class Hub:
             tasks.create_task(self._live())
             if any(function.layer == "cloud" for function in self._manifest.functions):
                 tasks.create_task(self._work())
+            if self._announcer is not None:
+                tasks.create_task(self._announcer.run())
             while True:
                 try:
                     await self._session()
@@ -104,7 +109,7 @@ class Hub:
                 pulls = [tasks.create_task(self._pull(client, js, priority)) for priority in PRIORITIES]
                 while client.is_connected and not any(pull.done() for pull in pulls):
                     await self._announce(client)
-                    _heed_cancellation()
+                    heed_cancellation()
                     await asyncio.sleep(ANNOUNCE * random.uniform(1, 1.5))  # noqa: S311 (spread, not secret)
             finally:  # before the pulls are awaited: their client may swallow a cancellation
                 with contextlib.suppress(*BROKEN):
@@ -164,6 +169,9 @@ class Hub:
             for node, mark in outcome.marks:
                 self._marks.setdefault(node, {})[mark.fact] = mark
             done += [arrival.message for arrival in arrivals]
+            if self._announcer is not None:
+                self._announcer.offer(fact, outcome.rows)
+                counts.update(self._announcer.take_counts())
         if counts and await self._write_down(self._records.add, counts):
             counts.clear()
         for message in done:
@@ -211,10 +219,3 @@ class Hub:
 
 def _told(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}"
-
-
-def _heed_cancellation() -> None:
-    """Raise a cancellation that the bus's client has swallowed."""
-    task = asyncio.current_task()
-    if task is not None and task.cancelling():
-        raise asyncio.CancelledError

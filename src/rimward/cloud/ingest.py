@@ -10,6 +10,7 @@ committed before it, each with a transaction id of its own, so that a repeat wri
 from collections.abc import Callable, Iterable
 from enum import Enum
 from pathlib import Path
+from typing import Any
 
 from deltalake.exceptions import CommitFailedError
 from msgspec import Struct
@@ -49,6 +50,7 @@ class Outcome(Struct):
     clashes: int = 0
     version: int = 0
     taken: tuple[Envelope, ...] = ()  # those that the commit brought
+    rows: Any = None  # the fact's rows that the commit brought, as Arrow; None where there is no table
 
 
 class Verdict(Enum):
@@ -147,12 +149,12 @@ class Ingest:
                 self._add(envelope, mark, work)
         if work.epochs:
             self._epochs.add(work.epochs, self._now())
-        stored = self._commit(fact, work) if work.reached else 0
+        rows = self._commit(fact, work) if work.reached else None
         nodes = dict.fromkeys(envelope.lane.node for envelope in envelopes)
         marks = [(node, self._mark(node, fact)) for node in nodes]
         return Outcome(
             marks=[(node, mark) for node, mark in marks if mark is not None],
-            stored=stored,
+            stored=0 if rows is None else rows.num_rows,
             dead=sum(kept.row[DEAD.get_field_index("rows")] for kept in work.batch.dead),
             lost=sum(kept.row[GAP.get_field_index("rows")] for kept in work.batch.lost),
             duplicates=work.counts[Verdict.DUPLICATE],
@@ -160,6 +162,7 @@ class Ingest:
             clashes=work.counts[Verdict.CLASH],
             version=self._home(fact).version,
             taken=tuple(work.taken),
+            rows=rows,
         )
 
     def _judge(self, envelope: Envelope, mark: Place, work: _Work) -> Verdict:
@@ -204,8 +207,8 @@ class Ingest:
         work.reached[lane.node] = (lane.epoch.counter, header.last)
         work.taken.append(envelope)
 
-    def _commit(self, fact: str, work: _Work) -> int:
-        """Write losses and dead letters, then the rows with the mark; return how many rows."""
+    def _commit(self, fact: str, work: _Work) -> Any:
+        """Write losses and dead letters, then the rows with the mark; return them where there is a table."""
         batch = work.batch
         rows = batch.table() if fact in self._facts else None
         ends = {node: transaction_version(*place) for node, place in work.reached.items()}
@@ -214,10 +217,10 @@ class Ingest:
             dead = to_arrow(DEAD, [kept.row for kept in batch.dead])
             marks = {UNKNOWN + transaction_id(node, fact): end for node, end in ends.items()}
             self._tables["_dead"].write(dead, marks)
-            return 0
+            return None
         self._aside("_dead", "dead:", fact, batch.dead, ends)
         self._tables[fact].write(rows, {transaction_id(node, fact): end for node, end in ends.items()})
-        return rows.num_rows
+        return rows
 
     def _aside(self, name: str, prefix: str, fact: str, found: list[Kept], ends: dict[str, int]) -> None:
         """Commit rows of a side table, but those that an earlier try has committed."""

@@ -18,6 +18,7 @@ class _Stored(Struct, frozen=True, gc=False):
     qos: int
     properties: bytes = b"\0"
     until: int = 0  # wall ns; 0 is for ever
+    older: bytes | None = None
 
 
 class Keeper:
@@ -39,7 +40,7 @@ class Keeper:
                 self.store_retained(topic, None)
                 continue
             expires_at = (one.until - wall + monotonic) * 1e-9 if one.until else 0.0
-            found[topic] = Retained(one.payload, one.qos, one.properties, expires_at)
+            found[topic] = Retained(one.payload, one.qos, one.properties, expires_at, one.older)
         return found
 
     def store_retained(self, topic: str, message: Retained | None) -> Ticket:
@@ -56,7 +57,7 @@ class Keeper:
         until = 0
         if message.expires_at:
             until = self._wall() + round(message.expires_at * 1e9) - self._monotonic()
-        return _Stored(message.payload, message.qos, message.properties, until)
+        return _Stored(message.payload, message.qos, message.properties, until, message.older)
 
     def bury(self, reason: str, detail: str, sender: Sender, source: str, payload: bytes) -> Ticket:
         """Keep what a gateway could not even hand over; the ticket is done when the disk has it."""

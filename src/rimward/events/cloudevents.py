@@ -26,6 +26,7 @@ _SAFE = "".join(c for c in map(chr, range(0x21, 0x7F)) if c not in '"%')  # [HTT
 _JSON = re.compile(r"[^/\s;]+/(?:json|[^/\s;]+\+json)\s*(?:;.*)?", re.IGNORECASE)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 _INTEGER = range(-(1 << 31), 1 << 31)  # [types: Integer]
+_REQUIRED = frozenset({"specversion", "id", "source", "type"})
 _OWN = ("id", "source", "type", "subject", "dataschema", "datacontenttype", "time")
 
 
@@ -84,18 +85,35 @@ def is_structured(content_type: str | None) -> bool:
     return content_type is not None and content_type.strip().lower().startswith(_FAMILY)
 
 
+def is_binary(properties: Iterable[tuple[str, str]]) -> bool:
+    """Tell whether user properties of MQTT 5 are those of an event [MQTT 3]."""
+    return _REQUIRED.issubset(name for name, _ in properties)
+
+
 # -- structured mode
 
 
 def to_structured(event: CloudEvent) -> Carried:
-    """Return an event in the JSON event format."""
+    """Return an event in the JSON event format.
+
+    Raises:
+        CloudEventError: its data are said to be JSON and are not.
+    """
     members: dict[str, object] = {"specversion": SPECVERSION, **_attributes(event)}
     if event.data is not None:
         if event.is_json:
-            members["data"] = Raw(event.data)
+            members["data"] = Raw(_checked_json(event.data))
         else:
             members["data_base64"] = base64.b64encode(event.data).decode()
     return Carried(f"{STRUCTURED}; charset=utf-8", {}, msgspec.json.encode(members))
+
+
+def _checked_json(data: bytes) -> bytes:
+    try:
+        msgspec.json.decode(data)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise CloudEventError(f"data are not JSON, as datacontenttype says: {error}") from None
+    return data
 
 
 def from_structured(content_type: str, body: bytes) -> CloudEvent:
@@ -186,10 +204,10 @@ def from_mqtt(
     """
     if content_type is not None and is_structured(content_type):
         return from_structured(content_type, payload)
-    attributes = dict(properties)
-    if not attributes.keys() >= {"specversion", "id", "source", "type"}:
+    found = list(properties)
+    if not is_binary(found):
         return None
-    attributes = {name: value for name, value in attributes.items() if _NAME.fullmatch(name)}
+    attributes = {name: value for name, value in found if _NAME.fullmatch(name)}
     return _binary(attributes, content_type, payload)
 
 

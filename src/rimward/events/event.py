@@ -4,7 +4,10 @@ from msgspec import Struct
 
 
 class Event(Struct, frozen=True, gc=False):
-    """The event behind a call. `id` is stable over retries and is the idempotency key of cloud functions."""
+    """The event behind a call. `id` is stable over retries and is the idempotency key of cloud functions.
+
+    Where the message carries a CloudEvent, id, source, type, subject, time and traceparent are that one's.
+    """
 
     id: str
     source: str  # //site/node

@@ -40,6 +40,10 @@ async def run(options: DevOptions, teller: Teller) -> None:
             f"{options.app} has no MQTT function, and simulated devices speak MQTT: "
             'add one with @app.edge(mqtt("…")), or leave --simulate away'
         )
+    if options.events and not extras.cloud:
+        raise DevError(
+            "--events needs the hub, which is not installed: pip install 'rimward[cloud]', or leave it away"
+        )
     await asyncio.to_thread(folder.prepare)
     lock = await asyncio.to_thread(folder.lock)
     try:

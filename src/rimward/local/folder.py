@@ -25,6 +25,7 @@ class DataFolder:
         self.processes = self.run / "processes.json"
         self.ready = self.run / "ready.json"
         self.manifest = self.run / "manifest.json"
+        self.events = self.run / "events.json"  # who may read the events of committed rows
         self.traces = self.root / "node" / "trace.db"
         self.uplink = self.root / "node" / "uplink.json"
 

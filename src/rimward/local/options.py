@@ -16,6 +16,7 @@ class DevOptions(Struct, frozen=True):
     replay: str | None = None  # a file, or recordings:NAME
     speed: str = "1"  # of the replay: a factor or "max"
     simulate: int = 0  # devices
+    events: bool = False  # the hub tells committed rows as CloudEvents
     seed: int = 1  # of the simulated devices
     duration: float | None = None  # seconds from ready to the stop; None: until told
     check_timeout: float = 5.0  # seconds that importing the app may take

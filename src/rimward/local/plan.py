@@ -91,12 +91,15 @@ class Plan:
         return path
 
     def _write_cloud(self) -> None:
-        from rimward.cloud.bus import write_config
+        from rimward.cloud.bus import READER, write_config
         from rimward.cloud.config import HubConfig
 
         folder = self._folder
         self._bus_port = _free_port()
-        users = write_config(folder.run / "bus.conf", folder.root / "bus", self._bus_port, [NODE], REGION)
+        events = self._options.events
+        users = write_config(
+            folder.run / "bus.conf", folder.root / "bus", self._bus_port, [NODE], REGION, events=events
+        )
         url, hub, node = f"nats://{HOST}:{self._bus_port}", users["hub"], users[NODE]
         deep = DeepConfig(
             data=str(folder.root),
@@ -109,9 +112,14 @@ class Plan:
         folder.write(folder.run / "deep.json", deep)
         config = HubConfig(
             data=str(folder.root), manifest=str(folder.manifest), app=self._app, bus_url=url,
-            user=hub.user, password=hub.password, region=REGION,
+            user=hub.user, password=hub.password, region=REGION, events=events,
         )  # fmt: skip
         folder.write(folder.run / "hub.json", config)
+        if events:
+            reader = users[READER]
+            folder.write(folder.events, {"url": url, "user": reader.user, "password": reader.password})
+        else:
+            folder.events.unlink(missing_ok=True)
 
     def _processes(self) -> list[dict[str, Any]]:
         run, found = self._folder.run, list[dict[str, Any]]()

@@ -4,10 +4,12 @@ from collections.abc import Callable
 from typing import Any, Literal, Protocol, TypeVar, overload
 
 from msgspec import Struct
+from msgspec.structs import replace
 
-from rimward.app.effects import encode_payload
+from rimward.app.effects import EventPayload, encode_payload
 from rimward.devices.connection import say
 from rimward.devices.errors import Refused, Unanswered, Unreachable
+from rimward.events.cloudevents import to_mqtt
 from rimward.protocols.mqtt import (
     ClientSession,
     Connack,
@@ -158,7 +160,8 @@ class Device:
     ) -> Ack:
         """Publish a message and return the node's answer to it.
 
-        A payload is sent as `app.publish` does: bytes as they are, text as UTF-8, anything else as JSON. At
+        A payload is sent as `app.publish` does: bytes as they are, text as UTF-8, a `CloudEvent` in binary
+        mode (over MQTT 3.1.1 in the JSON event format), anything else as JSON. At
         QoS 0 the functions have run when this returns, but for what async ones still wait for. An answer
         that never comes has the code None, and the reason says why.
 
@@ -168,7 +171,14 @@ class Device:
         session = self._session
         if session is None or not session.connected:
             raise Unreachable(f"{self.id} is not connected: call connect()")
-        packet_id = session.publish(topic, encode_payload(payload), qos, retain=retain, properties=properties)
+        body = encode_payload(payload)
+        if isinstance(body, EventPayload) and self._identity.protocol == "mqtt5":
+            carried = to_mqtt(body.event)
+            own = properties or Properties()
+            user = (*(own.user or ()), *carried.fields.items())
+            properties = replace(own, content_type=carried.content_type, user=user)
+            body = carried.body
+        packet_id = session.publish(topic, body, qos, retain=retain, properties=properties)
         if not qos:
             self._flush()
             self._house.clock.run()

@@ -6,7 +6,8 @@ from typing import Any, Generic, TypeVar
 import msgspec
 from msgspec import Struct
 
-from rimward.events import RimwardError
+from rimward.events import CloudEvent, RimwardError
+from rimward.events.cloudevents import STRUCTURED, from_mqtt, from_structured
 from rimward.protocols.mqtt import Properties, Publish
 from rimward.testing.payloads import read
 
@@ -28,6 +29,18 @@ class Received(Struct, frozen=True):
     retain: bool
     properties: Properties | None
 
+    @property
+    def event(self) -> CloudEvent | None:
+        """The CloudEvent that it carries, None where it carries none.
+
+        Raises:
+            CloudEventError: it says that it is one and breaks a rule.
+        """
+        properties = self.properties
+        if properties is None:
+            return None
+        return from_mqtt(properties.content_type, properties.user or (), self.payload)
+
 
 class Inbox(Generic[T]):
     """Messages under a topic filter, oldest first."""
@@ -38,6 +51,7 @@ class Inbox(Generic[T]):
         self.filter = topic_filter
         self.messages: list[Received] = []
         self._until = until
+        self._type = type_
         self._decode: Callable[[bytes], Any] = read if type_ is Any else msgspec.json.Decoder(type_).decode
         self._values: list[T] = []
         self._next = 0
@@ -84,8 +98,13 @@ class Inbox(Generic[T]):
 
     def take(self, packet: Publish) -> None:
         """Take a message off the wire."""
-        value = self._decode(packet.payload)
-        self.messages.append(
-            Received(packet.topic, packet.payload, packet.qos, packet.retain, packet.properties)
-        )
+        received = Received(packet.topic, packet.payload, packet.qos, packet.retain, packet.properties)
+        value: Any = _event(received) if self._type is CloudEvent else self._decode(packet.payload)
+        self.messages.append(received)
         self._values.append(value)
+
+
+def _event(received: Received) -> CloudEvent:
+    """Return the event that a message carries; over MQTT 3.1.1 it is the payload."""
+    event = received.event
+    return from_structured(STRUCTURED, received.payload) if event is None else event

@@ -9,7 +9,7 @@ from typing import Any, TypeVar, overload
 from msgspec import Struct
 
 from rimward.app import App, State
-from rimward.app.effects import Action, current
+from rimward.app.effects import Action, EventPayload, current
 from rimward.app.state import StateType
 from rimward.events import to_ns
 from rimward.testing.payloads import read
@@ -23,7 +23,7 @@ class Published(Struct, frozen=True):
     """One action."""
 
     topic: str
-    payload: Any  # JSON's value where it is JSON, else text, else bytes
+    payload: Any  # a CloudEvent as it is, JSON's value where it is JSON, else text, else bytes
     qos: int
     retain: bool
 
@@ -40,7 +40,7 @@ class Captured:
     @property
     def published(self) -> list[Published]:
         """The actions."""
-        return [Published(topic, read(payload), qos, retain) for topic, payload, qos, retain in self.actions]
+        return [Published(topic, _read(payload), qos, retain) for topic, payload, qos, retain in self.actions]
 
     def forward(self, fact: Struct) -> None:
         """Take a fact, refused as a node would where the app is known."""
@@ -56,6 +56,10 @@ class Captured:
     def now(self) -> int:
         """Return the clock, ns since the epoch."""
         return to_ns(self.time)
+
+
+def _read(payload: bytes) -> Any:
+    return payload.event if isinstance(payload, EventPayload) else read(payload)
 
 
 @contextmanager

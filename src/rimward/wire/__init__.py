@@ -7,6 +7,7 @@ from rimward.wire.source import Place, Segment, SegmentSource, Supply, seal
 from rimward.wire.subjects import (
     PRIORITIES,
     MessageId,
+    fact_subject,
     inbox_prefix,
     marks_subject,
     message_id,
@@ -37,6 +38,7 @@ __all__ = [
     "decode",
     "encode",
     "encode_raw",
+    "fact_subject",
     "inbox_prefix",
     "marks_subject",
     "message_id",

@@ -52,6 +52,11 @@ def parse_up(subject: str) -> tuple[str, Lane]:
     return _token(tokens[1]), Lane(_token(tokens[2]), Epoch.parse(tokens[4]), _token(tokens[5]))
 
 
+def fact_subject(region: str, table: str) -> str:
+    """Return where the hub tells of a fact's committed rows."""
+    return f"facts.{_token(region)}.{_token(table)}"
+
+
 def inbox_prefix(node: str) -> str:
     """Return what every subject that a node may listen to begins with."""
     return f"_INBOX_{_token(node)}"

@@ -4,8 +4,11 @@ import asyncio
 
 import pytest
 
+from rimward.app.effects import EventPayload
 from rimward.edge.dispatch.types import Refusal, Retained
 from rimward.edge.gateways.mqtt import MqttConfig
+from rimward.events import CloudEvent
+from rimward.events.cloudevents import from_structured
 from rimward.protocols.mqtt import (
     Connack,
     Connect,
@@ -533,21 +536,51 @@ async def test_an_expired_message_is_not_given_to_new_subscribers() -> None:
         assert (await device.message()).payload == b"live"
 
 
-async def test_an_action_may_be_retained_and_carry_properties() -> None:
+async def test_an_action_may_be_retained() -> None:
     async with serving() as site:
         device = await site.client()
         await device.subscribe("mode")
-        count = site.gateway.publish(
-            "mode", b"{}", 0, retain=True, content_type="application/json", user_properties=(("k", "v"),)
-        )
-        assert count == 1
-        expected = Properties(content_type="application/json", user=(("k", "v"),))
-        assert await device.message() == Publish("mode", b"{}", properties=expected)
-        encoded = b"\x1a\x03\x00\x10application/json&\x00\x01k\x00\x01v"
-        assert site.disk.stored == {"mode": Retained(b"{}", 0, encoded)}
+        assert site.gateway.publish("mode", b"{}", 0, retain=True) == 1
+        assert await device.message() == Publish("mode", b"{}")
+        assert site.disk.stored == {"mode": Retained(b"{}", 0)}
         assert site.gateway.publish("nobody", b"", 1, retain=False) == 0
         assert site.gateway.publish("not/+/a/topic", b"", 1, retain=False) == 0
         assert site.stat("actions_refused") == 1
+
+
+async def test_an_event_as_an_action_has_its_attributes_as_properties_and_is_retained_whole() -> None:
+    async with serving() as site:
+        device = await site.client()
+        await device.subscribe("mode")
+        event = CloudEvent(
+            id="1", source="/x", type="mode.v1", datacontenttype="application/json", data=b"{}"
+        )
+        payload = EventPayload.of(event)
+        assert site.gateway.publish("mode", payload, 0, retain=True) == 1
+        user = (("specversion", "1.0"), ("id", "1"), ("source", "/x"), ("type", "mode.v1"))
+        expected = Properties(content_type="application/json", user=user)
+        assert await device.message() == Publish("mode", b"{}", properties=expected)
+        stored = site.disk.stored["mode"]
+        assert (stored.payload, stored.qos) == (b"{}", 0)
+        assert stored.properties.endswith(b"mode.v1")
+        assert stored.older is not None
+        assert from_structured("application/cloudevents+json", stored.older) == event
+        assert from_structured("application/cloudevents+json", payload) == event
+
+
+async def test_an_event_that_binary_mode_can_not_carry_is_sent_in_the_json_event_format() -> None:
+    async with serving() as site:
+        device = await site.client()
+        await device.subscribe("mode")
+        empty = CloudEvent(id="1", source="/x", type="mode.v1")
+        long = CloudEvent(id="2", source="/x", type="mode.v1", subject="x" * 65_536, data=b"{}")
+        for event, retain in ((empty, True), (long, False)):
+            site.gateway.publish("mode", EventPayload.of(event), 1, retain=retain)
+            found = await device.message()
+            assert found.properties is not None
+            assert found.properties.content_type is not None
+            assert from_structured(found.properties.content_type, found.payload) == event
+        assert list(site.disk.stored) == ["mode"]
 
 
 async def test_an_action_outside_any_read_is_written_by_itself() -> None:

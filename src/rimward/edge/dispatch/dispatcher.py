@@ -12,12 +12,13 @@ from msgspec import Struct
 
 from rimward.app import App
 from rimward.app.device import Device
-from rimward.app.effects import Action, current
+from rimward.app.effects import current
 from rimward.app.facts import Fact
 from rimward.edge.dispatch.board import Allowed, Board
 from rimward.edge.dispatch.call import Call
+from rimward.edge.dispatch.carried import carry_message, carry_request, refuse, reply_of, wants_structured
 from rimward.edge.dispatch.commands import Commands
-from rimward.edge.dispatch.encodings import OBJECTS, choose, encode_reply, encoding_of, media_types
+from rimward.edge.dispatch.encodings import OBJECTS, agree, encoding_of, media_types
 from rimward.edge.dispatch.failures import bad_payload, check_time, failed, no_route, refused, replied
 from rimward.edge.dispatch.feeding import Feeder
 from rimward.edge.dispatch.functions import Bound, FunctionRun, Held, Plain, fill
@@ -26,11 +27,10 @@ from rimward.edge.dispatch.ports import NODE, Clocks, Listeners, OutboxPort
 from rimward.edge.dispatch.renaming import load_cells, load_windows
 from rimward.edge.dispatch.routes import path_segments
 from rimward.edge.dispatch.tracing import Tracing
-from rimward.edge.dispatch.types import Message, Refusal, Reply, Request, Router, Ticket
-from rimward.edge.dispatch.waiting import Waiting
+from rimward.edge.dispatch.types import Message, Reply, Request, Router, Ticket
+from rimward.edge.dispatch.waiting import Waiting, queue
 from rimward.edge.dispatch.work import Work
 from rimward.edge.outbox import Transaction
-from rimward.edge.state import MAX_WAITING, Cell
 from rimward.events import RimwardError
 
 enter, leave = current.set, current.reset
@@ -127,15 +127,21 @@ class Dispatcher:
         work = Work(self, request.path, request.body, request.sender, request.read_at)
         work.traceparent = headers.get("traceparent")
         work.content_type = headers.get("content-type")
-        asked = encoding_of(work.content_type) or "json"
-        encoding = choose(headers.get("accept"), asked, run.offers or OBJECTS)
-        if encoding is None and run.offers is not None:
-            return refused("not-acceptable", f"the reply can be written as {media_types(run.offers)}")
-        work.encoding = encoding or "json"
-        work.wants_reply = True
         work.detached = not run.durable
-        self.events += 1
         listeners = Listeners([(run.bind(match.captures, request.query), None)], [])
+        try:
+            carry_request(request, work)
+        except BadPayloadError as error:
+            ticket = self._refuse(work, listeners, error)
+            assert ticket is not None
+            return ticket
+        encoding = agree(headers.get("accept"), work.content_type, run.offers)
+        if encoding is None:
+            offers = media_types(run.offers or OBJECTS)
+            return refused("not-acceptable", f"the reply can be written as {offers}")
+        work.encoding, work.structured = encoding, wants_structured(headers.get("accept"))
+        work.wants_reply = True
+        self.events += 1
         ticket = self._begin(work, listeners, waits=True)
         return ticket if ticket is not None else replied(Reply(status=204))
 
@@ -180,8 +186,19 @@ class Dispatcher:
             self.commands.answered(message)
         if not listeners.bounds and not listeners.streams:
             return None
+        work = self.work_of(message)
+        try:
+            carry_message(message, work)
+        except BadPayloadError as error:
+            return self._refuse(work, listeners, error)
         self.events += 1
-        return self._begin(self.work_of(message), listeners, waits=message.qos > 0)
+        return self._begin(work, listeners, waits=message.qos > 0)
+
+    def _refuse(self, work: Work, listeners: Listeners, error: BadPayloadError) -> Ticket | None:
+        """Refuse a message before any function has seen it."""
+        self.events += 1
+        refuse(self.tracing, listeners, work, error, self._clock())
+        return self.end(work)
 
     def _plain_failed(self, plain: Plain, call: Call, error: Exception, begun: int) -> Ticket | None:
         """End a plain call that raised."""
@@ -226,7 +243,7 @@ class Dispatcher:
             for slot in bound.slots:
                 cell = slot.cells.cell(slot.key)
                 if cell.held:
-                    return self._wait_for(cell, work, lambda ticket: self._again(ticket, begin))
+                    return queue(cell, work, begin)
         for bound, time_field in listeners.bounds:
             if bound.run.durable or work.detached:
                 self.run(bound, time_field, work)
@@ -253,21 +270,6 @@ class Dispatcher:
         work.reply, aside.reply, aside.refusal = work.reply or aside.reply, None, None
         self.end(aside)
 
-    def _wait_for(self, cell: Cell, work: Work, again: Callable[[Ticket], None]) -> Ticket:
-        """Queue a message for a cell that an async call holds."""
-        ticket = work.ticket = work.ticket or Ticket()
-        if len(cell.waiting) >= MAX_WAITING:
-            ticket.finish(Refusal("busy", f"{MAX_WAITING} messages wait for this key"))
-        else:
-            cell.waiting.append(lambda: again(ticket))
-        return ticket
-
-    @staticmethod
-    def _again(ticket: Ticket, begin: Callable[[], Ticket | None]) -> None:
-        """Begin a message that had to wait; it may have to wait again."""
-        if begin() is None:
-            ticket.finish()
-
     def run(self, bound: Bound, time_field: str | None, work: Work, given: Any = None) -> None:
         """Run one function on a message, or on a stream's value."""
         run = bound.run
@@ -278,7 +280,7 @@ class Dispatcher:
             if bound.problem is not None:
                 raise BadPayloadError(bound.problem)  # noqa: TRY301 (one way out)
             if run.decode is not None and given is None:
-                payload = run.decoded(work.payload, work.content_type)
+                payload = run.decoded(work.data, work.content_type)
                 if time_field is not None:
                     check_time(payload, time_field)
                     work.event, work.time_field = payload, time_field
@@ -331,7 +333,10 @@ class Dispatcher:
             work.tx.forwards += call.forwards
             self.counters["forwards"] += len(call.forwards)
         if call.actions:
-            self._act(call.actions)
+            publish = self.router.publish
+            for topic, payload, qos, retain in call.actions:
+                publish(topic, payload, qos, retain=retain)
+            self.actions += len(call.actions)
             work.actions += len(call.actions)
 
     def _take_reply(self, work: Work, result: Any) -> None:
@@ -341,13 +346,7 @@ class Dispatcher:
         if not work.wants_reply or work.reply is not None:
             self.counters["replies_dropped"] += 1
         else:
-            work.reply = encode_reply(result, work.encoding)
-
-    def _act(self, actions: list[Action]) -> None:
-        publish = self.router.publish
-        for topic, payload, qos, retain in actions:
-            publish(topic, payload, qos, retain=retain)
-        self.actions += len(actions)
+            work.reply = reply_of(result, work)
 
     # -- the end
 

@@ -11,6 +11,7 @@ from msgspec import Struct
 from rimward.app import Reply as Wanted
 from rimward.edge.dispatch.payloads import BadPayloadError, Decode
 from rimward.edge.dispatch.types import Reply
+from rimward.events import CloudEvent
 
 Encoding = Literal["json", "msgpack", "cbor", "text"]
 
@@ -129,6 +130,8 @@ def offers_for(returns: Any) -> tuple[Encoding, ...] | None:
         return None
     if returns is str:
         return ("text",)
+    if isinstance(returns, type) and issubclass(returns, CloudEvent):
+        return None  # its data have a type of their own
     known = isinstance(returns, type) and (issubclass(returns, Struct) or returns in {dict, list, int, float})
     return OBJECTS if known else None
 
@@ -148,6 +151,14 @@ def choose(accept: str | None, asked: Encoding, offers: tuple[Encoding, ...]) ->
     rated: list[tuple[float, Encoding]] = [(_quality(encoding, ranges), encoding) for encoding in preferred]
     best = max(quality for quality, _ in rated)
     return next(encoding for quality, encoding in rated if quality == best) if best > 0 else None
+
+
+def agree(
+    accept: str | None, content_type: str | None, offers: tuple[Encoding, ...] | None
+) -> Encoding | None:
+    """Return the encoding of a reply to a payload; None where none of those offered is acceptable."""
+    found = choose(accept, encoding_of(content_type) or "json", offers or OBJECTS)
+    return "json" if found is None and offers is None else found
 
 
 def media_types(encodings: tuple[Encoding, ...]) -> str:

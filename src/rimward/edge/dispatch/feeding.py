@@ -52,7 +52,7 @@ class Feeder:
         now = self._host.clocks.monotonic()
         try:
             received = self._host.wall_of(work.read_at)
-            key, emitted = stream.feed(work.payload, captures, now, received, work.content_type)
+            key, emitted = stream.feed(work.data, captures, now, received, work.content_type)
         except BadPayloadError as error:
             if work.error != "payload":  # a function of the same message has buried it already
                 work.error = "payload"

@@ -9,6 +9,8 @@ from typing import Protocol
 
 from msgspec import Struct
 
+from rimward.events import CloudEvent
+
 
 class Sender(Struct, frozen=True, gc=False):
     """Who sent a message, as the gateway authenticated them."""
@@ -30,6 +32,7 @@ class Message(Struct, gc=False):
     response_topic: str | None = None
     correlation: bytes | None = None
     traceparent: str | None = None
+    attributes: tuple[tuple[str, str], ...] = ()  # user properties, where they are a CloudEvent's
 
 
 class Request(Struct, gc=False):
@@ -51,6 +54,7 @@ class Reply(Struct, gc=False):
     status: int = 200
     content_type: str | None = None
     headers: dict[str, str] = {}
+    event: CloudEvent | None = None  # instead of body and content type; the gateway knows its form
 
 
 class Refusal(Struct, frozen=True, gc=False):
@@ -67,6 +71,7 @@ class Retained(Struct, frozen=True, gc=False):
     qos: int
     properties: bytes = b"\0"  # of MQTT 5, encoded behind their length, without the expiry
     expires_at: float = 0.0  # monotonic seconds; 0 is never
+    older: bytes | None = None  # the payload for MQTT 3.1.1, where it is another one
 
 
 class Ticket:

@@ -8,8 +8,9 @@ from rimward.edge.dispatch.call import Call, Running, start
 from rimward.edge.dispatch.failures import failed
 from rimward.edge.dispatch.functions import Bound, FunctionRun, Held
 from rimward.edge.dispatch.tracing import Tracing
-from rimward.edge.dispatch.types import Ticket
+from rimward.edge.dispatch.types import Refusal, Ticket
 from rimward.edge.dispatch.work import Work
+from rimward.edge.state import MAX_WAITING, Cell
 
 
 class Host(Protocol):
@@ -115,3 +116,18 @@ class Waiting:
             task.cancel()
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=1.0)
+
+
+def queue(cell: Cell, work: Work, begin: Callable[[], Ticket | None]) -> Ticket:
+    """Queue a message for a cell that an async call holds; when it begins again it may have to wait again."""
+    ticket = work.ticket = work.ticket or Ticket()
+
+    def again() -> None:
+        if begin() is None:
+            ticket.finish()
+
+    if len(cell.waiting) >= MAX_WAITING:
+        ticket.finish(Refusal("busy", f"{MAX_WAITING} messages wait for this key"))
+    else:
+        cell.waiting.append(again)
+    return ticket

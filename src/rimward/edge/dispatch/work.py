@@ -8,7 +8,7 @@ from rimward.edge.dispatch.encodings import Encoding
 from rimward.edge.dispatch.functions import Figures
 from rimward.edge.dispatch.types import Refusal, Reply, Sender, Ticket
 from rimward.edge.outbox import DeadLetter, Transaction
-from rimward.events import REFUSALS, Event, parse_traceparent, to_ns
+from rimward.events import REFUSALS, CloudEvent, Event, parse_traceparent, to_ns
 from rimward.observe import Stage
 
 
@@ -31,7 +31,9 @@ class Work:
         "_origin",
         "_tx",
         "actions",
+        "carried",
         "content_type",
+        "data",
         "desk",
         "detached",
         "encoding",
@@ -49,6 +51,7 @@ class Work:
         "source",
         "stages",
         "steps",
+        "structured",
         "ticket",
         "time_field",
         "traceparent",
@@ -58,11 +61,13 @@ class Work:
     def __init__(self, desk: Desk, source: str, payload: bytes, sender: Sender, read_at: int) -> None:
         self.desk = desk
         self.source = source  # topic, path or the name of a beat
-        self.payload = payload
+        self.payload = payload  # as it came
+        self.data = payload  # what functions decode: of an event its data
         self.sender = sender
         self.protocol = sender.protocol
         self.read_at = read_at  # monotonic ns
         self.traceparent: str | None = None
+        self.carried: CloudEvent | None = None  # what the message is
         self.event: Any = None  # the decoded payload that has the event's own time
         self.time_field: str | None = None
         self.figures: Figures | None = None  # of the function whose commit is timed
@@ -74,6 +79,7 @@ class Work:
         self.content_type: str | None = None
         self.wants_reply = False
         self.encoding: Encoding = "json"  # of the reply
+        self.structured = False  # an event in reply is to be one body
         self.reply: Reply | None = None  # the first one
         self.steps: list[Callable[[], None]] = []  # that take its state changes back
         self.detached = False  # nobody waits for what is committed
@@ -103,11 +109,13 @@ class Work:
         """Return where the event came from, as its rows tell it."""
         if self._origin is None:
             parsed = parse_traceparent(self.traceparent) if self.traceparent else None
-            time = None
+            time, carried = None, self.carried
             if self.time_field is not None and self.event is not None:
                 time = to_ns(getattr(self.event, self.time_field))
+            elif carried is not None and carried.time is not None:
+                time = to_ns(carried.time)
             self._origin = Origin(
-                self.desk.event_id(),
+                self.desk.event_id() if carried is None else carried.id,
                 self.desk.wall_of(self.read_at),
                 time,
                 bytes.fromhex(parsed[0]) if parsed else None,
@@ -116,12 +124,12 @@ class Work:
 
     def as_event(self, node: str) -> Event:
         """Return it as a function may ask for it."""
-        origin = self.origin()
+        origin, carried = self.origin(), self.carried
         return Event(
             id=origin.event,
-            source=f"//{node}",
-            type="message",
-            subject=self.source,
+            source=f"//{node}" if carried is None else carried.source,
+            type="message" if carried is None else carried.type,
+            subject=self.source if carried is None or carried.subject is None else carried.subject,
             time=origin.received if origin.time is None else origin.time,
             received_at=origin.received,
             sender=self.sender.id,
@@ -145,6 +153,7 @@ class Work:
         """Return the work of a function that is not part of this one's transaction."""
         aside = Work(self.desk, self.source, self.payload, self.sender, self.read_at)
         aside.traceparent, aside.content_type = self.traceparent, self.content_type
+        aside.carried, aside.data, aside.structured = self.carried, self.data, self.structured
         aside.wants_reply, aside.encoding = self.wants_reply and self.reply is None, self.encoding
         aside.detached = True
         return aside

@@ -11,9 +11,9 @@ NOTHING = b"\0"  # no properties
 class Outgoing:
     """A message as subscribers get it. What a session adds is its packet id alone."""
 
-    __slots__ = ("_plain", "expires_at", "payload", "properties", "qos", "retain", "size", "topic")
+    __slots__ = ("_plain", "expires_at", "older", "payload", "properties", "qos", "retain", "size", "topic")
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 (what a message has, each by name)
         self,
         topic: bytes,
         payload: bytes,
@@ -22,39 +22,46 @@ class Outgoing:
         retain: bool,
         properties: Properties | None = None,
         encoded: bytes = NOTHING,
+        older: bytes | None = None,
     ) -> None:
         """`topic` stands behind its length; `retain` is the flag that the publisher set.
 
-        Properties that have gone through here before may be given `encoded`.
+        Properties that have gone through here before may be given `encoded`. `older` is the payload for MQTT
+        3.1.1, where properties are part of what the message says.
         """
         self.topic = topic
         self.payload = payload
+        self.older = payload if older is None else older
         self.qos = qos
         self.retain = retain
         self.expires_at = 0.0  # monotonic seconds; 0 is never
         self.properties = encoded if properties is None else props.encode(forwarded(properties))
         self.size = len(topic) + len(payload) + len(self.properties) + 8  # bytes, about
+        if older is not None:
+            self.size += len(older)
         self._plain: dict[int, bytes] = {}
 
     def plain(self, version: int, *, retain: bool, now: float) -> bytes:
         """Return the packet at QoS 0."""
         if self.expires_at:
             return publish(
-                publish_flags(0, retain=retain), self.topic, 0, self._tail(version, now), self.payload
+                publish_flags(0, retain=retain), self.topic, 0, self._tail(version, now), self._body(version)
             )
         key = version << 1 | retain
         data = self._plain.get(key)
         if data is None:
             tail = self.properties if version == 5 else b""
-            data = publish(publish_flags(0, retain=retain), self.topic, 0, tail, self.payload)
+            data = publish(publish_flags(0, retain=retain), self.topic, 0, tail, self._body(version))
             self._plain[key] = data
         return data
 
     def numbered(self, version: int, packet_id: int, *, retain: bool, now: float) -> bytes:
         """Return the packet at QoS 1."""
-        return publish(
-            publish_flags(1, retain=retain), self.topic, packet_id, self._tail(version, now), self.payload
-        )
+        tail, body = self._tail(version, now), self._body(version)
+        return publish(publish_flags(1, retain=retain), self.topic, packet_id, tail, body)
+
+    def _body(self, version: int) -> bytes:
+        return self.payload if version == 5 else self.older
 
     def is_expired(self, now: float) -> bool:
         """Tell whether its time has passed, by monotonic seconds."""

@@ -8,7 +8,9 @@ retained one the disk, have taken it; never when it is refused.
 from typing import TYPE_CHECKING
 
 from rimward.edge.dispatch.types import Message, Refusal, Reply, Sender, Ticket
+from rimward.edge.gateways.mqtt.events import outgoing_event
 from rimward.edge.gateways.mqtt.refusals import may_succeed_later, puback_reason
+from rimward.events.cloudevents import is_binary
 from rimward.protocols.mqtt import Properties, Publish
 from rimward.protocols.mqtt.outgoing import Outgoing, message
 
@@ -95,12 +97,15 @@ def send_reply(connection: "Connection", packet: Publish, reply: Reply) -> None:
     if properties is None or route is None or route.problem is not None or not route.deliveries:
         connection.count("replies_dropped")
         return
-    answer = Properties(
-        content_type=reply.content_type,
-        correlation_data=properties.correlation_data,
-        user=tuple(reply.headers.items()) or None,
-    )
-    outgoing = message(route.topic, reply.body, packet.qos, retain=False, properties=answer)
+    correlation, more = properties.correlation_data, tuple(reply.headers.items())
+    if reply.event is not None:
+        qos = min(packet.qos, 1)
+        outgoing = outgoing_event(
+            route.head, reply.event, qos, retain=False, correlation=correlation, more=more
+        )
+    else:
+        answer = Properties(content_type=reply.content_type, correlation_data=correlation, user=more or None)
+        outgoing = message(route.topic, reply.body, packet.qos, retain=False, properties=answer)
     broker.send_outgoing(route, outgoing, 0.0)
 
 
@@ -123,6 +128,9 @@ def message_of(packet: Publish, sender: Sender, read_at: int) -> Message:
         message.response_topic = properties.response_topic
         message.correlation = properties.correlation_data
         message.traceparent = _traceparent(properties)
+        if properties.user is not None and is_binary(properties.user):
+            message.attributes = properties.user
+            message.content_type = message.content_type or "application/json"  # what an event's data are
     return message
 
 

@@ -162,7 +162,9 @@ class Broker:
     def load_retained(self, stored: dict[str, Retained]) -> None:
         """Take over what was retained before the node started."""
         for topic, one in stored.items():
-            outgoing = Outgoing(string(topic), one.payload, one.qos, retain=True, encoded=one.properties)
+            outgoing = Outgoing(
+                string(topic), one.payload, one.qos, retain=True, encoded=one.properties, older=one.older
+            )
             outgoing.expires_at = one.expires_at
             self._put_retained(topic, outgoing)
 
@@ -179,7 +181,14 @@ class Broker:
             refused.finish(refusal)
             return refused
         self._put_retained(topic, outgoing if outgoing.payload else None)
-        kept = Retained(outgoing.payload, outgoing.qos, outgoing.properties, outgoing.expires_at)
+        payload, older = outgoing.payload, outgoing.older
+        kept = Retained(
+            payload,
+            outgoing.qos,
+            outgoing.properties,
+            outgoing.expires_at,
+            None if older is payload else older,
+        )
         return self._store_retained(topic, kept if outgoing.payload else None)
 
     def unretain(self, topic: str, outgoing: Outgoing, before: Outgoing | None) -> None:

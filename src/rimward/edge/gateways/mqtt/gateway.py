@@ -5,16 +5,18 @@ import os
 import socket
 from collections.abc import Callable
 
+from rimward.app.effects import EventPayload
 from rimward.edge.dispatch.types import Door, Retained, Sender, Ticket
 from rimward.edge.gateways.descriptors import allowed
 from rimward.edge.gateways.mqtt.broker import Broker, Route, StoreRetained
 from rimward.edge.gateways.mqtt.commanding import send_command
 from rimward.edge.gateways.mqtt.config import MqttConfig
 from rimward.edge.gateways.mqtt.connection import Connection
+from rimward.edge.gateways.mqtt.events import outgoing_event
 from rimward.edge.gateways.mqtt.wheel import Wheel
 from rimward.edge.gateways.turns import Turns
 from rimward.observe import get_logger
-from rimward.protocols.mqtt import Connect, Properties, Reason
+from rimward.protocols.mqtt import Connect, Reason
 from rimward.protocols.mqtt.outgoing import Outgoing
 
 log = get_logger("rimward.mqtt")
@@ -133,29 +135,27 @@ class MqttGateway:
         qos: int,
         *,
         retain: bool,
-        content_type: str | None = None,
-        user_properties: tuple[tuple[str, str], ...] = (),
     ) -> int:
         """Queue a message to every subscriber and return how many there were. Never blocks."""
         broker = self.broker
         route = broker.routes.get(topic)
-        if route is None or retain or content_type is not None or user_properties:
-            properties = _properties(content_type, user_properties)
-            return self._publish_more(broker.route(topic), payload, qos, properties, retain=retain)
+        if route is None or retain or type(payload) is not bytes:
+            return self._publish_more(broker.route(topic), payload, qos, retain=retain)
         count = broker.send(route, payload, qos) if route.deliveries else 0
         if not self.reading:
             self.flush_soon()
         return count
 
-    def _publish_more(
-        self, route: Route, payload: bytes, qos: int, properties: Properties | None, *, retain: bool
-    ) -> int:
+    def _publish_more(self, route: Route, payload: bytes, qos: int, *, retain: bool) -> int:
         """Queue a message that has more to it, or that can't be published."""
         if route.problem is not None:
             self._count("actions_refused")
             log.warning("an action's topic can't be published to", problem=route.problem)
             return 0
-        outgoing = Outgoing(route.head, payload, min(qos, 1), retain=retain, properties=properties)
+        if isinstance(payload, EventPayload):
+            outgoing = outgoing_event(route.head, payload.event, min(qos, 1), retain=retain)
+        else:
+            outgoing = Outgoing(route.head, payload, min(qos, 1), retain=retain)
         count = self.broker.send_outgoing(route, outgoing, self.clock() * 1e-9)
         if retain:
             self._retain(route.topic, outgoing)
@@ -267,9 +267,3 @@ class MqttGateway:
 
     def _count(self, name: str) -> None:
         self.counters[name] = self.counters.get(name, 0) + 1
-
-
-def _properties(content_type: str | None, user: tuple[tuple[str, str], ...]) -> Properties | None:
-    if content_type is None and not user:
-        return None
-    return Properties(content_type=content_type, user=user or None)
