@@ -1,5 +1,6 @@
 """The quick start, step by step as a person types it, on free ports."""
 
+import os
 import re
 import shlex
 from collections.abc import Iterator
@@ -36,7 +37,8 @@ def dev(project: Path) -> Iterator[Dev]:
     """`rimward dev` as the page starts it."""
     verb, app, *options = RUNNING
     assert verb == "dev"
-    with Dev(project / app, project / ".rimward", *options) as running:
+    plain = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    with Dev(project / app, project / ".rimward", *options, environment=plain) as running:
         yield running
 
 
@@ -49,6 +51,8 @@ def test_every_step_of_the_quick_start_does_what_it_says(dev: Dev, project: Path
     assert "refused: PUBACK 0x99" in wrong.stdout
     assert [step.returncode for step in done.values()] == [0, 0, 1]
     until(lambda: "9.5" in command(*BESIDE[3], at=project).stdout, "the row is in the lake")
+    log = project / ".rimward/logs/hub.log"
+    until(lambda: "truck 7 has 9.5 °C\n" in log.read_text(), "the cloud function has printed its page")
     for step in BESIDE[4:]:
         said = command(*step, at=project)
         assert said.returncode == 0, (step, said.stdout, said.stderr)

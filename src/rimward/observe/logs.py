@@ -8,6 +8,7 @@ second; the next line of it says how many were left out.
 DEBUG is never per event. WARNING: odd, nothing lost. ERROR: data lost, or someone must act.
 """
 
+import io
 import logging
 import sys
 import time
@@ -67,7 +68,13 @@ def get_logger(name: str) -> Logger:
 def configure(
     process: str, level: int | str = logging.INFO, *, stream: TextIO | None = None, show_pii: bool = False
 ) -> None:
-    """Send every log line of this process to standard error as JSON, under the process's name."""
+    """Send every log line of this process to standard error as JSON, under the process's name.
+
+    What an app prints is written line by line from now on: it is in the process's log when it happens.
+    """
+    printed: Any = sys.stdout
+    if isinstance(printed, io.TextIOWrapper):  # a test's need not be one
+        printed.reconfigure(line_buffering=True)
     handler = _Handler(sys.stderr if stream is None else stream)
     handler.setFormatter(JsonFormatter(process, show_pii=show_pii))
     handler.addFilter(Burst(time.monotonic))
