@@ -2,10 +2,12 @@
 
 import argparse
 import asyncio
+import os
 from pathlib import Path
 
-from rimward.cli.parsing import CommandError, Parser, count, duration, port
+from rimward.cli.parsing import CommandError, Parser, bus, count, duration, port
 
+BUS_VARIABLE = "RIMWARD_BUS"  # --bus, for addresses with a password: arguments are seen in lists of processes
 EXAMPLES = """\
 examples:
   rimward dev app.py
@@ -43,6 +45,8 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument(
         "--events", action="store_true", help="tell committed rows as CloudEvents on the bus (NATS)"
     )
+    text = f"a NATS server with JetStream that runs already (default: ${BUS_VARIABLE}, else one is started)"
+    parser.add_argument("--bus", type=bus, metavar="URL", help=text)
     text = "stop by itself, counted from ready"
     parser.add_argument("--for", dest="duration", type=duration, metavar="SECONDS", help=text)
     parser.add_argument("--json", action="store_true", help="write JSON lines")
@@ -57,6 +61,12 @@ def run(options: argparse.Namespace) -> int:
     replay: str | None = options.replay
     if replay is not None and not replay.startswith("recordings:") and not Path(replay).is_file():
         raise CommandError(f"there is no file {replay}: name a recording, or --replay recordings:wearables")
+    address: str | None = options.bus
+    if address is None and (text := os.environ.get(BUS_VARIABLE)):
+        try:
+            address = bus(text)
+        except argparse.ArgumentTypeError as error:
+            raise CommandError(f"{BUS_VARIABLE}: {error}: correct it, or unset it") from None
     wanted = DevOptions(
         app=options.app,
         data=options.data,
@@ -68,6 +78,7 @@ def run(options: argparse.Namespace) -> int:
         simulate=options.simulate,
         seed=options.seed,
         events=options.events,
+        bus=address,
         duration=options.duration,
     )
     asyncio.run(run(wanted, JsonTeller() if options.json else PeopleTeller()))

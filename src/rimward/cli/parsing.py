@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NoReturn
+from urllib.parse import urlsplit
 
 from rimward.events import RimwardError, seconds
 
@@ -149,6 +150,25 @@ def port(text: str) -> int:
     if not text.isdecimal() or int(text) > 65_535:
         raise argparse.ArgumentTypeError(f"{text!r} is not a port from 0 to 65535")
     return int(text)
+
+
+def bus(text: str) -> str:
+    """Read the address of a NATS server.
+
+    Raises:
+        argparse.ArgumentTypeError: it is none.
+    """
+    try:
+        parts = urlsplit(text)
+        whole = parts.scheme in {"nats", "tls"} and parts.hostname and parts.port
+    except ValueError:
+        whole = False
+    if not whole:
+        shown = text.rpartition("@")[2]  # a password stays where it is
+        raise argparse.ArgumentTypeError(
+            f"{shown!r} is not an address such as nats://user:password@host:4222"
+        )
+    return text
 
 
 def duration(text: str) -> float:

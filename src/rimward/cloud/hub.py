@@ -96,8 +96,8 @@ class Hub:
         config, client = self._config, Client()
         await client.connect(
             config.bus_url,
-            user=config.user,
-            password=config.password,
+            user=config.user or None,
+            password=config.password or None,
             allow_reconnect=False,
             connect_timeout=2,
         )

@@ -17,6 +17,7 @@ class DevOptions(Struct, frozen=True):
     speed: str = "1"  # of the replay: a factor or "max"
     simulate: int = 0  # devices
     events: bool = False  # the hub tells committed rows as CloudEvents
+    bus: str | None = None  # nats://[user:password@]host:port of a bus that runs already; None starts one
     seed: int = 1  # of the simulated devices
     duration: float | None = None  # seconds from ready to the stop; None: until told
     check_timeout: float = 5.0  # seconds that importing the app may take

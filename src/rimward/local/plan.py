@@ -7,7 +7,8 @@ import sys
 import sysconfig
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlsplit
 
 from msgspec import Struct
 
@@ -16,6 +17,9 @@ from rimward.edge.config import NodeConfig
 from rimward.edge.deep.config import DeepConfig
 from rimward.local.folder import DataFolder
 from rimward.local.options import DevOptions
+
+if TYPE_CHECKING:
+    from rimward.cloud.bus import BusUser
 
 HOST = "127.0.0.1"
 NODE = "node-1"
@@ -46,7 +50,8 @@ class Plan:
         self._folder = folder
         self._options = options
         self._extras = extras
-        self.names = ["bus", "hub", "deep", "node"] if extras.cloud else ["node"]
+        own_bus = ["bus"] * (options.bus is None)
+        self.names = [*own_bus, "hub", "deep", "node"] if extras.cloud else ["node"]
         self.devices = ["replay"] * (options.replay is not None) + ["simulate"] * bool(options.simulate)
         self._app = _absolute(options.app)
 
@@ -91,16 +96,12 @@ class Plan:
         return path
 
     def _write_cloud(self) -> None:
-        from rimward.cloud.bus import READER, write_config
+        from rimward.cloud.bus import READER
         from rimward.cloud.config import HubConfig
 
-        folder = self._folder
-        self._bus_port = _free_port()
-        events = self._options.events
-        users = write_config(
-            folder.run / "bus.conf", folder.root / "bus", self._bus_port, [NODE], REGION, events=events
-        )
-        url, hub, node = f"nats://{HOST}:{self._bus_port}", users["hub"], users[NODE]
+        folder, events = self._folder, self._options.events
+        url, users = self._bus()
+        hub, node = users["hub"], users[NODE]
         deep = DeepConfig(
             data=str(folder.root),
             bus_url=url,
@@ -121,15 +122,28 @@ class Plan:
         else:
             folder.events.unlink(missing_ok=True)
 
+    def _bus(self) -> "tuple[str, dict[str, BusUser]]":
+        """Return the bus's address and its users by name; one of our own gets its configuration."""
+        from rimward.cloud.bus import READER, BusUser, write_config
+
+        folder, events = self._folder, self._options.events
+        if self._options.bus is not None:
+            parts = urlsplit(self._options.bus)
+            user = BusUser(unquote(parts.username or ""), unquote(parts.password or ""))
+            address = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+            return address, dict.fromkeys(("hub", NODE, READER), user)
+        self._bus_port = _free_port()
+        path, store = folder.run / "bus.conf", folder.root / "bus"
+        users = write_config(path, store, self._bus_port, [NODE], REGION, events=events)
+        return f"nats://{HOST}:{self._bus_port}", users
+
     def _processes(self) -> list[dict[str, Any]]:
         run, found = self._folder.run, list[dict[str, Any]]()
+        if "bus" in self.names:
+            argv = [self._extras.bus, "-c", str(run / "bus.conf")]
+            found.append({"name": "bus", "argv": argv, "connect": [HOST, self._bus_port]})
         if self._extras.cloud:
             found += [
-                {
-                    "name": "bus",
-                    "argv": [self._extras.bus, "-c", str(run / "bus.conf")],
-                    "connect": [HOST, self._bus_port],
-                },
                 _python("hub", "rimward.cloud", str(run / "hub.json"), "--ready", "{ready}"),
                 _python("deep", "rimward.edge.deep", str(run / "deep.json"), "--ready", "{ready}"),
             ]

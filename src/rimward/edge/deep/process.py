@@ -103,8 +103,8 @@ class DeepProcess:
 
         await client.connect(
             config.bus_url,
-            user=config.user,
-            password=config.password,
+            user=config.user or None,
+            password=config.password or None,
             inbox_prefix=inbox_prefix(config.node).encode(),
             allow_reconnect=False,
             connect_timeout=2,
