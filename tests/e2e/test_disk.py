@@ -138,6 +138,12 @@ def test_a_data_folder_that_is_moved_away_for_a_while_ends_nothing(tmp_path: Pat
         port, pids = dev.ready["mqtt"], dev.pids()
         supervisor = pids["supervisor"]
         assert supervisor is not None
+        asyncio.run(taken_at_last(port))
+        settled = "every row is stored: to a commit the hub would take the lake for deleted, and make it anew"
+        until(
+            lambda: all(one["stored"] and not one["waiting"] for one in dev.json_lines_of_any("ledger")),
+            settled,
+        )
         dev.data.rename(away)
         asyncio.run(acting(port))
         assert dev.process.poll() is None

@@ -74,6 +74,20 @@ MUTANTS = (
         ("tests/edge/dispatch/test_dispatcher.py",),
     ),
     Mutant(
+        "what is to come again is kept",
+        "edge/dispatch/dispatcher.py",
+        "        if work.comes_again:\n",
+        "        if False:\n",
+        ("tests/edge/dispatch/test_contract.py",),
+    ),
+    Mutant(
+        "the gateway's refusal before its dead letter",
+        "edge/gateways/mqtt/connection.py",
+        "if kept.done or not packet.qos:",
+        "if True:",
+        ("tests/edge/gateways/test_mqtt_gateway.py",),
+    ),
+    Mutant(
         "the epoch kept across starts",
         "edge/outbox/file.py",
         'epoch = Epoch(before + 1, int.from_bytes(os.urandom(4), "big"))',
@@ -136,6 +150,13 @@ MUTANTS = (
         "    for folder in dict.fromkeys(folders):\n        _sync(folder)\n",
         "",
         ("tests/faults/test_powerloss.py",),
+    ),
+    Mutant(
+        "a mark told of a commit that is not synced",
+        "cloud/durable.py",
+        "        self._sync()\n        if application",
+        "        if application",
+        ("tests/cloud/test_ingest.py",),
     ),
     Mutant(
         "no compare",

@@ -21,10 +21,10 @@ from rimward.cloud.config import HubConfig
 from rimward.cloud.heeding import heed_cancellation
 from rimward.events import CloudEvent, CloudEventError, format_traceparent
 from rimward.events.cloudevents import to_nats
-from rimward.observe import get_logger
+from rimward.observe import Logger, get_logger
 from rimward.wire import fact_subject
 
-log = get_logger("rimward.hub")
+log: Logger = get_logger("rimward.hub")
 
 MAX_ROWS = 65_536  # that wait; more are dropped
 PIECE = 256  # rows that are published before others get their turn

@@ -52,7 +52,7 @@ class DurableTable:
             self.handle = DeltaTable.create(
                 str(self._path), schema=self._schema, partition_by=["_day"], name=self._path.name
             )
-            self.created = True
+            self.created: bool = True
         self._marks: dict[str, int] = {}
         self._synced = min(self._synced, max(-1, self.version - UNSURE))
         self._sync()
@@ -61,7 +61,7 @@ class DurableTable:
             write_deltalake(
                 self.handle, to_arrow(self._schema, []), mode="append", schema_mode="merge"
             )  # nullable columns: an empty append with the wider schema
-            self.handle = DeltaTable(str(self._path))
+            self.handle: DeltaTable = DeltaTable(str(self._path))
             self._sync()
 
     @property

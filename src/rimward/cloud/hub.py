@@ -27,11 +27,11 @@ from rimward.cloud.heeding import heed_cancellation
 from rimward.cloud.ingest import Ingest
 from rimward.cloud.reading import Reading
 from rimward.cloud.store import Records
-from rimward.observe import get_logger
+from rimward.observe import Logger, get_logger
 from rimward.observe.life import HUB, live
 from rimward.wire import PRIORITIES, Mark, Marks, marks_subject, stream, stream_subject
 
-log = get_logger("rimward.hub")
+log: Logger = get_logger("rimward.hub")
 
 BATCH = 64  # envelopes in one commit
 BEAT = 1.0  # seconds between two signs of life

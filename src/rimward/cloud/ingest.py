@@ -19,10 +19,10 @@ from rimward.app.manifest import FactSpec
 from rimward.cloud.durable import DurableTable
 from rimward.cloud.epochs import ANY, Epochs
 from rimward.cloud.tables import DEAD, EPOCHS, GAP, Batch, Kept, schema_of, to_arrow
-from rimward.observe import get_logger
+from rimward.observe import Logger, get_logger
 from rimward.wire import Header, Lane, Mark, Place, Row, split_version, transaction_id, transaction_version
 
-log = get_logger("rimward.ingest")
+log: Logger = get_logger("rimward.ingest")
 
 SIDE_TABLES = {"_dead": DEAD, "_gap": GAP, "_epochs": EPOCHS}
 UNKNOWN = "unknown:"  # prefix of marks of facts that the app did not have: all their rows are dead letters

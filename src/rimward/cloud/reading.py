@@ -13,7 +13,7 @@ from msgspec import Struct
 from nats.aio.msg import Msg
 
 from rimward.cloud.ingest import Envelope
-from rimward.observe import get_logger
+from rimward.observe import Logger, get_logger
 from rimward.wire import (
     DamagedError,
     EnvelopeError,
@@ -25,7 +25,7 @@ from rimward.wire import (
     parse_up,
 )
 
-log = get_logger("rimward.hub")
+log: Logger = get_logger("rimward.hub")
 
 DAMAGED_KEPT = 1024  # ranges whose first copy was damaged
 

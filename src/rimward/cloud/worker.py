@@ -28,10 +28,10 @@ from rimward.cloud.calling import Given, call
 from rimward.cloud.lake import LocalLake
 from rimward.cloud.store import connect
 from rimward.cloud.tables import SYSTEM
-from rimward.observe import configure, get_logger
+from rimward.observe import Logger, configure, get_logger
 from rimward.wire import split_version, transaction_id, transaction_version
 
-log = get_logger("rimward.worker")
+log: Logger = get_logger("rimward.worker")
 
 TRIES = 3
 ROWS = 5_000  # of one call in batch form

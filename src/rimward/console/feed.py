@@ -8,9 +8,9 @@ from rimward.console.history import History
 from rimward.console.html import Html
 from rimward.console.model import Seen
 from rimward.console.page import parts
-from rimward.observe import get_logger
+from rimward.observe import Logger, get_logger
 
-log = get_logger("rimward.console")
+log: Logger = get_logger("rimward.console")
 
 WATCHED, UNWATCHED = 0.5, 2.0  # seconds between two looks; the first keeps the stream at 2 Hz
 BEAT = 2.0  # seconds after which a watcher hears that nothing changed
@@ -89,7 +89,7 @@ class Feed:
     async def close(self) -> None:
         """End every watcher's wait."""
         async with self._changed:
-            self.closed = True
+            self.closed: bool = True
             self._changed.notify_all()
 
     async def _take(self, seen: Seen) -> None:

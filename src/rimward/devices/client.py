@@ -43,8 +43,8 @@ class Client:
 
     def __init__(self, settings: Settings, *, reconnect: Policy | None = None) -> None:
         self.settings = settings
-        self.reconnects = 0
-        self.resent = 0  # QoS 1 messages sent again
+        self.reconnects: int = 0
+        self.resent: int = 0  # QoS 1 messages sent again
         self.failure: DeviceError | None = None  # why it gave up for good
         self._policy = reconnect
         self._connection: Connection | None = None

@@ -37,7 +37,7 @@ class Connection(asyncio.Protocol):
 
     def __init__(self, connect: Connect, owner: Owner, loop: AbstractEventLoop, timeout: float) -> None:
         """`timeout` is seconds that the server may take to answer CONNECT and PINGREQ."""
-        self.session = ClientSession(connect, loop.time(), timeout=timeout)
+        self.session: ClientSession = ClientSession(connect, loop.time(), timeout=timeout)
         self.accepted: Future[Connack] = loop.create_future()
         self.closed: Future[None] = loop.create_future()
         self.is_writable = True
@@ -75,7 +75,7 @@ class Connection(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         """Note that it has room again."""
-        self.is_writable = True
+        self.is_writable: bool = True
         self._owner.has_room()
 
     def connection_lost(self, exc: Exception | None) -> None:

@@ -42,7 +42,7 @@ class Inbox(AsyncIterator[Publish]):
     """Messages of one subscription, in order; beyond `INBOX` the oldest make way and are counted."""
 
     def __init__(self) -> None:
-        self.dropped = 0
+        self.dropped: int = 0
         self._messages: deque[Publish] = deque()
         self._arrival = Event()
 

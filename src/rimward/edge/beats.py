@@ -3,9 +3,9 @@
 import asyncio
 from collections.abc import Callable
 
-from rimward.observe import get_logger
+from rimward.observe import Logger, get_logger
 
-log = get_logger("rimward.beats")
+log: Logger = get_logger("rimward.beats")
 
 
 async def beat(period: float, action: Callable[[], None]) -> None:

@@ -68,12 +68,17 @@ def read_settings(app: App, config: NodeConfig) -> Struct | None:
 class Node:
     """One node: `async with` opens its files, `serve` its doors."""
 
+    dispatcher: Dispatcher
+    outbox: Outbox
+    mqtt: MqttGateway
+    http: HttpGateway
+
     def __init__(self, app: App, config: NodeConfig) -> None:
         self.app = app
         self.config = config
-        self.folder = Path(config.data) / "node"
-        self.clocks = Clocks(time.monotonic_ns, time.time_ns)
-        self.health = Health(config, self.clocks.wall)
+        self.folder: Path = Path(config.data) / "node"
+        self.clocks: Clocks = Clocks(time.monotonic_ns, time.time_ns)
+        self.health: Health = Health(config, self.clocks.wall)
         self._stack = AsyncExitStack()
         self._tasks: list[asyncio.Task[None]] = []
 

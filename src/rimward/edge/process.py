@@ -14,9 +14,9 @@ from rimward.app.loading import load
 from rimward.edge.config import NodeConfig, read
 from rimward.edge.node import Node
 from rimward.events import LoadError
-from rimward.observe import configure, get_logger
+from rimward.observe import Logger, configure, get_logger
 
-log = get_logger("rimward.node")
+log: Logger = get_logger("rimward.node")
 
 AGAIN = 75  # exit code: whoever watches over the process should start it again (EX_TEMPFAIL)
 

@@ -20,8 +20,8 @@ class Cell:
     __slots__ = ("held", "value", "waiting")
 
     def __init__(self, value: Struct) -> None:
-        self.value = value
-        self.held = False
+        self.value: Struct = value
+        self.held: bool = False
         self.waiting: deque[Callable[[], None]] = deque()
 
 
@@ -37,8 +37,8 @@ class Cells:
     ) -> None:
         """Take over what is stored; with `expires`, `times` tells when each was changed, by `wall`."""
         self.type = type_
-        self.space = f"state:{type_.name}"
-        self.times_space = f"changed:{type_.name}"
+        self.space: str = f"state:{type_.name}"
+        self.times_space: str = f"changed:{type_.name}"
         self._cells = {key: Cell(type_.decoder.decode(value)) for key, value in stored.items()}
         self._lifetime = None if type_.expires is None or wall is None else round(type_.expires * 1e9)
         self._wall = wall or int

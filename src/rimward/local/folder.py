@@ -19,15 +19,15 @@ class DataFolder:
     """The paths under one data folder."""
 
     def __init__(self, root: Path) -> None:
-        self.root = root.absolute()
-        self.run = self.root / "run"
-        self.logs = self.root / "logs"
-        self.processes = self.run / "processes.json"
-        self.ready = self.run / "ready.json"
-        self.manifest = self.run / "manifest.json"
-        self.events = self.run / "events.json"  # who may read the events of committed rows
-        self.traces = self.root / "node" / "trace.db"
-        self.uplink = self.root / "node" / "uplink.json"
+        self.root: Path = root.absolute()
+        self.run: Path = self.root / "run"
+        self.logs: Path = self.root / "logs"
+        self.processes: Path = self.run / "processes.json"
+        self.ready: Path = self.run / "ready.json"
+        self.manifest: Path = self.run / "manifest.json"
+        self.events: Path = self.run / "events.json"  # who may read the events of committed rows
+        self.traces: Path = self.root / "node" / "trace.db"
+        self.uplink: Path = self.root / "node" / "uplink.json"
 
     def prepare(self) -> None:
         """Make the folders.

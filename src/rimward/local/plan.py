@@ -51,8 +51,10 @@ class Plan:
         self._options = options
         self._extras = extras
         own_bus = ["bus"] * (options.bus is None)
-        self.names = [*own_bus, "hub", "deep", "node"] if extras.cloud else ["node"]
-        self.devices = ["replay"] * (options.replay is not None) + ["simulate"] * bool(options.simulate)
+        self.names: list[str] = [*own_bus, "hub", "deep", "node"] if extras.cloud else ["node"]
+        self.devices: list[str] = ["replay"] * (options.replay is not None) + ["simulate"] * bool(
+            options.simulate
+        )
         self._app = _absolute(options.app)
 
     def write(self, manifest: Manifest) -> None:

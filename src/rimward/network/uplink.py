@@ -136,7 +136,7 @@ class UplinkCore:
 
     def go_back(self) -> None:
         """Start again from the marks, after a broken connection."""
-        self.flying = 0
+        self.flying: int = 0
         for lane in self._lanes.values():
             lane.back_to(lane.mark)
 

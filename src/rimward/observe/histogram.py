@@ -28,7 +28,7 @@ class Histogram:
     def __init__(self) -> None:
         self.counts = [0] * BUCKETS  # by bucket
         self.max = 0  # ns, the longest recorded
-        self.sum = 0  # ns, all recorded
+        self.sum: int = 0  # ns, all recorded
 
     @property
     def count(self) -> int:
@@ -64,9 +64,11 @@ class Histogram:
 
     def merge(self, other: "Histogram") -> None:
         """Add what another histogram counted."""
-        self.counts = [mine + theirs for mine, theirs in zip(self.counts, other.counts, strict=True)]
+        self.counts: list[int] = [
+            mine + theirs for mine, theirs in zip(self.counts, other.counts, strict=True)
+        ]
         self.sum += other.sum
-        self.max = max(self.max, other.max)
+        self.max: int = max(self.max, other.max)
 
     def sparse(self) -> dict[int, int]:
         """Return the buckets that counted something: what leaves the process."""

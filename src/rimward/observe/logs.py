@@ -30,7 +30,7 @@ class Logger:
     __slots__ = ("_log", "name")
 
     def __init__(self, name: str) -> None:
-        self.name = name
+        self.name: str = name
         self._log = logging.getLogger(name)
 
     def debug(self, sentence: str, *, pii: Mapping[str, Any] | None = None, **fields: Any) -> None:

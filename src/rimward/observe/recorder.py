@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Self
 
-from rimward.observe.logs import get_logger
+from rimward.observe.logs import Logger, get_logger
 from rimward.observe.records import Snapshot, Trace
 from rimward.observe.store import (
     Damaged,
@@ -24,7 +24,7 @@ from rimward.observe.store import (
     trace_row,
 )
 
-log = get_logger("rimward.observe")
+log: Logger = get_logger("rimward.observe")
 
 PERIOD = 0.5  # seconds between two writes
 QUEUE = 4096  # traces that may wait
@@ -45,8 +45,8 @@ class Recorder:
         queue: int = QUEUE,
     ) -> None:
         self.problem: str | None = None  # why nothing is written now, for health
-        self.kept = 0  # traces taken
-        self.dropped = 0  # traces lost because too many waited
+        self.kept: int = 0  # traces taken
+        self.dropped: int = 0  # traces lost because too many waited
         self._snapshot = snapshot
         self._period = period
         self._limit = queue

@@ -60,7 +60,7 @@ class TraceStore:
     def __init__(self, connection: sqlite3.Connection, max_bytes: int) -> None:
         self._db = connection
         self._max_bytes = max_bytes
-        self.dropped = 0  # traces that made room for newer ones
+        self.dropped: int = 0  # traces that made room for newer ones
 
     @classmethod
     def open(cls, path: Path, max_bytes: int) -> Self:

@@ -66,7 +66,7 @@ class Count:
     __slots__ = ("count",)
 
     def __init__(self) -> None:
-        self.count = 0
+        self.count: int = 0
 
     def check(self, value: Any) -> None:
         """Take any."""

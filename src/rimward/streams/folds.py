@@ -118,7 +118,7 @@ class AggCell:
 
     def __init__(self, fold: AggFold, accumulators: list[Accumulator]) -> None:
         self._fold = fold
-        self.accumulators = accumulators
+        self.accumulators: list[Accumulator] = accumulators
         self._columns = fold.columns(accumulators)
 
     def add(self, time: int, value: Any) -> None:

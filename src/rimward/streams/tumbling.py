@@ -49,7 +49,7 @@ class Tumbling(Generic[R]):
         self._windows: dict[int, _Window[R]] = {}  # by start
         self._newest: _Window[R] | None = None  # the one that got the last event
         self._first_end: int | None = None  # ns; of the oldest open window
-        self.late = 0  # events that came after their window was closed
+        self.late: int = 0  # events that came after their window was closed
 
     @property
     def ahead(self) -> int:

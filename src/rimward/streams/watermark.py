@@ -20,8 +20,8 @@ class Watermark:
             raise ValueError(f"watermark: lateness {lateness_ns}, max_ahead {max_ahead_ns}: must be >= 0 ns")
         self._lateness = lateness_ns
         self._max_ahead = max_ahead_ns
-        self.ahead = 0  # events refused
-        self.value = BEGINNING  # ns since the epoch
+        self.ahead: int = 0  # events refused
+        self.value: int = BEGINNING  # ns since the epoch
 
     def refuses(self, time_ns: int, received_ns: int) -> bool:
         """Return whether, and count that, an event's time is too far after its receiving to be believed."""

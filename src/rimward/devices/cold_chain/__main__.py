@@ -45,7 +45,7 @@ class Runner:
     """A fleet with a connection for each truck."""
 
     def __init__(self, fleet: ColdChain, settings: Settings, labels: TextIO | None, seed: int) -> None:
-        self.outcome = Outcome(len(fleet.trucks))
+        self.outcome: Outcome = Outcome(len(fleet.trucks))
         self._fleet = fleet
         self._labels = labels
         self._clients = {

@@ -36,7 +36,7 @@ class Episodes:
         over: list[Episode] = []
         while now >= self.current.end:
             over.append(self.current)
-            self.current = self._after(self.current.end)
+            self.current: Episode = self._after(self.current.end)
         return over
 
     def is_on(self, now: float) -> bool:

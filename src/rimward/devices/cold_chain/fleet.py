@@ -35,8 +35,10 @@ class ColdChain:
 
     def __init__(self, seed: int, trucks: int, *, start: int = 0, rates: Rates | None = None) -> None:
         """`start` is the time of the first step, ns since the epoch."""
-        self.trucks = {str(n): Truck(str(n), f"{seed}/{n}", rates or Rates()) for n in range(1, trucks + 1)}
-        self.now = 0.0  # seconds since `start`
+        self.trucks: dict[str, Truck] = {
+            str(n): Truck(str(n), f"{seed}/{n}", rates or Rates()) for n in range(1, trucks + 1)
+        }
+        self.now: float = 0.0  # seconds since `start`
         self.labels: list[Label] = []  # what has begun since `take_labels`
         self._start = start
 

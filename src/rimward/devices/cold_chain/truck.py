@@ -49,7 +49,7 @@ class Truck:
         self._swing = place.uniform(2.0, 7.0)  # °C to either side
         self._phase = place.uniform(0.0, DAY)  # seconds
         self._slope = place.choice((-1, 1)) * place.uniform(0.2, 1.0) / 3600  # °C/s of a drift
-        self.box = Box(place.uniform(3.2, 4.8), self._ambient())
+        self.box: Box = Box(place.uniform(3.2, 4.8), self._ambient())
         self._episodes = {
             kind: Episodes(getattr(rates, kind), f"{seed}/{kind}") for kind in Rates.__struct_fields__
         }
@@ -66,7 +66,7 @@ class Truck:
             weather = (floor(self.now / WEATHER) + 1) * WEATHER
             until = min(to, weather, door.next_change(self.now))
             self.box.advance(until - self.now)
-            self.now = until
+            self.now: float = until
             self.box.ambient = self._ambient()
         begun += self._over(to)
         self.box.is_open = door.is_on(to)

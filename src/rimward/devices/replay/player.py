@@ -46,8 +46,8 @@ class Player:
         """`now` is a monotonic clock in ns."""
         self.script = script
         self.client = client
-        self.counts = Counts()
-        self.round_trip = Histogram()  # ns
+        self.counts: Counts = Counts()
+        self.round_trip: Histogram = Histogram()  # ns
         self.failure: str | None = None
         self._pace = pace
         self._now = now
@@ -134,7 +134,7 @@ class Fleet:
         self._tasks: list[Task[None]] = []
         self._stack = AsyncExitStack()
         self._settings = settings
-        self.players = [
+        self.players: list[Player] = [
             Player(
                 script,
                 Client(

@@ -22,7 +22,7 @@ from rimward.edge.deep.config import DeepConfig
 from rimward.edge.deep.reader import OutboxReader
 from rimward.network.path import Path
 from rimward.network.uplink import UplinkCore
-from rimward.observe import get_logger
+from rimward.observe import Logger, get_logger
 from rimward.wire import (
     Epoch,
     Mark,
@@ -36,7 +36,7 @@ from rimward.wire import (
     up_subject,
 )
 
-log = get_logger("rimward.deep")
+log: Logger = get_logger("rimward.deep")
 
 POLL = 0.02  # seconds between looks at the outbox
 ACK = 2.0  # seconds that the bus has to acknowledge one envelope

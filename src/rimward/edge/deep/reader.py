@@ -40,7 +40,7 @@ class OutboxReader:
         self._inode = os.stat(path).st_ino  # noqa: PTH116 (as below)
         self._seen = -1
         self._supplies: list[Supply] = []
-        self.corrupt = 0  # rows that were damaged on the disk
+        self.corrupt: int = 0  # rows that were damaged on the disk
 
     def replaced(self) -> bool:
         """Tell whether another file lies there now: one that was damaged or abandoned is moved away."""

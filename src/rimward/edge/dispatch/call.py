@@ -24,7 +24,7 @@ class Ground(Protocol):
 
     facts: dict[type[Struct], Fact]
 
-    def admit(self, priority: str, nbytes: int) -> None:
+    def admit(self, priority: str, nbytes: int, /) -> None:
         """Raise OutboxFull where there is no room."""
         ...
 
@@ -159,7 +159,7 @@ class Running:
         self._clock = clock
         self._task: asyncio.Task[Any] | None = None
         self._cancels = 0
-        self.own_time = 0  # ns spent in the function itself
+        self.own_time: int = 0  # ns spent in the function itself
         self.waits = False
         self._first: Any = None
 
@@ -172,7 +172,7 @@ class Running:
             return stop.value
         finally:
             self.own_time += self._clock() - before
-        self.waits = True
+        self.waits: bool = True
         return None
 
     def task(self) -> "asyncio.Task[Any]":

@@ -26,6 +26,7 @@ from rimward.edge.dispatch.payloads import BadPayloadError
 from rimward.edge.dispatch.ports import NODE, Clocks, Listeners, OutboxPort
 from rimward.edge.dispatch.renaming import load_cells, load_windows
 from rimward.edge.dispatch.routes import path_segments
+from rimward.edge.dispatch.streams import StreamRun
 from rimward.edge.dispatch.tracing import Tracing
 from rimward.edge.dispatch.types import Message, Reply, Request, Router, Ticket
 from rimward.edge.dispatch.waiting import Waiting, queue
@@ -33,7 +34,7 @@ from rimward.edge.dispatch.work import Work
 from rimward.edge.outbox import Transaction
 from rimward.events import RimwardError
 
-enter, leave = current.set, current.reset
+_enter, _leave = current.set, current.reset
 
 
 class Dispatcher:
@@ -54,27 +55,27 @@ class Dispatcher:
         self.node = node
         self.clocks = clocks
         self.tracing = tracing
-        self.admit = outbox.admit
+        self.admit: Callable[[str, int], None] = outbox.admit
         self.router: Router  # set by the node before any gateway listens
-        self.events = 0
-        self.actions = 0
+        self.events: int = 0
+        self.actions: int = 0
         self.counters: dict[str, int] = {"forwards": 0, "replies_dropped": 0}
         self.outbox = outbox
         self._clock = clocks.monotonic
         self._offset = clocks.wall() - clocks.monotonic()
         self._event_count = 0
-        self.waiting = Waiting(self, clocks.monotonic)
-        self.commands = Commands(lambda: self.router, tracing.boot, self.counters)
+        self.waiting: Waiting = Waiting(self, clocks.monotonic)
+        self.commands: Commands = Commands(lambda: self.router, tracing.boot, self.counters)
         self._cells = {struct: load_cells(outbox, type_, clocks.wall) for struct, type_ in app.states.items()}
-        self.functions = {
+        self.functions: dict[str, FunctionRun] = {
             function.name: FunctionRun(function, self._cells, settings) for function in app.edge_functions
         }
-        self.board = Board(app, self.functions, lambda stream: load_windows(outbox, stream))
+        self.board: Board = Board(app, self.functions, lambda stream: load_windows(outbox, stream))
         self._lane = self.board.lane
         self._span = tracing.ring.add
-        self.beats = self.board.beats
-        self.streams = self.board.streams
-        self.feeder = Feeder(self)
+        self.beats: list[tuple[FunctionRun, float]] = self.board.beats
+        self.streams: dict[str, StreamRun] = self.board.streams
+        self.feeder: Feeder = Feeder(self)
 
     # -- the door
 
@@ -95,13 +96,13 @@ class Dispatcher:
         figures.calls += 1
         call = Call(self, message)
         begun = clock()
-        token = enter(call)
+        token = _enter(call)
         try:
             result = plain.call(payload)
         except Exception as error:  # noqa: BLE001 (a user's function may raise anything; it is counted and told)
-            leave(token)
+            _leave(token)
             return self._plain_failed(plain, call, error, begun)
-        leave(token)
+        _leave(token)
         ended = clock()
         if call.actions:
             publish = self.router.publish

@@ -9,9 +9,9 @@ from rimward.edge.dispatch.tracing import Tracing
 from rimward.edge.dispatch.types import Refusal, Reply, Ticket
 from rimward.edge.dispatch.work import Work
 from rimward.events import REFUSALS, OutboxBroken, OutboxFull, Reject
-from rimward.observe import get_logger
+from rimward.observe import Logger, get_logger
 
-log = get_logger("rimward.dispatch")
+log: Logger = get_logger("rimward.dispatch")
 
 
 def bad_payload(tracing: Tracing, run: FunctionRun, work: Work, error: BadPayloadError, now: int) -> None:

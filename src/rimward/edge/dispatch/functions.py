@@ -11,7 +11,7 @@ from msgspec import Struct
 from rimward.app.functions import EdgeFunction
 from rimward.app.plan import Parameter, returns_something
 from rimward.app.state import State, States
-from rimward.edge.dispatch.encodings import offers_for, typed_decoder
+from rimward.edge.dispatch.encodings import Encoding, offers_for, typed_decoder
 from rimward.edge.dispatch.payloads import (
     BadPayloadError,
     Decode,
@@ -50,16 +50,16 @@ class Figures:
     )
 
     def __init__(self, budget: float | None) -> None:
-        self.budget = None if budget is None else round(budget * 1e9)  # ns
-        self.calls = 0
-        self.errors = 0
-        self.overruns = 0
-        self.decode = Histogram()
-        self.function = Histogram()
-        self.commit = Histogram()
-        self.total = Histogram()
+        self.budget: int | None = None if budget is None else round(budget * 1e9)  # ns
+        self.calls: int = 0
+        self.errors: int = 0
+        self.overruns: int = 0
+        self.decode: Histogram = Histogram()
+        self.function: Histogram = Histogram()
+        self.commit: Histogram = Histogram()
+        self.total: Histogram = Histogram()
         self._counts = (self.decode.counts, self.function.counts, self.total.counts)
-        self.limit = NEVER if self.budget is None else self.budget  # ns that a call may take in all
+        self.limit: int = NEVER if self.budget is None else self.budget  # ns that a call may take in all
         self._sample_at = 0  # monotonic ns from which on the next ordinary event is kept
 
     def record(self, read_at: int, begun: int, ended: int) -> bool:
@@ -161,16 +161,16 @@ class FunctionRun:
     ) -> None:
         """`settings` are the app's, for a parameter of the type of its `config`."""
         self.function = function
-        self.name = function.name
-        self.call = function.plan.function
-        self.is_async = function.plan.is_async
-        self.durable = function.durable
-        self.timeout = function.timeout
-        self.takes_payload = function.plan.payload is not None
-        self.decode = decoder_for(function.plan.payload) if self.takes_payload else None
-        self.offers = offers_for(function.plan.returns)
-        self.is_plain = not self.is_async and self.durable and not returns_something(function.plan)
-        self.figures = Figures(function.budget)
+        self.name: str = function.name
+        self.call: Callable[..., Any] = function.plan.function
+        self.is_async: bool = function.plan.is_async
+        self.durable: bool = function.durable
+        self.timeout: float | None = function.timeout
+        self.takes_payload: bool = function.plan.payload is not None
+        self.decode: Decode | None = decoder_for(function.plan.payload) if self.takes_payload else None
+        self.offers: tuple[Encoding, ...] | None = offers_for(function.plan.returns)
+        self.is_plain: bool = not self.is_async and self.durable and not returns_something(function.plan)
+        self.figures: Figures = Figures(function.budget)
         self.settings = settings
         self._cells = cells
         self._decoders: dict[str, Decode] = {}  # by encoding, made when one is met

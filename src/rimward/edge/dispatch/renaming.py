@@ -8,9 +8,9 @@ from rimward.app.state import StateType
 from rimward.edge.dispatch.ports import OutboxPort
 from rimward.edge.outbox import Put, Transaction
 from rimward.edge.state import Cells
-from rimward.observe import get_logger
+from rimward.observe import Logger, get_logger
 
-log = get_logger("rimward.dispatch")
+log: Logger = get_logger("rimward.dispatch")
 
 
 def load_cells(outbox: OutboxPort, type_: StateType[Any], wall: Callable[[], int]) -> Cells:

@@ -65,7 +65,7 @@ class StreamRun:
         self, declaration: StreamDeclaration, followers: list[FunctionRun], stored: dict[str, bytes]
     ) -> None:
         self.declaration = declaration
-        self.name = declaration.name
+        self.name: str = declaration.name
         self.followers = followers
         self.errors = 0
         self._decode = decoder_for(declaration.payload)
@@ -76,7 +76,7 @@ class StreamRun:
         self._before, self._after = steps[:at], steps[at + 1 :]
         window = steps[at] if at < len(steps) else None
         self._window = window if isinstance(window, Window) else None
-        self.windowed = self._window is not None
+        self.windowed: bool = self._window is not None
         self._keys: dict[str, _Key] = {}
         for text, snapshot in stored.items():
             self._restore(text, snapshot)

@@ -29,9 +29,9 @@ class Tracing:
 
     def __init__(self, node: str, boot: bytes, sink: TraceSink, epoch: Callable[[], str]) -> None:
         self.node = node
-        self.boot = boot.hex()
+        self.boot: str = boot.hex()
         self._ids = TraceIds(boot)
-        self.ring = Ring(SPANS)  # (function, read_at, begun, ended), monotonic ns
+        self.ring: Ring = Ring(SPANS)  # (function, read_at, begun, ended), monotonic ns
         self._sink = sink
         self._epoch = epoch
 

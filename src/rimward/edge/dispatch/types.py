@@ -81,14 +81,14 @@ class Ticket:
 
     def __init__(self, *, matched: bool = True) -> None:
         self.done = False  # True once the answer may be sent
-        self.matched = matched  # False: no function listens here
+        self.matched: bool = matched  # False: no function listens here
         self.refusal: Refusal | None = None
         self.reply: Reply | None = None
         self.on_done: Callable[[Ticket], None] | None = None  # called once, on the loop, when not done yet
 
     def finish(self, refusal: Refusal | None = None) -> None:
         """Mark the answer as ready and tell the gateway."""
-        self.done = True
+        self.done: bool = True
         if refusal is not None:
             self.refusal = refusal
         if self.on_done is not None:

@@ -59,30 +59,30 @@ class Work:
     )
 
     def __init__(self, desk: Desk, source: str, payload: bytes, sender: Sender, read_at: int) -> None:
-        self.desk = desk
-        self.source = source  # topic, path or the name of a beat
-        self.payload = payload  # as it came
-        self.data = payload  # what functions decode: of an event its data
-        self.sender = sender
-        self.protocol = sender.protocol
-        self.read_at = read_at  # monotonic ns
+        self.desk: Desk = desk
+        self.source: str = source  # topic, path or the name of a beat
+        self.payload: bytes = payload  # as it came
+        self.data: bytes = payload  # what functions decode: of an event its data
+        self.sender: Sender = sender
+        self.protocol: str = sender.protocol
+        self.read_at: int = read_at  # monotonic ns
         self.traceparent: str | None = None
         self.carried: CloudEvent | None = None  # what the message is
         self.event: Any = None  # the decoded payload that has the event's own time
         self.time_field: str | None = None
         self.figures: Figures | None = None  # of the function whose commit is timed
-        self.pending = 0  # async functions that still run
-        self.must_wait = False  # a stream's window changed and the device waits for its answer
-        self.actions = 0
+        self.pending: int = 0  # async functions that still run
+        self.must_wait: bool = False  # a stream's window changed and the device waits for its answer
+        self.actions: int = 0
         self.refusal: Refusal | None = None
         self.error: str | None = None
         self.content_type: str | None = None
-        self.wants_reply = False
+        self.wants_reply: bool = False
         self.encoding: Encoding = "json"  # of the reply
-        self.structured = False  # an event in reply is to be one body
+        self.structured: bool = False  # an event in reply is to be one body
         self.reply: Reply | None = None  # the first one
         self.steps: list[Callable[[], None]] = []  # that take its state changes back
-        self.detached = False  # nobody waits for what is committed
+        self.detached: bool = False  # nobody waits for what is committed
         self.stages: list[Stage] | None = None
         self.ticket: Ticket | None = None
         self._tx: Transaction | None = None

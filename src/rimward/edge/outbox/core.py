@@ -14,7 +14,7 @@ import msgspec
 from rimward.edge.config import OutboxConfig
 from rimward.edge.outbox.file import begin_epoch, give_up, open_file, settle
 from rimward.edge.outbox.records import DeadLetter, Forward
-from rimward.wire import Mark, Marks, Row
+from rimward.wire import Epoch, Mark, Marks, Row
 
 CHUNK_BYTES = 48 << 10  # a chunk is never larger than an envelope may be
 FORGOTTEN = 1024  # chunks deleted in one go: commits wait for it
@@ -27,6 +27,8 @@ class OutboxCore:
         OutboxBroken: the file can't be read or written.
     """
 
+    quarantined: Path | None  # where a damaged file was put at this start
+
     def __init__(self, path: Path, now: Callable[[], int], config: OutboxConfig) -> None:
         self.path = path
         self._now = now
@@ -35,13 +37,13 @@ class OutboxCore:
         self._generation = 0
         self._db, self.quarantined = open_file(path, now())
         settle(self._db)
-        self.epoch = begin_epoch(self._db, path)
+        self.epoch: Epoch = begin_epoch(self._db, path)
         self._nonces: dict[int, int] = dict(self._db.execute("select counter, nonce from epoch"))
         self.seqs: dict[str, int] = {}  # last number given in this epoch, by fact
         self._committed: dict[str, int] = {}  # last number on disk
         self.bytes = self._scalar("select coalesce(sum(length(body)), 0) from chunk")
         self.dead_bytes = self._scalar("select coalesce(sum(bytes), 0) from dead")
-        self.dead_total = self._scalar("select coalesce(max(id), 0) from dead")
+        self.dead_total: int = self._scalar("select coalesce(max(id), 0) from dead")
 
     def _scalar(self, query: str) -> int:
         return self._db.execute(query).fetchone()[0]
@@ -90,7 +92,7 @@ class OutboxCore:
                 db.execute("rollback")
             raise
         self.bytes += grown
-        self.dead_bytes = dead_bytes
+        self.dead_bytes: int = dead_bytes
         self.dead_total += len(dead)
         self._committed.update({forward.fact: forward.seq for forward in forwards})
 
@@ -195,7 +197,7 @@ class OutboxCore:
                 if self._db.in_transaction:
                     self._db.execute("rollback")
                 raise
-            self.bytes = left
+            self.bytes: int = left
         return len(gone)
 
     def give_up(self) -> None:

@@ -14,10 +14,10 @@ from rimward.edge.outbox.core import OutboxCore
 from rimward.edge.outbox.file import writable
 from rimward.edge.outbox.records import DeadLetter, Forward, Transaction
 from rimward.events import OutboxBroken, OutboxFull, RimwardError, RowTooLarge
-from rimward.observe import Histogram, get_logger
+from rimward.observe import Histogram, Logger, get_logger
 from rimward.wire import Epoch, Marks
 
-log = get_logger("rimward.outbox")
+log: Logger = get_logger("rimward.outbox")
 
 GATHER = 0.002  # seconds that a group waits for company after a commit that was not alone
 GROUP = 256  # transactions in one commit
@@ -73,7 +73,7 @@ class Outbox:
         self._last_group = 0
         self._idle = asyncio.Event()
         self._idle.set()
-        self.mended = asyncio.Event()  # it is broken, and the disk can be written again: time for a new start
+        self.mended: asyncio.Event = asyncio.Event()  # broken, and the disk can be written again
 
     @property
     def epoch(self) -> Epoch:

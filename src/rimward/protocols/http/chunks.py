@@ -24,7 +24,7 @@ class ChunkedBody:
     __slots__ = ("_left", "_limit", "_part", "_trailers", "data")
 
     def __init__(self, limit: int) -> None:
-        self.data = bytearray()
+        self.data: bytearray = bytearray()
         self._limit = limit  # bytes that the whole body may have
         self._left = 0  # bytes of the present chunk still to come
         self._part = _Part.SIZE

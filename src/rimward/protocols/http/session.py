@@ -45,7 +45,7 @@ class HttpSession:
     )
 
     def __init__(self, limits: Limits, now: int) -> None:
-        self.date = b""  # a header line that every answer gets, or nothing
+        self.date: bytes = b""  # a header line that every answer gets, or nothing
         self.error: HttpError | None = None  # once set, send `data_to_send()` and close
         self.held = False  # True: the pipeline is full, what follows is parsed by `receive_data(b"")`
         self._limits = limits
@@ -177,7 +177,7 @@ class HttpSession:
         request = self._reading
         if request is None:
             if self.full:
-                self.held = bool(self._inbox)
+                self.held: bool = bool(self._inbox)
                 return None
             request = self._next_head(now)
             if request is None:

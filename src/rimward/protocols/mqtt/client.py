@@ -52,7 +52,7 @@ class ClientSession(Decoder):
     def __init__(self, connect: Connect, now: float, *, timeout: float = 10.0) -> None:
         """Queue the CONNECT. `timeout` is seconds that CONNACK and PINGRESP may take."""
         super().__init__(_announced_size(connect), version=connect.version)
-        self.connect = connect
+        self.connect: Connect = connect
         self.client_id = connect.client_id  # or the one that the server assigned
         self.connack: Connack | None = None  # None until the server has answered
         self.closed = False
@@ -189,7 +189,7 @@ class ClientSession(Decoder):
         """Queue the goodbye."""
         if not self.closed:
             self._out.append(encoding.encode(Disconnect(reason), self.version))
-            self.closed = True
+            self.closed: bool = True
 
     # -- private
 
@@ -234,16 +234,16 @@ class ClientSession(Decoder):
         self.connack = packet
         self._answer_by = None
         if packet.reason:
-            self.ended = True
+            self.ended: bool = True
             return
         self.open_lane()
         if (properties := packet.properties) is None:
             return
-        self.receive_maximum = properties.receive_maximum or 0xFFFF
-        self.peer_packet_size = properties.maximum_packet_size or 0
-        self.client_id = properties.assigned_client_id or self.client_id
+        self.receive_maximum: int = properties.receive_maximum or 0xFFFF
+        self.peer_packet_size: int = properties.maximum_packet_size or 0
+        self.client_id: str = properties.assigned_client_id or self.client_id
         if properties.maximum_qos is not None:
-            self.maximum_qos = properties.maximum_qos
+            self.maximum_qos: int = properties.maximum_qos
         if properties.server_keep_alive is not None:
             self._keep_alive = float(properties.server_keep_alive)
 

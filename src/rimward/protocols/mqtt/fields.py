@@ -11,16 +11,16 @@ class Reader:
     __slots__ = ("data", "end", "pos")
 
     def __init__(self, data: bytes, pos: int, end: int) -> None:
-        self.data = data
+        self.data: bytes = data
         self.pos = pos
-        self.end = end
+        self.end: int = end
 
     def take(self, size: int) -> bytes:
         """Return the next bytes."""
         start = self.pos
         if start + size > self.end:
             raise malformed(f"{size} bytes expected, {self.end - start} left in the packet")
-        self.pos = start + size
+        self.pos: int = start + size
         return self.data[start : start + size]
 
     def rest(self) -> bytes:

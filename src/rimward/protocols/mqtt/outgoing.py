@@ -29,14 +29,14 @@ class Outgoing:
         Properties that have gone through here before may be given `encoded`. `older` is the payload for MQTT
         3.1.1, where properties are part of what the message says.
         """
-        self.topic = topic
-        self.payload = payload
-        self.older = payload if older is None else older
-        self.qos = qos
-        self.retain = retain
-        self.expires_at = 0.0  # monotonic seconds; 0 is never
-        self.properties = encoded if properties is None else props.encode(forwarded(properties))
-        self.size = len(topic) + len(payload) + len(self.properties) + 8  # bytes, about
+        self.topic: bytes = topic
+        self.payload: bytes = payload
+        self.older: bytes = payload if older is None else older
+        self.qos: int = qos
+        self.retain: bool = retain
+        self.expires_at: float = 0.0  # monotonic seconds; 0 is never
+        self.properties: bytes = encoded if properties is None else props.encode(forwarded(properties))
+        self.size: int = len(topic) + len(payload) + len(self.properties) + 8  # bytes, about
         if older is not None:
             self.size += len(older)
         self._plain: dict[int, bytes] = {}

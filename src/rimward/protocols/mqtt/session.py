@@ -75,14 +75,14 @@ class ServerSession(Decoder):
     ) -> None:
         """`now` is monotonic seconds; `topics` and `counters` may be shared by many sessions."""
         super().__init__(limits.max_packet_size, topics=topics)
-        self.limits = limits
+        self.limits: SessionLimits = limits
         self.counters: dict[str, int] = {} if counters is None else counters
         self.connect: Connect | None = None  # None until the client has said who it is
         self.client_id = ""  # as accepted
         self.accepted = False
         self.closed = False  # nothing more is sent but the goodbye; packets not yet answered are dropped
         self.out: list[bytes] = []  # packets to send
-        self.out_size = 0  # bytes in it
+        self.out_size: int = 0  # bytes in it
         self.out_room = 0  # bytes up to which plain messages may be put there directly; see `send_plain`
         self.held: set[int] = set()  # the client's packet ids whose answer is not ready, never ours [2.2.1]
         self.inflight: set[int] = set()  # our packet ids that the client has not acknowledged
@@ -105,7 +105,7 @@ class ServerSession(Decoder):
         """Return the packets that `data` completes, up to the first that breaks a rule."""
         packets = self.feed(data)
         if packets:
-            self.last_packet = now
+            self.last_packet: float = now
         return packets
 
     @property
@@ -155,13 +155,13 @@ class ServerSession(Decoder):
     def accept(self, assigned_client_id: str = "") -> None:
         """Answer CONNECT with success."""
         assert self.connect is not None
-        self.client_id = assigned_client_id or self.connect.client_id
+        self.client_id: str = assigned_client_id or self.connect.client_id
         properties = None
         if self.version == 5:
             properties = offer(self.limits, self.connect, assigned_client_id or None)
         self._say(Connack(properties=properties))
-        self.accepted = not self.closed
-        self.out_room = 0 if self._peer_packet_size or self.closed else self.limits.max_output
+        self.accepted: bool = not self.closed
+        self.out_room: int = 0 if self._peer_packet_size or self.closed else self.limits.max_output
 
     def hold(self, packet_id: int) -> bool:
         """Take on the answer to a QoS 1 message; False where its id, or one message more, breaks a rule."""
@@ -360,7 +360,7 @@ class ServerSession(Decoder):
 
     def _accept_disconnect(self, packet: Disconnect) -> None:
         self.ended = True
-        self.goodbye_reason = packet.reason
+        self.goodbye_reason: int = packet.reason
         asked = packet.properties.session_expiry if packet.properties is not None else None
         if asked and not (
             self.connect and self.connect.properties and self.connect.properties.session_expiry

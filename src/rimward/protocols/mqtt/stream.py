@@ -40,7 +40,7 @@ class Decoder:
         """Version 0 waits for a CONNECT to say it. `topics` may be shared by many decoders."""
         self.version = version
         self.error: MqttError | None = None
-        self.ended = False  # the peer has said goodbye: what follows is not read
+        self.ended: bool = False  # the peer has said goodbye: what follows is not read
         self.over = False  # one of the two, or its session has failed: nothing more is read
         self._max_packet_size = max_packet_size  # bytes
         self._topics: dict[bytes, str] = {} if topics is None else topics  # by length and UTF-8 bytes
@@ -133,7 +133,7 @@ class Decoder:
             self.over = True
             return end
         if self.ended:
-            self.over = True
+            self.over: bool = True
             return end
         return stop
 
@@ -164,7 +164,7 @@ class Decoder:
         packets.append(packet)
 
     def _take_version(self, level: int) -> None:
-        self.version = 5 if level >= 5 else 4  # the nearest one words the refusal
+        self.version: int = 5 if level >= 5 else 4  # the nearest one words the refusal
         if level not in {4, 5}:
             raise MqttError(
                 Reason.UNSUPPORTED_PROTOCOL_VERSION, f"protocol level {level}; 4 and 5 are served"

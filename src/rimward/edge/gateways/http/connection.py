@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 from rimward.edge.dispatch.types import Reply, Request, Sender, Ticket
 from rimward.edge.gateways.http.problems import coding_refusal, complete, problem_reply, refusal_reply
-from rimward.observe import get_logger
+from rimward.observe import Logger, get_logger
 from rimward.protocols.http import HttpRequest, HttpSession
 
 if TYPE_CHECKING:
     from rimward.edge.gateways.http.gateway import HttpGateway
 
-log = get_logger("rimward.http")
+log: Logger = get_logger("rimward.http")
 
 _EMPTY = Reply(status=204)
 _TOO_LARGE = frozenset({413, 414, 431})

@@ -15,6 +15,7 @@ from rimward.edge.gateways.http.config import HttpConfig
 from rimward.edge.gateways.http.connection import Connection
 from rimward.edge.gateways.http.guard import Guard
 from rimward.edge.gateways.turns import Turns
+from rimward.protocols.http import Limits
 
 SHARE = 0.125  # of the process's file descriptors that callers may take
 SWEEP = 1.0  # seconds between two looks at the deadlines
@@ -43,15 +44,15 @@ class HttpGateway:
         self.clock = clock
         self.config = config
         self.on_dead = on_dead
-        self.limits = config.session_limits()
-        self.guard = Guard(config.hosts, config.origins)
-        self.write_timeout = round(config.write_timeout * 1e9)  # ns
+        self.limits: Limits = config.session_limits()
+        self.guard: Guard = Guard(config.hosts, config.origins)
+        self.write_timeout: int = round(config.write_timeout * 1e9)  # ns
         self.date = b""
         self.requests = 0
         self.bytes_in = 0
         self.bytes_out = 0
         names = ("accepted", "over_limit", "refused", "denied", "failed", "timeouts")
-        self.counters = dict.fromkeys((*names, "slow_readers", "slow_readers_cut"), 0)
+        self.counters: dict[str, int] = dict.fromkeys((*names, "slow_readers", "slow_readers_cut"), 0)
         self._statuses = [0] * 6  # answers by the status's first digit
         self._wall = wall
         self._connections: set[Connection] = set()
@@ -125,7 +126,7 @@ class HttpGateway:
     def look(self) -> None:
         """Tell the time anew and check the connections' deadlines."""
         if self._wall is not None:
-            self.date = f"date: {_date(self._wall() // 1_000_000_000)}\r\n".encode("ascii")
+            self.date: bytes = f"date: {_date(self._wall() // 1_000_000_000)}\r\n".encode("ascii")
         now = self.clock()
         for connection in list(self._connections):
             connection.check(now)

@@ -25,9 +25,9 @@ class Arrival:
     __slots__ = ("_before", "connection", "outgoing", "packet", "ready", "refusal", "reply", "route")
 
     def __init__(self, connection: "Connection", packet: Publish, route: "Route", now: float) -> None:
-        self.connection = connection
-        self.packet = packet
-        self.route = route
+        self.connection: Connection = connection
+        self.packet: Publish = packet
+        self.route: Route = route
         self.ready = False
         self.refusal: Refusal | None = None
         self.reply: Ticket | None = None  # the one that has the functions' reply
@@ -60,7 +60,7 @@ class Arrival:
         self.refusal = ticket.refusal
         if ticket.refusal is not None and self.outgoing is not None:
             self.connection.broker.unretain(self.route.topic, self.outgoing, self._before)
-        self.ready = True
+        self.ready: bool = True
         self.connection.release()
 
     def finish(self, now: float) -> None:

@@ -43,15 +43,15 @@ class Broker:
     def __init__(self, config: "MqttConfig", store_retained: StoreRetained, counters: dict[str, int]) -> None:
         self.routes: dict[str, Route] = {}  # without those that have a problem
         self.dirty: list[Connection] = []  # those with output to write
-        self.retained_count = 0
-        self.retained_bytes = 0
-        self.subscription_count = 0
+        self.retained_count: int = 0
+        self.retained_bytes: int = 0
+        self.subscription_count: int = 0
         self._config = config
         self._store_retained = store_retained
         self._counters = counters
         self._subscriptions: Subscriptions[Connection] = Subscriptions()
         self._retained: TopicTree[Outgoing] = TopicTree()
-        self.replays = Replays(self._retained)
+        self.replays: Replays = Replays(self._retained)
 
     # -- subscriptions
 

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 from rimward.edge.dispatch.types import Message, Sender, Ticket
 from rimward.edge.gateways.mqtt.arrival import Arrival, message_of, refusal_of
-from rimward.edge.gateways.mqtt.broker import Route
+from rimward.edge.gateways.mqtt.broker import Broker, Route
 from rimward.edge.gateways.mqtt.gate import Gate
-from rimward.observe import get_logger
+from rimward.observe import Logger, get_logger
 from rimward.protocols.mqtt import (
     Connect,
     Packet,
@@ -28,7 +28,7 @@ from rimward.protocols.mqtt import (
 )
 from rimward.protocols.mqtt.topics import too_large
 
-log = get_logger("rimward.mqtt")
+log: Logger = get_logger("rimward.mqtt")
 
 TURN_BYTES = 64 << 10  # read in one turn of the loop before output is written in the middle of it
 
@@ -55,14 +55,16 @@ class Connection(asyncio.Protocol):
 
     def __init__(self, gate: Gate) -> None:
         now = gate.clock() * 1e-9
-        self.session = ServerSession(now, gate.limits, topics=gate.topics, counters=gate.counters)
+        self.session: ServerSession = ServerSession(
+            now, gate.limits, topics=gate.topics, counters=gate.counters
+        )
         self.sender = Sender("", "mqtt3")
-        self.broker = gate.broker
+        self.broker: Broker = gate.broker
         self.arrivals: deque[Arrival] | None = None  # in the order in which they are answered
         self.filters: set[str] = set()
         self.dirty = False  # has output, and the broker knows
         self.leaving = False  # the goodbye is out; what comes is not read
-        self.check_at = 0
+        self.check_at: int = 0
         self._clock = gate.clock
         self._heard_at = 0  # monotonic ns at which the last whole packet was read
         self._gate = gate
@@ -149,7 +151,7 @@ class Connection(asyncio.Protocol):
 
     def write(self) -> None:
         """Write the session's output in one piece."""
-        self.dirty = False
+        self.dirty: bool = False
         session = self.session
         if session.over:
             self.leave()
@@ -166,7 +168,7 @@ class Connection(asyncio.Protocol):
         """Say goodbye, give up the subscriptions and wait for the peer to hang up."""
         if self.leaving:
             return
-        self.leaving = True
+        self.leaving: bool = True
         session = self.session
         session.close()
         if session.error is not None:
@@ -321,7 +323,7 @@ class Connection(asyncio.Protocol):
         sender = self._gate.admit(self, packet)
         if sender is None:
             return
-        self.sender = sender
+        self.sender: Sender = sender
         self.session.accept("" if packet.client_id else sender.id)
         self.session.last_packet = self._heard_at * 1e-9
         if (deadline := self.session.deadline) is not None:

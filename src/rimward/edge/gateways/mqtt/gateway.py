@@ -15,11 +15,11 @@ from rimward.edge.gateways.mqtt.connection import Connection
 from rimward.edge.gateways.mqtt.events import outgoing_event
 from rimward.edge.gateways.mqtt.wheel import Wheel
 from rimward.edge.gateways.turns import Turns
-from rimward.observe import get_logger
-from rimward.protocols.mqtt import Connect, Reason
+from rimward.observe import Logger, get_logger
+from rimward.protocols.mqtt import Connect, Reason, SessionLimits
 from rimward.protocols.mqtt.outgoing import Outgoing
 
-log = get_logger("rimward.mqtt")
+log: Logger = get_logger("rimward.mqtt")
 
 SWEEP = 1.0  # seconds between two looks at the deadlines
 SHARE = 0.75  # of the process's file descriptors that devices may take
@@ -47,11 +47,11 @@ class MqttGateway:
         self.door = door
         self.clock = clock
         self.config = config
-        self.limits = config.session_limits()
+        self.limits: SessionLimits = config.session_limits()
         self.topics: dict[bytes, str] = {}
         self.counters: dict[str, int] = {}
         self.on_dead = on_dead
-        self.broker = Broker(config, store_retained, self.counters)
+        self.broker: Broker = Broker(config, store_retained, self.counters)
         self.reading = False  # a read's own end sees to the output
         self.unwritten = 0
         self.packets_in = 0
@@ -175,7 +175,7 @@ class MqttGateway:
     def flush(self) -> None:
         """Write the joined output of every session that has some."""
         broker = self.broker
-        self.unwritten = 0
+        self.unwritten: int = 0
         while broker.dirty:
             dirty = broker.dirty
             broker.dirty = []
