@@ -115,7 +115,7 @@ class ClientSession(Decoder):
     def fail(self, reason: Reason, detail: str) -> None:
         """End the connection for a reason; the first one stands."""
         if not self.closed:
-            self.error = MqttError(reason, detail)
+            self.error: MqttError | None = MqttError(reason, detail)
             self.closed = True
 
     # -- out

@@ -80,7 +80,9 @@ class ServerSession(Decoder):
         self.connect: Connect | None = None  # None until the client has said who it is
         self.client_id = ""  # as accepted
         self.accepted = False
-        self.closed = False  # nothing more is sent but the goodbye; packets not yet answered are dropped
+        self.closed: bool = (
+            False  # nothing more is sent but the goodbye; packets not yet answered are dropped
+        )
         self.out: list[bytes] = []  # packets to send
         self.out_size: int = 0  # bytes in it
         self.out_room = 0  # bytes up to which plain messages may be put there directly; see `send_plain`
@@ -92,8 +94,7 @@ class ServerSession(Decoder):
         # QoS 1 messages beyond the client's window; most clients never need the queue, which is not small
         self._waiting: deque[tuple[Outgoing, bool]] | None = None
         self._waiting_size = 0  # bytes
-        self._window = limits.max_inflight
-        self._peer_packet_size = 0  # bytes; 0 is no limit
+        self._window, self._peer_packet_size = limits.max_inflight, 0  # bytes; 0 is no limit
         self._reason_texts = True
         self._aliases: dict[int, str] = {}
         self._next_id = 0
@@ -126,7 +127,7 @@ class ServerSession(Decoder):
     def fail(self, reason: Reason, detail: str) -> None:
         """End the session for a reason; the first one stands."""
         if not self.closed:
-            self.error = MqttError(reason, detail)
+            self.error: MqttError | None = MqttError(reason, detail)
             self.close()
 
     def close(self) -> None:
