@@ -158,7 +158,8 @@ class Running:
         self._call = call
         self._clock = clock
         self._task: asyncio.Task[Any] | None = None
-        self._cancels = 0
+        self._cancels = 0  # asked for while the task has not begun
+        self._begun = False
         self.own_time: int = 0  # ns spent in the function itself
         self.waits = False
         self._first: Any = None
@@ -182,27 +183,29 @@ class Running:
             self._task = asyncio.get_running_loop().create_task(self._rest())
         finally:
             current.reset(token)
-        if self._cancels:
-            self._task.cancel()
         return self._task
 
     async def _rest(self) -> Any:
+        assert self._task is not None
+        self._begun = True
+        for _ in range(self._cancels):  # a task that is cancelled before it begins never enters its coroutine
+            self._task.cancel()
         return await _Rest(self._coroutine, self._first, self)
 
     def cancel(self, msg: Any = None) -> bool:
-        """Cancel the task, or remember it until there is one."""
-        if self._task is not None:
+        """Cancel the task, or remember it until it has begun."""
+        if self._task is not None and self._begun:
             return self._task.cancel(msg)
         self._cancels += 1
         return True
 
     def cancelling(self) -> int:
         """Return how many cancellations are pending."""
-        return self._task.cancelling() if self._task is not None else self._cancels
+        return self._task.cancelling() if self._task is not None and self._begun else self._cancels
 
     def uncancel(self) -> int:
         """Take one cancellation back."""
-        if self._task is not None:
+        if self._task is not None and self._begun:
             return self._task.uncancel()
         self._cancels = max(0, self._cancels - 1)
         return self._cancels
