@@ -99,7 +99,7 @@ def test_a_batch_function_gets_all_that_is_new_at_once(tmp_path: Path) -> None:
 def test_a_function_that_raises_is_tried_again_and_then_its_row_is_kept_with_the_reason(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("rimward.cloud.worker.time.sleep", lambda _: None)  # pyright: ignore[reportUnknownLambdaType, reportUnknownArgumentType]
+    monkeypatch.setattr("rimward.cloud.worker.time.sleep", lambda _: None)  # pyright: ignore[reportUnknownLambdaType, reportUnknownArgumentType] (no type needed)
     site = Site(tmp_path, """
         @app.cloud(Seen)
         def fails(seen: Seen) -> None:

@@ -19,7 +19,7 @@ class Patience(HttpToolsProtocol):
     _cut: asyncio.TimerHandle | None = None
     _head = 0  # bytes of the head that is not whole
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] (asyncio calls it with a Transport)
         """Take a connection, or cut it off."""
         super().connection_made(transport)
         if len(self.connections) > CONNECTIONS:

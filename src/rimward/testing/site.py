@@ -78,7 +78,7 @@ class Site:
         self.app: App = app
         self.clock: Clock = Clock(to_ns(start))
         self.outside: Loop = Loop(self.clock)
-        self.uplink: Uplink = Uplink(random.Random(seed))  # noqa: S311 (repeatable, not secret)
+        self.uplink: Uplink = Uplink(random.Random(seed))  # noqa: S311 (repeatable faults, nothing secret) (repeatable, not secret)
         self._chance = random.Random(seed + 1)  # noqa: S311
         self._settings = settings_of(app, None, {}) if config is None else config
         self._data = data

@@ -147,7 +147,7 @@ def _change_task(loop: asyncio.AbstractEventLoop, old: Any, new: Any) -> None:
     if old is not None:
         asyncio.tasks._leave_task(loop, old)  # pyright: ignore[reportAttributeAccessIssue,reportUnknownMemberType] (a coroutine stands in for the task that is made only if it waits)
     if new is not None:
-        asyncio.tasks._enter_task(loop, new)  # pyright: ignore[reportAttributeAccessIssue,reportUnknownMemberType]
+        asyncio.tasks._enter_task(loop, new)  # pyright: ignore[reportAttributeAccessIssue,reportUnknownMemberType] (as above)
 
 
 class Running:
@@ -161,7 +161,7 @@ class Running:
         self._cancels = 0  # asked for while the task has not begun
         self._begun = False
         self.own_time: int = 0  # ns spent in the function itself
-        self.waits = False
+        self.waits: bool = False
         self._first: Any = None
 
     def step(self, value: Any) -> Any:
@@ -173,7 +173,7 @@ class Running:
             return stop.value
         finally:
             self.own_time += self._clock() - before
-        self.waits: bool = True
+        self.waits = True
         return None
 
     def task(self) -> "asyncio.Task[Any]":
