@@ -255,7 +255,7 @@ async def test_a_commit_that_failed_is_tried_again_by_itself(
         write = warm.write
 
         def once(*_: object) -> None:
-            warm.write = write  # pyright: ignore[reportAttributeAccessIssue] (a disk that fails)
+            warm.write = write  # pyright: ignore[reportAttributeAccessIssue] (its own again)
             raise error
 
         warm.write = once  # pyright: ignore[reportAttributeAccessIssue] (a disk that is full for a moment)

@@ -226,7 +226,7 @@ def test_dead_rows_of_a_commit_that_was_cut_in_the_middle_are_not_written_again(
     one._tables["warm"].write = killed  # pyright: ignore[reportAttributeAccessIssue] (the process ends here)
     with pytest.raises(KeyboardInterrupt):
         one.take("warm", [batch(1, 6)])
-    one._tables["warm"].write = write  # pyright: ignore[reportAttributeAccessIssue] (a disk that fails)
+    one._tables["warm"].write = write  # pyright: ignore[reportAttributeAccessIssue] (its own again)
     assert [dead["_seq"] for dead in table(tmp_path, "_dead")] == [3, 6]
     again = ingest(tmp_path)
     again.take("warm", [batch(1, 4)])
