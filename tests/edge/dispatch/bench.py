@@ -14,7 +14,7 @@ from rimward.app.settings import settings_of
 from rimward.edge.api import read_lanes
 from rimward.edge.config import OutboxConfig
 from rimward.edge.dispatch import Clocks, Dispatcher, Tracing
-from rimward.edge.dispatch.types import Message, Request, Sender, Ticket
+from rimward.edge.dispatch.types import Commits, Message, Request, Sender, Ticket
 from rimward.edge.outbox import Outbox
 from rimward.observe import Trace
 
@@ -75,6 +75,7 @@ class Bench:
         protocol: str = "mqtt5",
         content_type: str | None = None,
         reply: bool = True,
+        commits: Commits | None = None,
     ) -> Ticket | None:
         body = payload if isinstance(payload, bytes) else msgspec.json.encode(payload)
         message = Message(
@@ -85,6 +86,7 @@ class Bench:
             time.monotonic_ns(),
             content_type=content_type,
             response_topic="r" if reply else None,
+            commits=commits,
         )
         return await answered(self.dispatcher.message(message))
 

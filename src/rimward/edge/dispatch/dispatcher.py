@@ -17,6 +17,7 @@ from rimward.app.facts import Fact
 from rimward.edge.dispatch.board import Allowed, Board
 from rimward.edge.dispatch.call import Call
 from rimward.edge.dispatch.carried import carry_message, carry_request, refuse, reply_of, wants_structured
+from rimward.edge.dispatch.closing import Closing
 from rimward.edge.dispatch.commands import Commands
 from rimward.edge.dispatch.encodings import OBJECTS, agree, encoding_of, media_types
 from rimward.edge.dispatch.failures import bad_payload, check_time, failed, no_route, refused, replied
@@ -32,7 +33,6 @@ from rimward.edge.dispatch.types import Message, Reply, Request, Router, Ticket
 from rimward.edge.dispatch.waiting import Waiting, queue
 from rimward.edge.dispatch.work import Work
 from rimward.edge.outbox import Transaction
-from rimward.events import RimwardError
 
 _enter, _leave = current.set, current.reset
 
@@ -62,6 +62,7 @@ class Dispatcher:
         self.counters: dict[str, int] = {"forwards": 0, "replies_dropped": 0}
         self.outbox = outbox
         self._clock = clocks.monotonic
+        self.end: Callable[[Work], Ticket | None] = Closing(outbox, tracing, self.counters, self._clock).end
         self._offset = clocks.wall() - clocks.monotonic()
         self._event_count = 0
         self.waiting: Waiting = Waiting(self, clocks.monotonic)
@@ -85,7 +86,7 @@ class Dispatcher:
         Most events meet one plain function and leave actions alone: for them nothing is made in advance.
         """
         plain = self._lane.get(message.topic)
-        if plain is None or message.content_type is not None:
+        if plain is None or message.content_type is not None or message.commits is not None:
             return self._several(message)
         try:
             payload = plain.decode(message.payload)
@@ -129,6 +130,7 @@ class Dispatcher:
         work.traceparent = headers.get("traceparent")
         work.content_type = headers.get("content-type")
         work.detached = not run.durable
+        work.commits = request.commits
         listeners = Listeners([(run.bind(match.captures, request.query), None)], [])
         try:
             carry_request(request, work)
@@ -185,9 +187,10 @@ class Dispatcher:
         listeners = self.board.listeners(message.topic)
         if listeners.answers:
             self.commands.answered(message)
-        if not listeners.bounds and not listeners.streams:
+        if not listeners.bounds and not listeners.streams and message.commits is None:
             return None
         work = self.work_of(message)
+        work.commits = message.commits
         try:
             carry_message(message, work)
         except BadPayloadError as error:
@@ -348,53 +351,3 @@ class Dispatcher:
             self.counters["replies_dropped"] += 1
         else:
             work.reply = reply_of(result, work)
-
-    # -- the end
-
-    def end(self, work: Work) -> Ticket | None:
-        """Commit what is durable and answer when it is; None if there is nothing to wait for or to say."""
-        if work.comes_again:
-            work.undo()  # what other functions did: they will do it again
-        if work.durable and work.detached:
-            self._append(work, None)
-        elif work.durable:
-            ticket = work.ticket = work.ticket or Ticket()
-            appended = self._clock()
-            if not self._append(work, lambda error: self._committed(work, appended, error)):
-                self._answer(work)
-            return ticket
-        if work.stages is not None:
-            self.tracing.keep(work)
-        if work.refusal is None and work.reply is None:
-            return None
-        ticket = work.ticket = work.ticket or Ticket()
-        self._answer(work)
-        return ticket
-
-    def _append(self, work: Work, done: Callable[[RimwardError | None], None] | None) -> bool:
-        """Hand a transaction over; False where it is refused, with all that it holds."""
-        work.seal()
-        try:
-            self.outbox.append(work.tx, done)
-        except RimwardError as error:
-            self.counters["commits_refused"] = self.counters.get("commits_refused", 0) + 1
-            work.undo()
-            work.withhold(str(error))
-            return False
-        return True
-
-    def _committed(self, work: Work, appended: int, error: RimwardError | None) -> None:
-        if error is not None:
-            work.withhold(str(error))
-        else:
-            self.tracing.committed(work, appended, self._clock())
-        if work.stages is not None:
-            self.tracing.keep(work)
-        self._answer(work)
-
-    def _answer(self, work: Work) -> None:
-        ticket = work.ticket
-        assert ticket is not None
-        if work.refusal is None:
-            ticket.reply = work.reply
-        ticket.finish(work.refusal)

@@ -29,7 +29,7 @@ class Host(Ground, Desk, Protocol):
         """Run one function."""
         ...
 
-    def end(self, work: Work) -> Ticket | None:
+    def end(self, work: Work, /) -> Ticket | None:
         """Commit and answer."""
         ...
 

@@ -4,12 +4,19 @@ A gateway ends a device's protocol and hands over plain messages; dispatch runs 
 with a `Ticket` that is done when the message's transaction is. Nothing here does I/O.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from msgspec import Struct
 
 from rimward.events import CloudEvent
+
+Entry = tuple[str, str, bytes | None]  # space, key and value of what is kept on disk; None forgets it
+Commits = Callable[["Reply | None", "Refusal | None"], Sequence[Entry]]
+"""What a gateway adds to a message's transaction, asked for when its functions have ended.
+
+It is not asked for where the message is refused in words that ask for it again, for then nothing is kept.
+"""
 
 
 class Sender(Struct, frozen=True, gc=False):
@@ -33,6 +40,7 @@ class Message(Struct, gc=False):
     correlation: bytes | None = None
     traceparent: str | None = None
     attributes: tuple[tuple[str, str], ...] = ()  # user properties, where they are a CloudEvent's
+    commits: Commits | None = None
 
 
 class Request(Struct, gc=False):
@@ -45,6 +53,7 @@ class Request(Struct, gc=False):
     body: bytes
     sender: Sender
     read_at: int  # monotonic ns at which its first bytes were read
+    commits: Commits | None = None
 
 
 class Reply(Struct, gc=False):

@@ -26,7 +26,7 @@ class Host(Protocol):
         """Record a call's times, monotonic ns."""
         ...
 
-    def end(self, work: Work) -> Ticket | None:
+    def end(self, work: Work, /) -> Ticket | None:
         """Commit and answer."""
         ...
 

@@ -6,7 +6,7 @@ from typing import Any, Protocol
 from rimward.edge.dispatch.call import Origin
 from rimward.edge.dispatch.encodings import Encoding
 from rimward.edge.dispatch.functions import Figures
-from rimward.edge.dispatch.types import Refusal, Reply, Sender, Ticket
+from rimward.edge.dispatch.types import Commits, Refusal, Reply, Sender, Ticket
 from rimward.edge.outbox import DeadLetter, Transaction
 from rimward.events import REFUSALS, CloudEvent, Event, parse_traceparent, to_ns
 from rimward.observe import Stage
@@ -32,6 +32,7 @@ class Work:
         "_tx",
         "actions",
         "carried",
+        "commits",
         "content_type",
         "data",
         "desk",
@@ -68,6 +69,7 @@ class Work:
         self.read_at: int = read_at  # monotonic ns
         self.traceparent: str | None = None
         self.carried: CloudEvent | None = None  # what the message is
+        self.commits: Commits | None = None  # what the gateway adds to the transaction
         self.event: Any = None  # the decoded payload that has the event's own time
         self.time_field: str | None = None
         self.figures: Figures | None = None  # of the function whose commit is timed
