@@ -37,7 +37,7 @@ def peer_of(transport: Any, listener: str = "") -> Peer:
     given: Peer | None = transport.get_extra_info("rimward.peer")
     if given is not None:
         return given
-    name: Any = transport.get_extra_info("peername")
+    name: tuple[Any, ...] | str | None = transport.get_extra_info("peername")
     if isinstance(name, tuple):
         address, port = str(name[0]), int(name[1])
         return Peer(address, port, is_loopback(address), listener=listener)
