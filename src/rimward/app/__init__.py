@@ -7,7 +7,7 @@ from rimward.app.lake import Lake, Table
 from rimward.app.reply import Reply
 from rimward.app.state import State, States
 from rimward.app.stream import Stream
-from rimward.app.triggers import every, http, mqtt
+from rimward.app.triggers import coap, every, http, mqtt
 
 __all__ = [
     "App",
@@ -19,6 +19,7 @@ __all__ = [
     "States",
     "Stream",
     "Table",
+    "coap",
     "every",
     "http",
     "mqtt",

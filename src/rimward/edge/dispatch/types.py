@@ -22,8 +22,8 @@ It is not asked for where the message is refused in words that ask for it again,
 class Sender(Struct, frozen=True, gc=False):
     """Who sent a message, as the gateway authenticated them."""
 
-    id: str  # MQTT client id; for HTTP the peer's address
-    protocol: str  # "mqtt3", "mqtt5", "http" or "node"
+    id: str  # MQTT client id; for HTTP and CoAP the peer's address
+    protocol: str  # "mqtt3", "mqtt5", "http", "coap" or "node"
     user: str | None = None
 
 
@@ -44,7 +44,7 @@ class Message(Struct, gc=False):
 
 
 class Request(Struct, gc=False):
-    """One HTTP request, read whole."""
+    """One request of HTTP or CoAP, read whole."""
 
     method: str
     path: str  # raw: the router decodes its segments
@@ -113,6 +113,17 @@ class Door(Protocol):
 
     def request(self, request: Request) -> Ticket:
         """Run the one function that serves the route."""
+        ...
+
+
+class Watched(Door, Protocol):
+    """A door that tells when the answer to a request may have changed."""
+
+    def watch(self, request: Request, changed: Callable[[], None]) -> Callable[[], None] | None:
+        """Call `changed` after each change that may change the answer; return what ends it.
+
+        None: no function serves the request.
+        """
         ...
 
 
