@@ -17,6 +17,8 @@ from rimward.edge.beats import beat
 from rimward.edge.config import NodeConfig
 from rimward.edge.dispatch import Clocks, Dispatcher, FunctionRun, Tracing
 from rimward.edge.dispatch.ports import OutboxPort
+from rimward.edge.gateways.coap import CoapConfig, CoapGateway
+from rimward.edge.gateways.coap.resources import links_of
 from rimward.edge.gateways.http import HttpConfig, HttpGateway
 from rimward.edge.gateways.mqtt import MqttConfig, MqttGateway
 from rimward.edge.gateways.mqtt.gateway import Authenticate
@@ -24,6 +26,7 @@ from rimward.edge.health import Health
 from rimward.edge.keeping import Keeper
 from rimward.edge.outbox import Outbox
 from rimward.observe import Recorder
+from rimward.protocols.coap import BlockLimits
 
 
 class Doors(NamedTuple):
@@ -31,6 +34,7 @@ class Doors(NamedTuple):
 
     mqtt: MqttGateway
     http: HttpGateway
+    coap: CoapGateway
 
 
 def doors_of(
@@ -56,7 +60,13 @@ def doors_of(
         on_dead=keeper.bury,
         wall=clocks.wall,
     )
-    return Doors(mqtt, http)
+    coap = CoapGateway(
+        dispatcher,
+        clock=clocks.monotonic,
+        config=CoapConfig(blocks=BlockLimits(body=limits.payload_bytes)),
+        links=links_of(run.function for run in dispatcher.functions.values()),
+    )
+    return Doors(mqtt, http, coap)
 
 
 def read_settings(app: App, config: NodeConfig) -> Struct | None:
@@ -72,6 +82,7 @@ class Node:
     outbox: Outbox
     mqtt: MqttGateway
     http: HttpGateway
+    coap: CoapGateway
 
     def __init__(self, app: App, config: NodeConfig) -> None:
         self.app = app
@@ -94,20 +105,27 @@ class Node:
             dispatcher = Dispatcher(
                 self.app, config.node, self.clocks, outbox, tracing, settings=read_settings(self.app, config)
             )
-            self.mqtt, self.http = doors_of(dispatcher, config, outbox)
+            self.mqtt, self.http, self.coap = doors_of(dispatcher, config, outbox)
             self.dispatcher, self.outbox = dispatcher, outbox
             self.health.watch(
-                dispatcher, outbox, {"mqtt": self.mqtt.stats, "http": self.http.stats}, recorder
+                dispatcher,
+                outbox,
+                {"mqtt": self.mqtt.stats, "http": self.http.stats, "coap": self.coap.stats},
+                recorder,
             )
             self._stack = stack.pop_all()
         return self
 
-    async def serve(self, mqtt: socket.socket | None, http: socket.socket | None) -> None:
+    async def serve(
+        self, mqtt: socket.socket | None, http: socket.socket | None, coap: tuple[socket.socket, ...] = ()
+    ) -> None:
         """Listen on the sockets given and start the beats."""
         if mqtt is not None:
             await self.mqtt.serve(mqtt)
         if http is not None:
             await self.http.serve(http)
+        for sock in coap:
+            await self.coap.serve(sock)
         self._beat(1.0, self.dispatcher.feeder.advance)
         self._beat(1.0, self.dispatcher.follow_wall_clock)
         self._beat(1.0, self.dispatcher.expire)
@@ -122,7 +140,7 @@ class Node:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self.http.close(self.config.drain)
+        await asyncio.gather(self.http.close(self.config.drain), self.coap.close(self.config.drain))
         await self.dispatcher.waiting.close(self.config.drain)
         await self.mqtt.close(self.config.drain)
         await self._stack.aclose()
