@@ -107,12 +107,8 @@ class Node:
             )
             self.mqtt, self.http, self.coap = doors_of(dispatcher, config, outbox)
             self.dispatcher, self.outbox = dispatcher, outbox
-            self.health.watch(
-                dispatcher,
-                outbox,
-                {"mqtt": self.mqtt.stats, "http": self.http.stats, "coap": self.coap.stats},
-                recorder,
-            )
+            gateways = {"mqtt": self.mqtt.stats, "http": self.http.stats, "coap": self.coap.stats}
+            self.health.watch(dispatcher, outbox, gateways, recorder)
             self._stack = stack.pop_all()
         return self
 
