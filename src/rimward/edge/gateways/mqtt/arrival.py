@@ -70,9 +70,9 @@ class Arrival:
             self._refuse(self.refusal)
             return
         if self.outgoing is None:
-            connection.broker.send(self.route, packet.payload, packet.qos, connection)
+            connection.broker.send(self.route, packet.payload, packet.qos, connection.subscriber)
         else:
-            connection.broker.send_outgoing(self.route, self.outgoing, now, connection)
+            connection.broker.send_outgoing(self.route, self.outgoing, now, connection.subscriber)
         if packet.packet_id and not connection.session.closed:
             connection.session.acknowledge(packet.packet_id)
         if self.reply is not None and self.reply.reply is not None:

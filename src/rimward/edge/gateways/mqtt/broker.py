@@ -1,7 +1,7 @@
 """A node is a broker: who gets which message, and what is retained.
 
 One message is encoded once per version, QoS and retain flag, and put into the output of each subscriber;
-nothing is written here. Subscribers are connections.
+nothing is written here. Connections come and go; subscriptions belong to a `Subscriber`.
 """
 
 from collections.abc import Callable
@@ -20,6 +20,7 @@ from rimward.protocols.mqtt.topics import Delivery, Options, check_name, is_wild
 if TYPE_CHECKING:
     from rimward.edge.gateways.mqtt.config import MqttConfig
     from rimward.edge.gateways.mqtt.connection import Connection
+    from rimward.edge.gateways.mqtt.subscriber import Subscriber
 
 ROUTES_CACHED = 16_384  # topics whose subscribers are remembered; beyond it the memory starts anew
 CACHED_CHARACTERS = 256  # longer topics are matched every time
@@ -33,15 +34,17 @@ class Route(Struct, frozen=True):
     topic: str
     head: bytes  # the topic behind its length
     head5: bytes  # the same with no properties
-    deliveries: "tuple[Delivery[Connection], ...]"
+    deliveries: "tuple[Delivery[Subscriber], ...]"
     problem: str | None  # why the node takes nothing on it
+    kept: bool = False  # a message above QoS 0 is put on disk for some of its subscribers
 
 
 class Broker:
     """Subscriptions, retained messages, and the way of a message to its subscribers."""
 
     def __init__(self, config: "MqttConfig", store_retained: StoreRetained, counters: dict[str, int]) -> None:
-        self.routes: dict[str, Route] = {}  # without those that have a problem
+        self.routes: dict[str, Route] = {}  # those that the plain lane may take: see `route`
+        self._others: dict[str, Route] = {}  # those that it may not
         self.dirty: list[Connection] = []  # those with output to write
         self.retained_count: int = 0
         self.retained_bytes: int = 0
@@ -49,72 +52,82 @@ class Broker:
         self._config = config
         self._store_retained = store_retained
         self._counters = counters
-        self._subscriptions: Subscriptions[Connection] = Subscriptions()
+        self._subscriptions: Subscriptions[Subscriber] = Subscriptions()
         self._retained: TopicTree[Outgoing] = TopicTree()
         self.replays: Replays = Replays(self._retained)
 
     # -- subscriptions
 
-    def subscribe(self, connection: "Connection", wish: Subscription) -> bool:
+    def subscribe(self, subscriber: "Subscriber", wish: Subscription) -> bool:
         """Add or replace a subscription; return whether it is new."""
         options = Options(min(wish.qos, 1), wish.no_local, wish.retain_as_published)
-        new = self._subscriptions.add(wish.filter, connection, options)
+        new = self._subscriptions.add(wish.filter, subscriber, options)
+        subscriber.filters[wish.filter] = wish
         self.subscription_count += new
         self._forget_routes(wish.filter)
         return new
 
-    def unsubscribe(self, connection: "Connection", topic_filter: str) -> bool:
+    def unsubscribe(self, subscriber: "Subscriber", topic_filter: str) -> bool:
         """Remove a subscription; return whether there was one."""
-        if not self._subscriptions.remove(topic_filter, connection):
+        if not self._subscriptions.remove(topic_filter, subscriber):
             return False
         self.subscription_count -= 1
-        self.replays.drop(connection, topic_filter)
+        subscriber.filters.pop(topic_filter, None)
+        self.replays.drop(subscriber, topic_filter)
         self._forget_routes(topic_filter)
         return True
 
     def _forget_routes(self, topic_filter: str) -> None:
         if is_wild(topic_filter):
             self.routes.clear()
+            self._others.clear()
         else:
             self.routes.pop(topic_filter, None)
+            self._others.pop(topic_filter, None)
 
     def route(self, topic: str) -> Route:
-        """Return what is known of a topic, and remember it if messages may be published to it."""
-        known = self.routes.get(topic)
+        """Return what is known of a topic, and remember it if messages may be published to it.
+
+        What needs more than `send` does is not in `routes`: there the plain lane looks and asks nothing.
+        """
+        known = self.routes.get(topic) or self._others.get(topic)
         if known is not None:
             return known
         refused = _refused(topic)
         if refused is not None:
             return Route(topic, b"", b"", (), refused)
         head = string(topic)
-        route = Route(topic, head, head + NOTHING, self._subscriptions.match(topic), None)
+        deliveries = self._subscriptions.match(topic)
+        kept = any(delivery.qos and delivery.subscriber.kept for delivery in deliveries)
+        route = Route(topic, head, head + NOTHING, deliveries, None, kept)
         if len(topic) <= CACHED_CHARACTERS:
-            if len(self.routes) >= ROUTES_CACHED:
-                self.routes.clear()
-            self.routes[topic] = route
+            routes = self._others if kept else self.routes
+            if len(routes) >= ROUTES_CACHED:
+                routes.clear()
+            routes[topic] = route
         return route
 
-    def listeners(self, topic: str) -> "tuple[Delivery[Connection], ...]":
+    def listeners(self, topic: str) -> "tuple[Delivery[Subscriber], ...]":
         """Return a topic's subscribers, without remembering them: for topics that come but once."""
         return self._subscriptions.match(topic)
 
     # -- messages on their way
 
-    def send(self, route: Route, payload: bytes, qos: int, origin: "Connection | None" = None) -> int:
+    def send(self, route: Route, payload: bytes, qos: int, origin: "Subscriber | None" = None) -> int:
         """Send a message without properties to its subscribers; return how many there were."""
         data4 = data5 = b""
         outgoing: Outgoing | None = None
         count = 0
         for delivery in route.deliveries:
-            connection = delivery.subscriber
+            subscriber = delivery.subscriber
             granted = delivery.qos
-            if connection is origin:
+            if subscriber is origin:
                 granted = delivery.own_qos
                 if granted < 0:
                     continue
-            session = connection.session
-            if not connection.dirty:
-                self.mark(connection)
+            session = subscriber.session
+            if not session.dirty:
+                self.mark(subscriber)
             if qos and granted:
                 if session.send_numbered(route.head, payload):
                     count += 1
@@ -136,26 +149,27 @@ class Broker:
         return count
 
     def send_outgoing(
-        self, route: Route, outgoing: Outgoing, now: float, origin: "Connection | None" = None
+        self, route: Route, outgoing: Outgoing, now: float, origin: "Subscriber | None" = None
     ) -> int:
         """Send a message that has more to it; return how many subscribers there were."""
         count = 0
         for delivery in route.deliveries:
-            connection = delivery.subscriber
-            granted = delivery.qos if connection is not origin else delivery.own_qos
+            subscriber = delivery.subscriber
+            granted = delivery.qos if subscriber is not origin else delivery.own_qos
             if granted < 0:
                 continue
             retain = outgoing.retain and delivery.retain_as_published
             qos = min(outgoing.qos, granted)
-            count += connection.session.deliver(outgoing, qos, now, retain=retain)
-            self.mark(connection)
+            count += subscriber.session.deliver(outgoing, qos, now, retain=retain)
+            self.mark(subscriber)
         return count
 
-    def mark(self, connection: "Connection") -> None:
-        """Note that a connection has output to write, or is to be closed."""
-        if not connection.dirty:
-            connection.dirty = True
-            self.dirty.append(connection)
+    def mark(self, subscriber: "Subscriber") -> None:
+        """Note that a subscriber's connection has output to write, or is to be closed."""
+        session = subscriber.session
+        if not session.dirty:
+            session.dirty = True
+            self.dirty.append(subscriber.connection)
 
     # -- retained messages
 
