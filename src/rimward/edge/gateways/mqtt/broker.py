@@ -15,7 +15,8 @@ from rimward.protocols.mqtt import MqttError, Subscription, Subscriptions, Topic
 from rimward.protocols.mqtt.encoding import plain_publish
 from rimward.protocols.mqtt.fields import string
 from rimward.protocols.mqtt.outgoing import NOTHING, Outgoing
-from rimward.protocols.mqtt.topics import Delivery, Options, check_name, is_wild, problem
+from rimward.protocols.mqtt.subscriptions import Delivery, Options
+from rimward.protocols.mqtt.topics import check_name, is_wild, problem
 
 if TYPE_CHECKING:
     from rimward.edge.gateways.mqtt.config import MqttConfig
@@ -87,7 +88,7 @@ class Broker:
         if refused is not None:
             return Route(topic, b"", b"", (), refused)
         head = string(topic)
-        route = Route(topic, head, head + NOTHING, self._subscriptions.match(topic), None)
+        route = Route(topic, head, head + NOTHING, self._subscriptions.match(topic).deliveries, None)
         if len(topic) <= CACHED_CHARACTERS:
             if len(self.routes) >= ROUTES_CACHED:
                 self.routes.clear()
@@ -96,7 +97,7 @@ class Broker:
 
     def listeners(self, topic: str) -> "tuple[Delivery[Connection], ...]":
         """Return a topic's subscribers, without remembering them: for topics that come but once."""
-        return self._subscriptions.match(topic)
+        return self._subscriptions.match(topic).deliveries
 
     # -- messages on their way
 
