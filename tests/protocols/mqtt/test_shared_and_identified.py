@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rimward.protocols.mqtt import MqttError, Publish, Subscriptions
-from rimward.protocols.mqtt.outgoing import Outgoing, message
+from rimward.protocols.mqtt.outgoing import message
 from rimward.protocols.mqtt.subscriptions import Delivery, Group, Options
 from rimward.protocols.mqtt.topics import split_shared
 
@@ -132,7 +132,6 @@ def test_identifiers_stand_in_the_packet_with_all_else_as_it_was(
     outgoing = message("t", payload, 1, retain=False)
     outgoing.expires_at = expires
     marked = outgoing.marked(identifiers)
-    assert outgoing.marked(identifiers) is marked
     data = marked.numbered(5, 9, retain=False, now=100.0) if qos else marked.plain(5, retain=False, now=100.0)
     packet = decoded(data, 5)
     assert isinstance(packet, Publish)
@@ -141,14 +140,6 @@ def test_identifiers_stand_in_the_packet_with_all_else_as_it_was(
     assert ((properties and properties.subscription_ids) or ()) == identifiers
     assert (properties and properties.message_expiry) == (30 if expires else None)
     assert marked.plain(4, retain=False, now=100.0) == outgoing.plain(4, retain=False, now=100.0)
-
-
-def test_a_message_remembers_no_more_copies_than_its_limit() -> None:
-    outgoing: Outgoing = message("t", b"x", 0, retain=True)
-    for identifier in range(1, 1000):
-        assert decoded(outgoing.marked((identifier,)).plain(5, retain=True, now=0.0), 5) is not None
-    assert outgoing._marked is not None
-    assert len(outgoing._marked) <= 64
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,6 @@ from rimward.protocols.mqtt.fields import string, varint
 from rimward.protocols.mqtt.packets import Properties
 
 NOTHING = b"\0"  # no properties
-COPIES = 64  # sets of subscription identifiers that a message remembers its copy for
 
 
 class Outgoing:
@@ -16,7 +15,6 @@ class Outgoing:
     """
 
     __slots__ = (
-        "_marked",
         "_plain",
         "expires_at",
         "older",
@@ -55,26 +53,19 @@ class Outgoing:
         if older is not None:
             self.size += len(older)
         self._plain: dict[int, bytes] = {}
-        self._marked: dict[tuple[int, ...], Outgoing] | None = None
 
     def marked(self, identifiers: tuple[int, ...]) -> "Outgoing":
         """Return a copy with the identifiers of the subscriptions that it goes to [5: 3.3.4]."""
-        if not identifiers:
-            return self
-        if self._marked is None or len(self._marked) >= COPIES:
-            self._marked = {}
-        copy = self._marked.get(identifiers)
-        if copy is None:
-            body = b"".join([b"\x0b" + varint(one) for one in identifiers]) + self._own_properties()
-            copy = self._marked[identifiers] = Outgoing(
-                self.topic,
-                self.payload,
-                self.qos,
-                retain=self.retain,
-                encoded=varint(len(body)) + body,
-                older=None if self.older is self.payload else self.older,
-            )
-            copy.expires_at = self.expires_at
+        body = b"".join([b"\x0b" + varint(one) for one in identifiers]) + self._own_properties()
+        copy = Outgoing(
+            self.topic,
+            self.payload,
+            self.qos,
+            retain=self.retain,
+            encoded=varint(len(body)) + body,
+            older=None if self.older is self.payload else self.older,
+        )
+        copy.expires_at = self.expires_at
         return copy
 
     def plain(self, version: int, *, retain: bool, now: float) -> bytes:

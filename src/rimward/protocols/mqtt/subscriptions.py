@@ -58,7 +58,7 @@ class Group(Generic[S]):
         """Add or replace a member; return whether it is new."""
         new = member not in self._members
         self._members[member] = _delivery(member, options)
-        self._ring: tuple[Delivery[S], ...] | None = None
+        self._ring = None
         return new
 
     def remove(self, member: S) -> bool:
@@ -123,10 +123,10 @@ class _Holders(Generic[S]):
         if share is None:
             new = subscriber not in self.options
             self.options[subscriber] = options
-            self._deliveries: tuple[Delivery[S], ...] | None = None
+            self._deliveries = None
             return new
         if self.groups is None:
-            self.groups: dict[str, Group[S]] | None = {}
+            self.groups = {}
         group = self.groups.get(share)
         if group is None:
             group = self.groups[share] = Group(share, topic_filter)
@@ -137,7 +137,7 @@ class _Holders(Generic[S]):
             self._deliveries = None
             return self.options.pop(subscriber, None) is not None
         group = self.groups.get(share) if self.groups is not None else None
-        if group is None or self.groups is None or share is None or not group.remove(subscriber):
+        if group is None or self.groups is None or not group.remove(subscriber):
             return False
         if not len(group):
             del self.groups[share]
