@@ -207,6 +207,7 @@ class MqttGateway:
             "connections": len(self._connections),
             "clients": len(self._clients),
             "subscriptions": self.broker.table.subscription_count,
+            "subscription_bytes": self.broker.table.subscription_bytes,
             "retained": self.broker.retained_count,
             "packets_in": self.packets_in,
             "packets_out": self.packets_out,
