@@ -367,5 +367,7 @@ class Connection(asyncio.Protocol):
 
 
 def _half_close(transport: asyncio.Transport) -> None:
-    if transport.can_write_eof() and not transport.is_closing():
+    if not transport.can_write_eof():  # TLS has an end of its own, which waits for the peer's
+        transport.close()
+    elif not transport.is_closing():
         transport.write_eof()
