@@ -24,6 +24,8 @@ from rimward.edge.gateways.mqtt.gateway import Authenticate
 from rimward.edge.health import Health
 from rimward.edge.keeping import Keeper
 from rimward.edge.outbox import Outbox
+from rimward.edge.secrets import give_secrets
+from rimward.edge.shelf import Shelf
 from rimward.observe import Recorder
 
 
@@ -56,7 +58,9 @@ def doors_of(
         config=HttpConfig(max_body=limits.payload_bytes),
         on_dead=keeper.bury,
         wall=clocks.wall,
+        shelf=Shelf(outbox),
     )
+    give_secrets(dispatcher.functions.values(), dispatcher.settings, os.environ, clocks)
     return Doors(mqtt, http)
 
 
