@@ -104,6 +104,7 @@ class Node:
                 streams={"mqtt": self.mqtt.connection, "http": self.http.connection},
                 datagrams={},
                 may_be_open=config.anonymous or bool(config.access),
+                wall=self.clocks.wall,
             )
             gateways = {
                 "mqtt": self.mqtt.stats,

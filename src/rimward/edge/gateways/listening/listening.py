@@ -41,8 +41,11 @@ class Listening:
         datagrams: Datagrams,
         *,
         may_be_open: bool,
+        wall: Callable[[], int] = time.time_ns,
     ) -> None:
-        """`may_be_open`: whoever is not of this machine is asked who he is, or need not be, which was said.
+        """`wall` is ns since the epoch.
+
+        `may_be_open`: who is not of this machine is asked who he is, or it was said that he need not be.
 
         Raises:
             ListenerError: a listener makes no sense, or is of a protocol that is not served.
@@ -55,6 +58,7 @@ class Listening:
         self._streams = streams
         self._datagrams = datagrams
         self._may_be_open = may_be_open
+        self._wall = wall
         self._hall = Hall(accept, self._count)
         self._own_paths: list[str] = []  # of Unix sockets that were bound here
         self._servers: list[asyncio.Server] = []
@@ -129,13 +133,14 @@ class Listening:
             "waiting": self._hall.waiting,
             "handshakes_waiting": handshakes.waiting,
             "handshakes_in_flight": handshakes.in_flight,
+            "handshakes_us": handshakes.nanoseconds // 1000,
         }
 
     def problem(self) -> str | None:
         """Return what somebody must do something about."""
         if self._problem:
             return self._problem
-        now = time.time()
+        now = self._wall() * 1e-9
         for listener in self._hall.listeners:
             for one in listener.tls.shown if listener.tls is not None else ():
                 if one.expires <= now:
