@@ -44,13 +44,11 @@ class Accepting:
         self.resume()
 
     def close(self) -> None:
-        """Accept no more."""
+        """Accept no more; the socket is its giver's to close."""
         self._pause()
         if self._again is not None:
             self._again.cancel()
-        if self._sock is not None:
-            self._sock.close()
-            self._sock = None
+        self._sock = None
 
     def resume(self) -> None:
         """Accept again."""
