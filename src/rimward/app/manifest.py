@@ -50,7 +50,7 @@ class FunctionSpec(Struct, frozen=True):
     file: str
     line: int
     priority: str = "normal"  # by which the door admits
-    protocol: str | None = None  # "mqtt", "http" or "coap"; None for what no device sends
+    protocol: str | None = None  # "mqtt", "http", "ws" or "coap"; None for what no device sends
     method: str | None = None  # of HTTP and CoAP
     path: str | None = None  # the topic, the path with its slash, or of CoAP without
     captures: tuple[Capture, ...] = ()  # of the trigger, in its order

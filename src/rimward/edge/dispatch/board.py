@@ -6,7 +6,7 @@ from msgspec import Struct
 
 from rimward.app import App
 from rimward.app.functions import StreamDeclaration
-from rimward.app.triggers import Coap, Every, Http, Mqtt, Pattern
+from rimward.app.triggers import Coap, Every, Http, Mqtt, Pattern, Ws
 from rimward.edge.dispatch.commands import is_answer
 from rimward.edge.dispatch.functions import FunctionRun, Plain
 from rimward.edge.dispatch.ports import TOPICS_CACHED, Listeners
@@ -16,10 +16,14 @@ from rimward.edge.dispatch.streams import StreamRun
 LoadStream = Callable[[StreamDeclaration], dict[str, bytes]]
 
 
+WS = "WS"  # the method of messages on a WebSocket; no HTTP request can have it
+
+
 class Allowed(Struct, frozen=True):
     """The methods that a path serves, where it does not serve the one asked for; empty: none."""
 
     methods: tuple[str, ...]
+    socket: bool = False  # a WebSocket may be opened there
 
 
 class Board:
@@ -41,6 +45,9 @@ class Board:
                 case Http() | Coap():
                     of_protocol = self._paths["http" if isinstance(trigger, Http) else "coap"]
                     paths = of_protocol.setdefault(trigger.method, Routes())
+                    paths.add(trigger.pattern, (trigger.pattern, run))
+                case Ws():
+                    paths = self._paths["http"].setdefault(WS, Routes())
                     paths.add(trigger.pattern, (trigger.pattern, run))
                 case Every():
                     self.beats.append((run, trigger.period))
@@ -88,7 +95,7 @@ class Board:
         allowed = {method for method, routes in paths.items() if routes.match(segments)}
         if "GET" in allowed and protocol != "coap":
             allowed.add("HEAD")
-        return Allowed(tuple(sorted(allowed)))
+        return Allowed(tuple(sorted(allowed - {WS})), socket=WS in allowed)
 
 
 def _specificity(pattern: Pattern) -> tuple[int, ...]:

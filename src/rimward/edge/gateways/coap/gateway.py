@@ -56,18 +56,26 @@ class CoapGateway:
         """From now on notifications are made when a turn of the loop is over."""
         self.serving.observing.loop = loop
 
+    def open(self) -> None:
+        """Get ready for what comes in, whoever listens for it."""
+        loop = asyncio.get_running_loop()
+        self.begin(loop)
+        self._max_connections = allowed(self.config.max_connections, SHARE)
+        if self._sweep is None:
+            self._sweep = loop.call_later(SWEEP, self._look_again, loop)
+
+    def connection(self) -> Connection:
+        """Return a protocol for one connection."""
+        return Connection(self)
+
     async def serve(self, sock: socket.socket) -> None:
         """Serve from a bound socket: datagrams, or connections."""
         loop = asyncio.get_running_loop()
-        self.begin(loop)
+        self.open()
         if sock.type == socket.SOCK_DGRAM:
             self.datagrams.listen(sock, loop)
         else:
-            self._max_connections = allowed(self.config.max_connections, SHARE)
-            server = await loop.create_server(lambda: Connection(self), sock=sock, backlog=1024)
-            self._servers.append(server)
-        if self._sweep is None:
-            self._sweep = loop.call_later(SWEEP, self._look_again, loop)
+            self._servers.append(await loop.create_server(self.connection, sock=sock, backlog=1024))
 
     async def close(self, drain: float) -> None:
         """Take nothing new, and wait up to `drain` seconds for the answers that are owed."""
