@@ -92,6 +92,9 @@ class FakeDoor:
         """Answer nothing: no HTTP comes here."""
         raise NotImplementedError(request)
 
+    def socket(self, path: str) -> None:
+        """Serve no WebSocket."""
+
     def finish(self, topic: str, refusal: Refusal | None = None) -> None:
         """Answer a message that waits."""
         ticket = self.tickets.pop(topic)

@@ -142,8 +142,6 @@ def test_connack_announces_what_is_offered_and_what_is_not() -> None:
                 maximum_packet_size=4096,
                 assigned_client_id="assigned",
                 topic_alias_maximum=4,
-                subscription_ids_available=0,
-                shared_subscriptions=0,
             )
         )
     ]
@@ -192,16 +190,6 @@ def test_a_second_connect_ends_the_session() -> None:
 
 
 def test_what_is_not_offered_is_refused_by_name() -> None:
-    fails_with(
-        connected(),
-        Subscribe(1, (Subscription("a"),), Properties(subscription_ids=(1,))),
-        Reason.SUBSCRIPTION_IDENTIFIERS_NOT_SUPPORTED,
-    )
-    fails_with(
-        connected(),
-        Subscribe(1, (Subscription("$share/g/a"),)),
-        Reason.SHARED_SUBSCRIPTIONS_NOT_SUPPORTED,
-    )
     fails_with(connected(), Auth(0x19), Reason.PROTOCOL_ERROR)
 
 

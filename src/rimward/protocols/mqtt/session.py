@@ -3,8 +3,8 @@
 The driver feeds bytes, answers each packet in order with the methods below until the session is `closed`,
 and sends `data_to_send()`. A broken rule never raises: it stands in `error`, and the goodbye in the
 protocol's own words follows the answers to the packets before it. What a session keeps beyond its connection
-is in `Flights`, which the driver hands from one connection to the next. What is not offered (shared
-subscriptions, subscription identifiers, extended authentication) is announced and refused [5: 3.2.2.3].
+is in `Flights`, which the driver hands from one connection to the next. What is not offered (extended
+authentication) is announced and refused [5: 3.2.2.3].
 """
 
 from msgspec.structs import replace
@@ -14,7 +14,6 @@ from rimward.protocols.mqtt.admission import (
     DEFAULT_LIMITS,
     SessionLimits,
     check_connect,
-    check_subscribe,
     goodbyes,
     offer,
     reason_text,
@@ -241,10 +240,8 @@ class ServerSession(Sending):
         match packet:
             case Publish():
                 return self._accept_publish(packet)
-            case Puback() | Pubrec() | Pubrel() | Pubcomp() | Pingreq() | Unsubscribe():
+            case Puback() | Pubrec() | Pubrel() | Pubcomp() | Pingreq() | Subscribe() | Unsubscribe():
                 pass
-            case Subscribe():
-                check_subscribe(packet, self.version)
             case Connect() if self.connect is None:
                 self._accept_connect(packet)
             case Disconnect():

@@ -15,9 +15,10 @@ from rimward.protocols.mqtt import Properties, Publish, Reason, ServerSession
 from rimward.protocols.mqtt.outgoing import Outgoing, message
 
 if TYPE_CHECKING:
-    from rimward.edge.gateways.mqtt.broker import Kept, Route
+    from rimward.edge.gateways.mqtt.broker import Kept, Recipients
     from rimward.edge.gateways.mqtt.connection import Connection
     from rimward.edge.gateways.mqtt.gate import Gate
+    from rimward.edge.gateways.mqtt.routes import Route
 
 
 class Arrival:
@@ -26,6 +27,7 @@ class Arrival:
     __slots__ = (
         "_before",
         "_kept",
+        "_recipients",
         "_retained",
         "connection",
         "outgoing",
@@ -48,10 +50,11 @@ class Arrival:
         self.place = 0  # in the order of all that is on disk before its answer; 0: this one is not
         self._retained = False
         self._before: Outgoing | None = None  # what was retained
-        self._kept: list[Kept] | None = None  # for sessions that outlive their connections
+        self._recipients: Recipients | None = None  # whom it goes to, where that was settled before the disk
+        self._kept: list[Kept] = []  # those of them whose sessions outlive their connections
         origin, qos = connection.subscriber, packet.qos
-        to_keep = qos > 0 and route.kept
-        if packet.retain or packet.properties is not None or qos == 2 or to_keep:
+        to_keep = qos > 0 and route.may_keep
+        if packet.retain or packet.properties is not None or qos == 2 or not route.is_plain:
             self.outgoing = outgoing_of(packet, route, now)
         if packet.retain or to_keep or (qos == 2 and packet.packet_id and origin is not None and origin.kept):
             self.place = connection.broker.store.next_place()
@@ -73,8 +76,9 @@ class Arrival:
                 retained = broker.retain(self.route.topic, outgoing)
                 self._retained = retained is not None
                 entries += [retained] if retained is not None else []
-            if packet.qos and self.route.kept:
-                self._kept = broker.reserve(self.route, outgoing, origin, self.place)
+            if packet.qos and self.route.may_keep:
+                self._recipients = broker.recipients(self.route)
+                self._kept = broker.reserve(self._recipients, outgoing, origin, self.place)
                 entries += [broker.store.entry(flight, to.sender.id) for to, flight in self._kept]
         if packet.qos == 2 and packet.packet_id and origin is not None and origin.kept:
             version = self.connection.session.version
@@ -99,9 +103,9 @@ class Arrival:
         """Undo what the disk did not take."""
         if self._retained and self.outgoing is not None:
             self.connection.broker.unretain(self.route.topic, self.outgoing, self._before)
-        for subscriber, flight in self._kept or ():
+        for subscriber, flight in self._kept:
             subscriber.drop(flight)
-        self._kept = None
+        self._kept.clear()
 
     def finish(self, now: float) -> None:
         """Send it to subscribers and answer it, or say why not."""
@@ -112,7 +116,10 @@ class Arrival:
         if self.outgoing is None:
             broker.send(self.route, packet.payload, packet.qos, connection.subscriber)
         else:
-            broker.send_outgoing(self.route, self.outgoing, now, connection.subscriber, kept=self._kept)
+            kept = self._kept if self._recipients is not None else None
+            broker.send_outgoing(
+                self.route, self.outgoing, now, connection.subscriber, kept=kept, recipients=self._recipients
+            )
         if packet.packet_id:
             session = self._session()
             if packet.qos == 2:
@@ -179,7 +186,7 @@ def send_reply(connection: "Connection", packet: Publish, reply: Reply) -> None:
     broker, properties = connection.broker, packet.properties
     topic = properties.response_topic if properties is not None else None
     route = broker.route(topic) if topic is not None else None
-    if properties is None or route is None or route.problem is not None or not route.deliveries:
+    if properties is None or route is None or route.problem is not None or not route.has_listeners:
         connection.count("replies_dropped")
         return
     correlation, more = properties.correlation_data, tuple(reply.headers.items())

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 from rimward.edge.dispatch.types import Message, Sender, Ticket
 from rimward.edge.gateways.mqtt.answering import answer, is_repeated
 from rimward.edge.gateways.mqtt.arrival import Arrival, hand_over
-from rimward.edge.gateways.mqtt.broker import Broker, Route
+from rimward.edge.gateways.mqtt.broker import Broker
 from rimward.edge.gateways.mqtt.gate import Gate
 from rimward.edge.gateways.mqtt.greeting import Greeting
+from rimward.edge.gateways.mqtt.routes import Route
 from rimward.edge.gateways.mqtt.subscriber import Subscriber
 from rimward.observe import Logger, get_logger
 from rimward.protocols.mqtt import Packet, Publish, Reason, ServerSession, Will
@@ -383,5 +384,7 @@ class Connection(asyncio.Protocol):
 
 
 def _half_close(transport: asyncio.Transport) -> None:
-    if transport.can_write_eof() and not transport.is_closing():
+    if not transport.can_write_eof():  # TLS has an end of its own, which waits for the peer's
+        transport.close()
+    elif not transport.is_closing():
         transport.write_eof()

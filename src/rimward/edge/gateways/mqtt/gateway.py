@@ -8,12 +8,13 @@ from collections.abc import Callable
 from rimward.app.effects import EventPayload
 from rimward.edge.dispatch.types import Door, Sender, Ticket
 from rimward.edge.gateways.descriptors import allowed
-from rimward.edge.gateways.mqtt.broker import Broker, Route
+from rimward.edge.gateways.mqtt.broker import Broker
 from rimward.edge.gateways.mqtt.commanding import send_command
 from rimward.edge.gateways.mqtt.config import MqttConfig
 from rimward.edge.gateways.mqtt.connection import Connection
 from rimward.edge.gateways.mqtt.disk import Disk
 from rimward.edge.gateways.mqtt.events import outgoing_event
+from rimward.edge.gateways.mqtt.routes import Route
 from rimward.edge.gateways.mqtt.sessions import Sessions
 from rimward.edge.gateways.mqtt.store import Store
 from rimward.edge.gateways.mqtt.subscriber import Subscriber
@@ -82,15 +83,23 @@ class MqttGateway:
         self._loop = loop
         self.sessions.load(self.clock() * 1e-9)
 
-    async def serve(self, sock: socket.socket) -> None:
-        """Listen on a bound socket."""
+    def open(self) -> None:
+        """Take connections, which `connection` makes the protocol of."""
         loop = asyncio.get_running_loop()
         self._max_connections = allowed(self.config.max_connections, SHARE)
         if self._max_connections < self.config.max_connections:
             log.warning("file descriptors limit the connections", connections=self._max_connections)
         self.begin(loop)
-        self._server = await loop.create_server(lambda: Connection(self), sock=sock, backlog=1024)
         self._sweep = loop.call_later(SWEEP, self._look_again, loop)
+
+    def connection(self) -> Connection:
+        """Return the protocol of one more connection, over whatever transport."""
+        return Connection(self)
+
+    async def serve(self, sock: socket.socket) -> None:
+        """Open, and listen on a bound socket."""
+        self.open()
+        self._server = await asyncio.get_running_loop().create_server(self.connection, sock=sock)
 
     async def close(self, drain: float) -> None:
         """Stop listening, say goodbye to everyone and wait up to `drain` seconds for them to hang up."""
@@ -212,7 +221,8 @@ class MqttGateway:
             **self.counters,
             "connections": len(self._connections),
             **self.sessions.stats(),
-            "subscriptions": self.broker.subscription_count,
+            "subscriptions": self.broker.table.subscription_count,
+            "subscription_bytes": self.broker.table.subscription_bytes,
             "retained": self.broker.retained_count,
             "packets_in": self.packets_in,
             "packets_out": self.packets_out,
