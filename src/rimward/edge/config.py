@@ -21,6 +21,14 @@ class LimitsConfig(Struct, frozen=True, forbid_unknown_fields=True):
     connections: int = 20_000
 
 
+class HttpConfig(Struct, frozen=True, forbid_unknown_fields=True):
+    """Which names and pages may call the node over HTTP and WebSocket, besides its own."""
+
+    hosts: tuple[str, ...] = ()  # names allowed in Host, without port
+    origins: tuple[str, ...] = ()  # of pages, such as "https://app.example"
+    credentials: bool = False  # those pages may send cookies and Authorization
+
+
 class NodeConfig(Struct, frozen=True, forbid_unknown_fields=True):
     """One node's I/O process."""
 
@@ -34,6 +42,7 @@ class NodeConfig(Struct, frozen=True, forbid_unknown_fields=True):
     trace_bytes: int = 256 << 20
     drain: float = 2.0  # seconds that async functions get when the node stops
     limits: LimitsConfig = LimitsConfig()
+    http: HttpConfig = HttpConfig()
     outbox: OutboxConfig = OutboxConfig()
 
 

@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from rimward.app import App
 from rimward.app.settings import settings_of
+from rimward.app.triggers import Ws
 from rimward.edge.beats import beat
 from rimward.edge.config import NodeConfig
 from rimward.edge.dispatch import Clocks, Dispatcher, FunctionRun, Tracing
@@ -20,6 +21,7 @@ from rimward.edge.dispatch.ports import OutboxPort
 from rimward.edge.gateways.http import HttpConfig, HttpGateway
 from rimward.edge.gateways.mqtt import MqttConfig, MqttGateway
 from rimward.edge.gateways.mqtt.gateway import Authenticate
+from rimward.edge.gateways.websocket.topics import BothWays
 from rimward.edge.health import Health
 from rimward.edge.keeping import Keeper
 from rimward.edge.outbox import Outbox
@@ -39,7 +41,7 @@ def doors_of(
     dispatcher: Dispatcher, config: NodeConfig, outbox: OutboxPort, authenticate: Authenticate | None = None
 ) -> Doors:
     """Put gateways before a dispatcher; they do not listen yet."""
-    clocks, limits = dispatcher.clocks, config.limits
+    clocks, limits, runs = dispatcher.clocks, config.limits, dispatcher.functions.values()
     keeper = Keeper(outbox, clocks)
     mqtt = MqttGateway(
         dispatcher,
@@ -54,12 +56,21 @@ def doors_of(
     http = HttpGateway(
         dispatcher,
         clock=clocks.monotonic,
-        config=HttpConfig(max_body=limits.payload_bytes),
+        config=HttpConfig(
+            hosts=config.http.hosts,
+            origins=config.http.origins,
+            credentials=config.http.credentials,
+            max_body=limits.payload_bytes,
+            max_message=limits.payload_bytes,
+        ),
         on_dead=keeper.bury,
         wall=clocks.wall,
         shelf=Shelf(outbox),
     )
-    give_secrets(dispatcher.functions.values(), dispatcher.settings, os.environ, clocks)
+    http.mqtt = mqtt.connection
+    if any(isinstance(trigger := run.function.trigger, Ws) and trigger.topic for run in runs):
+        dispatcher.router = BothWays(mqtt, http.topics)
+    give_secrets(runs, dispatcher.settings, os.environ, clocks)
     return Doors(mqtt, http)
 
 
@@ -110,6 +121,8 @@ class Node:
         """Listen on the sockets given and start the beats."""
         if mqtt is not None:
             await self.mqtt.serve(mqtt)
+        else:
+            self.http.mqtt = None  # nobody looks after MQTT connections: none begins over WebSocket either
         if http is not None:
             await self.http.serve(http)
         self._beat(1.0, self.dispatcher.feeder.advance)

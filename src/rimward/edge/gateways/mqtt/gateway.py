@@ -87,6 +87,10 @@ class MqttGateway:
         self._server = await loop.create_server(lambda: Connection(self), sock=sock, backlog=1024)
         self._sweep = loop.call_later(SWEEP, self._look_again, loop)
 
+    def connection(self) -> asyncio.Protocol:
+        """Return the protocol of a new connection, for bytes that come over something else than TCP."""
+        return Connection(self)
+
     async def close(self, drain: float) -> None:
         """Stop listening, say goodbye to everyone and wait up to `drain` seconds for them to hang up."""
         if self._server is not None:
