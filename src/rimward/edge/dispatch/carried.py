@@ -69,11 +69,9 @@ def reply_of(result: Any, work: Work) -> Reply:
     value = cast("Wanted[Any]", result).value if isinstance(result, Wanted) else result
     if not isinstance(value, CloudEvent):
         return encode_reply(result, work.encoding)
-    if work.protocol in {"http", "ws"}:
-        plain = (
-            work.protocol == "http" and not work.structured
-        )  # a socket's messages have no fields of their own
-        carried = to_http(value) if plain else to_structured(value)
+    if work.protocol in {"http", "coap", "ws"}:
+        structured = work.structured or work.protocol != "http"  # the others have no fields for attributes
+        carried = to_structured(value) if structured else to_http(value)
         reply = Reply(carried.body, content_type=carried.content_type, headers=carried.fields)
     else:
         reply = Reply(event=value)

@@ -3,23 +3,19 @@
 The driver feeds bytes, answers each packet in order with the methods below until the session is `closed`,
 and sends `data_to_send()`. A broken rule never raises: it stands in `error`, and the goodbye in the
 protocol's own words follows the answers to the packets before it. Sessions end with their connection: expiry
-0, session present 0. What is not offered (QoS 2, shared subscriptions, subscription identifiers, extended
+0, session present 0. What is not offered (QoS 2, extended
 authentication) is announced and refused [5: 3.2.2.3].
 """
-
-from collections import deque
 
 from rimward.protocols.mqtt import encoding
 from rimward.protocols.mqtt.admission import (
     DEFAULT_LIMITS,
     SessionLimits,
     check_connect,
-    check_subscribe,
     goodbyes,
     offer,
     reason_text,
 )
-from rimward.protocols.mqtt.outgoing import Outgoing
 from rimward.protocols.mqtt.packets import (
     Connack,
     Connect,
@@ -34,35 +30,23 @@ from rimward.protocols.mqtt.packets import (
     Unsubscribe,
 )
 from rimward.protocols.mqtt.reasons import MqttError, Reason
-from rimward.protocols.mqtt.stream import Decoder
+from rimward.protocols.mqtt.sending import Sending
 
 
-class ServerSession(Decoder):
+class ServerSession(Sending):
     """One client's session at a server."""
 
     __slots__ = (
         "_aliases",
         "_keep_alive",
-        "_next_id",
-        "_peer_packet_size",
         "_reason_texts",
         "_said_goodbye",
-        "_waiting",
-        "_waiting_size",
-        "_window",
         "accepted",
         "client_id",
-        "closed",
         "connect",
-        "counters",
         "goodbye_reason",
         "held",
-        "inflight",
         "last_packet",
-        "limits",
-        "out",
-        "out_room",
-        "out_size",
     )
 
     def __init__(
@@ -74,30 +58,16 @@ class ServerSession(Decoder):
         counters: dict[str, int] | None = None,
     ) -> None:
         """`now` is monotonic seconds; `topics` and `counters` may be shared by many sessions."""
-        super().__init__(limits.max_packet_size, topics=topics)
-        self.limits: SessionLimits = limits
-        self.counters: dict[str, int] = {} if counters is None else counters
+        super().__init__(limits, topics=topics, counters=counters)
         self.connect: Connect | None = None  # None until the client has said who it is
         self.client_id = ""  # as accepted
         self.accepted = False
-        self.closed: bool = (
-            False  # nothing more is sent but the goodbye; packets not yet answered are dropped
-        )
-        self.out: list[bytes] = []  # packets to send
-        self.out_size: int = 0  # bytes in it
-        self.out_room = 0  # bytes up to which plain messages may be put there directly; see `send_plain`
         self.held: set[int] = set()  # the client's packet ids whose answer is not ready, never ours [2.2.1]
-        self.inflight: set[int] = set()  # our packet ids that the client has not acknowledged
         self.goodbye_reason = 0  # what the client's DISCONNECT said
         self.last_packet = now
         self._keep_alive = 0.0  # seconds
-        # QoS 1 messages beyond the client's window; most clients never need the queue, which is not small
-        self._waiting: deque[tuple[Outgoing, bool]] | None = None
-        self._waiting_size = 0  # bytes
-        self._window, self._peer_packet_size = limits.max_inflight, 0  # bytes; 0 is no limit
         self._reason_texts = True
         self._aliases: dict[int, str] = {}
-        self._next_id = 0
         self._said_goodbye = False
 
     # -- in
@@ -124,23 +94,7 @@ class ServerSession(Decoder):
         self.fail(Reason.KEEP_ALIVE_TIMEOUT, "nothing was heard in time")
         return True
 
-    def fail(self, reason: Reason, detail: str) -> None:
-        """End the session for a reason; the first one stands."""
-        if not self.closed:
-            self.error: MqttError | None = MqttError(reason, detail)
-            self.close()
-
-    def close(self) -> None:
-        """Take nothing more; what is queued, and a goodbye if there is one, may still be sent."""
-        self.closed = self.over = True
-        self.out_room = 0
-
     # -- out
-
-    @property
-    def has_window(self) -> bool:
-        """Whether a QoS 1 message would leave at once."""
-        return not self._waiting and len(self.inflight) < self._window
 
     def data_to_send(self) -> bytes:
         """Return what is to be sent, the goodbye last, and forget it."""
@@ -201,115 +155,7 @@ class ServerSession(Decoder):
         """Send PINGRESP."""
         self._send(encoding.PINGRESP)
 
-    def deliver(self, message: Outgoing, qos: int, now: float, *, retain: bool) -> bool:
-        """Send a message, or queue it where the client's window is full; False: dropped and counted."""
-        if self.closed:
-            return False
-        if not qos:
-            return self.send_plain(message.plain(self.version, retain=retain, now=now))
-        if len(self.inflight) < self._window and not self._waiting:
-            return self._send_numbered(message, now, retain=retain)
-        if self._waiting_size + message.size > self.limits.max_output:
-            self.fail(Reason.QUOTA_EXCEEDED, f"more than {self.limits.max_output} bytes wait for PUBACKs")
-            return False
-        if self._waiting is None:
-            self._waiting = deque()
-        self._waiting.append((message, retain))
-        self._waiting_size += message.size
-        return True
-
-    def send_plain(self, data: bytes) -> bool:
-        """Send a PUBLISH at QoS 0 that is encoded already; False: dropped and counted.
-
-        Where `out_size` and the packet fit into `out_room`, a driver in a hurry may do it by itself.
-        """
-        size = len(data)
-        if self.closed:
-            return False
-        if self._peer_packet_size and size > self._peer_packet_size:
-            self._count("dropped_too_large")
-            return False
-        if self.out_size + size > self.limits.max_output:
-            self._count("dropped_slow_reader")
-            return False
-        self.out.append(data)
-        self.out_size += size
-        return True
-
-    def send_numbered(self, head: bytes, payload: bytes) -> bool:
-        """Send a plain message at QoS 1 at once; False where it can't be, and `deliver` is to be asked.
-
-        `head` is the topic behind its length.
-        """
-        inflight = self.inflight
-        packet_id = self._next_id + 1
-        if (
-            self.closed
-            or self._waiting
-            or self._peer_packet_size
-            or len(inflight) >= self._window
-            or packet_id > 0xFFFF
-            or packet_id in inflight
-        ):
-            return False
-        tail = b"\0" if self.version == 5 else b""
-        data = encoding.plain_publish_1(head, packet_id.to_bytes(2, "big"), tail, payload)
-        size = self.out_size + len(data)
-        if size > self.limits.max_output:
-            return False
-        self._next_id = packet_id
-        inflight.add(packet_id)
-        self.out.append(data)
-        self.out_size = size
-        return True
-
-    def confirmed(self, packet: Puback, now: float) -> None:
-        """Take a PUBACK of the client and send what waited for it."""
-        if packet.packet_id not in self.inflight:
-            self._count("unexpected_pubacks")
-            return
-        self.inflight.remove(packet.packet_id)
-        if self._waiting:
-            self._send_waiting(now)
-
-    def _send_waiting(self, now: float) -> None:
-        while self._waiting and len(self.inflight) < self._window and not self.closed:
-            message, retain = self._waiting.popleft()
-            self._waiting_size -= message.size
-            if message.is_expired(now):
-                self._count("expired")
-            else:
-                self._send_numbered(message, now, retain=retain)
-
     # -- private
-
-    def _send(self, data: bytes) -> None:
-        self.out.append(data)
-        self.out_size += len(data)
-        if self.out_size > 2 * self.limits.max_output:
-            self.fail(Reason.QUOTA_EXCEEDED, "answers are asked for and not read")
-
-    def _send_numbered(self, message: Outgoing, now: float, *, retain: bool) -> bool:
-        packet_id = self._free_id()
-        data = message.numbered(self.version, packet_id, retain=retain, now=now)
-        if self._peer_packet_size and len(data) > self._peer_packet_size:
-            self._count("dropped_too_large")
-            return False
-        if self.out_size + len(data) > self.limits.max_output:
-            self.fail(Reason.QUOTA_EXCEEDED, f"more than {self.limits.max_output} bytes wait to be read")
-            return False
-        self.inflight.add(packet_id)
-        self._send(data)
-        return True
-
-    def _free_id(self) -> int:
-        while True:
-            self._next_id = self._next_id % 0xFFFF + 1
-            if self._next_id not in self.inflight:
-                return self._next_id
-
-    def _count(self, name: str) -> None:
-        self.counters[name] = self.counters.get(name, 0) + 1
 
     def _say(self, *packets: Packet) -> None:
         """Send the first of some answers that the client takes; where it takes none, end the session."""
@@ -335,10 +181,8 @@ class ServerSession(Decoder):
         match packet:
             case Publish():
                 return self._accept_publish(packet)
-            case Puback() | Pingreq() | Unsubscribe():
+            case Puback() | Pingreq() | Subscribe() | Unsubscribe():
                 pass
-            case Subscribe():
-                check_subscribe(packet, self.version)
             case Connect() if self.connect is None:
                 self._accept_connect(packet)
             case Disconnect():

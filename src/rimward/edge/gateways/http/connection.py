@@ -61,7 +61,7 @@ class Connection(asyncio.Protocol):
         """Take a connection, or say that there are too many."""
         self._transport = transport
         sock = transport.get_extra_info("socket")
-        if sock is not None:
+        if sock is not None and sock.family != socket.AF_UNIX:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         transport.set_write_buffer_limits(high=self._gateway.config.max_unsent)
         self.peer = peer_of(transport)
@@ -327,6 +327,9 @@ class Connection(asyncio.Protocol):
             self._transport.close()
             return
         self._leave_at = gateway.clock() + round(gateway.config.linger * 1e9)
+        if not self._transport.can_write_eof():  # TLS has an end of its own, which waits for the peer's
+            self._transport.close()
+            return
         self._transport.write_eof()
         self._set_reading()
 

@@ -113,13 +113,21 @@ class HttpGateway:
         self.asker.keys.load()
         self.look()
 
-    async def serve(self, sock: socket.socket) -> None:
-        """Listen on a bound socket."""
+    def open(self) -> None:
+        """Take connections, which `connection` makes the protocol of."""
         loop = asyncio.get_running_loop()
         self._max_connections = allowed(self.config.max_connections, SHARE)
         self.begin(loop)
-        self._server = await loop.create_server(lambda: Connection(self), sock=sock, backlog=1024)
         self._sweep = loop.call_later(SWEEP, self._look_again, loop)
+
+    def connection(self) -> Connection:
+        """Return the protocol of one more connection, over whatever transport."""
+        return Connection(self)
+
+    async def serve(self, sock: socket.socket) -> None:
+        """Open, and listen on a bound socket."""
+        self.open()
+        self._server = await asyncio.get_running_loop().create_server(self.connection, sock=sock)
 
     async def close(self, drain: float) -> None:
         """Stop listening and wait up to `drain` seconds for the answers that are owed."""

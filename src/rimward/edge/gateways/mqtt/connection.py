@@ -11,8 +11,11 @@ from typing import TYPE_CHECKING
 
 from rimward.edge.dispatch.types import Message, Sender, Ticket
 from rimward.edge.gateways.mqtt.arrival import Arrival, message_of, refusal_of
-from rimward.edge.gateways.mqtt.broker import Broker, Route
+from rimward.edge.gateways.mqtt.broker import Broker
 from rimward.edge.gateways.mqtt.gate import Gate
+from rimward.edge.gateways.mqtt.routes import Route
+from rimward.edge.gateways.mqtt.subscriber import Subscriber
+from rimward.edge.gateways.mqtt.subscribing import subscribe, unsubscribe
 from rimward.observe import Logger, get_logger
 from rimward.protocols.mqtt import (
     Connect,
@@ -26,7 +29,6 @@ from rimward.protocols.mqtt import (
     Unsubscribe,
     Will,
 )
-from rimward.protocols.mqtt.topics import too_large
 
 log: Logger = get_logger("rimward.mqtt")
 
@@ -46,11 +48,10 @@ class Connection(asyncio.Protocol):
         "arrivals",
         "broker",
         "check_at",
-        "dirty",
-        "filters",
         "leaving",
         "sender",
         "session",
+        "subscriber",
     )
 
     def __init__(self, gate: Gate) -> None:
@@ -61,8 +62,7 @@ class Connection(asyncio.Protocol):
         self.sender = Sender("", "mqtt3")
         self.broker: Broker = gate.broker
         self.arrivals: deque[Arrival] | None = None  # in the order in which they are answered
-        self.filters: set[str] = set()
-        self.dirty = False  # has output, and the broker knows
+        self.subscriber: Subscriber | None = None  # None until the client has been let in
         self.leaving = False  # the goodbye is out; what comes is not read
         self.check_at: int = 0
         self._clock = gate.clock
@@ -96,7 +96,7 @@ class Connection(asyncio.Protocol):
         gate, broker, session, clock = self._gate, self.broker, self.session, self._clock
         read_at = clock()
         gate.reading = True
-        self.dirty = True  # what comes up for this device is looked at when the read is over
+        session.dirty = True  # what comes up for this device is looked at when the read is over
         try:
             packets = session.feed(data)
             if packets:
@@ -122,7 +122,7 @@ class Connection(asyncio.Protocol):
         if session.out or session.over:
             broker.dirty.append(self)
         else:
-            self.dirty = False
+            session.dirty = False
         gate.unwritten += len(data)
         if gate.unwritten > TURN_BYTES:
             gate.flush()
@@ -138,7 +138,8 @@ class Connection(asyncio.Protocol):
         """Write what was kept."""
         self._writable = True
         self.write()
-        self.broker.replays.go_on(self, self._clock() * 1e-9)
+        if self.subscriber is not None:
+            self.broker.replays.go_on(self.subscriber, self._clock() * 1e-9)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 (why it was lost changes nothing)
         """End the session; its will is published unless it said goodbye."""
@@ -151,8 +152,8 @@ class Connection(asyncio.Protocol):
 
     def write(self) -> None:
         """Write the session's output in one piece."""
-        self.dirty: bool = False
         session = self.session
+        session.dirty = False
         if session.over:
             self.leave()
             return
@@ -174,11 +175,8 @@ class Connection(asyncio.Protocol):
         if session.error is not None:
             self.count(f"closed_{session.error.reason.name.lower()}")
             self._bury(session.error.detail, session.error.packet)
-        for topic_filter in self.filters:
-            self.broker.unsubscribe(self, topic_filter)
-        self.filters.clear()
-        self.broker.replays.forget(self)
-        self._gate.left(self)
+        if self.subscriber is not None:
+            self._gate.left(self.subscriber)
         will = session.connect.will if session.connect is not None and session.accepted else None
         if will is not None and with_will and not self._said_goodbye():
             self._publish_will(will)
@@ -212,8 +210,14 @@ class Connection(asyncio.Protocol):
             arrivals.popleft().finish(now)
         if self._deaf and len(arrivals) <= self._gate.limits.receive_maximum // 2:
             self._listen(again=True)
-        self.broker.mark(self)
+        self.mark()
         self._gate.flush_soon()
+
+    def mark(self) -> None:
+        """Note that there is output to write."""
+        if not self.session.dirty:
+            self.session.dirty = True
+            self.broker.dirty.append(self)
 
     def drop_unanswered(self, detail: str) -> None:
         """Close without an answer, so that an MQTT 3.1.1 client sends its message again."""
@@ -243,7 +247,7 @@ class Connection(asyncio.Protocol):
         if qos:
             self.session.acknowledge(packet.packet_id)
         if route.deliveries:
-            self.broker.send(route, payload, qos, self)
+            self.broker.send(route, payload, qos, self.subscriber)
 
     def _arrive_in_order(self, packet: Publish, read_at: int) -> None:
         """Take a message that waits for others, or has more to it than a known topic and a payload."""
@@ -307,60 +311,29 @@ class Connection(asyncio.Protocol):
         match packet:
             case Puback():
                 self.session.confirmed(packet, now)
-                self.broker.replays.go_on(self, now)
+                if self.subscriber is not None:
+                    self.broker.replays.go_on(self.subscriber, now)
             case Pingreq():
                 self.session.pong()
-            case Subscribe():
-                self._subscribe(packet, now)
-            case Unsubscribe():
-                self._unsubscribe(packet)
+            case Subscribe() if self.subscriber is not None:
+                subscribe(self.subscriber, packet, self._gate, now)
+            case Unsubscribe() if self.subscriber is not None:
+                unsubscribe(self.subscriber, packet, self._gate)
             case Connect():
                 self._connect(packet)
             case _:
                 pass  # DISCONNECT: the session has ended
 
     def _connect(self, packet: Connect) -> None:
-        sender = self._gate.admit(self, packet)
-        if sender is None:
+        subscriber = self._gate.admit(self, packet)
+        if subscriber is None:
             return
-        self.sender: Sender = sender
-        self.session.accept("" if packet.client_id else sender.id)
+        self.subscriber = subscriber
+        self.sender: Sender = subscriber.sender
+        self.session.accept("" if packet.client_id else subscriber.sender.id)
         self.session.last_packet = self._heard_at * 1e-9
         if (deadline := self.session.deadline) is not None:
             self._gate.watch(self, deadline)
-
-    def _subscribe(self, packet: Subscribe, now: float) -> None:
-        reasons: list[int] = []
-        for wish in packet.subscriptions:
-            refused = self._refuse_filter(wish.filter)
-            if refused is not None:
-                self.count("refused_subscriptions")
-                reasons.append(refused)
-                continue
-            new = self.broker.subscribe(self, wish)
-            self.filters.add(wish.filter)
-            reasons.append(min(wish.qos, 1))
-            if wish.retain_handling == 0 or (wish.retain_handling == 1 and new):
-                self.broker.replays.add(self, wish)  # behind the SUBACK
-        self.session.granted(packet, tuple(reasons))
-        self.broker.replays.go_on(self, now)
-
-    def _refuse_filter(self, topic_filter: str) -> Reason | None:
-        if topic_filter.startswith("$share/"):
-            return Reason.SHARED_SUBSCRIPTIONS_NOT_SUPPORTED
-        if too_large(topic_filter) is not None:
-            return Reason.TOPIC_FILTER_INVALID
-        if len(self.filters) >= self._gate.config.max_subscriptions and topic_filter not in self.filters:
-            return Reason.QUOTA_EXCEEDED
-        return None
-
-    def _unsubscribe(self, packet: Unsubscribe) -> None:
-        reasons: list[int] = []
-        for topic_filter in packet.filters:
-            existed = self.broker.unsubscribe(self, topic_filter)
-            self.filters.discard(topic_filter)
-            reasons.append(0 if existed else Reason.NO_SUBSCRIPTION_EXISTED)
-        self.session.ended_subscriptions(packet, tuple(reasons))
 
     # -- the end
 
@@ -394,5 +367,7 @@ class Connection(asyncio.Protocol):
 
 
 def _half_close(transport: asyncio.Transport) -> None:
-    if transport.can_write_eof() and not transport.is_closing():
+    if not transport.can_write_eof():  # TLS has an end of its own, which waits for the peer's
+        transport.close()
+    elif not transport.is_closing():
         transport.write_eof()

@@ -10,6 +10,7 @@ from rimward.protocols.mqtt import Connect, SessionLimits
 
 if TYPE_CHECKING:
     from rimward.edge.gateways.mqtt.connection import Connection
+    from rimward.edge.gateways.mqtt.subscriber import Subscriber
 
 
 class Gate(Protocol):
@@ -28,8 +29,8 @@ class Gate(Protocol):
     packets_in: int
     packets_out: int
 
-    def admit(self, connection: "Connection", packet: Connect) -> Sender | None:
-        """Name the sender of a new session; None where it is refused, which the session then says."""
+    def admit(self, connection: "Connection", packet: Connect) -> "Subscriber | None":
+        """Return whose session it is; None where it is refused, which the session then says."""
         ...
 
     def watch(self, connection: "Connection", deadline: float) -> None:
@@ -40,12 +41,16 @@ class Gate(Protocol):
         """Count a connection in; False where there is no room."""
         ...
 
-    def left(self, connection: "Connection") -> None:
-        """Forget who the connection was."""
+    def left(self, subscriber: "Subscriber") -> None:
+        """End a session with its connection."""
         ...
 
     def lost(self, connection: "Connection") -> None:
         """Count a connection out."""
+        ...
+
+    def count(self, name: str) -> None:
+        """Count what happened."""
         ...
 
     def flush(self) -> None:

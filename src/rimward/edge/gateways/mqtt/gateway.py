@@ -8,11 +8,13 @@ from collections.abc import Callable
 from rimward.app.effects import EventPayload
 from rimward.edge.dispatch.types import Door, Retained, Sender, Ticket
 from rimward.edge.gateways.descriptors import allowed
-from rimward.edge.gateways.mqtt.broker import Broker, Route, StoreRetained
+from rimward.edge.gateways.mqtt.broker import Broker, StoreRetained
 from rimward.edge.gateways.mqtt.commanding import send_command
 from rimward.edge.gateways.mqtt.config import MqttConfig
 from rimward.edge.gateways.mqtt.connection import Connection
 from rimward.edge.gateways.mqtt.events import outgoing_event
+from rimward.edge.gateways.mqtt.routes import Route
+from rimward.edge.gateways.mqtt.subscriber import Subscriber
 from rimward.edge.gateways.mqtt.wheel import Wheel
 from rimward.edge.gateways.turns import Turns
 from rimward.observe import Logger, get_logger
@@ -59,7 +61,7 @@ class MqttGateway:
         self._load_retained = load_retained
         self._authenticate = authenticate
         self._connections: set[Connection] = set()
-        self._clients: dict[str, Connection] = {}  # by client id
+        self._clients: dict[str, Subscriber] = {}  # by client id
         self._wheel: Wheel[Connection] = Wheel()
         self._assigned_prefix = f"auto-{os.urandom(4).hex()}-"
         self._assigned = 0
@@ -77,19 +79,23 @@ class MqttGateway:
         self.broker.load_retained(self._load_retained())
         self._loop = loop
 
-    async def serve(self, sock: socket.socket) -> None:
-        """Listen on a bound socket."""
+    def open(self) -> None:
+        """Take connections, which `connection` makes the protocol of."""
         loop = asyncio.get_running_loop()
         self._max_connections = allowed(self.config.max_connections, SHARE)
         if self._max_connections < self.config.max_connections:
             log.warning("file descriptors limit the connections", connections=self._max_connections)
         self.begin(loop)
-        self._server = await loop.create_server(lambda: Connection(self), sock=sock, backlog=1024)
         self._sweep = loop.call_later(SWEEP, self._look_again, loop)
 
-    def connection(self) -> asyncio.Protocol:
-        """Return the protocol of a new connection, for bytes that come over something else than TCP."""
+    def connection(self) -> Connection:
+        """Return the protocol of one more connection, over whatever transport."""
         return Connection(self)
+
+    async def serve(self, sock: socket.socket) -> None:
+        """Open, and listen on a bound socket."""
+        self.open()
+        self._server = await asyncio.get_running_loop().create_server(self.connection, sock=sock)
 
     async def close(self, drain: float) -> None:
         """Stop listening, say goodbye to everyone and wait up to `drain` seconds for them to hang up."""
@@ -153,7 +159,7 @@ class MqttGateway:
     def _publish_more(self, route: Route, payload: bytes, qos: int, *, retain: bool) -> int:
         """Queue a message that has more to it, or that can't be published."""
         if route.problem is not None:
-            self._count("actions_refused")
+            self.count("actions_refused")
             log.warning("an action's topic can't be published to", problem=route.problem)
             return 0
         if isinstance(payload, EventPayload):
@@ -168,10 +174,10 @@ class MqttGateway:
 
     def command(self, device: str, name: str, payload: bytes, number: str) -> str | None:
         """Queue a command for one device; return why it can't take it. Never blocks."""
-        connection = self._clients.get(device)
-        if connection is None:
+        subscriber = self._clients.get(device)
+        if subscriber is None:
             return "it is not connected"
-        why = send_command(self.broker, connection, name, payload, number)
+        why = send_command(self.broker, subscriber, name, payload, number)
         if why is None:
             self.flush_soon()
         return why
@@ -199,7 +205,7 @@ class MqttGateway:
     def _retain(self, topic: str, outgoing: Outgoing) -> None:
         ticket = self.broker.retain(topic, outgoing)
         if ticket is not None and ticket.done and ticket.refusal is not None:
-            self._count("retained_refused")
+            self.count("retained_refused")
             log.warning("an action is not retained", reason=ticket.refusal.detail)
 
     def stats(self) -> dict[str, int]:
@@ -208,7 +214,8 @@ class MqttGateway:
             **self.counters,
             "connections": len(self._connections),
             "clients": len(self._clients),
-            "subscriptions": self.broker.subscription_count,
+            "subscriptions": self.broker.table.subscription_count,
+            "subscription_bytes": self.broker.table.subscription_bytes,
             "retained": self.broker.retained_count,
             "packets_in": self.packets_in,
             "packets_out": self.packets_out,
@@ -219,44 +226,48 @@ class MqttGateway:
     def opened(self, connection: Connection) -> bool:
         """Count a connection in; False where there is no room even to say so."""
         if len(self._connections) >= self._max_connections + SPARE:
-            self._count("connections_cut")
+            self.count("connections_cut")
             return False
         self._connections.add(connection)
-        self._count("connections_total")
+        self.count("connections_total")
         return True
 
-    def admit(self, connection: Connection, packet: Connect) -> Sender | None:
-        """Name the sender of a new session; None where it is refused, which the session then says."""
+    def admit(self, connection: Connection, packet: Connect) -> Subscriber | None:
+        """Return whose session it is; None where it is refused, which the session then says."""
         session = connection.session
         if len(self._connections) > self._max_connections:
             session.fail(Reason.SERVER_BUSY, f"{self._max_connections} clients are connected, the limit")
             return None
         if self._authenticate is not None and not self._authenticate(packet):
-            self._count("auth_failures")
+            self.count("auth_failures")
             session.fail(Reason.BAD_USER_NAME_OR_PASSWORD, "user name and password are not accepted")
             return None
         user = packet.username if self._authenticate is not None else None
         client_id = packet.client_id or self._assign()
         known = self._clients.get(client_id)
         if known is not None and known.sender.user != user:
-            self._count("auth_failures")
+            self.count("auth_failures")
             session.fail(Reason.NOT_AUTHORIZED, "the session belongs to another user")
             return None
         if known is not None:
-            self._count("takeovers")
+            self.count("takeovers")
             known.session.fail(Reason.SESSION_TAKEN_OVER, "another connection has this client id")
-            known.leave()
-        self._clients[client_id] = connection
-        return Sender(client_id, "mqtt5" if packet.version == 5 else "mqtt3", user)
+            known.connection.leave()
+        sender = Sender(client_id, "mqtt5" if packet.version == 5 else "mqtt3", user)
+        subscriber = self._clients[client_id] = Subscriber(sender, connection)
+        return subscriber
 
     def watch(self, connection: Connection, deadline: float) -> None:
         """Look at a connection again at a time in monotonic seconds."""
         self._wheel.add(connection, deadline)
 
-    def left(self, connection: Connection) -> None:
-        """Forget who the connection was."""
-        if self._clients.get(connection.sender.id) is connection:
-            del self._clients[connection.sender.id]
+    def left(self, subscriber: Subscriber) -> None:
+        """End a session with its connection."""
+        for topic_filter in list(subscriber.filters):
+            self.broker.unsubscribe(subscriber, topic_filter)
+        self.broker.replays.forget(subscriber)
+        if self._clients.get(subscriber.sender.id) is subscriber:
+            del self._clients[subscriber.sender.id]
 
     def lost(self, connection: Connection) -> None:
         """Count a connection out."""
@@ -269,5 +280,6 @@ class MqttGateway:
         self._assigned += 1
         return f"{self._assigned_prefix}{self._assigned:x}"
 
-    def _count(self, name: str) -> None:
+    def count(self, name: str) -> None:
+        """Count what happened."""
         self.counters[name] = self.counters.get(name, 0) + 1

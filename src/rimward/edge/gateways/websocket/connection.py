@@ -122,7 +122,7 @@ class WebSocketConnection(asyncio.Protocol):
         return self._stuck_since is not None
 
     def send(self, data: bytes, *, text: bool) -> None:
-        """Send a message when the read, or this turn of the loop, is over; after the goodbye it is dropped."""
+        """Send a message when the read, or the turn of the loop, is over; after the goodbye it is dropped."""
         if not self.session.open:
             self.gate.counters["socket_answers_dropped"] += 1
             return
