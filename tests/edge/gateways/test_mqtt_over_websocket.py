@@ -40,11 +40,17 @@ async def test_a_real_client_publishes_and_listens_through_a_websocket(web: Web)
     ready = threading.Event()
     client = paho.Client(CallbackAPIVersion.VERSION2, "page", transport="websockets", protocol=paho.MQTTv5)
     client.ws_set_options("/mqtt")
-    client.on_connect = lambda *_: client.subscribe("trucks/+/chiller", 1)
-    client.on_subscribe = lambda *_: ready.set()
+
+    def on_connect(*_: object) -> None:
+        client.subscribe("trucks/+/chiller", 1)
+
+    def on_subscribe(*_: object) -> None:
+        ready.set()
+
+    client.on_connect, client.on_subscribe = on_connect, on_subscribe
 
     def on_message(_client: paho.Client, _data: object, message: paho.MQTTMessage) -> None:
-        got.append((message.topic, message.payload))
+        got.append((message.topic, bytes(message.payload)))
         loop.call_soon_threadsafe(came.set)
 
     client.on_message = on_message

@@ -1,7 +1,7 @@
 """WebSockets on a real node: typed messages both ways, refusals, back-pressure, and MQTT in frames."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +13,8 @@ import pytest
 from tests.protocols.websocket.frames import BINARY, CLOSE, CONT, PING, TEXT, close, frame
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
+
+from rimward.edge.gateways.websocket.connection import WebSocketConnection
 
 from .web_house import Web, open_web
 
@@ -103,7 +105,7 @@ async def web(tmp_path: Path) -> AsyncIterator[Web]:
 
 
 @asynccontextmanager
-async def client(web: Web, path: str, *subprotocols: str, **options: Any) -> AsyncIterator[ClientConnection]:
+async def client(web: Web, path: str, *subprotocols: str, **options: Any) -> AsyncGenerator[ClientConnection]:
     url = f"ws://127.0.0.1:{web.port}{path}"
     async with connect(url, subprotocols=subprotocols or None, **options) as socket:  # pyright: ignore[reportArgumentType] (names are a type of their own)
         yield socket
@@ -124,7 +126,7 @@ class Raw:
 
 
 @asynccontextmanager
-async def raw(web: Web, path: str, *lines: str) -> AsyncIterator[Raw]:
+async def raw(web: Web, path: str, *lines: str) -> AsyncGenerator[Raw]:
     reader, writer = await web.open()
     fields = ["Host: localhost", "Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13"]
     key = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="
@@ -215,7 +217,8 @@ async def test_who_sends_faster_than_it_is_answered_is_read_no_more(web: Web) ->
             await socket.send('{"n": 9}')
         await web.until(lambda: web.node.http.stats()["socket_messages"] == 16)
         [connection] = web.node.http._connections
-        assert not connection._reading  # pyright: ignore[reportAttributeAccessIssue] (a socket, of all connections)
+        assert isinstance(connection, WebSocketConnection)
+        assert not connection._reading
         await socket.send('{"n": 9}')
         await web.call("POST", "/open/9")
         assert [await socket.recv() for _ in range(17)] == ["9"] * 17

@@ -71,6 +71,7 @@ class WebSocketConnection(asyncio.Protocol):
         self._heard_at = gate.clock()
         self._pinged = False  # a ping is out and nothing has come since
         self._reading = True
+        self._draining = False
         self._batch = False  # True: the output is written at the end of the read
         self._scheduled = False  # True: it is written when the loop comes around
         self._stuck_since: int | None = None  # monotonic ns since when the peer does not read
@@ -141,6 +142,8 @@ class WebSocketConnection(asyncio.Protocol):
         """Read no more, or read again."""
         if again == self._reading or self.transport.is_closing():
             return
+        if again and self._draining and self._leave_at is None:
+            return
         self._reading = again
         if again:
             self.transport.resume_reading()
@@ -177,8 +180,15 @@ class WebSocketConnection(asyncio.Protocol):
         return self.handler.busy
 
     def drain(self) -> None:
-        """The node stops."""
-        self.close(GOING_AWAY, "the node stops")
+        """The node stops: take nothing more, and say goodbye when what is owed is answered."""
+        self._draining = True
+        self.listen(again=False)
+        self.settled()
+
+    def settled(self) -> None:
+        """Learn that nothing is owed any more, for now."""
+        if self._draining and not self.handler.busy:
+            self.close(GOING_AWAY, "the node stops")
 
     def abort(self) -> None:
         """Cut the connection off."""

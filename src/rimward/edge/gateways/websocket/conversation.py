@@ -126,6 +126,7 @@ class Conversation:
         while owed and owed[0].done:
             self._answer(owed.popleft())
         self._listen_again()
+        self._connection.settled()
 
     def _listen_again(self) -> None:
         most = self._connection.gate.config.max_pipeline
