@@ -123,6 +123,7 @@ class Node:
                 },
                 datagrams={"coap": self.coap.serve},
                 may_be_open=config.anonymous or bool(config.access),
+                wall=self.clocks.wall,
             )
             gateways = {
                 "mqtt": self.mqtt.stats,

@@ -2,7 +2,7 @@
 
 from typing import Any, Protocol
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from rimward.edge.gateways.peers import Peer
 from rimward.protocols.coap import Asked, Message, Observer, Options
@@ -57,4 +57,4 @@ class Incoming(Struct, eq=False):
     confirmable: bool = True
     quiet: bool = False  # it went to a group: answered only where there is something to say [RFC 7252 §8.2]
     method: str = ""
-    asked: Asked = Asked()
+    asked: Asked = field(default_factory=Asked)
