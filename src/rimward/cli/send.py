@@ -1,4 +1,4 @@
-"""`rimward send mqtt TOPIC PAYLOAD`, `rimward send http METHOD PATH [PAYLOAD]`: one message, as a device."""
+"""`rimward send mqtt TOPIC PAYLOAD`, `rimward send http|coap METHOD PATH [PAYLOAD]`: as a device."""
 
 import argparse
 import sys
@@ -12,6 +12,7 @@ from rimward.local.text import printable
 
 if TYPE_CHECKING:
     from rimward.local.sending import Sent
+    from rimward.protocols.coap import Message
 
 LOOPBACK = "127.0.0.1"
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")
@@ -19,8 +20,9 @@ EXAMPLES = """\
 examples:
   rimward send mqtt trucks/7/temperature '{"celsius": 9.5}'
   rimward send http GET /trucks/7
+  rimward send coap GET /trucks/7
 
-rimward send mqtt --help and rimward send http --help explain each.
+rimward send mqtt --help, rimward send http --help and rimward send coap --help explain each.
 """
 EXAMPLES_MQTT = """\
 examples:
@@ -42,10 +44,23 @@ PAYLOAD is sent as it is, as application/json where it is JSON; @FILE sends a fi
 codes: 0 for a status below 400, else 1.
 """
 
+EXAMPLES_COAP = """\
+examples:
+  rimward send coap GET /meters/7
+  rimward send coap POST /meters/7 '{"kwh": 2.5}'
+  rimward send coap GET /meters/7 --observe 60
+  rimward send coap GET /.well-known/core
+
+PAYLOAD is sent as it is, as JSON where it is JSON; @FILE sends a file, - what comes in. --observe shows what
+changes for so many seconds. Exit codes: 0 for a code below 4.00, else 1.
+"""
+COAP_METHODS = {"GET": 1, "POST": 2, "PUT": 3, "DELETE": 4, "FETCH": 5, "PATCH": 6, "IPATCH": 7}
+FORMATS = ("text", "octets", "json", "cbor")
+
 
 def add_arguments(parser: Parser) -> None:
     """Declare what the verb takes."""
-    kinds = parser.add_subparsers(dest="kind", metavar="mqtt|http", required=True)
+    kinds = parser.add_subparsers(dest="kind", metavar="mqtt|http|coap", required=True)
     mqtt = kinds.add_parser("mqtt", description="publish one message", epilog=EXAMPLES_MQTT)
     mqtt.add_argument("topic", metavar="TOPIC", help="without wildcards")
     mqtt.add_argument("payload", metavar="PAYLOAD", help="text, @FILE or -")
@@ -60,7 +75,14 @@ def add_arguments(parser: Parser) -> None:
     http.add_argument(
         "--header", metavar="LINE", action="append", default=[], help="such as 'accept: text/plain'"
     )
-    for one in (mqtt, http):
+    coap = kinds.add_parser("coap", description="send one request over UDP", epilog=EXAMPLES_COAP)
+    coap.add_argument("method", metavar="METHOD", help=", ".join(COAP_METHODS))
+    coap.add_argument("path", metavar="PATH", help="with its query")
+    coap.add_argument("payload", metavar="PAYLOAD", nargs="?", help="text, @FILE or -")
+    coap.add_argument("--format", choices=FORMATS, help="of the payload (default: json where it is JSON)")
+    coap.add_argument("--accept", choices=FORMATS, help="of the response")
+    coap.add_argument("--observe", type=duration, metavar="SECONDS", default=0.0, help="show what changes")
+    for one in (mqtt, http, coap):
         one.add_argument("--host", help=f"(default: {LOOPBACK})")
         one.add_argument("--port", type=port, metavar="PORT", help="(default: that of the running dev)")
         text = "that any answer may take (default: 5)"
@@ -73,13 +95,19 @@ def run(options: argparse.Namespace) -> int:
     if options.port is None:
         options.port = _port(options)
     options.host = options.host or LOOPBACK
-    return _mqtt(options) if options.kind == "mqtt" else _http(options)
+    kinds = {"mqtt": _mqtt, "http": _http, "coap": _coap}
+    return kinds[options.kind](options)
 
 
 def _port(options: argparse.Namespace) -> int:
     if options.host is not None:
         raise UsageError(f"--host {options.host} needs its --port")
-    return int(running(folder_of(options.data))["ready"][options.kind])
+    found = running(folder_of(options.data))["ready"][options.kind]
+    if found is None:
+        raise CommandError(
+            f"the app that runs has no {options.kind} function: add one, or name --host and --port"
+        )
+    return int(found)
 
 
 def _mqtt(options: argparse.Namespace) -> int:
@@ -154,6 +182,42 @@ def _http(options: argparse.Namespace) -> int:
         if answer.body:
             print(_text(answer.body))
     return 0 if answer.status < 400 else 1
+
+
+def _coap(options: argparse.Namespace) -> int:
+    from rimward.local.asking import ask
+
+    good = True
+    for answer in ask((options.host, options.port), _coap_request(options), options.timeout,
+                      observe=options.observe):  # fmt: skip
+        good = good and answer.code < "4"
+        if options.json:
+            json_line({"code": answer.code, "name": answer.name, "format": answer.format,
+                       "body": _body(answer.body), "ms": answer.ms})  # fmt: skip
+            continue
+        print(f"CoAP {answer.code} {answer.name} ({answer.ms:.3g} ms)", flush=True)
+        if answer.body:
+            print(_text(answer.body), flush=True)
+    return 0 if good else 1
+
+
+def _coap_request(options: argparse.Namespace) -> "Message":
+    """Return what the command line asks for."""
+    from rimward.local.asking import FORMATS as NUMBERS
+    from rimward.protocols.coap import request
+    from rimward.protocols.coap.options import OBSERVE
+
+    method = COAP_METHODS.get(options.method.upper())
+    if method is None:
+        raise UsageError(f"METHOD is {options.method!r}, it must be one of {', '.join(COAP_METHODS)}")
+    payload = b"" if options.payload is None else _payload(options.payload)
+    name = options.format or ("json" if payload and not isinstance(_body(payload), str | bytes) else None)
+    return request(
+        method, options.path, payload,
+        content_format=None if name is None else NUMBERS[name],
+        accept=None if options.accept is None else NUMBERS[options.accept],
+        more=[(OBSERVE, b"")] if options.observe else None,
+    )  # fmt: skip
 
 
 def _header(line: str) -> tuple[str, str]:
