@@ -28,6 +28,7 @@ from rimward.edge.outbox import DeadLetter
 from rimward.events import Duration, RimwardError, from_ns, nanoseconds, to_ns
 from rimward.observe import Trace
 from rimward.testing.clock import Clock, Loop
+from rimward.testing.coap import Coap
 from rimward.testing.device import Device, Identity, Version
 from rimward.testing.errors import CloudMissing, SiteClosed
 from rimward.testing.http import Http
@@ -91,6 +92,7 @@ class Site:
         self._sender: Sender | None = None
         self._hub: SiteHub | None = None
         self.http: Http = Http(self)
+        self.coap: Coap = Coap(self)
 
     # -- its life
 
