@@ -90,19 +90,19 @@ def check_websocket(answer: bytes) -> None:
     """Make sure that an answer is HTTP, and whole frames behind an upgrade [RFC 6455 §5.2]."""
     body, over = Body(check_http(answer)), False
     while body.left:
-        if over:
-            raise Nonconforming("a frame behind a close frame [RFC 6455 §5.5.1]")
         first, size = body.number(1), body.number(1)
         opcode = first & 0x0F
         if opcode not in {0, 1, 2, 8, 9, 10} or first & 0x70 or size & 0x80:
             raise Nonconforming(f"a frame's head: {first:#x} {size:#x}")
+        if over and opcode not in {9, 10}:  # a ping that comes before the peer's own close is answered
+            raise Nonconforming("a frame behind a close frame [RFC 6455 §5.5.1]")
         if opcode >= 8 and (size > 125 or not first & 0x80):
             raise Nonconforming("a control frame that is long or in parts [RFC 6455 §5.5]")
         data = body.take(body.number(2) if size == 126 else body.number(8) if size == 127 else size)
         if opcode == 1 and first & 0x80:
             data.decode()
-        over = opcode == 8
-        if over and len(data) == 1:
+        over = over or opcode == 8
+        if opcode == 8 and len(data) == 1:
             raise Nonconforming("a close frame with half a code [RFC 6455 §5.5.1]")
 
 
