@@ -48,7 +48,7 @@ async def test_an_unknown_protocol_version_is_answered_with_84(house: House, lev
 
 
 async def test_a_password_without_a_user_name_is_allowed(house: House) -> None:
-    assert (await house.connect("a", password="token")).connack.reason == 0  # noqa: S106 (a test's)
+    assert (await house.connect("a", password="token")).connack.reason == 0
 
 
 async def test_a_client_without_an_id_is_told_the_one_that_it_gets(house: House) -> None:

@@ -39,7 +39,7 @@ class Web:
             self.head = await self.reader.readuntil(b"\r\n\r\n")
         status = int(self.head.split()[1])
         if status == 101:
-            accepted = base64.b64encode(hashlib.sha1(key + GUID).digest())  # noqa: S324 (the RFC's own)
+            accepted = base64.b64encode(hashlib.sha1(key + GUID).digest())
             assert accepted in self.head
         return status
 
