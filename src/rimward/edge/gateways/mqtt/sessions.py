@@ -100,7 +100,7 @@ class Sessions:
             known.connection.leave()
             known = self._all.get(sender.id)
         entries: list[Entry] = []
-        if known is not None and packet.clean_start:
+        if known is not None and (packet.clean_start or known.expires_at <= connection.now):
             entries = self._end(known)
             known = None
         subscriber = known or self._begin(connection, sender)
