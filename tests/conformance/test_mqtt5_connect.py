@@ -282,9 +282,9 @@ async def test_a_retained_message_that_is_too_large_is_left_out(house: House) ->
 async def test_a_refusal_leaves_its_reason_string_out_where_it_would_be_too_large(house: House) -> None:
     client = await house.raw()
     client.send(Hello("x" * 60_000, properties=((MAXIMUM_PACKET_SIZE, 8),)).encode())
-    for packet in await client.closed():
-        assert packet.size <= 8
-        assert packet.properties == []
+    for refusal in await client.closed():
+        assert refusal.size <= 8
+        assert refusal.properties == []
 
 
 async def test_a_goodbye_leaves_its_reason_string_out_where_it_would_be_too_large(house: House) -> None:

@@ -131,7 +131,7 @@ async def test_frames_and_packets_are_not_aligned(house: House, version: int) ->
     for start in range(0, len(data), 7):
         web.frame(data[start : start + 7])
     kinds = [(await web.next()).kind for _ in range(4)]
-    assert kinds == [CONNACK, SUBACK, PUBLISH, PINGRESP] or kinds == [CONNACK, SUBACK, PINGRESP, PUBLISH]
+    assert kinds in ([CONNACK, SUBACK, PUBLISH, PINGRESP], [CONNACK, SUBACK, PINGRESP, PUBLISH])
     web.frame(PING + PING + PING)
     assert [(await web.next()).kind for _ in range(3)] == [PINGRESP] * 3
     web.frame(PING[:1], last=False)
