@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import ipaddress
 import socket
+from functools import lru_cache
 from typing import Any
 
 from msgspec import Struct
@@ -85,6 +86,7 @@ def plain(address: str) -> str:
     return bare.removeprefix("::ffff:") if bare.startswith("::ffff:") and "." in bare else bare
 
 
+@lru_cache(256)
 def is_loopback(address: str) -> bool:
     """Tell whether an IP address is this machine's own."""
     try:
