@@ -13,18 +13,25 @@ from msgspec import Struct
 
 from rimward.app import App
 from rimward.app.settings import settings_of
+from rimward.app.triggers import Ws
 from rimward.edge.beats import beat
 from rimward.edge.config import NodeConfig
 from rimward.edge.dispatch import Clocks, Dispatcher, FunctionRun, Tracing
 from rimward.edge.dispatch.ports import OutboxPort
+from rimward.edge.gateways.coap import CoapConfig, CoapGateway
+from rimward.edge.gateways.coap.resources import links_of
 from rimward.edge.gateways.http import HttpConfig, HttpGateway
 from rimward.edge.gateways.listening.listening import Listening
 from rimward.edge.gateways.mqtt import MqttConfig, MqttGateway
 from rimward.edge.gateways.mqtt.gateway import Authenticate
+from rimward.edge.gateways.websocket.topics import BothWays
 from rimward.edge.health import Health
 from rimward.edge.keeping import Keeper
 from rimward.edge.outbox import Outbox
+from rimward.edge.secrets import give_secrets
+from rimward.edge.shelf import Shelf
 from rimward.observe import Recorder
+from rimward.protocols.coap import BlockLimits
 
 
 class Doors(NamedTuple):
@@ -32,20 +39,20 @@ class Doors(NamedTuple):
 
     mqtt: MqttGateway
     http: HttpGateway
+    coap: CoapGateway
 
 
 def doors_of(
     dispatcher: Dispatcher, config: NodeConfig, outbox: OutboxPort, authenticate: Authenticate | None = None
 ) -> Doors:
     """Put gateways before a dispatcher; they do not listen yet."""
-    clocks, limits = dispatcher.clocks, config.limits
+    clocks, limits, runs = dispatcher.clocks, config.limits, dispatcher.functions.values()
     keeper = Keeper(outbox, clocks)
     mqtt = MqttGateway(
         dispatcher,
         clock=clocks.monotonic,
         config=MqttConfig(max_packet_size=limits.payload_bytes, max_connections=limits.connections),
-        load_retained=keeper.load_retained,
-        store_retained=keeper.store_retained,
+        disk=keeper,
         on_dead=keeper.bury,
         authenticate=authenticate,
     )
@@ -53,11 +60,28 @@ def doors_of(
     http = HttpGateway(
         dispatcher,
         clock=clocks.monotonic,
-        config=HttpConfig(max_body=limits.payload_bytes),
+        config=HttpConfig(
+            hosts=config.http.hosts,
+            origins=config.http.origins,
+            credentials=config.http.credentials,
+            max_body=limits.payload_bytes,
+            max_message=limits.payload_bytes,
+        ),
         on_dead=keeper.bury,
         wall=clocks.wall,
+        shelf=Shelf(outbox),
     )
-    return Doors(mqtt, http)
+    coap = CoapGateway(
+        dispatcher,
+        clock=clocks.monotonic,
+        config=CoapConfig(blocks=BlockLimits(body=limits.payload_bytes)),
+        links=links_of(run.function for run in runs),
+    )
+    http.mqtt = mqtt.connection
+    if any(isinstance(trigger := run.function.trigger, Ws) and trigger.topic for run in runs):
+        dispatcher.router = BothWays(mqtt, http.topics)
+    give_secrets(runs, dispatcher.settings, os.environ, clocks)
+    return Doors(mqtt, http, coap)
 
 
 def read_settings(app: App, config: NodeConfig) -> Struct | None:
@@ -73,6 +97,7 @@ class Node:
     outbox: Outbox
     mqtt: MqttGateway
     http: HttpGateway
+    coap: CoapGateway
     listening: Listening
 
     def __init__(self, app: App, config: NodeConfig) -> None:
@@ -96,27 +121,36 @@ class Node:
             dispatcher = Dispatcher(
                 self.app, config.node, self.clocks, outbox, tracing, settings=read_settings(self.app, config)
             )
-            self.mqtt, self.http = doors_of(dispatcher, config, outbox)
+            self.mqtt, self.http, self.coap = doors_of(dispatcher, config, outbox)
             self.dispatcher, self.outbox = dispatcher, outbox
             self.listening = Listening(
                 config.listeners,
                 config.accept,
-                streams={"mqtt": self.mqtt.connection, "http": self.http.connection},
-                datagrams={},
+                streams={
+                    "mqtt": self.mqtt.connection,
+                    "http": self.http.connection,
+                    "coap": self.coap.connection,
+                },
+                datagrams={"coap": self.coap.serve},
                 may_be_open=config.anonymous or bool(config.access),
                 wall=self.clocks.wall,
             )
             gateways = {
                 "mqtt": self.mqtt.stats,
                 "http": self.http.stats,
+                "coap": self.coap.stats,
                 "listening": self.listening.stats,
             }
             self.health.watch(dispatcher, outbox, gateways, recorder, {"listeners": self.listening.problem})
             self._stack = stack.pop_all()
         return self
 
-    async def serve(self, mqtt: socket.socket | None, http: socket.socket | None) -> None:
-        """Listen on a socket for each protocol that has one, and start the beats."""
+    async def serve(
+        self, mqtt: socket.socket | None, http: socket.socket | None, coap: tuple[socket.socket, ...] = ()
+    ) -> None:
+        """Listen on the sockets given, for CoAP of datagrams and of connections, and start the beats."""
+        for sock in coap:
+            await self.coap.serve(sock)
         given = {"mqtt": mqtt, "http": http}
         await self.listen({name: sock for name, sock in given.items() if sock is not None})
 
@@ -128,6 +162,7 @@ class Node:
         """
         self.mqtt.open()
         self.http.open()
+        self.coap.open()
         await self.listening.open(sockets)
         self._beat(1.0, self.dispatcher.feeder.advance)
         self._beat(1.0, self.dispatcher.follow_wall_clock)
@@ -148,7 +183,7 @@ class Node:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.listening.close()
-        await self.http.close(self.config.drain)
+        await asyncio.gather(self.http.close(self.config.drain), self.coap.close(self.config.drain))
         await self.dispatcher.waiting.close(self.config.drain)
         await self.mqtt.close(self.config.drain)
         await self._stack.aclose()

@@ -78,6 +78,10 @@ class Publish(Struct, frozen=True, gc=False):
     properties: Properties | None = None
 
 
+class Publish2(Publish, frozen=True, gc=False):
+    """One at QoS 2, as a server's session gives it: its type keeps it out of the others' short way."""
+
+
 class Puback(Struct, frozen=True, gc=False):
     """The answer to a QoS 1 message."""
 
@@ -118,6 +122,7 @@ class Subscription(Struct, frozen=True, gc=False):
     no_local: bool = False
     retain_as_published: bool = False
     retain_handling: int = 0  # 0 send retained messages, 1 only if the subscription is new, 2 don't
+    identifier: int = 0  # of the SUBSCRIBE that it came with, which has it for all its filters; 0 is none
 
 
 class Subscribe(Struct, frozen=True, gc=False):

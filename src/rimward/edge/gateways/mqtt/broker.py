@@ -1,120 +1,97 @@
 """A node is a broker: who gets which message, and what is retained.
 
 One message is encoded once per version, QoS and retain flag, and put into the output of each subscriber;
-nothing is written here. Subscribers are connections.
+nothing is written here. Connections come and go; subscriptions belong to a `Subscriber`.
 """
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from msgspec import Struct
-
-from rimward.edge.dispatch.types import Refusal, Retained, Ticket
+from rimward.edge.dispatch.types import Entry, Refusal, Retained
 from rimward.edge.gateways.mqtt.replays import Replays
-from rimward.protocols.mqtt import MqttError, Subscription, Subscriptions, TopicTree
+from rimward.edge.gateways.mqtt.routes import Route, Routes
+from rimward.edge.gateways.mqtt.store import Store
+from rimward.protocols.mqtt import Subscription, TopicTree
 from rimward.protocols.mqtt.encoding import plain_publish
 from rimward.protocols.mqtt.fields import string
-from rimward.protocols.mqtt.outgoing import NOTHING, Outgoing
-from rimward.protocols.mqtt.topics import Delivery, Options, check_name, is_wild, problem
+from rimward.protocols.mqtt.outgoing import Outgoing
+from rimward.protocols.mqtt.subscriptions import Delivery
 
 if TYPE_CHECKING:
     from rimward.edge.gateways.mqtt.config import MqttConfig
     from rimward.edge.gateways.mqtt.connection import Connection
+    from rimward.edge.gateways.mqtt.subscriber import Subscriber
+    from rimward.protocols.mqtt.flights import Flight
 
-ROUTES_CACHED = 16_384  # topics whose subscribers are remembered; beyond it the memory starts anew
-CACHED_CHARACTERS = 256  # longer topics are matched every time
+BUSY = 32 << 10  # bytes that wait for a reader, beyond which a shared message goes to another member
 
-StoreRetained = Callable[[str, Retained | None], Ticket | None]
-
-
-class Route(Struct, frozen=True):
-    """What is known of one topic."""
-
-    topic: str
-    head: bytes  # the topic behind its length
-    head5: bytes  # the same with no properties
-    deliveries: "tuple[Delivery[Connection], ...]"
-    problem: str | None  # why the node takes nothing on it
+if TYPE_CHECKING:
+    Kept = tuple[Subscriber, Flight]  # who gets a message, and its way there
+    Recipients = tuple[Delivery[Subscriber], ...]
 
 
 class Broker:
     """Subscriptions, retained messages, and the way of a message to its subscribers."""
 
-    def __init__(self, config: "MqttConfig", store_retained: StoreRetained, counters: dict[str, int]) -> None:
-        self.routes: dict[str, Route] = {}  # without those that have a problem
+    def __init__(self, config: "MqttConfig", store: Store, counters: dict[str, int]) -> None:
+        self.table: Routes = Routes(config, counters)
+        self.routes: dict[str, Route] = self.table.plain
         self.dirty: list[Connection] = []  # those with output to write
         self.retained_count: int = 0
         self.retained_bytes: int = 0
-        self.subscription_count: int = 0
         self._config = config
-        self._store_retained = store_retained
+        self.store: Store = store
         self._counters = counters
-        self._subscriptions: Subscriptions[Connection] = Subscriptions()
         self._retained: TopicTree[Outgoing] = TopicTree()
         self.replays: Replays = Replays(self._retained)
 
     # -- subscriptions
 
-    def subscribe(self, connection: "Connection", wish: Subscription) -> bool:
+    def subscribe(self, subscriber: "Subscriber", wish: Subscription) -> bool:
         """Add or replace a subscription; return whether it is new."""
-        options = Options(min(wish.qos, 1), wish.no_local, wish.retain_as_published)
-        new = self._subscriptions.add(wish.filter, connection, options)
-        self.subscription_count += new
-        self._forget_routes(wish.filter)
+        new = self.table.add(subscriber, wish)
+        subscriber.filters[wish.filter] = wish
         return new
 
-    def unsubscribe(self, connection: "Connection", topic_filter: str) -> bool:
+    def unsubscribe(self, subscriber: "Subscriber", topic_filter: str) -> bool:
         """Remove a subscription; return whether there was one."""
-        if not self._subscriptions.remove(topic_filter, connection):
+        if not self.table.remove(subscriber, topic_filter):
             return False
-        self.subscription_count -= 1
-        self.replays.drop(connection, topic_filter)
-        self._forget_routes(topic_filter)
+        subscriber.filters.pop(topic_filter, None)
+        self.replays.drop(subscriber, topic_filter)
         return True
 
-    def _forget_routes(self, topic_filter: str) -> None:
-        if is_wild(topic_filter):
-            self.routes.clear()
-        else:
-            self.routes.pop(topic_filter, None)
-
     def route(self, topic: str) -> Route:
-        """Return what is known of a topic, and remember it if messages may be published to it."""
-        known = self.routes.get(topic)
-        if known is not None:
-            return known
-        refused = _refused(topic)
-        if refused is not None:
-            return Route(topic, b"", b"", (), refused)
-        head = string(topic)
-        route = Route(topic, head, head + NOTHING, self._subscriptions.match(topic), None)
-        if len(topic) <= CACHED_CHARACTERS:
-            if len(self.routes) >= ROUTES_CACHED:
-                self.routes.clear()
-            self.routes[topic] = route
-        return route
+        """Return what is known of a topic; what is not in `routes` is for `send_outgoing` alone."""
+        return self.table.route(topic)
 
-    def listeners(self, topic: str) -> "tuple[Delivery[Connection], ...]":
+    def listeners(self, topic: str) -> "tuple[Delivery[Subscriber], ...]":
         """Return a topic's subscribers, without remembering them: for topics that come but once."""
-        return self._subscriptions.match(topic)
+        return self.table.match(topic).deliveries
+
+    def recipients(self, route: Route) -> "tuple[Delivery[Subscriber], ...]":
+        """Return who gets one message: every subscriber, and of each group the member whose turn it is."""
+        if not route.groups:
+            return route.deliveries
+        picked = [group.pick(_load) for group in route.groups]
+        return route.deliveries + tuple([one for one in picked if one is not None])
 
     # -- messages on their way
 
-    def send(self, route: Route, payload: bytes, qos: int, origin: "Connection | None" = None) -> int:
+    def send(self, route: Route, payload: bytes, qos: int, origin: "Subscriber | None" = None) -> int:
         """Send a message without properties to its subscribers; return how many there were."""
         data4 = data5 = b""
         outgoing: Outgoing | None = None
         count = 0
         for delivery in route.deliveries:
-            connection = delivery.subscriber
+            subscriber = delivery.subscriber
             granted = delivery.qos
-            if connection is origin:
+            if subscriber is origin:
                 granted = delivery.own_qos
                 if granted < 0:
                     continue
-            session = connection.session
-            if not connection.dirty:
-                self.mark(connection)
+            session = subscriber.session
+            if not session.dirty:
+                self.mark(subscriber)
             if qos and granted:
                 if session.send_numbered(route.head, payload):
                     count += 1
@@ -136,26 +113,69 @@ class Broker:
         return count
 
     def send_outgoing(
-        self, route: Route, outgoing: Outgoing, now: float, origin: "Connection | None" = None
+        self,
+        route: Route,
+        outgoing: Outgoing,
+        now: float,
+        origin: "Subscriber | None" = None,
+        *,
+        kept: "list[Kept] | None" = None,
+        recipients: "Recipients | None" = None,
     ) -> int:
-        """Send a message that has more to it; return how many subscribers there were."""
+        """Send a message that has more to it, or whose subscribers ask for more; return how many got it.
+
+        `kept` and `recipients` are what `reserve` has returned and was given, once that is on disk.
+        """
+        copies: dict[tuple[int, ...], Outgoing] = {(): outgoing}
         count = 0
-        for delivery in route.deliveries:
-            connection = delivery.subscriber
-            granted = delivery.qos if connection is not origin else delivery.own_qos
-            if granted < 0:
-                continue
+        for delivery in self.recipients(route) if recipients is None else recipients:
+            subscriber = delivery.subscriber
+            granted, identifiers = delivery.qos, delivery.identifiers
+            if subscriber is origin:
+                granted, identifiers = delivery.own_qos, delivery.own_identifiers
+                if granted < 0:
+                    continue
             retain = outgoing.retain and delivery.retain_as_published
             qos = min(outgoing.qos, granted)
-            count += connection.session.deliver(outgoing, qos, now, retain=retain)
-            self.mark(connection)
+            if kept is not None and qos and subscriber.kept:
+                continue
+            copy = copies.get(identifiers)
+            if copy is None:
+                copy = copies[identifiers] = outgoing.marked(identifiers)
+            count += subscriber.deliver(copy, qos, now, retain=retain)
+            self.mark(subscriber)
+        for subscriber, flight in kept or ():
+            subscriber.take(flight, now)
+            self.mark(subscriber)
+            count += 1
         return count
 
-    def mark(self, connection: "Connection") -> None:
-        """Note that a connection has output to write, or is to be closed."""
-        if not connection.dirty:
-            connection.dirty = True
-            self.dirty.append(connection)
+    def reserve(
+        self, recipients: "Recipients", outgoing: Outgoing, origin: "Subscriber | None", place: int
+    ) -> "list[Kept]":
+        """Take a message on for the sessions that outlive their connections, before it is on disk."""
+        kept: list[Kept] = []
+        for delivery in recipients:
+            subscriber = delivery.subscriber
+            granted, identifiers = delivery.qos, delivery.identifiers
+            if subscriber is origin:
+                granted, identifiers = delivery.own_qos, delivery.own_identifiers
+            qos = min(outgoing.qos, granted)
+            if qos <= 0 or not subscriber.kept:
+                continue
+            retain = outgoing.retain and delivery.retain_as_published
+            copy = outgoing.marked(identifiers) if identifiers else outgoing
+            flight = subscriber.reserve(copy, qos, retain=retain, place=place)
+            if flight is not None:
+                kept.append((subscriber, flight))
+        return kept
+
+    def mark(self, subscriber: "Subscriber") -> None:
+        """Note that a subscriber's connection has output to write, or is to be closed."""
+        session = subscriber.session
+        if not session.dirty and subscriber.connection is not None:
+            session.dirty = True
+            self.dirty.append(subscriber.connection)
 
     # -- retained messages
 
@@ -168,18 +188,16 @@ class Broker:
             outgoing.expires_at = one.expires_at
             self._put_retained(topic, outgoing)
 
-    def retain(self, topic: str, outgoing: Outgoing) -> Ticket | None:
-        """Keep a message as its topic's last, or forget it if it is empty; None: nothing to wait for.
+    def retain(self, topic: str, outgoing: Outgoing) -> Entry | None:
+        """Keep a message as its topic's last, or forget it if it is empty; None: there is nothing to keep.
 
-        If the disk refuses it, the one before it stands again.
+        Where there is no room for it after all, it is counted. If the disk refuses it, `unretain` it.
         """
-        before = self._retained.get(topic)
-        if not outgoing.payload and before is None:
+        if not outgoing.payload and self._retained.get(topic) is None:
             return None
-        if (refusal := self._no_room(outgoing, before)) is not None:
-            refused = Ticket()
-            refused.finish(refusal)
-            return refused
+        if self.no_room(topic, outgoing) is not None:
+            self._counters["retained_refused"] = self._counters.get("retained_refused", 0) + 1
+            return None
         self._put_retained(topic, outgoing if outgoing.payload else None)
         payload, older = outgoing.payload, outgoing.older
         kept = Retained(
@@ -189,7 +207,7 @@ class Broker:
             outgoing.expires_at,
             None if older is payload else older,
         )
-        return self._store_retained(topic, kept if outgoing.payload else None)
+        return self.store.disk.retained(topic, kept if outgoing.payload else None)
 
     def unretain(self, topic: str, outgoing: Outgoing, before: Outgoing | None) -> None:
         """Take a message back that the disk refused, unless a later one stands there."""
@@ -212,9 +230,11 @@ class Broker:
             self.retained_bytes += outgoing.size
             self._retained.put(topic, outgoing)
 
-    def _no_room(self, outgoing: Outgoing, before: Outgoing | None) -> Refusal | None:
+    def no_room(self, topic: str, outgoing: Outgoing) -> Refusal | None:
+        """Tell why a message can't be retained."""
         if not outgoing.payload:
             return None
+        before = self._retained.get(topic)
         config = self._config
         if before is None and self.retained_count >= config.max_retained:
             return Refusal("full", f"{config.max_retained} topics are retained, the limit")
@@ -226,9 +246,9 @@ class Broker:
         return None
 
 
-def _refused(topic: str) -> str | None:
-    try:
-        check_name(topic)
-    except MqttError as error:
-        return error.detail
-    return problem(topic)
+def _load(subscriber: "Subscriber") -> int:
+    """Return how much a member of a group has to do: 0 nothing that would delay a message."""
+    session = subscriber.session
+    if session.closed:
+        return 2
+    return 0 if session.has_window and session.out_size < BUSY else 1

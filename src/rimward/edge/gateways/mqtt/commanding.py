@@ -10,32 +10,33 @@ from rimward.protocols.mqtt.topics import problem
 
 if TYPE_CHECKING:
     from rimward.edge.gateways.mqtt.broker import Broker
-    from rimward.edge.gateways.mqtt.connection import Connection
+    from rimward.edge.gateways.mqtt.subscriber import Subscriber
 
 
 def send_command(
-    broker: "Broker", connection: "Connection", name: str, payload: bytes, number: str
+    broker: "Broker", subscriber: "Subscriber", name: str, payload: bytes, number: str
 ) -> str | None:
     """Queue a command; return why the device can't take it.
 
     MQTT 5 carries the number as correlation data; for MQTT 3.1.1 it ends the topic.
     """
-    device = connection.sender.id
+    device = subscriber.sender.id
     if any(character in device for character in "/+#"):
         return "its client id has one of / + #, so it has no topic of its own"
     topic, response = topics_of(device, name)
     properties: Properties | None = None
-    if connection.session.version == 5:
+    if subscriber.session.version == 5:
         properties = Properties(response_topic=response, correlation_data=number.encode())
     else:
         topic = f"{topic}/{number}"
     if (why := problem(topic)) is not None:
         return why
-    own = [delivery for delivery in broker.listeners(topic) if delivery.subscriber is connection]
+    own = [delivery for delivery in broker.listeners(topic) if delivery.subscriber is subscriber]
     if not own:
         return f"it does not listen to {topic}"
-    outgoing = Outgoing(string(topic), payload, own[0].qos, retain=False, properties=properties)
-    if not connection.session.deliver(outgoing, own[0].qos, 0.0, retain=False):
+    qos = min(own[0].qos, 1)
+    outgoing = Outgoing(string(topic), payload, qos, retain=False, properties=properties)
+    if not subscriber.deliver(outgoing, qos, 0.0, retain=False):
         return "too much waits for it already"
-    broker.mark(connection)
+    broker.mark(subscriber)
     return None

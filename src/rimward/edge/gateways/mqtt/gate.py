@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Protocol
 from rimward.edge.dispatch.types import Door, Sender, Ticket
 from rimward.edge.gateways.mqtt.broker import Broker
 from rimward.edge.gateways.mqtt.config import MqttConfig
+from rimward.edge.gateways.mqtt.sessions import Sessions
 from rimward.protocols.mqtt import Connect, SessionLimits
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ class Gate(Protocol):
 
     door: Door
     broker: Broker
+    sessions: Sessions
     clock: Callable[[], int]  # monotonic ns
     config: MqttConfig
     limits: SessionLimits
@@ -40,12 +42,12 @@ class Gate(Protocol):
         """Count a connection in; False where there is no room."""
         ...
 
-    def left(self, connection: "Connection") -> None:
-        """Forget who the connection was."""
-        ...
-
     def lost(self, connection: "Connection") -> None:
         """Count a connection out."""
+        ...
+
+    def count(self, name: str) -> None:
+        """Count what happened."""
         ...
 
     def flush(self) -> None:

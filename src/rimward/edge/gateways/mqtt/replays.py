@@ -11,7 +11,7 @@ from rimward.protocols.mqtt import Subscription, TopicTree
 from rimward.protocols.mqtt.outgoing import Outgoing
 
 if TYPE_CHECKING:
-    from rimward.edge.gateways.mqtt.connection import Connection
+    from rimward.edge.gateways.mqtt.subscriber import Subscriber
 
 PIECE = 32 << 10  # bytes of output after which it is written and others have their turn
 
@@ -19,12 +19,13 @@ PIECE = 32 << 10  # bytes of output after which it is written and others have th
 class _Replay:
     """What one subscriber still gets."""
 
-    __slots__ = ("filter", "messages", "qos", "scheduled", "wishes")
+    __slots__ = ("filter", "identifier", "messages", "qos", "scheduled", "wishes")
 
     def __init__(self) -> None:
         self.wishes: dict[str, Subscription] = {}  # by filter; their messages are not looked up yet
         self.filter = ""  # of the present one
         self.qos = 0
+        self.identifier = 0
         self.messages: list[Outgoing] = []  # of the present one, the next at the end
         self.scheduled = False  # it goes on by itself
 
@@ -33,29 +34,29 @@ class Replays:
     """The replays that are not at their end, by subscriber."""
 
     def __init__(self, retained: TopicTree[Outgoing]) -> None:
-        self.waiting: dict[Connection, _Replay] = {}
+        self.waiting: dict[Subscriber, _Replay] = {}
         self._retained = retained
 
-    def add(self, connection: "Connection", wish: Subscription) -> None:
+    def add(self, subscriber: "Subscriber", wish: Subscription) -> None:
         """Take on a subscription [3.3.1.3]; `go_on` sends its messages."""
-        self.waiting.setdefault(connection, _Replay()).wishes[wish.filter] = wish
+        self.waiting.setdefault(subscriber, _Replay()).wishes[wish.filter] = wish
 
-    def drop(self, connection: "Connection", topic_filter: str) -> None:
+    def drop(self, subscriber: "Subscriber", topic_filter: str) -> None:
         """Leave out what was not sent for a subscription that has ended."""
-        replay = self.waiting.get(connection)
+        replay = self.waiting.get(subscriber)
         if replay is not None:
             replay.wishes.pop(topic_filter, None)
             if replay.filter == topic_filter:
                 replay.messages.clear()
 
-    def forget(self, connection: "Connection") -> None:
+    def forget(self, subscriber: "Subscriber") -> None:
         """Leave out everything."""
-        self.waiting.pop(connection, None)
+        self.waiting.pop(subscriber, None)
 
-    def go_on(self, connection: "Connection", now: float) -> None:
+    def go_on(self, subscriber: "Subscriber", now: float) -> None:
         """Send what the subscriber takes now; to be called again when it has read or acknowledged."""
-        replay = self.waiting.get(connection)
-        if replay is None or replay.scheduled:
+        replay, connection = self.waiting.get(subscriber), subscriber.connection
+        if replay is None or replay.scheduled or connection is None:
             return
         session = connection.session
         while not session.closed and self._has_more(replay):
@@ -63,30 +64,32 @@ class Replays:
                 connection.write()
                 if not session.out:  # else its reader is behind
                     replay.scheduled = True
-                    asyncio.get_running_loop().call_soon(self._again, connection, now)
+                    asyncio.get_running_loop().call_soon(self._again, subscriber, now)
                 return
             outgoing = replay.messages[-1]
-            qos = min(replay.qos, outgoing.qos, 1)
+            qos = min(replay.qos, outgoing.qos)
             if qos and not session.has_window:
                 break
             replay.messages.pop()
             if not outgoing.is_expired(now) and self._is_current(outgoing):
-                session.deliver(outgoing, qos, now, retain=True)
+                if replay.identifier:
+                    outgoing = outgoing.marked((replay.identifier,))
+                subscriber.deliver(outgoing, qos, now, retain=True)
         else:
-            self.forget(connection)
+            self.forget(subscriber)
         connection.write()
 
-    def _again(self, connection: "Connection", now: float) -> None:
-        replay = self.waiting.get(connection)
+    def _again(self, subscriber: "Subscriber", now: float) -> None:
+        replay = self.waiting.get(subscriber)
         if replay is not None:
             replay.scheduled = False
-            self.go_on(connection, now)
+            self.go_on(subscriber, now)
 
     def _has_more(self, replay: _Replay) -> bool:
         while not replay.messages and replay.wishes:
             replay.filter, wish = next(iter(replay.wishes.items()))
             del replay.wishes[replay.filter]
-            replay.qos = wish.qos
+            replay.qos, replay.identifier = wish.qos, wish.identifier
             replay.messages = list(self._retained.find(replay.filter))
             replay.messages.reverse()
         return bool(replay.messages)
