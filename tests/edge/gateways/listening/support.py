@@ -55,7 +55,12 @@ async def house(
 ) -> AsyncGenerator[House]:
     """Listen as configured, on free ports of loopback where no address says otherwise."""
     listening = Listening(
-        listeners, accept or AcceptConfig(), {"mqtt": make, "http": make}, {}, may_be_open=True, wall=wall
+        listeners,
+        accept or AcceptConfig(),
+        dict.fromkeys(("mqtt", "http", "coap+tcp"), make),
+        {},
+        may_be_open=True,
+        wall=wall,
     )
     sockets = {
         name: socket.create_server(("127.0.0.1", 0))
