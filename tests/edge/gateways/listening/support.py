@@ -22,9 +22,11 @@ class Mirror(asyncio.Protocol):
 
     def connection_made(self, transport: Any) -> None:
         self._transport = transport
-        transport.write(msgspec.json.encode(peer_of(transport)) + b"\n")
+        self._peer = peer_of(transport)
+        transport.write(msgspec.json.encode(self._peer) + b"\n")
 
     def data_received(self, data: bytes) -> None:
+        assert peer_of(self._transport, self._peer.listener) == self._peer  # whenever it is asked
         self._transport.write(data)
 
 
