@@ -129,7 +129,7 @@ class Node:
                 streams={
                     "mqtt": self.mqtt.connection,
                     "http": self.http.connection,
-                    "coap": self.coap.connection,
+                    "coap+tcp": self.coap.connection,
                 },
                 datagrams={"coap": self.coap.serve},
                 may_be_open=config.anonymous or bool(config.access),
