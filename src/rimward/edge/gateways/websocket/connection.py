@@ -25,6 +25,7 @@ class Gate(Protocol):
     bytes_out: int
     on_dead: Callable[[str, str, Sender, str, bytes], object]
     write_timeout: int  # ns
+    tasks: set[asyncio.Task[None]]  # of answers in pieces
 
     def left(self, connection: "WebSocketConnection", /) -> None:
         """Count a connection out."""
