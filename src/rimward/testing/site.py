@@ -233,7 +233,7 @@ class Site:
         return self.node.connect(self.node.http.connection(), peer, self.outside)
 
     async def socket(self, path: str, headers: Mapping[str, str] | None = None) -> "Socket":
-        """Open a WebSocket at a path; `rimward.testing.socket.Refused` has the answer of a node that does not."""
+        """Open a WebSocket at a path; `testing.socket.Refused` has the answer of a node that does not."""
         from rimward.testing.socket import open_socket
 
         return await open_socket(self, path, headers or {})
