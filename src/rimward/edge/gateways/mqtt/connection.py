@@ -10,25 +10,15 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from rimward.edge.dispatch.types import Message, Sender, Ticket
-from rimward.edge.gateways.mqtt.arrival import Arrival, message_of, refusal_of
+from rimward.edge.gateways.mqtt.answering import answer, is_repeated
+from rimward.edge.gateways.mqtt.arrival import Arrival, hand_over
 from rimward.edge.gateways.mqtt.broker import Broker
 from rimward.edge.gateways.mqtt.gate import Gate
+from rimward.edge.gateways.mqtt.greeting import Greeting
 from rimward.edge.gateways.mqtt.routes import Route
 from rimward.edge.gateways.mqtt.subscriber import Subscriber
-from rimward.edge.gateways.mqtt.subscribing import subscribe, unsubscribe
 from rimward.observe import Logger, get_logger
-from rimward.protocols.mqtt import (
-    Connect,
-    Packet,
-    Pingreq,
-    Puback,
-    Publish,
-    Reason,
-    ServerSession,
-    Subscribe,
-    Unsubscribe,
-    Will,
-)
+from rimward.protocols.mqtt import Packet, Publish, Reason, ServerSession, Will
 
 log: Logger = get_logger("rimward.mqtt")
 
@@ -42,7 +32,9 @@ class Connection(asyncio.Protocol):
         "_clock",
         "_deaf",
         "_gate",
+        "_greeting",
         "_heard_at",
+        "_shut",
         "_transport",
         "_writable",
         "arrivals",
@@ -71,6 +63,8 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._writable = True
         self._deaf = False  # reading is paused
+        self._shut = True  # nothing is taken the short way: the client is not in yet, or leaves
+        self._greeting = Greeting(self, gate)
 
     # -- events of the socket
 
@@ -84,14 +78,15 @@ class Connection(asyncio.Protocol):
             peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             peer.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         if not self._gate.opened(self):
-            self.leaving = True
+            self.leaving = self._shut = True
             transport.abort()
         elif (deadline := self.session.deadline) is not None:
             self._gate.watch(self, deadline)
 
     def data_received(self, data: bytes) -> None:  # noqa: C901 (flat: calls cost more than steps, docs/adr/0012)
         """Answer every packet that the bytes complete."""
-        if self.leaving:
+        if self._shut:
+            self._greet(data)
             return
         gate, broker, session, clock = self._gate, self.broker, self.session, self._clock
         read_at = clock()
@@ -104,14 +99,14 @@ class Connection(asyncio.Protocol):
                 gate.packets_in += len(packets)
             for packet in packets:
                 if type(packet) is not Publish:
-                    self._answer(packet, read_at * 1e-9)
+                    answer(self, gate, packet, read_at)
                 elif (
                     (route := broker.routes.get(packet.topic)) is None
                     or packet.retain
                     or packet.properties is not None
                     or self.arrivals
                 ):
-                    self._arrive_in_order(packet, read_at)
+                    self.arrive_in_order(packet, read_at)
                 else:
                     self._arrive(packet, route, read_at)
                 if session.closed:
@@ -170,16 +165,15 @@ class Connection(asyncio.Protocol):
         if self.leaving:
             return
         self.leaving: bool = True
+        self._shut = True
         session = self.session
         session.close()
         if session.error is not None:
             self.count(f"closed_{session.error.reason.name.lower()}")
             self._bury(session.error.detail, session.error.packet)
         if self.subscriber is not None:
-            self._gate.left(self.subscriber)
-        will = session.connect.will if session.connect is not None and session.accepted else None
-        if will is not None and with_will and not self._said_goodbye():
-            self._publish_will(will)
+            will = "withdrawn" if self._said_goodbye() else "sent" if with_will else "held"
+            self._gate.sessions.left(self.subscriber, self, will=will)
         self._hang_up()
 
     def check(self, now: float) -> None:
@@ -209,7 +203,16 @@ class Connection(asyncio.Protocol):
         while arrivals and arrivals[0].ready:
             arrivals.popleft().finish(now)
         if self._deaf and len(arrivals) <= self._gate.limits.receive_maximum // 2:
-            self._listen(again=True)
+            self.listen(again=True)
+        self.wake()
+
+    @property
+    def now(self) -> float:
+        """Monotonic seconds."""
+        return self._clock() * 1e-9
+
+    def wake(self) -> None:
+        """Note that there is output to write, and write it when this turn of the loop is over."""
         self.mark()
         self._gate.flush_soon()
 
@@ -249,24 +252,15 @@ class Connection(asyncio.Protocol):
         if route.deliveries:
             self.broker.send(route, payload, qos, self.subscriber)
 
-    def _arrive_in_order(self, packet: Publish, read_at: int) -> None:
+    def arrive_in_order(self, packet: Publish, read_at: int) -> None:
         """Take a message that waits for others, or has more to it than a known topic and a payload."""
         if self._hold(packet):
-            self._take(packet, self.broker.route(packet.topic), read_at)
+            self.take(packet, self.broker.route(packet.topic), read_at)
 
-    def _take(self, packet: Publish, route: Route, read_at: int) -> None:
+    def take(self, packet: Publish, route: Route, read_at: int) -> None:
+        """Hand a message over, and keep its place among those that wait for their answer."""
         arrival = Arrival(self, packet, route, read_at * 1e-9)
-        refusal = refusal_of(packet, route)
-        if refusal is None:
-            self._wait(arrival, self._gate.door.message(message_of(packet, self.sender, read_at)))
-            return
-        kept = self._gate.on_dead(refusal.kind, refusal.detail, self.sender, packet.topic, packet.payload)
-        ticket = Ticket()
-        if kept.done or not packet.qos:
-            ticket.finish(kept.refusal or refusal)
-        else:  # it is answered when its dead letter is on disk, or with the disk's own refusal
-            kept.on_done = lambda kept: ticket.finish(kept.refusal or refusal)
-        self._wait(arrival, ticket)
+        self._wait(arrival, hand_over(arrival, self._gate, read_at))
 
     def _hold(self, packet: Publish) -> bool:
         """Take on a message's answer; False where the session refuses, or has taken on the same before."""
@@ -275,14 +269,16 @@ class Connection(asyncio.Protocol):
         session = self.session
         if packet.dup and session.version == 4 and packet.packet_id in session.held:
             return False  # an impatient resend: the first one's answer serves both
-        return session.hold(packet.packet_id)
+        if packet.qos == 2 and is_repeated(self, packet):
+            return False
+        return session.hold(packet.packet_id, packet.qos)
 
     def _wait(self, arrival: Arrival, ticket: Ticket | None) -> None:
         if self.arrivals is None:
             self.arrivals = deque()
         self.arrivals.append(arrival)
         if len(self.arrivals) >= self._gate.limits.receive_maximum and not self._deaf:
-            self._listen(again=False)
+            self.listen(again=False)
         if ticket is None:
             arrival.go_on()
         elif ticket.done:
@@ -290,7 +286,7 @@ class Connection(asyncio.Protocol):
         else:
             ticket.on_done = arrival.answered
 
-    def _listen(self, *, again: bool) -> None:
+    def listen(self, *, again: bool) -> None:
         """Read no more while too many messages wait for their answer, or read again."""
         self._deaf = not again
         if self._transport is None or self._transport.is_closing():
@@ -300,40 +296,61 @@ class Connection(asyncio.Protocol):
         else:
             self._transport.pause_reading()
 
-    def _publish_will(self, will: Will) -> None:
-        self.count("wills")
+    @classmethod
+    def gone(cls, gate: Gate, subscriber: Subscriber) -> "Connection":
+        """Return a connection that is over, for what is still to be sent in its client's name."""
+        connection = cls(gate)
+        connection.subscriber, connection.sender = subscriber, subscriber.sender
+        connection.leaving = True
+        connection.session.close()
+        return connection
+
+    def publish_will(self, will: Will) -> None:
+        """Hand over what a client wanted to be published when it goes without a word."""
         packet = Publish(will.topic, will.payload, will.qos, will.retain, 0, False, will.properties)
-        self._take(packet, self.broker.route(will.topic), self._gate.clock())
+        self.take(packet, self.broker.route(will.topic), self._gate.clock())
 
-    # -- other packets
+    # -- before the client is in
 
-    def _answer(self, packet: Packet, now: float) -> None:
-        match packet:
-            case Puback():
-                self.session.confirmed(packet, now)
-                if self.subscriber is not None:
-                    self.broker.replays.go_on(self.subscriber, now)
-            case Pingreq():
-                self.session.pong()
-            case Subscribe() if self.subscriber is not None:
-                subscribe(self.subscriber, packet, self._gate, now)
-            case Unsubscribe() if self.subscriber is not None:
-                unsubscribe(self.subscriber, packet, self._gate)
-            case Connect():
-                self._connect(packet)
-            case _:
-                pass  # DISCONNECT: the session has ended
-
-    def _connect(self, packet: Connect) -> None:
-        subscriber = self._gate.admit(self, packet)
-        if subscriber is None:
+    def _greet(self, data: bytes) -> None:
+        """Take what comes until the client is in; what comes from one that leaves is not read."""
+        greeting = self._greeting
+        if self.leaving or greeting is None:
             return
-        self.subscriber = subscriber
-        self.sender: Sender = subscriber.sender
-        self.session.accept("" if packet.client_id else subscriber.sender.id)
-        self.session.last_packet = self._heard_at * 1e-9
-        if (deadline := self.session.deadline) is not None:
+        gate, session = self._gate, self.session
+        read_at = self._clock()
+        gate.reading = True
+        session.dirty = True
+        try:
+            packets = session.feed(data)
+            if packets:
+                self._heard_at = read_at
+                gate.packets_in += len(packets)
+            greeting.receive(packets, read_at)
+        except Exception as error:  # noqa: BLE001 (as for all reads)
+            self._broken(error)
+        gate.reading = session.dirty = False
+        gate.unwritten += len(data)
+        self.wake()
+
+    def answer_in_order(self, packet: Packet, read_at: int) -> None:
+        """Answer a packet that has waited for the client to be let in."""
+        if isinstance(packet, Publish):
+            self.arrive_in_order(packet, read_at)
+        else:
+            answer(self, self._gate, packet, read_at)
+
+    def heard(self) -> None:
+        """Let the keep-alive run: the client is in."""
+        session = self.session
+        session.last_packet = self._heard_at * 1e-9
+        if (deadline := session.deadline) is not None:
             self._gate.watch(self, deadline)
+
+    def greeted(self) -> None:
+        """Take what comes the short way from now on."""
+        self._greeting: Greeting | None = None
+        self._shut: bool = self.leaving
 
     # -- the end
 
@@ -358,7 +375,7 @@ class Connection(asyncio.Protocol):
         if data := self.session.data_to_send():
             transport.write(data)
         if self._deaf:
-            self._listen(again=True)  # else the peer's end is not seen
+            self.listen(again=True)  # else the peer's end is not seen
         if self.session.error is None:
             transport.close()
         else:

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Protocol
 from rimward.edge.dispatch.types import Door, Sender, Ticket
 from rimward.edge.gateways.mqtt.broker import Broker
 from rimward.edge.gateways.mqtt.config import MqttConfig
+from rimward.edge.gateways.mqtt.sessions import Sessions
 from rimward.protocols.mqtt import Connect, SessionLimits
 
 if TYPE_CHECKING:
     from rimward.edge.gateways.mqtt.connection import Connection
-    from rimward.edge.gateways.mqtt.subscriber import Subscriber
 
 
 class Gate(Protocol):
@@ -18,6 +18,7 @@ class Gate(Protocol):
 
     door: Door
     broker: Broker
+    sessions: Sessions
     clock: Callable[[], int]  # monotonic ns
     config: MqttConfig
     limits: SessionLimits
@@ -29,8 +30,8 @@ class Gate(Protocol):
     packets_in: int
     packets_out: int
 
-    def admit(self, connection: "Connection", packet: Connect) -> "Subscriber | None":
-        """Return whose session it is; None where it is refused, which the session then says."""
+    def admit(self, connection: "Connection", packet: Connect) -> Sender | None:
+        """Name the sender of a new session; None where it is refused, which the session then says."""
         ...
 
     def watch(self, connection: "Connection", deadline: float) -> None:
@@ -39,10 +40,6 @@ class Gate(Protocol):
 
     def opened(self, connection: "Connection") -> bool:
         """Count a connection in; False where there is no room."""
-        ...
-
-    def left(self, subscriber: "Subscriber") -> None:
-        """End a session with its connection."""
         ...
 
     def lost(self, connection: "Connection") -> None:
