@@ -3,8 +3,8 @@
 The driver feeds bytes, answers each packet in order with the methods below until the session is `closed`,
 and sends `data_to_send()`. A broken rule never raises: it stands in `error`, and the goodbye in the
 protocol's own words follows the answers to the packets before it. Sessions end with their connection: expiry
-0, session present 0. What is not offered (QoS 2, extended
-authentication) is announced and refused [5: 3.2.2.3].
+0, session present 0. What is not offered (QoS 2, an authentication
+method) is announced and refused [5: 3.2.2.3].
 """
 
 from rimward.protocols.mqtt import encoding
@@ -13,10 +13,13 @@ from rimward.protocols.mqtt.admission import (
     SessionLimits,
     check_connect,
     goodbyes,
+    keep_alive_of,
     offer,
     reason_text,
 )
+from rimward.protocols.mqtt.authentication import check_auth, method_of, step
 from rimward.protocols.mqtt.packets import (
+    Auth,
     Connack,
     Connect,
     Disconnect,
@@ -44,9 +47,12 @@ class ServerSession(Sending):
         "accepted",
         "client_id",
         "connect",
+        "exchanging",
         "goodbye_reason",
         "held",
         "last_packet",
+        "method",
+        "proof",
     )
 
     def __init__(
@@ -65,6 +71,9 @@ class ServerSession(Sending):
         self.held: set[int] = set()  # the client's packet ids whose answer is not ready, never ours [2.2.1]
         self.goodbye_reason = 0  # what the client's DISCONNECT said
         self.last_packet = now
+        self.method = None  # of its enhanced authentication
+        self.exchanging = False  # that is not at its end
+        self.proof: bytes | None = None  # what CONNACK says in the method's words
         self._keep_alive = 0.0  # seconds
         self._reason_texts = True
         self._aliases: dict[int, str] = {}
@@ -82,7 +91,7 @@ class ServerSession(Sending):
     @property
     def deadline(self) -> float | None:
         """Monotonic seconds at which the client has been silent for too long [3.1.2.10]; None is never."""
-        if self.connect is None:
+        if not self.accepted:
             return self.last_packet + self.limits.connect_timeout
         return self.last_packet + 1.5 * self._keep_alive if self._keep_alive else None
 
@@ -101,7 +110,7 @@ class ServerSession(Sending):
         if self.error is not None and not self._said_goodbye:
             self._said_goodbye = True
             self.close()
-            self.out.append(self._fitting(*goodbyes(self.error, self.version, accepted=self.accepted)))
+            self.out.append(self._fitting(*self._goodbyes(self.error)))
         data = b"".join(self.out)
         self.out.clear()
         self.out_size = 0
@@ -113,9 +122,12 @@ class ServerSession(Sending):
         self.client_id: str = assigned_client_id or self.connect.client_id
         properties = None
         if self.version == 5:
-            properties = offer(self.limits, self.connect, assigned_client_id or None)
+            properties = offer(self.limits, self.connect, assigned_client_id or None, self.proof)
         self._say(Connack(properties=properties))
         self.accepted: bool = not self.closed
+        if self.method is not None:
+            self.exchanging = False
+            self.open_lane()
         self.out_room: int = 0 if self._peer_packet_size or self.closed else self.limits.max_output
 
     def hold(self, packet_id: int) -> bool:
@@ -151,6 +163,17 @@ class ServerSession(Sending):
         """Send UNSUBACK, one reason per filter."""
         self._say(Unsuback(packet.packet_id, reasons))
 
+    def challenge(self, data: bytes) -> None:
+        """Send the next step of an enhanced authentication."""
+        assert self.method is not None
+        self._say(step(self.method, data))
+
+    def authenticated_again(self, data: bytes) -> None:
+        """Send AUTH that ends a re-authentication well [5: 4.12.1]."""
+        assert self.method is not None
+        self.exchanging = False
+        self._say(step(self.method, data, Reason.SUCCESS))
+
     def pong(self) -> None:
         """Send PINGRESP."""
         self._send(encoding.PINGRESP)
@@ -175,9 +198,15 @@ class ServerSession(Sending):
                 return data
         return b""
 
+    def _goodbyes(self, error: MqttError) -> tuple[Packet, ...]:
+        reference = self.limits.server_reference
+        return goodbyes(error, self.version, reference, accepted=self.accepted)
+
     # -- rules of the connection
 
     def _accept(self, packet: Packet) -> Packet:
+        if self.method is not None and not self.accepted and not isinstance(packet, Auth | Disconnect):
+            raise MqttError(Reason.PROTOCOL_ERROR, "only AUTH may come before CONNACK [MQTT-3.1.2-30]")
         match packet:
             case Publish():
                 return self._accept_publish(packet)
@@ -187,6 +216,9 @@ class ServerSession(Sending):
                 self._accept_connect(packet)
             case Disconnect():
                 self._accept_disconnect(packet)
+            case Auth():
+                check_auth(packet, self.method, accepted=self.accepted, exchanging=self.exchanging)
+                self.exchanging = True
             case _:
                 raise MqttError(
                     Reason.PROTOCOL_ERROR, f"{type(packet).__name__.upper()} is not expected here"
@@ -195,8 +227,11 @@ class ServerSession(Sending):
 
     def _accept_connect(self, packet: Connect) -> None:
         self.connect = packet
-        self.open_lane()
-        self._keep_alive = float(packet.keep_alive)
+        self.method: str | None = method_of(packet)
+        if self.method is None:
+            self.open_lane()
+        self.exchanging: bool = self.method is not None
+        self._keep_alive = float(keep_alive_of(packet, self.limits))
         if (properties := packet.properties) is not None:
             self._window = min(self._window, properties.receive_maximum or 0xFFFF)
             self._peer_packet_size = properties.maximum_packet_size or 0

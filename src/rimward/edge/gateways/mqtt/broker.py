@@ -130,6 +130,14 @@ class Broker:
             self.mark(subscriber)
         return count
 
+    def tell(self, topic: str, outgoing: Outgoing, now: float) -> None:
+        """Send a message of the node's own, where nobody may publish, and keep it in memory alone."""
+        self._retained.put(topic, outgoing)
+        found = self.table.match(topic)
+        route = Route(topic, outgoing.topic, b"", found.deliveries, None, groups=found.groups)
+        if route.has_listeners:
+            self.send_outgoing(route, outgoing, now)
+
     def mark(self, subscriber: "Subscriber") -> None:
         """Note that a subscriber's connection has output to write, or is to be closed."""
         session = subscriber.session

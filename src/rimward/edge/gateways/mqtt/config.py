@@ -19,6 +19,16 @@ class MqttConfig(Struct, frozen=True, forbid_unknown_fields=True):
     max_output: int = 1 << 20  # bytes that wait for one slow reader
     max_retained: int = 10_000  # topics
     max_retained_bytes: int = 64 << 20
+    max_unannounced: int = 4096  # connections that have not sent CONNECT; the oldest makes room
+    connects_per_second: float = 0.0  # of all addresses together; 0: no limit
+    connects_per_address: float = 0.0  # the same for one address
+    connect_burst: float = 5.0  # seconds of these rates that may come at once
+    server_reference: str = ""  # where clients go when the node is full or drains, "host:port host:port"
+    server_moved: bool = False  # send everybody there, for good
+    max_keep_alive: int = 0  # seconds; MQTT 5 clients with more, or none, are told this one; 0: any is fine
+    response_information: str = ""  # for those that ask: where replies may go; {client} is the client id
+    aliases_to_clients: int = 32  # topics of one client that get a short name, where it takes as many
+    figures_interval: float = 10.0  # seconds between two $SYS messages; 0: there are none
     connect_timeout: float = 10.0  # seconds from a connection to its CONNECT
     linger: float = 2.0  # seconds that a client gets to read a goodbye
 
@@ -30,5 +40,9 @@ class MqttConfig(Struct, frozen=True, forbid_unknown_fields=True):
             topic_alias_maximum=self.topic_alias_maximum,
             max_inflight=self.max_inflight,
             max_output=self.max_output,
+            server_reference=self.server_reference,
+            max_keep_alive=self.max_keep_alive,
+            response_information=self.response_information,
+            aliases_to_clients=self.aliases_to_clients,
             connect_timeout=self.connect_timeout,
         )

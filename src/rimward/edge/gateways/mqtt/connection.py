@@ -16,6 +16,7 @@ from rimward.edge.gateways.mqtt.gate import Gate
 from rimward.edge.gateways.mqtt.routes import Route
 from rimward.edge.gateways.mqtt.subscriber import Subscriber
 from rimward.edge.gateways.mqtt.subscribing import subscribe, unsubscribe
+from rimward.edge.gateways.peers import peer_of
 from rimward.observe import Logger, get_logger
 from rimward.protocols.mqtt import (
     Connect,
@@ -325,6 +326,8 @@ class Connection(asyncio.Protocol):
                 pass  # DISCONNECT: the session has ended
 
     def _connect(self, packet: Connect) -> None:
+        if not self._gate.welcome(self, peer_of(self._transport).address):
+            return
         subscriber = self._gate.admit(self, packet)
         if subscriber is None:
             return

@@ -29,6 +29,10 @@ class Gate(Protocol):
     packets_in: int
     packets_out: int
 
+    def welcome(self, connection: "Connection", address: str) -> bool:
+        """Hear a client's CONNECT before anything is asked; False where it is refused for what it costs."""
+        ...
+
     def admit(self, connection: "Connection", packet: Connect) -> "Subscriber | None":
         """Return whose session it is; None where it is refused, which the session then says."""
         ...

@@ -13,6 +13,8 @@ from rimward.edge.gateways.mqtt.commanding import send_command
 from rimward.edge.gateways.mqtt.config import MqttConfig
 from rimward.edge.gateways.mqtt.connection import Connection
 from rimward.edge.gateways.mqtt.events import outgoing_event
+from rimward.edge.gateways.mqtt.figures import Figures
+from rimward.edge.gateways.mqtt.floods import Floods
 from rimward.edge.gateways.mqtt.routes import Route
 from rimward.edge.gateways.mqtt.subscriber import Subscriber
 from rimward.edge.gateways.mqtt.wheel import Wheel
@@ -54,6 +56,9 @@ class MqttGateway:
         self.counters: dict[str, int] = {}
         self.on_dead = on_dead
         self.broker: Broker = Broker(config, store_retained, self.counters)
+        now = clock() * 1e-9
+        self.floods: Floods = Floods(config, self.counters, now)
+        self._figures = Figures(self.broker, self.stats, config.figures_interval, now)
         self.reading = False  # a read's own end sees to the output
         self.unwritten = 0
         self.packets_in = 0
@@ -77,6 +82,7 @@ class MqttGateway:
     def begin(self, loop: Turns) -> None:
         """Take up what was retained; from now on output is written when a turn of the loop is over."""
         self.broker.load_retained(self._load_retained())
+        self._figures.look(self.clock() * 1e-9)
         self._loop = loop
 
     async def serve(self, sock: socket.socket) -> None:
@@ -95,8 +101,9 @@ class MqttGateway:
             self._server.close()
         if self._sweep is not None:
             self._sweep.cancel()
+        reason = Reason.USE_ANOTHER_SERVER if self.config.server_reference else Reason.SERVER_SHUTTING_DOWN
         for connection in list(self._connections):
-            connection.session.fail(Reason.SERVER_SHUTTING_DOWN, "the node stops")
+            connection.session.fail(reason, "the node stops")
             connection.leave(with_will=False)
         if self._connections:
             self._empty.clear()
@@ -122,6 +129,7 @@ class MqttGateway:
         now = self.clock() * 1e-9
         for connection in self._wheel.due(now):
             connection.check(now)
+        self._figures.look(now)
         self.flush()
 
     def _look_again(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -209,6 +217,8 @@ class MqttGateway:
             "subscriptions": self.broker.table.subscription_count,
             "subscription_bytes": self.broker.table.subscription_bytes,
             "retained": self.broker.retained_count,
+            "shared_subscriptions": self.broker.table.shared_count,
+            "connections_unannounced": self.floods.unannounced,
             "packets_in": self.packets_in,
             "packets_out": self.packets_out,
         }
@@ -221,15 +231,26 @@ class MqttGateway:
             self.count("connections_cut")
             return False
         self._connections.add(connection)
+        self.floods.opened(connection)
         self.count("connections_total")
         return True
+
+    def welcome(self, connection: Connection, address: str) -> bool:
+        """Hear a client's CONNECT before anything is asked; False where it is refused for what it costs."""
+        self.floods.over(connection)
+        session, reference = connection.session, self.config.server_reference
+        if self.config.server_moved:
+            session.fail(Reason.SERVER_MOVED, f"use {reference} from now on")
+        elif len(self._connections) > self._max_connections:
+            reason = Reason.USE_ANOTHER_SERVER if reference else Reason.SERVER_BUSY
+            session.fail(reason, f"{self._max_connections} clients are connected, the limit")
+        elif (why := self.floods.refuse(address, self.clock() * 1e-9)) is not None:
+            session.fail(Reason.CONNECTION_RATE_EXCEEDED, why)
+        return not session.closed
 
     def admit(self, connection: Connection, packet: Connect) -> Subscriber | None:
         """Return whose session it is; None where it is refused, which the session then says."""
         session = connection.session
-        if len(self._connections) > self._max_connections:
-            session.fail(Reason.SERVER_BUSY, f"{self._max_connections} clients are connected, the limit")
-            return None
         if self._authenticate is not None and not self._authenticate(packet):
             self.count("auth_failures")
             session.fail(Reason.BAD_USER_NAME_OR_PASSWORD, "user name and password are not accepted")
@@ -264,6 +285,7 @@ class MqttGateway:
     def lost(self, connection: Connection) -> None:
         """Count a connection out."""
         self._connections.discard(connection)
+        self.floods.over(connection)
         self._wheel.remove(connection)
         if not self._connections:
             self._empty.set()
