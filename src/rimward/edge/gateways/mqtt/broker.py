@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from rimward.edge.dispatch.types import Refusal, Retained, Ticket
+from rimward.edge.gateways.mqtt.identifying import permitted
 from rimward.edge.gateways.mqtt.replays import Replays
 from rimward.protocols.mqtt import MqttError, Subscription, Subscriptions, TopicTree
 from rimward.protocols.mqtt.encoding import plain_publish
@@ -97,7 +98,7 @@ class Broker:
         if refused is not None:
             return Route(topic, b"", b"", (), refused)
         head = string(topic)
-        deliveries = self._subscriptions.match(topic)
+        deliveries = permitted(self._subscriptions.match(topic), topic)
         kept = any(delivery.qos and delivery.subscriber.kept for delivery in deliveries)
         route = Route(topic, head, head + NOTHING, deliveries, None, kept)
         if len(topic) <= CACHED_CHARACTERS:
@@ -109,7 +110,12 @@ class Broker:
 
     def listeners(self, topic: str) -> "tuple[Delivery[Subscriber], ...]":
         """Return a topic's subscribers, without remembering them: for topics that come but once."""
-        return self._subscriptions.match(topic)
+        return permitted(self._subscriptions.match(topic), topic)
+
+    def forget_routes(self) -> None:
+        """Find out anew who gets what: what an identity may receive has changed."""
+        self.routes.clear()
+        self._others.clear()
 
     # -- messages on their way
 

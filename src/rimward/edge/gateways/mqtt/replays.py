@@ -7,6 +7,7 @@ was replaced meanwhile is left out: the subscriber has got the later one.
 import asyncio
 from typing import TYPE_CHECKING
 
+from rimward.edge.access import Action
 from rimward.protocols.mqtt import Subscription, TopicTree
 from rimward.protocols.mqtt.outgoing import Outgoing
 
@@ -58,7 +59,7 @@ class Replays:
         if replay is None or replay.scheduled:
             return
         session = subscriber.session
-        while not session.closed and self._has_more(replay):
+        while not session.closed and self._has_more(subscriber, replay):
             if session.out_size >= PIECE:
                 subscriber.connection.write()
                 if not session.out:  # else its reader is behind
@@ -82,14 +83,20 @@ class Replays:
             replay.scheduled = False
             self.go_on(subscriber, now)
 
-    def _has_more(self, replay: _Replay) -> bool:
+    def _has_more(self, subscriber: "Subscriber", replay: _Replay) -> bool:
         while not replay.messages and replay.wishes:
             replay.filter, wish = next(iter(replay.wishes.items()))
             del replay.wishes[replay.filter]
             replay.qos = wish.qos
-            replay.messages = list(self._retained.find(replay.filter))
+            replay.messages = [one for one in self._retained.find(replay.filter) if _may_see(subscriber, one)]
             replay.messages.reverse()
         return bool(replay.messages)
 
     def _is_current(self, outgoing: Outgoing) -> bool:
         return self._retained.get(outgoing.topic[2:].decode()) is outgoing
+
+
+def _may_see(subscriber: "Subscriber", outgoing: Outgoing) -> bool:
+    """Tell whether a subscriber's identity may receive from a message's topic."""
+    identity = subscriber.identity
+    return identity.free or identity.may(Action.RECEIVE, outgoing.topic[2:].decode()) is None

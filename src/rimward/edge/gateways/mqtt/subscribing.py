@@ -33,6 +33,8 @@ def unsubscribe(subscriber: Subscriber, packet: Unsubscribe, gate: Gate) -> None
 
 
 def _refuse_filter(topic_filter: str, subscriber: Subscriber, gate: Gate) -> Reason | None:
+    if gate.access.may_subscribe(subscriber.identity, topic_filter) is not None:
+        return Reason.NOT_AUTHORIZED
     if topic_filter.startswith("$share/"):
         return Reason.SHARED_SUBSCRIPTIONS_NOT_SUPPORTED
     if too_large(topic_filter) is not None:
