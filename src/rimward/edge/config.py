@@ -31,6 +31,7 @@ class NodeConfig(Struct, frozen=True, forbid_unknown_fields=True):
     region: str = "local"
     digest: str = ""  # of the app, for status pages
     settings: str = ""  # a JSON file with the app's own settings, else the one that RIMWARD_CONFIG names
+    access: str = ""  # the access file; without one everybody is let in, and no listener is open to others
     trace_bytes: int = 256 << 20
     drain: float = 2.0  # seconds that async functions get when the node stops
     limits: LimitsConfig = LimitsConfig()

@@ -13,13 +13,14 @@ from msgspec import Struct
 
 from rimward.app import App
 from rimward.app.settings import settings_of
+from rimward.edge.access import Access, Watch, open_access
+from rimward.edge.access.clock import TrustedClock
 from rimward.edge.beats import beat
 from rimward.edge.config import NodeConfig
 from rimward.edge.dispatch import Clocks, Dispatcher, FunctionRun, Tracing
 from rimward.edge.dispatch.ports import OutboxPort
 from rimward.edge.gateways.http import HttpConfig, HttpGateway
 from rimward.edge.gateways.mqtt import MqttConfig, MqttGateway
-from rimward.edge.gateways.mqtt.gateway import Authenticate
 from rimward.edge.health import Health
 from rimward.edge.keeping import Keeper
 from rimward.edge.outbox import Outbox
@@ -34,11 +35,12 @@ class Doors(NamedTuple):
 
 
 def doors_of(
-    dispatcher: Dispatcher, config: NodeConfig, outbox: OutboxPort, authenticate: Authenticate | None = None
+    dispatcher: Dispatcher, config: NodeConfig, outbox: OutboxPort, access: Access | None = None
 ) -> Doors:
-    """Put gateways before a dispatcher; they do not listen yet."""
+    """Put gateways before a dispatcher; they do not listen yet. Without `access` everybody is let in."""
     clocks, limits = dispatcher.clocks, config.limits
     keeper = Keeper(outbox, clocks)
+    access = access or Access(None, clocks.monotonic)
     mqtt = MqttGateway(
         dispatcher,
         clock=clocks.monotonic,
@@ -46,7 +48,7 @@ def doors_of(
         load_retained=keeper.load_retained,
         store_retained=keeper.store_retained,
         on_dead=keeper.bury,
-        authenticate=authenticate,
+        access=access,
     )
     dispatcher.router = mqtt
     http = HttpGateway(
@@ -55,6 +57,7 @@ def doors_of(
         config=HttpConfig(max_body=limits.payload_bytes),
         on_dead=keeper.bury,
         wall=clocks.wall,
+        access=access,
     )
     return Doors(mqtt, http)
 
@@ -72,6 +75,7 @@ class Node:
     outbox: Outbox
     mqtt: MqttGateway
     http: HttpGateway
+    access: Access
 
     def __init__(self, app: App, config: NodeConfig) -> None:
         self.app = app
@@ -81,6 +85,7 @@ class Node:
         self.health: Health = Health(config, self.clocks.wall)
         self._stack = AsyncExitStack()
         self._tasks: list[asyncio.Task[None]] = []
+        self._watch: Watch | None = None
 
     async def __aenter__(self) -> Self:
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -94,13 +99,30 @@ class Node:
             dispatcher = Dispatcher(
                 self.app, config.node, self.clocks, outbox, tracing, settings=read_settings(self.app, config)
             )
-            self.mqtt, self.http = doors_of(dispatcher, config, outbox)
+            self._open_access(dispatcher)
+            stack.callback(self.access.close)
+            self.mqtt, self.http = doors_of(dispatcher, config, outbox, self.access)
             self.dispatcher, self.outbox = dispatcher, outbox
             self.health.watch(
-                dispatcher, outbox, {"mqtt": self.mqtt.stats, "http": self.http.stats}, recorder
+                dispatcher,
+                outbox,
+                {"mqtt": self.mqtt.stats, "http": self.http.stats, "access": self.access.stats},
+                recorder,
             )
             self._stack = stack.pop_all()
         return self
+
+    def _open_access(self, dispatcher: Dispatcher) -> None:
+        """Read who may come in; what credentials are judged by never goes back (GUARANTEES §6)."""
+        path = Path(self.config.access) if self.config.access else None
+        self._now = TrustedClock(self.clocks.wall, self.folder / "clock")
+        functions = self.app.manifest().functions if path is not None else ()
+        self.access, self._watch = open_access(path, functions, dispatcher.clocks.monotonic, self._now)
+
+    def reload(self) -> None:
+        """Read again who may come in, as SIGHUP asks."""
+        if self._watch is not None:
+            self._watch.soon()
 
     async def serve(self, mqtt: socket.socket | None, http: socket.socket | None) -> None:
         """Listen on the sockets given and start the beats."""
@@ -111,6 +133,8 @@ class Node:
         self._beat(1.0, self.dispatcher.feeder.advance)
         self._beat(1.0, self.dispatcher.follow_wall_clock)
         self._beat(1.0, self.dispatcher.expire)
+        if self._watch is not None:
+            self._tasks.append(asyncio.get_running_loop().create_task(self._watch.follow()))
         for run, period in self.dispatcher.beats:
             self._beat(period, _beat_of(self.dispatcher, run))
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import uvloop
 
 from rimward.app.loading import load
+from rimward.edge.access import AccessError
 from rimward.edge.config import NodeConfig, read
 from rimward.edge.node import Node
 from rimward.events import LoadError
@@ -28,6 +29,7 @@ async def run(config: NodeConfig, sockets: dict[str, socket.socket], ready: int 
         loop.add_signal_handler(signum, stop.set)
     app = load(config.app)
     async with Node(app, config) as node:
+        loop.add_signal_handler(signal.SIGHUP, node.reload)
         await node.serve(sockets.get("mqtt"), sockets.get("http"))
         gc.freeze()  # what start-up made is not looked at again; collecting first would free 60 KB in 10 ms
         gc.enable()
@@ -60,4 +62,7 @@ def main(arguments: list[str]) -> int:
             return 0 if runner.run(run(read(options.config), sockets, options.ready)) else AGAIN
     except LoadError as error:
         log.error("the app can't be loaded", error=str(error))  # noqa: TRY400 (the sentence says it all)
+        return 1
+    except AccessError as error:
+        log.error("the access file can't be used", error=str(error))  # noqa: TRY400 (the sentence says it all)
         return 1

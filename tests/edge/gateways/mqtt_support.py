@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Self
 
+from rimward.edge.access import Access
 from rimward.edge.dispatch.types import Message, Refusal, Reply, Request, Retained, Sender, Ticket
 from rimward.edge.gateways.mqtt import MqttConfig, MqttGateway
 from rimward.protocols.mqtt import (
@@ -101,7 +102,7 @@ class Disk:
 class Site:
     """A gateway that serves on a free loopback port, with its door and its disk."""
 
-    def __init__(self, config: MqttConfig | None = None, **options: Callable[[Connect], bool]) -> None:
+    def __init__(self, config: MqttConfig | None = None, access: Access | None = None) -> None:
         self.door = FakeDoor()
         self.disk = Disk()
         self.dead: list[tuple[str, str, str, str, bytes]] = []
@@ -114,7 +115,7 @@ class Site:
             load_retained=lambda: dict(self.disk.stored),
             store_retained=self.disk.store,
             on_dead=self._bury,
-            **options,
+            access=access,
         )
         self.door.publish = self._publish
         self.port = 0
@@ -156,9 +157,10 @@ class Site:
         keep_alive: int = 0,
         properties: Properties | None = None,
         username: str | None = None,
+        password: bytes | None = None,
     ) -> "Client":
         """Connect a client and read its CONNACK."""
-        connect = Connect(client_id, version, True, keep_alive, username, None, will, properties)
+        connect = Connect(client_id, version, True, keep_alive, username, password, will, properties)
         client = await Client.open(self.port, connect)
         self.clients.append(client)
         await client.next()
@@ -308,10 +310,10 @@ class Client(Raw):
 
 @asynccontextmanager
 async def serving(
-    config: MqttConfig | None = None, **options: Callable[[Connect], bool]
+    config: MqttConfig | None = None, access: Access | None = None
 ) -> AsyncGenerator[Site, None]:
     """Serve a gateway on a free port."""
-    async with Site(config, **options) as site:
+    async with Site(config, access) as site:
         yield site
 
 

@@ -4,8 +4,11 @@ import asyncio
 import socket
 from typing import TYPE_CHECKING, Any
 
+from rimward.edge.access import Identity, Pending
 from rimward.edge.dispatch.types import Reply, Request, Sender, Ticket
+from rimward.edge.gateways.http.entering import enter, sender_of
 from rimward.edge.gateways.http.problems import coding_refusal, complete, problem_reply, refusal_reply
+from rimward.edge.gateways.peers import NOBODY, Peer, peer_of
 from rimward.observe import Logger, get_logger
 from rimward.protocols.http import HttpRequest, HttpSession
 
@@ -26,6 +29,8 @@ class Connection(asyncio.Protocol):
         "_gateway",
         "_leave_at",
         "_local",
+        "_peer",
+        "_pending",
         "_reading",
         "_reported",
         "_scheduled",
@@ -40,6 +45,8 @@ class Connection(asyncio.Protocol):
     def __init__(self, gateway: "HttpGateway") -> None:
         self._gateway = gateway
         self._session = HttpSession(gateway.limits, gateway.clock())
+        self._peer: Peer = NOBODY
+        self._pending: set[Pending] = set()  # requests whose caller's password is being checked
         self._sender = Sender("", "http")
         self._local = ""  # the address that the peer has connected to, as Host writes it
         self._batch = False  # True: the output is written at the end of the read
@@ -58,10 +65,10 @@ class Connection(asyncio.Protocol):
         if sock is not None:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         transport.set_write_buffer_limits(high=self._gateway.config.max_unsent)
-        peer: Any = transport.get_extra_info("peername")
+        self._peer = peer_of(transport)
+        self._sender = Sender(self._peer.address, "http")
         here: Any = transport.get_extra_info("sockname")
-        if peer and here:  # neither has a name where the peer is gone already
-            self._sender = Sender(str(peer[0]), "http")
+        if here and not isinstance(here, str):  # it has no name where the peer is gone already
             self._local = f"[{here[0]}]" if ":" in here[0] else here[0]
         self._gateway.joined(self)
 
@@ -95,6 +102,8 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 (why it ended does not matter)
         """Forget the connection; answers that come later find nobody."""
         self._session.stop()
+        for pending in self._pending:
+            pending.cancel()
         self._gateway.left(self)
 
     # -- the gateway's side
@@ -158,18 +167,44 @@ class Connection(asyncio.Protocol):
     def _take(self, request: HttpRequest, now: int) -> None:
         gateway = self._gateway
         gateway.requests += 1
-        refusal = gateway.guard.refusal(request.headers, self._local) or coding_refusal(request.headers)
+        refusal = gateway.guard.refusal(
+            request.headers, self._local, secure=self._peer.secure
+        ) or coding_refusal(request.headers)
         if refusal is not None:
             gateway.counters["denied"] += 1
             self._answer(request, refusal, now)
-            return
+        elif gateway.access.open:
+            self._ask(request, self._sender, now)
+        else:
+            self._enter(request, now)
+
+    def _enter(self, request: HttpRequest, now: int) -> None:
+        """Find out who asks, then ask for it."""
+        pending: Pending | None = None
+
+        def entered(answer: Identity | Reply) -> None:
+            if pending is not None:
+                self._pending.discard(pending)
+            if isinstance(answer, Reply):
+                self._gateway.counters["denied"] += 1
+                self._answer(request, answer, now)
+            else:
+                self._ask(request, sender_of(answer, self._peer), now)
+
+        target = (request.method, request.path)
+        pending = enter(self._gateway.access, target, request.headers, self._peer, entered)
+        if pending is not None:
+            self._pending.add(pending)
+
+    def _ask(self, request: HttpRequest, sender: Sender, now: int) -> None:
+        gateway = self._gateway
         message = Request(
             request.method,
             request.path,
             request.query,
             request.headers,
             request.body,
-            self._sender,
+            sender,
             now,
         )
         try:

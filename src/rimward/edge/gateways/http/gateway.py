@@ -9,6 +9,7 @@ import socket
 import time
 from collections.abc import Callable
 
+from rimward.edge.access import Access
 from rimward.edge.dispatch.types import Door, Sender
 from rimward.edge.gateways.descriptors import allowed
 from rimward.edge.gateways.http.config import HttpConfig
@@ -35,16 +36,18 @@ class HttpGateway:
         config: HttpConfig,
         on_dead: OnDead,
         wall: Callable[[], int] | None = None,
+        access: Access | None = None,
     ) -> None:
         """`clock` is monotonic ns, `wall` ns since the epoch.
 
-        Without a wall clock answers carry no Date [RFC 9110 §6.6.1].
+        Without a wall clock answers carry no Date [RFC 9110 §6.6.1]; without `access` everybody may call.
         """
         self.door = door
         self.clock = clock
         self.config = config
         self.on_dead = on_dead
         self.limits: Limits = config.session_limits()
+        self.access: Access = access or Access(None, clock)
         self.guard: Guard = Guard(config.hosts, config.origins)
         self.write_timeout: int = round(config.write_timeout * 1e9)  # ns
         self.date = b""

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from rimward.edge.dispatch.types import Refusal, Retained, Ticket
+from rimward.edge.gateways.mqtt.identifying import may_receive, permitted
 from rimward.edge.gateways.mqtt.replays import Replays
 from rimward.edge.gateways.mqtt.routes import Route, Routes
 from rimward.protocols.mqtt import Subscription, TopicTree
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from rimward.edge.gateways.mqtt.connection import Connection
     from rimward.edge.gateways.mqtt.subscriber import Subscriber
 
+BARRED = 3  # what a member has to do that may not receive the message at all
 BUSY = 32 << 10  # bytes that wait for a reader, beyond which a shared message goes to another member
 
 StoreRetained = Callable[[str, Retained | None], Ticket | None]
@@ -62,14 +64,23 @@ class Broker:
 
     def listeners(self, topic: str) -> "tuple[Delivery[Subscriber], ...]":
         """Return a topic's subscribers, without remembering them: for topics that come but once."""
-        return self.table.match(topic).deliveries
+        return permitted(self.table.match(topic).deliveries, topic)
 
     def recipients(self, route: Route) -> "tuple[Delivery[Subscriber], ...]":
         """Return who gets one message: every subscriber, and of each group the member whose turn it is."""
         if not route.groups:
             return route.deliveries
-        picked = [group.pick(_load) for group in route.groups]
-        return route.deliveries + tuple([one for one in picked if one is not None])
+        topic = route.topic
+
+        def load(member: "Subscriber") -> int:
+            return _load(member) if may_receive(member, topic) else BARRED
+
+        picked = [group.pick(load) for group in route.groups]
+        return route.deliveries + permitted(tuple([one for one in picked if one is not None]), topic)
+
+    def forget_routes(self) -> None:
+        """Find out anew who gets what: what an identity may receive has changed."""
+        self.table.forget()
 
     # -- messages on their way
 

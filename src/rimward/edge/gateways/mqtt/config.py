@@ -32,9 +32,10 @@ class MqttConfig(Struct, frozen=True, forbid_unknown_fields=True):
     connect_timeout: float = 10.0  # seconds from a connection to its CONNECT
     linger: float = 2.0  # seconds that a client gets to read a goodbye
 
-    def session_limits(self) -> SessionLimits:
-        """Return the part that one session keeps to."""
+    def session_limits(self, methods: tuple[str, ...] = ()) -> SessionLimits:
+        """Return the part that one session keeps to; `methods` are those of enhanced authentication."""
         return SessionLimits(
+            authentication_methods=methods,
             max_packet_size=self.max_packet_size,
             receive_maximum=self.receive_maximum,
             topic_alias_maximum=self.topic_alias_maximum,

@@ -11,14 +11,18 @@ from typing import TYPE_CHECKING
 
 from rimward.edge.dispatch.types import Message, Sender, Ticket
 from rimward.edge.gateways.mqtt.arrival import Arrival, message_of, refusal_of
+from rimward.edge.gateways.mqtt.authenticating import Exchange, authenticate_again
 from rimward.edge.gateways.mqtt.broker import Broker
 from rimward.edge.gateways.mqtt.gate import Gate
+from rimward.edge.gateways.mqtt.identifying import NO_ROUTES, Entry, Routes, publish_refusal, routes_of
+from rimward.edge.gateways.mqtt.refusals import is_buried
 from rimward.edge.gateways.mqtt.routes import Route
 from rimward.edge.gateways.mqtt.subscriber import Subscriber
 from rimward.edge.gateways.mqtt.subscribing import subscribe, unsubscribe
 from rimward.edge.gateways.peers import peer_of
 from rimward.observe import Logger, get_logger
 from rimward.protocols.mqtt import (
+    Auth,
     Connect,
     Packet,
     Pingreq,
@@ -49,7 +53,10 @@ class Connection(asyncio.Protocol):
         "arrivals",
         "broker",
         "check_at",
+        "entry",
+        "exchange",
         "leaving",
+        "routes",
         "sender",
         "session",
         "subscriber",
@@ -64,10 +71,13 @@ class Connection(asyncio.Protocol):
         self.broker: Broker = gate.broker
         self.arrivals: deque[Arrival] | None = None  # in the order in which they are answered
         self.subscriber: Subscriber | None = None  # None until the client has been let in
+        self.routes: Routes = NO_ROUTES  # to which it may publish without a further question
         self.leaving = False  # the goodbye is out; what comes is not read
         self.check_at: int = 0
         self._clock = gate.clock
         self._heard_at = 0  # monotonic ns at which the last whole packet was read
+        self.entry: Entry | None = None  # its CONNECT waits for an answer
+        self.exchange: Exchange | None = None  # of a re-authentication
         self._gate = gate
         self._transport: asyncio.Transport | None = None
         self._writable = True
@@ -107,7 +117,7 @@ class Connection(asyncio.Protocol):
                 if type(packet) is not Publish:
                     self._answer(packet, read_at * 1e-9)
                 elif (
-                    (route := broker.routes.get(packet.topic)) is None
+                    (route := self.routes.get(packet.topic)) is None
                     or packet.retain
                     or packet.properties is not None
                     or self.arrivals
@@ -172,6 +182,8 @@ class Connection(asyncio.Protocol):
             return
         self.leaving: bool = True
         session = self.session
+        if self.entry is not None:
+            self.entry.cancel()
         session.close()
         if session.error is not None:
             self.count(f"closed_{session.error.reason.name.lower()}")
@@ -188,6 +200,9 @@ class Connection(asyncio.Protocol):
         session = self.session
         if self.leaving:
             self.abort()
+            return
+        if self.entry is not None:
+            self.entry.check(now)
             return
         # it can't be heard while it is not read
         session.last_packet = now if self._deaf else max(session.last_packet, self._heard_at * 1e-9)
@@ -210,7 +225,7 @@ class Connection(asyncio.Protocol):
         while arrivals and arrivals[0].ready:
             arrivals.popleft().finish(now)
         if self._deaf and len(arrivals) <= self._gate.limits.receive_maximum // 2:
-            self._listen(again=True)
+            self.listen(again=True)
         self.mark()
         self._gate.flush_soon()
 
@@ -252,14 +267,22 @@ class Connection(asyncio.Protocol):
 
     def _arrive_in_order(self, packet: Publish, read_at: int) -> None:
         """Take a message that waits for others, or has more to it than a known topic and a payload."""
-        if self._hold(packet):
+        if self.entry is not None:
+            self.entry.packets.append(packet)
+        elif self._hold(packet):
             self._take(packet, self.broker.route(packet.topic), read_at)
 
     def _take(self, packet: Publish, route: Route, read_at: int) -> None:
         arrival = Arrival(self, packet, route, read_at * 1e-9)
         refusal = refusal_of(packet, route)
+        refusal = refusal or publish_refusal(self._gate.access, self.subscriber, packet.topic, self.routes)
         if refusal is None:
             self._wait(arrival, self._gate.door.message(message_of(packet, self.sender, read_at)))
+            return
+        if not is_buried(refusal, self.session.version, packet.qos):
+            told = Ticket()
+            told.finish(refusal)
+            self._wait(arrival, told)
             return
         kept = self._gate.on_dead(refusal.kind, refusal.detail, self.sender, packet.topic, packet.payload)
         ticket = Ticket()
@@ -283,7 +306,7 @@ class Connection(asyncio.Protocol):
             self.arrivals = deque()
         self.arrivals.append(arrival)
         if len(self.arrivals) >= self._gate.limits.receive_maximum and not self._deaf:
-            self._listen(again=False)
+            self.listen(again=False)
         if ticket is None:
             arrival.go_on()
         elif ticket.done:
@@ -291,7 +314,7 @@ class Connection(asyncio.Protocol):
         else:
             ticket.on_done = arrival.answered
 
-    def _listen(self, *, again: bool) -> None:
+    def listen(self, *, again: bool) -> None:
         """Read no more while too many messages wait for their answer, or read again."""
         self._deaf = not again
         if self._transport is None or self._transport.is_closing():
@@ -309,6 +332,9 @@ class Connection(asyncio.Protocol):
     # -- other packets
 
     def _answer(self, packet: Packet, now: float) -> None:
+        if self.entry is not None:
+            self.entry.heard(packet)
+            return
         match packet:
             case Puback():
                 self.session.confirmed(packet, now)
@@ -321,22 +347,27 @@ class Connection(asyncio.Protocol):
             case Unsubscribe() if self.subscriber is not None:
                 unsubscribe(self.subscriber, packet, self._gate)
             case Connect():
-                self._connect(packet)
+                self.entry = Entry(self, packet, self._gate)
+                self.entry.begin(peer_of(self._transport))
+            case Auth():
+                authenticate_again(self, packet, peer_of(self._transport), self._gate)
             case _:
                 pass  # DISCONNECT: the session has ended
 
-    def _connect(self, packet: Connect) -> None:
-        if not self._gate.welcome(self, peer_of(self._transport).address):
-            return
-        subscriber = self._gate.admit(self, packet)
-        if subscriber is None:
-            return
+    def admitted(self, subscriber: Subscriber, assigned: str) -> None:
+        """Begin a session; `assigned` is the client id where the node has named it."""
         self.subscriber = subscriber
         self.sender: Sender = subscriber.sender
-        self.session.accept("" if packet.client_id else subscriber.sender.id)
+        self.forget_allowed()
+        self.session.accept(assigned)
         self.session.last_packet = self._heard_at * 1e-9
         if (deadline := self.session.deadline) is not None:
             self._gate.watch(self, deadline)
+
+    def forget_allowed(self) -> None:
+        """Ask anew what the client's identity may publish to."""
+        if self.subscriber is not None:
+            self.routes = routes_of(self.subscriber.identity, self.broker)
 
     # -- the end
 
@@ -361,7 +392,7 @@ class Connection(asyncio.Protocol):
         if data := self.session.data_to_send():
             transport.write(data)
         if self._deaf:
-            self._listen(again=True)  # else the peer's end is not seen
+            self.listen(again=True)  # else the peer's end is not seen
         if self.session.error is None:
             transport.close()
         else:

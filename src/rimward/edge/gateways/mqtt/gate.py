@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
+from rimward.edge.access import Access, Identity
 from rimward.edge.dispatch.types import Door, Sender, Ticket
 from rimward.edge.gateways.mqtt.broker import Broker
 from rimward.edge.gateways.mqtt.config import MqttConfig
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 class Gate(Protocol):
     """The gateway, as its connections see it."""
 
+    access: Access
     door: Door
     broker: Broker
     clock: Callable[[], int]  # monotonic ns
@@ -33,8 +35,8 @@ class Gate(Protocol):
         """Hear a client's CONNECT before anything is asked; False where it is refused for what it costs."""
         ...
 
-    def admit(self, connection: "Connection", packet: Connect) -> "Subscriber | None":
-        """Return whose session it is; None where it is refused, which the session then says."""
+    def admit(self, connection: "Connection", packet: Connect, identity: Identity) -> "Subscriber | None":
+        """Return the session of an identity; None where it is refused, which the session then says."""
         ...
 
     def watch(self, connection: "Connection", deadline: float) -> None:

@@ -6,6 +6,7 @@ import socket
 from collections.abc import Callable
 
 from rimward.app.effects import EventPayload
+from rimward.edge.access import Access, Denial, Identity
 from rimward.edge.dispatch.types import Door, Retained, Sender, Ticket
 from rimward.edge.gateways.descriptors import allowed
 from rimward.edge.gateways.mqtt.broker import Broker, StoreRetained
@@ -15,6 +16,7 @@ from rimward.edge.gateways.mqtt.connection import Connection
 from rimward.edge.gateways.mqtt.events import outgoing_event
 from rimward.edge.gateways.mqtt.figures import Figures
 from rimward.edge.gateways.mqtt.floods import Floods
+from rimward.edge.gateways.mqtt.identifying import farewell
 from rimward.edge.gateways.mqtt.routes import Route
 from rimward.edge.gateways.mqtt.subscriber import Subscriber
 from rimward.edge.gateways.mqtt.wheel import Wheel
@@ -22,6 +24,7 @@ from rimward.edge.gateways.turns import Turns
 from rimward.observe import Logger, get_logger
 from rimward.protocols.mqtt import Connect, Reason, SessionLimits
 from rimward.protocols.mqtt.outgoing import Outgoing
+from rimward.protocols.scram import METHOD
 
 log: Logger = get_logger("rimward.mqtt")
 
@@ -30,7 +33,7 @@ SHARE = 0.75  # of the process's file descriptors that devices may take
 SPARE = 32  # connections beyond the limit that are still told so; more are cut off
 LoadRetained = Callable[[], dict[str, Retained]]
 OnDead = Callable[[str, str, Sender, str, bytes], Ticket]  # reason, detail, sender, topic, payload
-Authenticate = Callable[[Connect], bool]
+SLICE = 256  # identities that are renewed in one turn of the loop
 
 
 class MqttGateway:
@@ -45,13 +48,15 @@ class MqttGateway:
         load_retained: LoadRetained,
         store_retained: StoreRetained,
         on_dead: OnDead,
-        authenticate: Authenticate | None = None,
+        access: Access | None = None,
     ) -> None:
-        """`clock` is monotonic ns. Without `authenticate` everyone may connect and nobody has a user name."""
+        """`clock` is monotonic ns. Without `access` everyone may connect and nobody has a user name."""
         self.door = door
         self.clock = clock
         self.config = config
-        self.limits: SessionLimits = config.session_limits()
+        self.access: Access = access or Access(None, clock)
+        self.access.changed.append(self.renew)
+        self.limits: SessionLimits = config.session_limits(() if self.access.open else (METHOD,))
         self.topics: dict[bytes, str] = {}
         self.counters: dict[str, int] = {}
         self.on_dead = on_dead
@@ -64,7 +69,6 @@ class MqttGateway:
         self.packets_in = 0
         self.packets_out = 0
         self._load_retained = load_retained
-        self._authenticate = authenticate
         self._connections: set[Connection] = set()
         self._clients: dict[str, Subscriber] = {}  # by client id
         self._wheel: Wheel[Connection] = Wheel()
@@ -248,27 +252,41 @@ class MqttGateway:
             session.fail(Reason.CONNECTION_RATE_EXCEEDED, why)
         return not session.closed
 
-    def admit(self, connection: Connection, packet: Connect) -> Subscriber | None:
-        """Return whose session it is; None where it is refused, which the session then says."""
+    def admit(self, connection: Connection, packet: Connect, identity: Identity) -> Subscriber | None:
+        """Return the session of an identity; None where it is refused, which the session then says."""
         session = connection.session
-        if self._authenticate is not None and not self._authenticate(packet):
-            self.count("auth_failures")
-            session.fail(Reason.BAD_USER_NAME_OR_PASSWORD, "user name and password are not accepted")
-            return None
-        user = packet.username if self._authenticate is not None else None
-        client_id = packet.client_id or self._assign()
+        client_id = packet.client_id or identity.id or self._assign()
         known = self._clients.get(client_id)
-        if known is not None and known.sender.user != user:
+        if known is not None and not identity.may_take_over(known.identity):
             self.count("auth_failures")
-            session.fail(Reason.NOT_AUTHORIZED, "the session belongs to another user")
+            session.fail(Reason.NOT_AUTHORIZED, "the session belongs to another identity")
             return None
         if known is not None:
             self.count("takeovers")
             known.session.fail(Reason.SESSION_TAKEN_OVER, "another connection has this client id")
             known.connection.leave()
-        sender = Sender(client_id, "mqtt5" if packet.version == 5 else "mqtt3", user)
-        subscriber = self._clients[client_id] = Subscriber(sender, connection)
+        sender = Sender(client_id, "mqtt5" if packet.version == 5 else "mqtt3", identity.user)
+        subscriber = self._clients[client_id] = Subscriber(sender, connection, identity)
         return subscriber
+
+    def renew(self) -> None:
+        """Hold every session to the access file as it is now; those that are not good any more end."""
+        self.broker.forget_routes()
+        self._renew(list(self._clients.values()))
+
+    def _renew(self, subscribers: list[Subscriber]) -> None:
+        for subscriber in subscribers[:SLICE]:
+            renewed = self.access.renew(subscriber.identity)
+            if not isinstance(renewed, Denial):
+                subscriber.identity = renewed
+                subscriber.connection.forget_allowed()
+            elif self._clients.get(subscriber.sender.id) is subscriber:
+                self.count("identities_ended")
+                subscriber.session.fail(farewell(renewed), renewed.detail)
+                subscriber.connection.leave()
+        self.broker.forget_routes()
+        if len(subscribers) > SLICE and self._loop is not None:
+            self._loop.call_soon(lambda: self._renew(subscribers[SLICE:]))
 
     def watch(self, connection: Connection, deadline: float) -> None:
         """Look at a connection again at a time in monotonic seconds."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
+from rimward.edge.gateways.mqtt.identifying import permitted
 from rimward.protocols.mqtt import MqttError, Subscription, Subscriptions
 from rimward.protocols.mqtt.fields import string
 from rimward.protocols.mqtt.outgoing import NOTHING
@@ -107,8 +108,9 @@ class Routes:
         if refused is not None:
             return Route(topic, b"", b"", (), refused)
         found, head = self._subscriptions.match(topic), string(topic)
-        kept = any(one.qos and one.subscriber.kept for one in found.deliveries)
-        route = Route(topic, head, head + NOTHING, found.deliveries, None, kept, found.groups)
+        deliveries = permitted(found.deliveries, topic)
+        kept = any(one.qos and one.subscriber.kept for one in deliveries)
+        route = Route(topic, head, head + NOTHING, deliveries, None, kept, found.groups)
         if len(topic) <= CACHED_CHARACTERS:
             self._remember(topic, route)
         return route
@@ -117,7 +119,7 @@ class Routes:
         routes = self.plain if route.is_plain else self._others
         self._cached += len(route.deliveries)
         if len(routes) >= ROUTES_CACHED or self._cached > DELIVERIES_CACHED:
-            self._forget_all()
+            self.forget()
             self._counters["routes_forgotten"] = self._counters.get("routes_forgotten", 0) + 1
             self._cached: int = len(route.deliveries)
         routes[topic] = route
@@ -125,12 +127,13 @@ class Routes:
     def _forget(self, topic_filter: str) -> None:
         _, wanted = split_shared(topic_filter)
         if is_wild(wanted):
-            self._forget_all()
+            self.forget()
         else:
             self.plain.pop(wanted, None)
             self._others.pop(wanted, None)
 
-    def _forget_all(self) -> None:
+    def forget(self) -> None:
+        """Find out anew who gets what."""
         self.plain.clear()
         self._others.clear()
         self._cached = 0
