@@ -10,9 +10,12 @@ from rimward.app import (
     States,
     Stream,
     Table,
+    Update,
     every,
     http,
     mqtt,
+    webhook,
+    ws,
 )
 from rimward.events import (
     CloudEvent,
@@ -51,7 +54,10 @@ __all__ = [
     "States",
     "Stream",
     "Table",
+    "Update",
     "every",
     "http",
     "mqtt",
+    "webhook",
+    "ws",
 ]

@@ -23,7 +23,7 @@ class Device:
     def __init__(self, id: str, user: str | None, protocol: str, port: CommandPort) -> None:  # noqa: A002 (the contract's name)
         self.id: str = id  # MQTT client id; for HTTP the peer's address
         self.user: str | None = user
-        self.protocol: str = protocol  # "mqtt3", "mqtt5" or "http"
+        self.protocol: str = protocol  # "mqtt3", "mqtt5", "http" or "ws"
         self._port = port
 
     @overload

@@ -50,7 +50,7 @@ class FunctionSpec(Struct, frozen=True):
     file: str
     line: int
     priority: str = "normal"  # by which the door admits
-    protocol: str | None = None  # "mqtt" or "http"; None for what no device sends
+    protocol: str | None = None  # "mqtt", "http" or "ws"; None for what no device sends
     method: str | None = None  # of HTTP
     path: str | None = None  # the topic, or the path with its slash
     captures: tuple[Capture, ...] = ()  # of the trigger, in its order

@@ -4,7 +4,7 @@ import asyncio
 import os
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import NamedTuple, Self
@@ -20,10 +20,13 @@ from rimward.edge.config import NodeConfig
 from rimward.edge.dispatch import Clocks, Dispatcher, FunctionRun, Tracing
 from rimward.edge.dispatch.ports import OutboxPort
 from rimward.edge.gateways.http import HttpConfig, HttpGateway
+from rimward.edge.gateways.listening.listening import Listening
 from rimward.edge.gateways.mqtt import MqttConfig, MqttGateway
 from rimward.edge.health import Health
 from rimward.edge.keeping import Keeper
 from rimward.edge.outbox import Outbox
+from rimward.edge.secrets import give_secrets
+from rimward.edge.shelf import Shelf
 from rimward.observe import Recorder
 
 
@@ -58,7 +61,9 @@ def doors_of(
         on_dead=keeper.bury,
         wall=clocks.wall,
         access=access,
+        shelf=Shelf(outbox),
     )
+    give_secrets(dispatcher.functions.values(), dispatcher.settings, os.environ, clocks)
     return Doors(mqtt, http)
 
 
@@ -76,6 +81,7 @@ class Node:
     mqtt: MqttGateway
     http: HttpGateway
     access: Access
+    listening: Listening
 
     def __init__(self, app: App, config: NodeConfig) -> None:
         self.app = app
@@ -103,12 +109,20 @@ class Node:
             stack.callback(self.access.close)
             self.mqtt, self.http = doors_of(dispatcher, config, outbox, self.access)
             self.dispatcher, self.outbox = dispatcher, outbox
-            self.health.watch(
-                dispatcher,
-                outbox,
-                {"mqtt": self.mqtt.stats, "http": self.http.stats, "access": self.access.stats},
-                recorder,
+            self.listening = Listening(
+                config.listeners,
+                config.accept,
+                streams={"mqtt": self.mqtt.connection, "http": self.http.connection},
+                datagrams={},
+                may_be_open=config.anonymous or bool(config.access),
             )
+            gateways = {
+                "mqtt": self.mqtt.stats,
+                "http": self.http.stats,
+                "listening": self.listening.stats,
+                "access": self.access.stats,
+            }
+            self.health.watch(dispatcher, outbox, gateways, recorder, {"listeners": self.listening.problem})
             self._stack = stack.pop_all()
         return self
 
@@ -119,17 +133,20 @@ class Node:
         functions = self.app.manifest().functions if path is not None else ()
         self.access, self._watch = open_access(path, functions, dispatcher.clocks.monotonic, self._now)
 
-    def reload(self) -> None:
-        """Read again who may come in, as SIGHUP asks."""
-        if self._watch is not None:
-            self._watch.soon()
-
     async def serve(self, mqtt: socket.socket | None, http: socket.socket | None) -> None:
-        """Listen on the sockets given and start the beats."""
-        if mqtt is not None:
-            await self.mqtt.serve(mqtt)
-        if http is not None:
-            await self.http.serve(http)
+        """Listen on a socket for each protocol that has one, and start the beats."""
+        given = {"mqtt": mqtt, "http": http}
+        await self.listen({name: sock for name, sock in given.items() if sock is not None})
+
+    async def listen(self, sockets: Mapping[str, socket.socket]) -> None:
+        """Open the listeners, on the sockets that were bound for them by name, and start the beats.
+
+        Raises:
+            ListenerError: an address or a certificate can't be used, or anyone could come in from outside.
+        """
+        self.mqtt.open()
+        self.http.open()
+        await self.listening.open(sockets)
         self._beat(1.0, self.dispatcher.feeder.advance)
         self._beat(1.0, self.dispatcher.follow_wall_clock)
         self._beat(1.0, self.dispatcher.expire)
@@ -137,6 +154,12 @@ class Node:
             self._tasks.append(asyncio.get_running_loop().create_task(self._watch.follow()))
         for run, period in self.dispatcher.beats:
             self._beat(period, _beat_of(self.dispatcher, run))
+
+    async def reload(self) -> None:
+        """Read again what may change while devices are connected; no connection is dropped."""
+        await self.listening.reload()
+        if self._watch is not None:
+            self._watch.soon()
 
     def _beat(self, period: float, action: Callable[[], None]) -> None:
         self._tasks.append(asyncio.get_running_loop().create_task(beat(period, action)))
@@ -146,6 +169,7 @@ class Node:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.listening.close()
         await self.http.close(self.config.drain)
         await self.dispatcher.waiting.close(self.config.drain)
         await self.mqtt.close(self.config.drain)

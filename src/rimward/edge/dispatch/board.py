@@ -6,7 +6,7 @@ from msgspec import Struct
 
 from rimward.app import App
 from rimward.app.functions import StreamDeclaration
-from rimward.app.triggers import Every, Http, Mqtt, Pattern
+from rimward.app.triggers import Every, Http, Mqtt, Pattern, Ws
 from rimward.edge.dispatch.commands import is_answer
 from rimward.edge.dispatch.functions import FunctionRun, Plain
 from rimward.edge.dispatch.ports import TOPICS_CACHED, Listeners
@@ -16,10 +16,14 @@ from rimward.edge.dispatch.streams import StreamRun
 LoadStream = Callable[[StreamDeclaration], dict[str, bytes]]
 
 
+WS = "WS"  # the method of messages on a WebSocket; no HTTP request can have it
+
+
 class Allowed(Struct, frozen=True):
     """The methods that a path serves, where it does not serve the one asked for; empty: none."""
 
     methods: tuple[str, ...]
+    socket: bool = False  # a WebSocket may be opened there
 
 
 class Board:
@@ -40,6 +44,9 @@ class Board:
                     self._topics.add(trigger.pattern, (run, trigger.time))
                 case Http():
                     paths = self._paths.setdefault(trigger.method, Routes())
+                    paths.add(trigger.pattern, (trigger.pattern, run))
+                case Ws():
+                    paths = self._paths.setdefault(WS, Routes())
                     paths.add(trigger.pattern, (trigger.pattern, run))
                 case Every():
                     self.beats.append((run, trigger.period))
@@ -86,7 +93,7 @@ class Board:
         allowed = {method for method, routes in self._paths.items() if routes.match(segments)}
         if "GET" in allowed:
             allowed.add("HEAD")
-        return Allowed(tuple(sorted(allowed)))
+        return Allowed(tuple(sorted(allowed - {WS})), socket=WS in allowed)
 
 
 def _specificity(pattern: Pattern) -> tuple[int, ...]:

@@ -14,7 +14,7 @@ from rimward.app import App
 from rimward.app.device import Device
 from rimward.app.effects import current
 from rimward.app.facts import Fact
-from rimward.edge.dispatch.board import Allowed, Board
+from rimward.edge.dispatch.board import WS, Allowed, Board
 from rimward.edge.dispatch.call import Call
 from rimward.edge.dispatch.carried import carry_message, carry_request, refuse, reply_of, wants_structured
 from rimward.edge.dispatch.closing import Closing
@@ -25,11 +25,12 @@ from rimward.edge.dispatch.feeding import Feeder
 from rimward.edge.dispatch.functions import Bound, FunctionRun, Held, Plain, fill
 from rimward.edge.dispatch.payloads import BadPayloadError
 from rimward.edge.dispatch.ports import NODE, Clocks, Listeners, OutboxPort
+from rimward.edge.dispatch.pouring import pour, socket_of
 from rimward.edge.dispatch.renaming import load_cells, load_windows
-from rimward.edge.dispatch.routes import path_segments
+from rimward.edge.dispatch.routes import Match, path_segments
 from rimward.edge.dispatch.streams import StreamRun
 from rimward.edge.dispatch.tracing import Tracing
-from rimward.edge.dispatch.types import Message, Reply, Request, Router, Ticket
+from rimward.edge.dispatch.types import Message, Reply, Request, Router, Socket, Ticket
 from rimward.edge.dispatch.waiting import Waiting, queue
 from rimward.edge.dispatch.work import Work
 from rimward.edge.outbox import Transaction
@@ -53,6 +54,7 @@ class Dispatcher:
         """`settings` are of the type that the app names as its `config`."""
         self.facts: dict[type[Struct], Fact] = app.facts
         self.node = node
+        self.settings = settings
         self.clocks = clocks
         self.tracing = tracing
         self.admit: Callable[[str, int], None] = outbox.admit
@@ -126,9 +128,13 @@ class Dispatcher:
         if isinstance(match, Allowed):
             return no_route(match)
         run, headers = match.target, request.headers
+        if run.check is not None and (why := run.check(headers, request.raw or request.body)) is not None:
+            self.counters["signatures_refused"] = self.counters.get("signatures_refused", 0) + 1
+            return refused("denied", why)
         work = Work(self, request.path, request.body, request.sender, request.read_at)
         work.traceparent = headers.get("traceparent")
         work.content_type = headers.get("content-type")
+        work.headers = headers
         work.detached = not run.durable
         work.commits = request.commits
         listeners = Listeners([(run.bind(match.captures, request.query), None)], [])
@@ -147,6 +153,12 @@ class Dispatcher:
         self.events += 1
         ticket = self._begin(work, listeners, waits=True)
         return ticket if ticket is not None else replied(Reply(status=204))
+
+    def socket(self, path: str) -> Socket | None:
+        """Return what a WebSocket at this path meets; None where no function takes its messages."""
+        segments = path_segments(path)
+        match = None if segments is None else self.board.serve(WS, segments)
+        return socket_of(match) if isinstance(match, Match) else None
 
     def beat(self, run: FunctionRun) -> None:
         """Run a function that runs at a steady beat."""
@@ -322,6 +334,8 @@ class Dispatcher:
         self._span((run.name, work.read_at, begun, ended))
 
     def succeeded(self, bound: Bound, call: Call, held: Held | None, work: Work, result: Any) -> None:
+        if bound.run.streams:
+            result = pour(result, bound.run, work, self)
         self._take_reply(work, result)  # first: a reply that can't be written leaves nothing else
         if held is not None:
             for slot, cell, handle in zip(bound.slots, held.cells, held.handles, strict=True):
@@ -350,4 +364,4 @@ class Dispatcher:
         if not work.wants_reply or work.reply is not None:
             self.counters["replies_dropped"] += 1
         else:
-            work.reply = reply_of(result, work)
+            work.reply = result if isinstance(result, Reply) else reply_of(result, work)

@@ -3,24 +3,26 @@
 A CONNECT whose password is hashed elsewhere waits, and so does everything that the client sends behind it.
 """
 
+import asyncio
 from typing import TYPE_CHECKING, Protocol
 
 from rimward.edge.access import DENIALS, Access, Action, Credentials, Denial, DenialKind, Identity, Pending
 from rimward.edge.dispatch.types import Refusal
-from rimward.edge.gateways.peers import Peer
+from rimward.edge.gateways.peers import peer_of
 from rimward.protocols.mqtt import Connect, Packet, Publish, Reason, ServerSession, Will
-from rimward.protocols.mqtt.topics import Delivery
+from rimward.protocols.mqtt.subscriptions import Delivery
 
 if TYPE_CHECKING:
-    from rimward.edge.gateways.mqtt.broker import Broker, Route
+    from rimward.edge.gateways.mqtt.broker import Broker
     from rimward.edge.gateways.mqtt.connection import Connection
     from rimward.edge.gateways.mqtt.gate import Gate
+    from rimward.edge.gateways.mqtt.routes import Route
     from rimward.edge.gateways.mqtt.subscriber import Subscriber
 
 ALLOWED_CACHED = 64  # topics of one connection that are known to be allowed; beyond it the memory starts anew
 
 
-class Routes(Protocol):
+class KnownRoutes(Protocol):
     """Topics to which a connection may publish without a further question."""
 
     def get(self, topic: str, /) -> "Route | None":
@@ -51,7 +53,7 @@ class AllowedRoutes:
         self._allowed.add(topic)
 
 
-def routes_of(identity: Identity, broker: "Broker") -> Routes:
+def routes_of(identity: Identity, broker: "Broker") -> KnownRoutes:
     """Return what a connection of an identity may publish to at once."""
     return broker.routes if identity.free else AllowedRoutes(broker)
 
@@ -75,7 +77,7 @@ def let_in(
 
 
 def publish_refusal(
-    access: Access, subscriber: "Subscriber | None", topic: str, routes: Routes
+    access: Access, subscriber: "Subscriber | None", topic: str, routes: KnownRoutes
 ) -> Refusal | None:
     """Return why a client may not publish to a topic; what it may is remembered."""
     if subscriber is None or subscriber.identity.free:
@@ -94,7 +96,13 @@ def permitted(
     """Return those of a topic's deliveries whose identities may receive from it."""
     if all(one.subscriber.identity.free for one in deliveries):
         return deliveries
-    return tuple(one for one in deliveries if one.subscriber.identity.may(Action.RECEIVE, topic) is None)
+    return tuple(one for one in deliveries if may_receive(one.subscriber, topic))
+
+
+def may_receive(subscriber: "Subscriber", topic: str) -> bool:
+    """Tell whether a subscriber's identity may receive from a topic."""
+    identity = subscriber.identity
+    return identity.free or identity.may(Action.RECEIVE, topic) is None
 
 
 def farewell(denial: Denial) -> Reason:
@@ -116,10 +124,10 @@ class Entry:
         self._pending: Pending | None = None
         self.packets: list[Packet] = []  # at most one read: then reading is paused
 
-    def begin(self, peer: Peer) -> None:
+    def begin(self, transport: asyncio.Transport | None) -> None:
         """Ask who the client is; reading is paused until that is known."""
         packet = self._connect
-        credentials = Credentials(peer, packet.client_id, packet.username, packet.password)
+        credentials = Credentials(peer_of(transport), packet.client_id, packet.username, packet.password)
         self._pending = self._gate.access.identify(credentials, self._answered)
         if self._pending is not None:
             self._connection.listen(again=False)

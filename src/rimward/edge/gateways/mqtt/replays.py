@@ -7,7 +7,7 @@ was replaced meanwhile is left out: the subscriber has got the later one.
 import asyncio
 from typing import TYPE_CHECKING
 
-from rimward.edge.access import Action
+from rimward.edge.gateways.mqtt.identifying import may_receive
 from rimward.protocols.mqtt import Subscription, TopicTree
 from rimward.protocols.mqtt.outgoing import Outgoing
 
@@ -20,12 +20,13 @@ PIECE = 32 << 10  # bytes of output after which it is written and others have th
 class _Replay:
     """What one subscriber still gets."""
 
-    __slots__ = ("filter", "messages", "qos", "scheduled", "wishes")
+    __slots__ = ("filter", "identifier", "messages", "qos", "scheduled", "wishes")
 
     def __init__(self) -> None:
         self.wishes: dict[str, Subscription] = {}  # by filter; their messages are not looked up yet
         self.filter = ""  # of the present one
         self.qos = 0
+        self.identifier = 0
         self.messages: list[Outgoing] = []  # of the present one, the next at the end
         self.scheduled = False  # it goes on by itself
 
@@ -72,6 +73,8 @@ class Replays:
                 break
             replay.messages.pop()
             if not outgoing.is_expired(now) and self._is_current(outgoing):
+                if replay.identifier:
+                    outgoing = outgoing.marked((replay.identifier,))
                 session.deliver(outgoing, qos, now, retain=True)
         else:
             self.forget(subscriber)
@@ -87,16 +90,11 @@ class Replays:
         while not replay.messages and replay.wishes:
             replay.filter, wish = next(iter(replay.wishes.items()))
             del replay.wishes[replay.filter]
-            replay.qos = wish.qos
-            replay.messages = [one for one in self._retained.find(replay.filter) if _may_see(subscriber, one)]
+            replay.qos, replay.identifier = wish.qos, wish.identifier
+            found = self._retained.find(replay.filter)
+            replay.messages = [one for one in found if may_receive(subscriber, one.topic[2:].decode())]
             replay.messages.reverse()
         return bool(replay.messages)
 
     def _is_current(self, outgoing: Outgoing) -> bool:
         return self._retained.get(outgoing.topic[2:].decode()) is outgoing
-
-
-def _may_see(subscriber: "Subscriber", outgoing: Outgoing) -> bool:
-    """Tell whether a subscriber's identity may receive from a message's topic."""
-    identity = subscriber.identity
-    return identity.free or identity.may(Action.RECEIVE, outgoing.topic[2:].decode()) is None
