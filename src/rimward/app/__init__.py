@@ -7,7 +7,7 @@ from rimward.app.lake import Lake, Table
 from rimward.app.reply import Reply
 from rimward.app.state import State, States
 from rimward.app.stream import Stream
-from rimward.app.triggers import every, http, mqtt, ws
+from rimward.app.triggers import coap, every, http, mqtt, ws
 from rimward.app.update import Update
 from rimward.app.webhooks import webhook
 
@@ -22,6 +22,7 @@ __all__ = [
     "Stream",
     "Table",
     "Update",
+    "coap",
     "every",
     "http",
     "mqtt",

@@ -23,7 +23,7 @@ from rimward.app.plan import Plan, Scope, hints_of, make_plan, returns_something
 from rimward.app.problems import Problem, name_of
 from rimward.app.state import StateType
 from rimward.app.stream import Stream, Window, stream_argument
-from rimward.app.triggers import Every, Http, Mqtt, Pattern, Trigger, Ws, is_trigger
+from rimward.app.triggers import Coap, Every, Http, Mqtt, Pattern, Trigger, Ws, is_trigger
 
 
 class Resolved(Struct):
@@ -87,7 +87,7 @@ class Resolver:
     def _edge(self, one: EdgeDeclared) -> EdgeFunction:
         function, options = one.function, one.options
         trigger = self._trigger(one)
-        captures = _captures(trigger.pattern) if isinstance(trigger, Mqtt | Http | Ws) else ()
+        captures = _captures(trigger.pattern) if isinstance(trigger, Mqtt | Http | Ws | Coap) else ()
         plan = make_plan(function, Scope(_kind(trigger), captures, self._config))
         self._check_captures(plan, captures)
         self._check_states(plan, captures)
@@ -279,7 +279,7 @@ def _captures(pattern: Pattern) -> tuple[str, ...]:
 def _kind(trigger: Trigger | StreamDeclaration) -> str:
     if isinstance(trigger, Mqtt):
         return "a topic"
-    if isinstance(trigger, Http):
+    if isinstance(trigger, Http | Coap):
         return "a request"
     if isinstance(trigger, Ws):
         return "a socket"
@@ -313,7 +313,7 @@ def _check_payload(plan: Plan, trigger: Trigger | StreamDeclaration) -> None:
                 f"{name} takes a payload, and a beat has none", "take the parameter away", at=plan.function
             )
         return
-    if plan.payload is None and not isinstance(trigger, Http):
+    if plan.payload is None and not isinstance(trigger, Http | Coap):
         given = "value" if isinstance(trigger, StreamDeclaration) else "payload"
         raise Problem(
             f"{name} has no parameter for the {given}",

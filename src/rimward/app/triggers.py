@@ -99,6 +99,16 @@ class Ws(Struct, frozen=True):
         return f'ws("/{self.pattern.text}")'
 
 
+class Coap(Struct, frozen=True):
+    """A CoAP request to a path."""
+
+    method: str
+    pattern: Pattern
+
+    def __str__(self) -> str:
+        return f'coap.{self.method.lower()}("{self.pattern.text}")'
+
+
 class Every(Struct, frozen=True):
     """A steady beat."""
 
@@ -109,7 +119,7 @@ class Every(Struct, frozen=True):
         return f'every("{self.period:g}s")'
 
 
-Trigger = Mqtt | Http | Ws | Every
+Trigger = Mqtt | Http | Ws | Coap | Every
 
 
 def mqtt(topic: str, *, time: str | None = None) -> Mqtt:
@@ -186,6 +196,50 @@ def ws(path: str, *, topic: str | None = None) -> Ws:
     return Ws(pattern, wanted)
 
 
+class CoapMethods:
+    """`coap.post(path)` and its siblings: run for each CoAP request of that method to the path."""
+
+    def _route(self, method: str, path: str) -> Coap:
+        text = path.removeprefix("/")
+        if not text or text.startswith((".well-known/", "$")):
+            raise Problem(
+                f"path {path!r} is empty, or starts with $ or .well-known/",
+                "write coap.get('meters/{meter}'); /.well-known/core lists it by itself",
+            )
+        return Coap(method, parse_pattern(text, "path"))
+
+    def get(self, path: str) -> Coap:
+        """Run for GET; who observes the path gets what it returns again after each change."""
+        return self._route("GET", path)
+
+    def post(self, path: str) -> Coap:
+        """Run for POST."""
+        return self._route("POST", path)
+
+    def put(self, path: str) -> Coap:
+        """Run for PUT."""
+        return self._route("PUT", path)
+
+    def delete(self, path: str) -> Coap:
+        """Run for DELETE."""
+        return self._route("DELETE", path)
+
+    def fetch(self, path: str) -> Coap:
+        """Run for FETCH: a GET whose payload says what is wanted."""
+        return self._route("FETCH", path)
+
+    def patch(self, path: str) -> Coap:
+        """Run for PATCH."""
+        return self._route("PATCH", path)
+
+    def ipatch(self, path: str) -> Coap:
+        """Run for iPATCH: a PATCH that may be done twice."""
+        return self._route("IPATCH", path)
+
+
+coap: CoapMethods = CoapMethods()
+
+
 def every(period: Duration, *, once: Literal["node", "site"] = "node") -> Every:
     """Run at a steady beat; missed beats run once.
 
@@ -203,4 +257,4 @@ def every(period: Duration, *, once: Literal["node", "site"] = "node") -> Every:
 
 def is_trigger(value: Any) -> bool:
     """Tell whether a value is one of the triggers of this module."""
-    return isinstance(value, Mqtt | Http | Ws | Every)
+    return isinstance(value, Mqtt | Http | Ws | Coap | Every)

@@ -19,6 +19,8 @@ from rimward.edge.beats import beat
 from rimward.edge.config import NodeConfig
 from rimward.edge.dispatch import Clocks, Dispatcher, FunctionRun, Tracing
 from rimward.edge.dispatch.ports import OutboxPort
+from rimward.edge.gateways.coap import CoapConfig, CoapGateway
+from rimward.edge.gateways.coap.resources import links_of
 from rimward.edge.gateways.http import HttpConfig, HttpGateway
 from rimward.edge.gateways.listening.listening import Listening
 from rimward.edge.gateways.mqtt import MqttConfig, MqttGateway
@@ -28,6 +30,7 @@ from rimward.edge.outbox import Outbox
 from rimward.edge.secrets import give_secrets
 from rimward.edge.shelf import Shelf
 from rimward.observe import Recorder
+from rimward.protocols.coap import BlockLimits
 
 
 class Doors(NamedTuple):
@@ -35,6 +38,7 @@ class Doors(NamedTuple):
 
     mqtt: MqttGateway
     http: HttpGateway
+    coap: CoapGateway
 
 
 def doors_of(
@@ -63,8 +67,14 @@ def doors_of(
         access=access,
         shelf=Shelf(outbox),
     )
+    coap = CoapGateway(
+        dispatcher,
+        clock=clocks.monotonic,
+        config=CoapConfig(blocks=BlockLimits(body=limits.payload_bytes)),
+        links=links_of(run.function for run in dispatcher.functions.values()),
+    )
     give_secrets(dispatcher.functions.values(), dispatcher.settings, os.environ, clocks)
-    return Doors(mqtt, http)
+    return Doors(mqtt, http, coap)
 
 
 def read_settings(app: App, config: NodeConfig) -> Struct | None:
@@ -81,6 +91,7 @@ class Node:
     mqtt: MqttGateway
     http: HttpGateway
     access: Access
+    coap: CoapGateway
     listening: Listening
 
     def __init__(self, app: App, config: NodeConfig) -> None:
@@ -107,18 +118,24 @@ class Node:
             )
             self._open_access(dispatcher)
             stack.callback(self.access.close)
-            self.mqtt, self.http = doors_of(dispatcher, config, outbox, self.access)
+            self.mqtt, self.http, self.coap = doors_of(dispatcher, config, outbox, self.access)
             self.dispatcher, self.outbox = dispatcher, outbox
             self.listening = Listening(
                 config.listeners,
                 config.accept,
-                streams={"mqtt": self.mqtt.connection, "http": self.http.connection},
-                datagrams={},
+                streams={
+                    "mqtt": self.mqtt.connection,
+                    "http": self.http.connection,
+                    "coap": self.coap.connection,
+                },
+                datagrams={"coap": self.coap.serve},
                 may_be_open=config.anonymous or bool(config.access),
+                wall=self.clocks.wall,
             )
             gateways = {
                 "mqtt": self.mqtt.stats,
                 "http": self.http.stats,
+                "coap": self.coap.stats,
                 "listening": self.listening.stats,
                 "access": self.access.stats,
             }
@@ -133,8 +150,12 @@ class Node:
         functions = self.app.manifest().functions if path is not None else ()
         self.access, self._watch = open_access(path, functions, dispatcher.clocks.monotonic, self._now)
 
-    async def serve(self, mqtt: socket.socket | None, http: socket.socket | None) -> None:
-        """Listen on a socket for each protocol that has one, and start the beats."""
+    async def serve(
+        self, mqtt: socket.socket | None, http: socket.socket | None, coap: tuple[socket.socket, ...] = ()
+    ) -> None:
+        """Listen on the sockets given, for CoAP of datagrams and of connections, and start the beats."""
+        for sock in coap:
+            await self.coap.serve(sock)
         given = {"mqtt": mqtt, "http": http}
         await self.listen({name: sock for name, sock in given.items() if sock is not None})
 
@@ -146,6 +167,7 @@ class Node:
         """
         self.mqtt.open()
         self.http.open()
+        self.coap.open()
         await self.listening.open(sockets)
         self._beat(1.0, self.dispatcher.feeder.advance)
         self._beat(1.0, self.dispatcher.follow_wall_clock)
@@ -170,7 +192,7 @@ class Node:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.listening.close()
-        await self.http.close(self.config.drain)
+        await asyncio.gather(self.http.close(self.config.drain), self.coap.close(self.config.drain))
         await self.dispatcher.waiting.close(self.config.drain)
         await self.mqtt.close(self.config.drain)
         await self._stack.aclose()

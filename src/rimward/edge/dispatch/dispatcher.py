@@ -32,6 +32,7 @@ from rimward.edge.dispatch.streams import StreamRun
 from rimward.edge.dispatch.tracing import Tracing
 from rimward.edge.dispatch.types import Message, Reply, Request, Router, Socket, Ticket
 from rimward.edge.dispatch.waiting import Waiting, queue
+from rimward.edge.dispatch.watching import EVERY, Tap, Watching
 from rimward.edge.dispatch.work import Work
 from rimward.edge.outbox import Transaction
 
@@ -64,7 +65,10 @@ class Dispatcher:
         self.counters: dict[str, int] = {"forwards": 0, "replies_dropped": 0}
         self.outbox = outbox
         self._clock = clocks.monotonic
-        self.end: Callable[[Work], Ticket | None] = Closing(outbox, tracing, self.counters, self._clock).end
+        self.watching: Watching = Watching()
+        self.end: Callable[[Work], Ticket | None] = Closing(
+            outbox, tracing, self.counters, self._clock, self.watching
+        ).end
         self._offset = clocks.wall() - clocks.monotonic()
         self._event_count = 0
         self.waiting: Waiting = Waiting(self, clocks.monotonic)
@@ -124,7 +128,7 @@ class Dispatcher:
         segments = path_segments(request.path)
         if segments is None:
             return refused("invalid", "the path hides one of / + # NUL, starts with $, or is not UTF-8")
-        match = self.board.serve(request.method, segments)
+        match = self.board.serve(request.sender.protocol, request.method, segments)
         if isinstance(match, Allowed):
             return no_route(match)
         run, headers = match.target, request.headers
@@ -157,8 +161,32 @@ class Dispatcher:
     def socket(self, path: str) -> Socket | None:
         """Return what a WebSocket at this path meets; None where no function takes its messages."""
         segments = path_segments(path)
-        match = None if segments is None else self.board.serve(WS, segments)
+        match = None if segments is None else self.board.serve("ws", WS, segments)
         return socket_of(match) if isinstance(match, Match) else None
+
+    def watch(self, request: Request, changed: Callable[[], None]) -> Callable[[], None] | None:
+        """Call `changed` after each change of what a request's function reads, as far as its parameters tell.
+
+        These are its cells, and the topic of the same name as its path, when a function publishes there.
+        Returns what ends it; None where no function serves the request.
+        """
+        segments = path_segments(request.path)
+        match = segments and self.board.serve(request.sender.protocol, request.method, segments)
+        if not segments or not isinstance(match, Match):
+            return None
+        run = match.target
+        cells = [(slot.cells.space, slot.key) for slot in run.bind(match.captures, request.query).slots]
+        cells += [(self._cells[one.type].space, EVERY) for one in run.function.plan.takes("states")]
+        stop = self.watching.add(cells, "/".join(segments), changed)
+        if not isinstance(self.router, Tap):
+            self.router = Tap(self.router, self.watching)
+
+        def end() -> None:
+            stop()
+            if not self.watching.topics and isinstance(self.router, Tap):
+                self.router = self.router.router
+
+        return end
 
     def beat(self, run: FunctionRun) -> None:
         """Run a function that runs at a steady beat."""
@@ -169,7 +197,7 @@ class Dispatcher:
         """Forget cells whose time is over; the node calls this once a second."""
         transaction = Transaction()
         for cells in self._cells.values():
-            transaction.puts += cells.expire()
+            transaction.puts += cells.expire(self.watching.tell)
         if transaction.puts:
             self.outbox.append(transaction, None)
 
@@ -347,6 +375,8 @@ class Dispatcher:
                 if puts:
                     work.tx.puts += puts
                 work.steps += undo
+                if self.watching.cells:
+                    work.changed.append((slot.cells.space, slot.key))
         if call.forwards:
             work.tx.forwards += call.forwards
             self.counters["forwards"] += len(call.forwards)

@@ -22,8 +22,8 @@ It is not asked for where the message is refused in words that ask for it again,
 class Sender(Struct, frozen=True, gc=False):
     """Who sent a message, as the gateway authenticated them."""
 
-    id: str  # MQTT client id; for HTTP the peer's address
-    protocol: str  # "mqtt3", "mqtt5", "http", "ws" or "node"
+    id: str  # MQTT client id; for HTTP and CoAP the peer's address
+    protocol: str  # "mqtt3", "mqtt5", "http", "ws", "coap" or "node"
     user: str | None = None
 
 
@@ -44,7 +44,7 @@ class Message(Struct, gc=False):
 
 
 class Request(Struct, gc=False):
-    """One HTTP request, read whole; or one message on a WebSocket, with the request that opened it."""
+    """One request of HTTP or CoAP, read whole; or a message on a WebSocket, with the request that opened it."""
 
     method: str  # "WS" for a message on a WebSocket
     path: str  # raw: the router decodes its segments
@@ -144,6 +144,17 @@ class Door(Protocol):
 
     def socket(self, path: str) -> Socket | None:
         """Return what a WebSocket at this path meets; None where no function takes its messages."""
+        ...
+
+
+class Watched(Door, Protocol):
+    """A door that tells when the answer to a request may have changed."""
+
+    def watch(self, request: Request, changed: Callable[[], None]) -> Callable[[], None] | None:
+        """Call `changed` after each change that may change the answer; return what ends it.
+
+        None: no function serves the request.
+        """
         ...
 
 

@@ -34,6 +34,7 @@ class Work:
         "_tx",
         "actions",
         "carried",
+        "changed",
         "commits",
         "content_type",
         "data",
@@ -88,6 +89,7 @@ class Work:
         self.structured: bool = False  # an event in reply is to be one body
         self.reply: Reply | None = None  # the first one
         self.steps: list[Callable[[], None]] = []  # that take its state changes back
+        self.changed: list[tuple[str, str]] = []  # cells that are watched, told of when it has committed
         self.detached: bool = False  # nobody waits for what is committed
         self.stages: list[Stage] | None = None
         self.ticket: Ticket | None = None
@@ -150,6 +152,7 @@ class Work:
         for step in reversed(steps):
             step()
         self.steps = []
+        self.changed = []
         self._tx = None
 
     def seal(self) -> None:

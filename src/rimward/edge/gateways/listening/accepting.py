@@ -18,6 +18,7 @@ from rimward.edge.gateways.peers import plain
 from rimward.protocols.proxy import Forwarded, ProxyError, missing, parse
 
 TURN = 64  # connections accepted before others are heard
+GRACE = 1.0  # seconds that a connection may be silent before a new one takes its place
 PAUSE = 1.0  # seconds without accepting when descriptors have run out
 _SHORT_OF = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 
@@ -43,13 +44,11 @@ class Accepting:
         self.resume()
 
     def close(self) -> None:
-        """Accept no more."""
+        """Accept no more; the socket is its giver's to close."""
         self._pause()
         if self._again is not None:
             self._again.cancel()
-        if self._sock is not None:
-            self._sock.close()
-            self._sock = None
+        self._sock = None
 
     def resume(self) -> None:
         """Accept again."""
@@ -95,9 +94,9 @@ class Accepting:
     def _accept(self) -> None:
         assert self._sock is not None
         for _ in range(TURN):
-            if self.tls is not None and self._hall.handshakes.full:
+            if not self._hall.has_room():
                 self.count("accept_paused")
-                self._pause()  # the kernel keeps them; they are resumed when the queue is half empty
+                self._pause()  # those that come wait in the kernel until the hall has room
                 return
             try:
                 sock, address = self._sock.accept()
@@ -175,7 +174,11 @@ class Arriving:
 
 
 class Hall:
-    """Where connections wait until they may enter; the one that is silent longest gives way to a new one."""
+    """Where connections wait until they may enter.
+
+    Where it is full, the one that is silent longest gives way to a new one once its second of grace is over;
+    until then nobody new is taken.
+    """
 
     def __init__(self, config: AcceptConfig, count: Callable[[str], None]) -> None:
         self.count = count
@@ -183,6 +186,7 @@ class Hall:
         self.handshakes = Handshakes(config, self._resume)
         self._limit = config.waiting
         self._config = config
+        self._paused: asyncio.TimerHandle | None = None  # until when, where listeners wait for room
         self._arriving: dict[Arriving, None] = {}  # in the order of their deadlines
         self._entering: set[asyncio.Task[None]] = set()
         self._sweep: asyncio.TimerHandle | None = None
@@ -195,6 +199,19 @@ class Hall:
     def limit_to(self, limit: int) -> None:
         """Let that many send their first bytes at a time, and as many wait for their handshake."""
         self._limit = self.handshakes.limit = limit
+
+    def has_room(self) -> bool:
+        """Tell whether one more may come; where not, listeners are resumed when one may."""
+        if self.handshakes.full or self._paused is not None:
+            return False
+        if len(self._arriving) < self._limit:
+            return True
+        loop = asyncio.get_running_loop()
+        silent_at = next(iter(self._arriving)).deadline - self._config.first_byte_timeout + GRACE
+        if silent_at <= loop.time():
+            return True
+        self._paused = loop.call_at(silent_at, self._resume)
+        return False
 
     def wait(self, arriving: Arriving) -> None:
         """Wait for what a connection sends first."""
@@ -217,8 +234,9 @@ class Hall:
 
     async def close(self) -> None:
         """Send everybody away."""
-        if self._sweep is not None:
-            self._sweep.cancel()
+        for timer in (self._sweep, self._paused):
+            if timer is not None:
+                timer.cancel()
         for arriving in list(self._arriving):
             self._forget(arriving)
             arriving.sock.close()
@@ -230,6 +248,8 @@ class Hall:
         loop.remove_reader(arriving.sock)
         if arriving.hear():
             self._arriving.pop(arriving, None)
+            if self._paused is not None:
+                self._resume()
         else:
             loop.add_reader(arriving.sock, self._hear, arriving)
 
@@ -250,6 +270,9 @@ class Hall:
             oldest.give_up()
 
     def _resume(self) -> None:
+        if self._paused is not None:
+            self._paused.cancel()
+            self._paused = None
         for listener in self.listeners:
             listener.resume()
 

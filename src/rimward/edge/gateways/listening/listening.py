@@ -4,7 +4,6 @@ import asyncio
 import socket
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from pathlib import Path
 
 from rimward.edge.gateways.descriptors import allowed
 from rimward.edge.gateways.listening.accepting import Accepting, Hall
@@ -19,7 +18,7 @@ from rimward.edge.gateways.listening.entering import Entering, MakeProtocol
 from rimward.edge.gateways.listening.tls import Tls
 from rimward.edge.gateways.peers import is_loopback
 from rimward.observe import Logger, get_logger
-from rimward_supervisor.listeners import BACKLOG, ListenError, bind
+from rimward_supervisor.listeners import BACKLOG, ListenError, bind, release
 
 log: Logger = get_logger("rimward.listening")
 
@@ -41,8 +40,11 @@ class Listening:
         datagrams: Datagrams,
         *,
         may_be_open: bool,
+        wall: Callable[[], int] = time.time_ns,
     ) -> None:
-        """`may_be_open`: whoever is not of this machine is asked who he is, or need not be, which was said.
+        """`wall` is ns since the epoch.
+
+        `may_be_open`: who is not of this machine is asked who he is, or it was said that he need not be.
 
         Raises:
             ListenerError: a listener makes no sense, or is of a protocol that is not served.
@@ -55,8 +57,10 @@ class Listening:
         self._streams = streams
         self._datagrams = datagrams
         self._may_be_open = may_be_open
+        self._wall = wall
         self._hall = Hall(accept, self._count)
-        self._own_paths: list[str] = []  # of Unix sockets that were bound here
+        self._sockets: dict[str, socket.socket] = {}
+        self._own: set[str] = set()  # names of those that were bound here
         self._servers: list[asyncio.Server] = []
         self._watching: asyncio.Task[None] | None = None
         self._problem = ""  # why the files that were read last are not in use
@@ -79,10 +83,11 @@ class Listening:
                 raise ListenerError(
                     f"listener {name}: protocol: {config.protocol!r} is none of those served, {known}"
                 )
-        sockets = {**given, **self._bind(set(given))}
-        for name, sock in sockets.items():
+        self._sockets.update(given)
+        self._sockets |= await asyncio.to_thread(self._bind, set(given))
+        for name, sock in self._sockets.items():
             self._check_open(name, sock)
-        for name, sock in sockets.items():
+        for name, sock in self._sockets.items():
             await self._open(name, sock)
         if any(listener.tls is not None for listener in self._hall.listeners):
             self._watching = asyncio.get_running_loop().create_task(self._watch())
@@ -113,7 +118,7 @@ class Listening:
         for listener in self._hall.listeners:
             listener.close()
         await self._hall.close()
-        await asyncio.to_thread(_remove, self._own_paths)
+        await asyncio.to_thread(self._close_sockets)
 
     def stats(self) -> dict[str, int]:
         """Return figures: counters of each listener by its name, and when its first certificate expires."""
@@ -129,13 +134,14 @@ class Listening:
             "waiting": self._hall.waiting,
             "handshakes_waiting": handshakes.waiting,
             "handshakes_in_flight": handshakes.in_flight,
+            "handshakes_us": handshakes.nanoseconds // 1000,
         }
 
     def problem(self) -> str | None:
         """Return what somebody must do something about."""
         if self._problem:
             return self._problem
-        now = time.time()
+        now = self._wall() * 1e-9
         for listener in self._hall.listeners:
             for one in listener.tls.shown if listener.tls is not None else ():
                 if one.expires <= now:
@@ -154,10 +160,15 @@ class Listening:
             bound = bind({name: address_of(name, config) for name, config in missing.items()})
         except ListenError as error:
             raise ListenerError(f"listener {error.name}: address: {error.address}: {error.reason}") from None
-        self._own_paths += [
-            str(sock.getsockname()) for sock in bound.values() if sock.family == socket.AF_UNIX
-        ]
+        self._own = set(bound)
         return bound
+
+    def _close_sockets(self) -> None:
+        for name, sock in self._sockets.items():
+            if name in self._own and sock.fileno() >= 0:
+                release(sock)
+            else:
+                sock.close()  # the file of a Unix socket is the supervisor's
 
     def _check_open(self, name: str, sock: socket.socket) -> None:
         """Refuse that anyone could come in from outside, unless that was asked for."""
@@ -200,11 +211,6 @@ class Listening:
 
     def _count(self, what: str) -> None:
         self.counters[what] = self.counters.get(what, 0) + 1
-
-
-def _remove(paths: list[str]) -> None:
-    for path in paths:
-        Path(path).unlink(missing_ok=True)
 
 
 def _changed(tls: list[Tls]) -> bool:
