@@ -10,9 +10,13 @@ from rimward.app import (
     States,
     Stream,
     Table,
+    Update,
+    coap,
     every,
     http,
     mqtt,
+    webhook,
+    ws,
 )
 from rimward.events import (
     CloudEvent,
@@ -51,7 +55,11 @@ __all__ = [
     "States",
     "Stream",
     "Table",
+    "Update",
+    "coap",
     "every",
     "http",
     "mqtt",
+    "webhook",
+    "ws",
 ]

@@ -8,8 +8,10 @@ from rimward.cloud.config import HubConfig
 from rimward.edge.config import NodeConfig
 from rimward.edge.deep.config import DeepConfig
 from rimward.local.folder import DataFolder
+from rimward.local.listeners import HOST
 from rimward.local.options import DevOptions
 from rimward.local.plan import Extras, Plan
+from rimward_supervisor.listeners import TCP, Address
 from rimward_supervisor.spec import Spec, parse
 
 ALL = Extras(bus="/bin/nats-server", cloud=True, console=True)
@@ -38,7 +40,7 @@ def test_with_the_cloud_extra_everything_is_started_and_the_node_stops_first(tmp
     folder, plan = planned(tmp_path, ALL)
     spec = spec_of(plan, {})
     assert [process.name for process in spec.processes] == plan.names == ["bus", "hub", "deep", "node"]
-    assert spec.listeners == {"mqtt": ("127.0.0.1", 0), "http": ("127.0.0.1", 8080)}
+    assert spec.listeners == {"mqtt": Address(TCP, HOST, 0), "http": Address(TCP, HOST, 8080)}
     hub = msgspec.json.decode((folder.run / "hub.json").read_bytes(), type=HubConfig)
     deep = msgspec.json.decode((folder.run / "deep.json").read_bytes(), type=DeepConfig)
     node = msgspec.json.decode((folder.run / "node.json").read_bytes(), type=NodeConfig)
@@ -81,7 +83,7 @@ def test_only_the_node_is_given_the_listeners(tmp_path: Path) -> None:
 
 def test_ports_that_were_given_out_are_kept(tmp_path: Path) -> None:
     _, plan = planned(tmp_path, ALL)
-    assert spec_of(plan, {"mqtt": 4711}).listeners["mqtt"] == ("127.0.0.1", 4711)
+    assert spec_of(plan, {"mqtt": 4711}).listeners["mqtt"] == Address(TCP, HOST, 4711)
 
 
 def test_a_replay_waits_for_its_command_and_plays_once(tmp_path: Path) -> None:

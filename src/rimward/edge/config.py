@@ -3,7 +3,9 @@
 from pathlib import Path
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, field
+
+from rimward.edge.gateways.listening.config import AcceptConfig, ListenerConfig
 
 
 class OutboxConfig(Struct, frozen=True, forbid_unknown_fields=True):
@@ -31,8 +33,11 @@ class NodeConfig(Struct, frozen=True, forbid_unknown_fields=True):
     region: str = "local"
     digest: str = ""  # of the app, for status pages
     settings: str = ""  # a JSON file with the app's own settings, else the one that RIMWARD_CONFIG names
-    access: str = ""  # the access file; without one everybody is let in, and no listener is open to others
     trace_bytes: int = 256 << 20
+    access: str = ""  # access.toml: who may do what; without one everybody may, and only from this machine
+    anonymous: bool = False  # everybody may from other machines too, where there is no access file
+    listeners: dict[str, ListenerConfig] = field(default_factory=dict[str, ListenerConfig])  # by name
+    accept: AcceptConfig = AcceptConfig()
     drain: float = 2.0  # seconds that async functions get when the node stops
     limits: LimitsConfig = LimitsConfig()
     outbox: OutboxConfig = OutboxConfig()

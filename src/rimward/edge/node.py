@@ -4,7 +4,7 @@ import asyncio
 import os
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import NamedTuple, Self
@@ -19,12 +19,18 @@ from rimward.edge.beats import beat
 from rimward.edge.config import NodeConfig
 from rimward.edge.dispatch import Clocks, Dispatcher, FunctionRun, Tracing
 from rimward.edge.dispatch.ports import OutboxPort
+from rimward.edge.gateways.coap import CoapConfig, CoapGateway
+from rimward.edge.gateways.coap.resources import links_of
 from rimward.edge.gateways.http import HttpConfig, HttpGateway
+from rimward.edge.gateways.listening.listening import Listening
 from rimward.edge.gateways.mqtt import MqttConfig, MqttGateway
 from rimward.edge.health import Health
 from rimward.edge.keeping import Keeper
 from rimward.edge.outbox import Outbox
+from rimward.edge.secrets import give_secrets
+from rimward.edge.shelf import Shelf
 from rimward.observe import Recorder
+from rimward.protocols.coap import BlockLimits
 
 
 class Doors(NamedTuple):
@@ -32,6 +38,7 @@ class Doors(NamedTuple):
 
     mqtt: MqttGateway
     http: HttpGateway
+    coap: CoapGateway
 
 
 def doors_of(
@@ -58,8 +65,16 @@ def doors_of(
         on_dead=keeper.bury,
         wall=clocks.wall,
         access=access,
+        shelf=Shelf(outbox),
     )
-    return Doors(mqtt, http)
+    coap = CoapGateway(
+        dispatcher,
+        clock=clocks.monotonic,
+        config=CoapConfig(blocks=BlockLimits(body=limits.payload_bytes)),
+        links=links_of(run.function for run in dispatcher.functions.values()),
+    )
+    give_secrets(dispatcher.functions.values(), dispatcher.settings, os.environ, clocks)
+    return Doors(mqtt, http, coap)
 
 
 def read_settings(app: App, config: NodeConfig) -> Struct | None:
@@ -76,6 +91,8 @@ class Node:
     mqtt: MqttGateway
     http: HttpGateway
     access: Access
+    coap: CoapGateway
+    listening: Listening
 
     def __init__(self, app: App, config: NodeConfig) -> None:
         self.app = app
@@ -101,14 +118,28 @@ class Node:
             )
             self._open_access(dispatcher)
             stack.callback(self.access.close)
-            self.mqtt, self.http = doors_of(dispatcher, config, outbox, self.access)
+            self.mqtt, self.http, self.coap = doors_of(dispatcher, config, outbox, self.access)
             self.dispatcher, self.outbox = dispatcher, outbox
-            self.health.watch(
-                dispatcher,
-                outbox,
-                {"mqtt": self.mqtt.stats, "http": self.http.stats, "access": self.access.stats},
-                recorder,
+            self.listening = Listening(
+                config.listeners,
+                config.accept,
+                streams={
+                    "mqtt": self.mqtt.connection,
+                    "http": self.http.connection,
+                    "coap": self.coap.connection,
+                },
+                datagrams={"coap": self.coap.serve},
+                may_be_open=config.anonymous or bool(config.access),
+                wall=self.clocks.wall,
             )
+            gateways = {
+                "mqtt": self.mqtt.stats,
+                "http": self.http.stats,
+                "coap": self.coap.stats,
+                "listening": self.listening.stats,
+                "access": self.access.stats,
+            }
+            self.health.watch(dispatcher, outbox, gateways, recorder, {"listeners": self.listening.problem})
             self._stack = stack.pop_all()
         return self
 
@@ -119,17 +150,25 @@ class Node:
         functions = self.app.manifest().functions if path is not None else ()
         self.access, self._watch = open_access(path, functions, dispatcher.clocks.monotonic, self._now)
 
-    def reload(self) -> None:
-        """Read again who may come in, as SIGHUP asks."""
-        if self._watch is not None:
-            self._watch.soon()
+    async def serve(
+        self, mqtt: socket.socket | None, http: socket.socket | None, coap: tuple[socket.socket, ...] = ()
+    ) -> None:
+        """Listen on the sockets given, for CoAP of datagrams and of connections, and start the beats."""
+        for sock in coap:
+            await self.coap.serve(sock)
+        given = {"mqtt": mqtt, "http": http}
+        await self.listen({name: sock for name, sock in given.items() if sock is not None})
 
-    async def serve(self, mqtt: socket.socket | None, http: socket.socket | None) -> None:
-        """Listen on the sockets given and start the beats."""
-        if mqtt is not None:
-            await self.mqtt.serve(mqtt)
-        if http is not None:
-            await self.http.serve(http)
+    async def listen(self, sockets: Mapping[str, socket.socket]) -> None:
+        """Open the listeners, on the sockets that were bound for them by name, and start the beats.
+
+        Raises:
+            ListenerError: an address or a certificate can't be used, or anyone could come in from outside.
+        """
+        self.mqtt.open()
+        self.http.open()
+        self.coap.open()
+        await self.listening.open(sockets)
         self._beat(1.0, self.dispatcher.feeder.advance)
         self._beat(1.0, self.dispatcher.follow_wall_clock)
         self._beat(1.0, self.dispatcher.expire)
@@ -137,6 +176,12 @@ class Node:
             self._tasks.append(asyncio.get_running_loop().create_task(self._watch.follow()))
         for run, period in self.dispatcher.beats:
             self._beat(period, _beat_of(self.dispatcher, run))
+
+    async def reload(self) -> None:
+        """Read again what may change while devices are connected; no connection is dropped."""
+        await self.listening.reload()
+        if self._watch is not None:
+            self._watch.soon()
 
     def _beat(self, period: float, action: Callable[[], None]) -> None:
         self._tasks.append(asyncio.get_running_loop().create_task(beat(period, action)))
@@ -146,7 +191,8 @@ class Node:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self.http.close(self.config.drain)
+        await self.listening.close()
+        await asyncio.gather(self.http.close(self.config.drain), self.coap.close(self.config.drain))
         await self.dispatcher.waiting.close(self.config.drain)
         await self.mqtt.close(self.config.drain)
         await self._stack.aclose()

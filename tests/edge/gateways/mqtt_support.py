@@ -58,6 +58,9 @@ class FakeDoor:
         """Answer nothing: no HTTP comes here."""
         raise NotImplementedError(request)
 
+    def socket(self, path: str) -> None:
+        """Serve no WebSocket."""
+
     def finish(self, topic: str, refusal: Refusal | None = None) -> None:
         """Answer a message that waits."""
         self.tickets.pop(topic).finish(refusal)

@@ -14,7 +14,7 @@ from rimward.app import App
 from rimward.app.device import Device
 from rimward.app.effects import current
 from rimward.app.facts import Fact
-from rimward.edge.dispatch.board import Allowed, Board
+from rimward.edge.dispatch.board import WS, Allowed, Board
 from rimward.edge.dispatch.call import Call
 from rimward.edge.dispatch.carried import carry_message, carry_request, refuse, reply_of, wants_structured
 from rimward.edge.dispatch.closing import Closing
@@ -25,12 +25,14 @@ from rimward.edge.dispatch.feeding import Feeder
 from rimward.edge.dispatch.functions import Bound, FunctionRun, Held, Plain, fill
 from rimward.edge.dispatch.payloads import BadPayloadError
 from rimward.edge.dispatch.ports import NODE, Clocks, Listeners, OutboxPort
+from rimward.edge.dispatch.pouring import pour, socket_of
 from rimward.edge.dispatch.renaming import load_cells, load_windows
-from rimward.edge.dispatch.routes import path_segments
+from rimward.edge.dispatch.routes import Match, path_segments
 from rimward.edge.dispatch.streams import StreamRun
 from rimward.edge.dispatch.tracing import Tracing
-from rimward.edge.dispatch.types import Message, Reply, Request, Router, Ticket
+from rimward.edge.dispatch.types import Message, Reply, Request, Router, Socket, Ticket
 from rimward.edge.dispatch.waiting import Waiting, queue
+from rimward.edge.dispatch.watching import EVERY, Tap, Watching
 from rimward.edge.dispatch.work import Work
 from rimward.edge.outbox import Transaction
 
@@ -53,6 +55,7 @@ class Dispatcher:
         """`settings` are of the type that the app names as its `config`."""
         self.facts: dict[type[Struct], Fact] = app.facts
         self.node = node
+        self.settings = settings
         self.clocks = clocks
         self.tracing = tracing
         self.admit: Callable[[str, int], None] = outbox.admit
@@ -62,7 +65,10 @@ class Dispatcher:
         self.counters: dict[str, int] = {"forwards": 0, "replies_dropped": 0}
         self.outbox = outbox
         self._clock = clocks.monotonic
-        self.end: Callable[[Work], Ticket | None] = Closing(outbox, tracing, self.counters, self._clock).end
+        self.watching: Watching = Watching()
+        self.end: Callable[[Work], Ticket | None] = Closing(
+            outbox, tracing, self.counters, self._clock, self.watching
+        ).end
         self._offset = clocks.wall() - clocks.monotonic()
         self._event_count = 0
         self.waiting: Waiting = Waiting(self, clocks.monotonic)
@@ -122,13 +128,17 @@ class Dispatcher:
         segments = path_segments(request.path)
         if segments is None:
             return refused("invalid", "the path hides one of / + # NUL, starts with $, or is not UTF-8")
-        match = self.board.serve(request.method, segments)
+        match = self.board.serve(request.sender.protocol, request.method, segments)
         if isinstance(match, Allowed):
             return no_route(match)
         run, headers = match.target, request.headers
+        if run.check is not None and (why := run.check(headers, request.raw or request.body)) is not None:
+            self.counters["signatures_refused"] = self.counters.get("signatures_refused", 0) + 1
+            return refused("denied", why)
         work = Work(self, request.path, request.body, request.sender, request.read_at)
         work.traceparent = headers.get("traceparent")
         work.content_type = headers.get("content-type")
+        work.headers = headers
         work.detached = not run.durable
         work.commits = request.commits
         listeners = Listeners([(run.bind(match.captures, request.query), None)], [])
@@ -148,6 +158,36 @@ class Dispatcher:
         ticket = self._begin(work, listeners, waits=True)
         return ticket if ticket is not None else replied(Reply(status=204))
 
+    def socket(self, path: str) -> Socket | None:
+        """Return what a WebSocket at this path meets; None where no function takes its messages."""
+        segments = path_segments(path)
+        match = None if segments is None else self.board.serve("ws", WS, segments)
+        return socket_of(match) if isinstance(match, Match) else None
+
+    def watch(self, request: Request, changed: Callable[[], None]) -> Callable[[], None] | None:
+        """Call `changed` after each change of what a request's function reads, as far as its parameters tell.
+
+        These are its cells, and the topic of the same name as its path, when a function publishes there.
+        Returns what ends it; None where no function serves the request.
+        """
+        segments = path_segments(request.path)
+        match = segments and self.board.serve(request.sender.protocol, request.method, segments)
+        if not segments or not isinstance(match, Match):
+            return None
+        run = match.target
+        cells = [(slot.cells.space, slot.key) for slot in run.bind(match.captures, request.query).slots]
+        cells += [(self._cells[one.type].space, EVERY) for one in run.function.plan.takes("states")]
+        stop = self.watching.add(cells, "/".join(segments), changed)
+        if not isinstance(self.router, Tap):
+            self.router = Tap(self.router, self.watching)
+
+        def end() -> None:
+            stop()
+            if not self.watching.topics and isinstance(self.router, Tap):
+                self.router = self.router.router
+
+        return end
+
     def beat(self, run: FunctionRun) -> None:
         """Run a function that runs at a steady beat."""
         work = Work(self, run.name, b"", NODE, self._clock())
@@ -157,7 +197,7 @@ class Dispatcher:
         """Forget cells whose time is over; the node calls this once a second."""
         transaction = Transaction()
         for cells in self._cells.values():
-            transaction.puts += cells.expire()
+            transaction.puts += cells.expire(self.watching.tell)
         if transaction.puts:
             self.outbox.append(transaction, None)
 
@@ -322,6 +362,8 @@ class Dispatcher:
         self._span((run.name, work.read_at, begun, ended))
 
     def succeeded(self, bound: Bound, call: Call, held: Held | None, work: Work, result: Any) -> None:
+        if bound.run.streams:
+            result = pour(result, bound.run, work, self)
         self._take_reply(work, result)  # first: a reply that can't be written leaves nothing else
         if held is not None:
             for slot, cell, handle in zip(bound.slots, held.cells, held.handles, strict=True):
@@ -333,6 +375,8 @@ class Dispatcher:
                 if puts:
                     work.tx.puts += puts
                 work.steps += undo
+                if self.watching.cells:
+                    work.changed.append((slot.cells.space, slot.key))
         if call.forwards:
             work.tx.forwards += call.forwards
             self.counters["forwards"] += len(call.forwards)
@@ -350,4 +394,4 @@ class Dispatcher:
         if not work.wants_reply or work.reply is not None:
             self.counters["replies_dropped"] += 1
         else:
-            work.reply = reply_of(result, work)
+            work.reply = result if isinstance(result, Reply) else reply_of(result, work)

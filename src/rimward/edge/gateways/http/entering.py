@@ -6,44 +6,74 @@ shown nothing and may not is told to (401); who has shown who it is and may not,
 
 import base64
 import binascii
-from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from rimward.edge.access import DENIALS, Access, Action, Credentials, Denial, DenialKind, Identity, Pending
 from rimward.edge.dispatch.types import Reply, Sender
 from rimward.edge.gateways.http.problems import problem_reply
 from rimward.edge.gateways.peers import Peer
+from rimward.protocols.http import HttpRequest
+
+if TYPE_CHECKING:
+    from rimward.edge.gateways.http.connection import Connection
 
 CHALLENGE = 'Basic realm="rimward", charset="UTF-8", Bearer realm="rimward"'
 _MALFORMED = "the Authorization header is none of Basic and Bearer, or not well formed"
 
-Entered = Callable[[Identity | Reply], None]
+MQTT_PATH = "/mqtt"  # where a WebSocket carries MQTT, whose CONNECT says who it is
 
 
-def enter(
-    access: Access, target: tuple[str, str], headers: dict[str, str], peer: Peer, answered: Entered
-) -> Pending | None:
-    """Tell who makes a request, or the answer to who may not; None where that was told at once.
+class Guest:
+    """Who makes one request, on a connection that others may share: a `Caller`."""
 
-    `target` is the method and the path. A node without an access file tells that everybody is free.
-    """
+    __slots__ = ("_connection", "sender")
 
-    def identified(identity: Identity | Denial) -> None:
-        if isinstance(identity, Denial):
-            answered(denial_reply(identity))
-            return
-        why = access.may(identity, Action.REQUEST, " ".join(target))
-        if why is None:
-            answered(identity)
-        elif identity.anonymous:
-            answered(_challenge("credentials are needed here"))
-        else:
-            answered(problem_reply(403, why, "denied"))
+    def __init__(self, connection: "Connection", sender: Sender) -> None:
+        self._connection = connection
+        self.sender = sender
 
-    credentials = credentials_of(headers, peer)
+    def answer(self, request: HttpRequest, reply: Reply, now: int) -> None:
+        """Send an answer, in its turn."""
+        self._connection.answer(request, reply, now)
+
+
+def enter(access: Access, connection: "Connection", request: HttpRequest, now: int) -> None:
+    """Have a request answered if it may be made, and refused if not; a password's hash may take a while."""
+    if request.upgrade and request.path == MQTT_PATH:
+        connection.admit(request, connection, now)
+        return
+
+    pending: Pending | None = None
+
+    def identified(answer: Identity | Denial) -> None:
+        if pending is not None and connection.pending is not None:
+            connection.pending.discard(pending)
+        refusal = _refusal(access, answer, request)
+        if refusal is not None:
+            connection.deny(request, refusal, now)
+        elif isinstance(answer, Identity):
+            connection.admit(request, Guest(connection, sender_of(answer, connection.peer)), now)
+
+    credentials = credentials_of(request.headers, connection.peer)
     if credentials is None:
-        answered(_challenge(_MALFORMED))
+        connection.deny(request, _challenge(_MALFORMED), now)
+        return
+    pending = access.identify(credentials, identified)
+    if pending is not None:
+        connection.pending = connection.pending or set()
+        connection.pending.add(pending)
+
+
+def _refusal(access: Access, answer: Identity | Denial, request: HttpRequest) -> Reply | None:
+    """Return the answer to who may not make a request."""
+    if isinstance(answer, Denial):
+        return denial_reply(answer)
+    why = access.may(answer, Action.REQUEST, f"{request.method} {request.path}")
+    if why is None:
         return None
-    return access.identify(credentials, identified)
+    if answer.anonymous:
+        return _challenge("credentials are needed here")
+    return problem_reply(403, why, "denied")
 
 
 def sender_of(identity: Identity, peer: Peer, protocol: str = "http") -> Sender:

@@ -87,5 +87,5 @@ def authenticate_again(connection: "Connection", packet: Auth, peer: Peer, gate:
     else:
         subscriber.identity = found.identity
         connection.forget_allowed()
-        gate.broker.forget_routes()
+        gate.broker.table.forget_all()
         session.authenticated_again(found.proof)

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from rimward.edge.gateways.mqtt.connection import Connection
     from rimward.edge.gateways.mqtt.subscriber import Subscriber
 
-BARRED = 3  # what a member has to do that may not receive the message at all
 BUSY = 32 << 10  # bytes that wait for a reader, beyond which a shared message goes to another member
 
 StoreRetained = Callable[[str, Retained | None], Ticket | None]
@@ -70,17 +69,8 @@ class Broker:
         """Return who gets one message: every subscriber, and of each group the member whose turn it is."""
         if not route.groups:
             return route.deliveries
-        topic = route.topic
-
-        def load(member: "Subscriber") -> int:
-            return _load(member) if may_receive(member, topic) else BARRED
-
-        picked = [group.pick(load) for group in route.groups]
-        return route.deliveries + permitted(tuple([one for one in picked if one is not None]), topic)
-
-    def forget_routes(self) -> None:
-        """Find out anew who gets what: what an identity may receive has changed."""
-        self.table.forget()
+        picked = [group.pick(lambda one: _load(one, route.topic)) for group in route.groups]
+        return route.deliveries + permitted(tuple([one for one in picked if one is not None]), route.topic)
 
     # -- messages on their way
 
@@ -225,9 +215,11 @@ class Broker:
         return None
 
 
-def _load(subscriber: "Subscriber") -> int:
-    """Return how much a member of a group has to do: 0 nothing that would delay a message."""
+def _load(subscriber: "Subscriber", topic: str) -> int:
+    """Return how much a member of a group has to do: 0 nothing that would delay a message of the topic."""
     session = subscriber.session
+    if not may_receive(subscriber, topic):
+        return 3
     if session.closed:
         return 2
     return 0 if session.has_window and session.out_size < BUSY else 1

@@ -14,7 +14,7 @@ from rimward.edge.gateways.mqtt.arrival import Arrival, message_of, refusal_of
 from rimward.edge.gateways.mqtt.authenticating import Exchange, authenticate_again
 from rimward.edge.gateways.mqtt.broker import Broker
 from rimward.edge.gateways.mqtt.gate import Gate
-from rimward.edge.gateways.mqtt.identifying import NO_ROUTES, Entry, Routes, publish_refusal, routes_of
+from rimward.edge.gateways.mqtt.identifying import NO_ROUTES, Entry, KnownRoutes, publish_refusal, routes_of
 from rimward.edge.gateways.mqtt.refusals import is_buried
 from rimward.edge.gateways.mqtt.routes import Route
 from rimward.edge.gateways.mqtt.subscriber import Subscriber
@@ -71,7 +71,7 @@ class Connection(asyncio.Protocol):
         self.broker: Broker = gate.broker
         self.arrivals: deque[Arrival] | None = None  # in the order in which they are answered
         self.subscriber: Subscriber | None = None  # None until the client has been let in
-        self.routes: Routes = NO_ROUTES  # to which it may publish without a further question
+        self.routes: KnownRoutes = NO_ROUTES  # to which it may publish without a further question
         self.leaving = False  # the goodbye is out; what comes is not read
         self.check_at: int = 0
         self._clock = gate.clock
@@ -348,7 +348,7 @@ class Connection(asyncio.Protocol):
                 unsubscribe(self.subscriber, packet, self._gate)
             case Connect():
                 self.entry = Entry(self, packet, self._gate)
-                self.entry.begin(peer_of(self._transport))
+                self.entry.begin(self._transport)
             case Auth():
                 authenticate_again(self, packet, peer_of(self._transport), self._gate)
             case _:
@@ -401,5 +401,7 @@ class Connection(asyncio.Protocol):
 
 
 def _half_close(transport: asyncio.Transport) -> None:
-    if transport.can_write_eof() and not transport.is_closing():
+    if not transport.can_write_eof():  # TLS has an end of its own, which waits for the peer's
+        transport.close()
+    elif not transport.is_closing():
         transport.write_eof()

@@ -89,15 +89,23 @@ class MqttGateway:
         self._figures.look(self.clock() * 1e-9)
         self._loop = loop
 
-    async def serve(self, sock: socket.socket) -> None:
-        """Listen on a bound socket."""
+    def open(self) -> None:
+        """Take connections, which `connection` makes the protocol of."""
         loop = asyncio.get_running_loop()
         self._max_connections = allowed(self.config.max_connections, SHARE)
         if self._max_connections < self.config.max_connections:
             log.warning("file descriptors limit the connections", connections=self._max_connections)
         self.begin(loop)
-        self._server = await loop.create_server(lambda: Connection(self), sock=sock, backlog=1024)
         self._sweep = loop.call_later(SWEEP, self._look_again, loop)
+
+    def connection(self) -> Connection:
+        """Return the protocol of one more connection, over whatever transport."""
+        return Connection(self)
+
+    async def serve(self, sock: socket.socket) -> None:
+        """Open, and listen on a bound socket."""
+        self.open()
+        self._server = await asyncio.get_running_loop().create_server(self.connection, sock=sock)
 
     async def close(self, drain: float) -> None:
         """Stop listening, say goodbye to everyone and wait up to `drain` seconds for them to hang up."""
@@ -271,7 +279,7 @@ class MqttGateway:
 
     def renew(self) -> None:
         """Hold every session to the access file as it is now; those that are not good any more end."""
-        self.broker.forget_routes()
+        self.broker.table.forget_all()
         self._renew(list(self._clients.values()))
 
     def _renew(self, subscribers: list[Subscriber]) -> None:
@@ -284,7 +292,7 @@ class MqttGateway:
                 self.count("identities_ended")
                 subscriber.session.fail(farewell(renewed), renewed.detail)
                 subscriber.connection.leave()
-        self.broker.forget_routes()
+        self.broker.table.forget_all()
         if len(subscribers) > SLICE and self._loop is not None:
             self._loop.call_soon(lambda: self._renew(subscribers[SLICE:]))
 

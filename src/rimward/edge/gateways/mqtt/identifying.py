@@ -3,12 +3,13 @@
 A CONNECT whose password is hashed elsewhere waits, and so does everything that the client sends behind it.
 """
 
+import asyncio
 from typing import TYPE_CHECKING, Protocol
 
 from rimward.edge.access import DENIALS, Access, Action, Credentials, Denial, DenialKind, Identity, Pending
 from rimward.edge.dispatch.types import Refusal
 from rimward.edge.gateways.mqtt.authenticating import Exchange, reason_of
-from rimward.edge.gateways.peers import Peer
+from rimward.edge.gateways.peers import peer_of
 from rimward.protocols.mqtt import Auth, Connect, Packet, Publish, Reason, ServerSession, Will
 from rimward.protocols.mqtt.authentication import data_of
 from rimward.protocols.mqtt.subscriptions import Delivery
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 ALLOWED_CACHED = 64  # topics of one connection that are known to be allowed; beyond it the memory starts anew
 
 
-class Routes(Protocol):
+class KnownRoutes(Protocol):
     """Topics to which a connection may publish without a further question."""
 
     def get(self, topic: str, /) -> "Route | None":
@@ -54,7 +55,7 @@ class AllowedRoutes:
         self._allowed.add(topic)
 
 
-def routes_of(identity: Identity, broker: "Broker") -> Routes:
+def routes_of(identity: Identity, broker: "Broker") -> KnownRoutes:
     """Return what a connection of an identity may publish to at once."""
     return broker.routes if identity.free else AllowedRoutes(broker)
 
@@ -78,7 +79,7 @@ def let_in(
 
 
 def publish_refusal(
-    access: Access, subscriber: "Subscriber | None", topic: str, routes: Routes
+    access: Access, subscriber: "Subscriber | None", topic: str, routes: KnownRoutes
 ) -> Refusal | None:
     """Return why a client may not publish to a topic; what it may is remembered."""
     if subscriber is None or subscriber.identity.free:
@@ -126,9 +127,9 @@ class Entry:
         self._exchange: Exchange | None = None
         self.packets: list[Packet] = []  # at most one read: then reading is paused
 
-    def begin(self, peer: Peer) -> None:
+    def begin(self, transport: asyncio.Transport | None) -> None:
         """Ask who the client is; reading is paused until that is known."""
-        packet, connection = self._connect, self._connection
+        packet, connection, peer = self._connect, self._connection, peer_of(transport)
         if not self._gate.welcome(connection, peer.address):
             connection.entry = None
             return

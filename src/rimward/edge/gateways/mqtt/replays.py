@@ -91,11 +91,8 @@ class Replays:
             replay.filter, wish = next(iter(replay.wishes.items()))
             del replay.wishes[replay.filter]
             replay.qos, replay.identifier = wish.qos, wish.identifier
-            replay.messages = [
-                one
-                for one in self._retained.find(replay.filter)
-                if may_receive(subscriber, one.topic[2:].decode())
-            ]
+            found = self._retained.find(replay.filter)
+            replay.messages = [one for one in found if may_receive(subscriber, one.topic[2:].decode())]
             replay.messages.reverse()
         return bool(replay.messages)
 

@@ -96,8 +96,9 @@ class Routes:
         return self._subscriptions.group(topic_filter)
 
     def match(self, topic: str) -> "Match[Subscriber]":
-        """Return who listens to a topic, without remembering it: for topics that come but once."""
-        return self._subscriptions.match(topic)
+        """Return who listens to a topic and may, without remembering it: for topics that come but once."""
+        found = self._subscriptions.match(topic)
+        return Match(permitted(found.deliveries, topic), found.groups)
 
     def route(self, topic: str) -> Route:
         """Return what is known of a topic, and remember it if messages may be published to it."""
@@ -107,10 +108,9 @@ class Routes:
         refused = _refused(topic)
         if refused is not None:
             return Route(topic, b"", b"", (), refused)
-        found, head = self._subscriptions.match(topic), string(topic)
-        deliveries = permitted(found.deliveries, topic)
-        kept = any(one.qos and one.subscriber.kept for one in deliveries)
-        route = Route(topic, head, head + NOTHING, deliveries, None, kept, found.groups)
+        found, head = self.match(topic), string(topic)
+        kept = any(one.qos and one.subscriber.kept for one in found.deliveries)
+        route = Route(topic, head, head + NOTHING, found.deliveries, None, kept, found.groups)
         if len(topic) <= CACHED_CHARACTERS:
             self._remember(topic, route)
         return route
@@ -119,7 +119,7 @@ class Routes:
         routes = self.plain if route.is_plain else self._others
         self._cached += len(route.deliveries)
         if len(routes) >= ROUTES_CACHED or self._cached > DELIVERIES_CACHED:
-            self.forget()
+            self.forget_all()
             self._counters["routes_forgotten"] = self._counters.get("routes_forgotten", 0) + 1
             self._cached: int = len(route.deliveries)
         routes[topic] = route
@@ -127,13 +127,13 @@ class Routes:
     def _forget(self, topic_filter: str) -> None:
         _, wanted = split_shared(topic_filter)
         if is_wild(wanted):
-            self.forget()
+            self.forget_all()
         else:
             self.plain.pop(wanted, None)
             self._others.pop(wanted, None)
 
-    def forget(self) -> None:
-        """Find out anew who gets what."""
+    def forget_all(self) -> None:
+        """Find out anew who gets what: what identities may receive has changed."""
         self.plain.clear()
         self._others.clear()
         self._cached = 0

@@ -43,8 +43,11 @@ def _refuse_filter(topic_filter: str, subscriber: Subscriber, gate: Gate) -> Rea
         return Reason.NOT_AUTHORIZED
     if too_large(topic_filter) is not None or not _is_well_shared(topic_filter):
         return Reason.TOPIC_FILTER_INVALID
-    if topic_filter in subscriber.filters:
-        return None
+    return None if topic_filter in subscriber.filters else _refuse_more(topic_filter, subscriber, gate)
+
+
+def _refuse_more(topic_filter: str, subscriber: Subscriber, gate: Gate) -> Reason | None:
+    """Return why one subscription more is too much."""
     if len(subscriber.filters) >= gate.config.max_subscriptions:
         return Reason.QUOTA_EXCEEDED
     if gate.broker.table.room(topic_filter) is not None:
