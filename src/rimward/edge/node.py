@@ -52,8 +52,7 @@ def doors_of(
         dispatcher,
         clock=clocks.monotonic,
         config=MqttConfig(max_packet_size=limits.payload_bytes, max_connections=limits.connections),
-        load_retained=keeper.load_retained,
-        store_retained=keeper.store_retained,
+        disk=keeper,
         on_dead=keeper.bury,
         access=access,
     )

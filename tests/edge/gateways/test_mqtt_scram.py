@@ -117,7 +117,7 @@ async def test_who_has_the_password_comes_in_and_is_who_it_says() -> None:
         peer.send(Publish("truck-1/temperature", b"9", 1, packet_id=1), Pingreq())
         assert isinstance(await peer.next(), Puback)
         assert isinstance(await peer.next(), Pingresp)
-        (client,) = site.gateway._clients.values()
+        (client,) = site.gateway.sessions.all()
         assert client.identity.id == "truck-1"
         assert not client.identity.anonymous
         peer.hang_up()

@@ -3,21 +3,15 @@
 A CONNECT whose password is hashed elsewhere waits, and so does everything that the client sends behind it.
 """
 
-import asyncio
 from typing import TYPE_CHECKING, Protocol
 
-from rimward.edge.access import DENIALS, Access, Action, Credentials, Denial, DenialKind, Identity, Pending
+from rimward.edge.access import DENIALS, Access, Action, Denial, DenialKind, Identity
 from rimward.edge.dispatch.types import Refusal
-from rimward.edge.gateways.mqtt.authenticating import Exchange, reason_of
-from rimward.edge.gateways.peers import peer_of
-from rimward.protocols.mqtt import Auth, Connect, Packet, Publish, Reason, ServerSession, Will
-from rimward.protocols.mqtt.authentication import data_of
+from rimward.protocols.mqtt import Reason, ServerSession, Will
 from rimward.protocols.mqtt.subscriptions import Delivery
 
 if TYPE_CHECKING:
     from rimward.edge.gateways.mqtt.broker import Broker
-    from rimward.edge.gateways.mqtt.connection import Connection
-    from rimward.edge.gateways.mqtt.gate import Gate
     from rimward.edge.gateways.mqtt.routes import Route
     from rimward.edge.gateways.mqtt.subscriber import Subscriber
 
@@ -111,96 +105,3 @@ def farewell(denial: Denial) -> Reason:
     """Return the reason for which an identity that is no longer good is sent away."""
     expired = denial.kind is DenialKind.EXPIRED
     return Reason.MAXIMUM_CONNECT_TIME if expired else Reason.ADMINISTRATIVE_ACTION
-
-
-class Entry:
-    """A client at the door: its CONNECT waits for an answer, and what it sends meanwhile for a session."""
-
-    __slots__ = ("_connect", "_connection", "_deadline", "_exchange", "_gate", "_pending", "packets")
-
-    def __init__(self, connection: "Connection", packet: Connect, gate: "Gate") -> None:
-        self._connection = connection
-        self._connect = packet
-        self._gate = gate
-        self._deadline = connection.session.last_packet + gate.config.connect_timeout  # monotonic seconds
-        self._pending: Pending | None = None
-        self._exchange: Exchange | None = None
-        self.packets: list[Packet] = []  # at most one read: then reading is paused
-
-    def begin(self, transport: asyncio.Transport | None) -> None:
-        """Ask who the client is; reading is paused until that is known."""
-        packet, connection, peer = self._connect, self._connection, peer_of(transport)
-        if not self._gate.welcome(connection, peer.address):
-            connection.entry = None
-            return
-        if connection.session.method is not None:
-            self._exchange = Exchange(self._gate.access, peer, packet.client_id)
-            self._step(data_of(packet))
-            return
-        credentials = Credentials(peer, packet.client_id, packet.username, packet.password)
-        self._pending = self._gate.access.identify(credentials, self._answered)
-        if self._pending is not None:
-            connection.listen(again=False)
-
-    def heard(self, packet: Packet) -> None:
-        """Take what the client sends before it is let in."""
-        if isinstance(packet, Auth):
-            self._step(data_of(packet))
-        else:
-            self.packets.append(packet)
-
-    def _step(self, data: bytes) -> None:
-        """Go on with an enhanced authentication."""
-        session, exchange = self._connection.session, self._exchange
-        assert exchange is not None
-        found = exchange.step(data)
-        if isinstance(found, bytes):
-            session.challenge(found)
-        elif isinstance(found, Denial):
-            self._gate.count("auth_failures")
-            session.fail(reason_of(found), found.detail)
-        else:
-            session.proof = found.proof
-            self._answered(found.identity)
-
-    def cancel(self) -> None:
-        """Give up: the client has gone."""
-        if self._pending is not None:
-            self._pending.cancel()
-
-    def check(self, now: float) -> None:
-        """End a connection that has waited for longer than it may take to CONNECT."""
-        connection = self._connection
-        if now >= self._deadline:
-            connection.session.fail(Reason.SERVER_BUSY, "the credentials could not be checked in time")
-            connection.leave()
-        else:
-            self._gate.watch(connection, self._deadline)
-
-    def _answered(self, answer: Identity | Denial) -> None:
-        connection, packet, gate = self._connection, self._connect, self._gate
-        identity = let_in(answer, packet.will, connection.session, gate.access)
-        if identity is None:
-            gate.count("auth_failures")
-        elif (subscriber := gate.admit(connection, packet, identity)) is not None:
-            connection.admitted(subscriber, "" if packet.client_id else subscriber.sender.id)
-        connection.entry = None
-        if self._pending is not None:
-            connection.listen(again=True)
-            self._take_up()
-
-    def _take_up(self) -> None:
-        """Answer what has come meanwhile."""
-        connection, now = self._connection, self._gate.clock()
-        try:
-            for packet in self.packets:
-                if connection.session.closed:
-                    break
-                if type(packet) is Publish:
-                    connection._arrive_in_order(packet, now)
-                else:
-                    connection._answer(packet, now * 1e-9)
-        except Exception as error:  # noqa: BLE001 (as in data_received: one broken message ends one connection)
-            connection._broken(error)
-        connection.mark()
-        self._gate.flush_soon()
