@@ -10,7 +10,12 @@ import time
 from collections.abc import Callable
 from typing import Protocol
 
+<<<<<<< HEAD
 from rimward.edge.dispatch.types import Door, Reply, Sender
+=======
+from rimward.edge.access import Access
+from rimward.edge.dispatch.types import Door, Sender
+>>>>>>> N
 from rimward.edge.gateways.descriptors import allowed
 from rimward.edge.gateways.http.asking import Asker
 from rimward.edge.gateways.http.config import HttpConfig
@@ -62,7 +67,7 @@ class HttpGateway:
 
     loop: Turns
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 (the node wires every seam by name)
         self,
         door: Door,
         *,
@@ -71,17 +76,19 @@ class HttpGateway:
         on_dead: OnDead,
         wall: Callable[[], int] | None = None,
         shelf: KeyShelf | None = None,
+        access: Access | None = None,
     ) -> None:
         """`clock` is monotonic ns, `wall` ns since the epoch.
 
         Without a wall clock answers carry no Date [RFC 9110 §6.6.1]; without a shelf no idempotency key is
-        honoured.
+        honoured; without `access` everybody may call.
         """
         self.door = door
         self.clock = clock
         self.config = config
         self.on_dead = on_dead
         self.limits: Limits = config.session_limits()
+        self.access: Access = access or Access(None, clock)
         self.guard: Guard = Guard(config.hosts, config.origins)
         self.cors: Cors = Cors(config)
         self.finisher: Finisher = Finisher(config)
