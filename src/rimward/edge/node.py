@@ -13,12 +13,9 @@ from msgspec import Struct
 
 from rimward.app import App
 from rimward.app.settings import settings_of
-<<<<<<< HEAD
 from rimward.app.triggers import Ws
-=======
 from rimward.edge.access import Access, Watch, open_access
 from rimward.edge.access.clock import TrustedClock
->>>>>>> N
 from rimward.edge.beats import beat
 from rimward.edge.config import NodeConfig
 from rimward.edge.dispatch import Clocks, Dispatcher, FunctionRun, Tracing
@@ -28,11 +25,7 @@ from rimward.edge.gateways.coap.resources import links_of
 from rimward.edge.gateways.http import HttpConfig, HttpGateway
 from rimward.edge.gateways.listening.listening import Listening
 from rimward.edge.gateways.mqtt import MqttConfig, MqttGateway
-<<<<<<< HEAD
-from rimward.edge.gateways.mqtt.gateway import Authenticate
 from rimward.edge.gateways.websocket.topics import BothWays
-=======
->>>>>>> N
 from rimward.edge.health import Health
 from rimward.edge.keeping import Keeper
 from rimward.edge.outbox import Outbox
@@ -53,13 +46,8 @@ class Doors(NamedTuple):
 def doors_of(
     dispatcher: Dispatcher, config: NodeConfig, outbox: OutboxPort, access: Access | None = None
 ) -> Doors:
-<<<<<<< HEAD
-    """Put gateways before a dispatcher; they do not listen yet."""
-    clocks, limits, runs = dispatcher.clocks, config.limits, dispatcher.functions.values()
-=======
     """Put gateways before a dispatcher; they do not listen yet. Without `access` everybody is let in."""
-    clocks, limits = dispatcher.clocks, config.limits
->>>>>>> N
+    clocks, limits, runs = dispatcher.clocks, config.limits, dispatcher.functions.values()
     keeper = Keeper(outbox, clocks)
     access = access or Access(None, clocks.monotonic)
     mqtt = MqttGateway(

@@ -6,11 +6,8 @@ from rimward.protocols.mqtt.packets import Connack, Connect, Disconnect, Packet,
 from rimward.protocols.mqtt.reasons import CONNACK_CODES_3, MqttError, Reason
 from rimward.protocols.mqtt.topics import problem
 
-<<<<<<< HEAD
 FOR_EVER = 0xFFFFFFFF  # seconds: a session that does not expire [5: 3.1.2.11.2]
-=======
 ELSEWHERE = frozenset({Reason.USE_ANOTHER_SERVER, Reason.SERVER_MOVED})
->>>>>>> N
 REASON_TEXT = 256  # characters of a reason string
 
 

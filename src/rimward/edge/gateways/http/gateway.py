@@ -10,12 +10,8 @@ import time
 from collections.abc import Callable
 from typing import Protocol
 
-<<<<<<< HEAD
-from rimward.edge.dispatch.types import Door, Reply, Sender
-=======
 from rimward.edge.access import Access
-from rimward.edge.dispatch.types import Door, Sender
->>>>>>> N
+from rimward.edge.dispatch.types import Door, Reply, Sender
 from rimward.edge.gateways.descriptors import allowed
 from rimward.edge.gateways.http.asking import Asker
 from rimward.edge.gateways.http.config import HttpConfig

@@ -24,11 +24,8 @@ class SessionRecord(Struct, frozen=True, gc=False):
     subscriptions: tuple[Subscription, ...]
     will: Will | None
     will_at: int
-<<<<<<< HEAD
-    sent: int = 0  # the place of the last message that went to the client, known when its connection is over
-=======
     badge: Badge  # whom it belongs to
->>>>>>> N
+    sent: int = 0  # the place of the last message that went to the client, known when its connection is over
 
 
 class MessageRecord(Struct, frozen=True, gc=False, array_like=True):

@@ -113,11 +113,8 @@ class Store:
             tuple(subscriber.filters.values()),
             subscriber.will,
             _wall(subscriber.will_at, disk.wall_of),
-<<<<<<< HEAD
-            subscriber.flights.last_sent if subscriber.flights is not None else 0,
-=======
             subscriber.identity.badge,
->>>>>>> N
+            subscriber.flights.last_sent if subscriber.flights is not None else 0,
         )
         return (SESSIONS, subscriber.sender.id, records.encode_session(record))
 
