@@ -45,7 +45,11 @@ FITS = [
 
 @pytest.mark.parametrize(("wish", "topic", "fits"), FITS)
 async def test_a_filter_fits_the_topics_that_the_text_says(
-    house: House, version: int, wish: str, topic: str, fits: bool  # noqa: FBT001 (a parameter of the test)
+    house: House,
+    version: int,
+    wish: str,
+    topic: str,
+    fits: bool,  # noqa: FBT001 (a parameter of the test)
 ) -> None:
     client = await house.connect("a", version)
     await client.subscribe(wish)
@@ -55,7 +59,11 @@ async def test_a_filter_fits_the_topics_that_the_text_says(
 
 @pytest.mark.parametrize(("wish", "topic", "fits"), FITS)
 async def test_a_filter_finds_the_retained_messages_that_the_text_says(
-    house: House, version: int, wish: str, topic: str, fits: bool  # noqa: FBT001 (a parameter of the test)
+    house: House,
+    version: int,
+    wish: str,
+    topic: str,
+    fits: bool,  # noqa: FBT001 (a parameter of the test)
 ) -> None:
     sender = await house.connect("b", version)
     await sender.tell(topic, b"kept", retain=True)

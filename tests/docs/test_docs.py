@@ -108,7 +108,7 @@ def test_every_verb_is_documented_and_no_other() -> None:
 def test_every_option_of_a_verb_is_documented_and_no_other(verb: str) -> None:
     section = DOCS_COMMANDS.partition(f"\n## rimward {verb}\n")[2].partition("\n## ")[0]
     rows = "\n".join(re.findall(r"^\| `--.*?\|", section, re.MULTILINE))
-    assert set(re.findall(r"--\w+", rows)) == _options(parser_of(verb)) - {"--help", "--debug"}
+    assert set(re.findall(r"--[\w-]+", rows)) == _options(parser_of(verb)) - {"--help", "--debug"}
 
 
 def _options(parser: Parser) -> set[str]:
