@@ -118,7 +118,7 @@ class Client:
         return packets[-1].reason
 
     async def refused(self, *reasons: int) -> None:
-        """Make sure that the server hangs up; MQTT 5 says why, 3.1.1 can't once it is connected [4.8, 4.13]."""
+        """Make sure that the server hangs up; MQTT 5 says why, 3.1.1 has no words for it [4.8; 5: 4.13]."""
         reason = await self.goodbye()
         assert reason in (reasons if self.version == 5 else (None,)), reason
 
@@ -167,24 +167,30 @@ class Client:
 class House:
     """A node, its clock, which a test may move, and the clients that it is left by."""
 
-    def __init__(self, folder: Path, app: App | None = None) -> None:
+    def __init__(self, folder: Path, app: App | None = None, access: str = "") -> None:
+        """`access` is the text of an access file; without one everybody may."""
         self.folder, self.app = folder, app or App("conformance", compat="2026-11-01")
+        self.access = ""
+        if access:
+            file = folder / "access.toml"
+            file.write_text(access)
+            file.chmod(0o600)
+            self.access = str(file)
         self.ahead = 0  # ns that the node's clocks are ahead
         self.clients: list[Client] = []
-        self.port = 0
+        self.port = self.web = 0
 
     async def open(self) -> None:
         """Start the node; again after `close`, on the same folder."""
-        config = NodeConfig(app="conformance:app", data=str(self.folder), drain=0.2)
+        config = NodeConfig(app="conformance:app", data=str(self.folder), drain=0.2, access=self.access)
         self.node = Node(self.app, config)
         self.node.clocks = Clocks(
             lambda: time.monotonic_ns() + self.ahead, lambda: time.time_ns() + self.ahead
         )
         await self.node.__aenter__()
-        sock = socket.socket()
-        sock.bind(("127.0.0.1", 0))
-        self.port = sock.getsockname()[1]
-        await self.node.serve(sock, None)
+        mqtt_socket, web_socket = _bound(), _bound()
+        self.port, self.web = mqtt_socket.getsockname()[1], web_socket.getsockname()[1]
+        await self.node.serve(mqtt_socket, web_socket)
 
     async def close(self) -> None:
         for client in self.clients:
@@ -238,6 +244,12 @@ class House:
                 await asyncio.sleep(0)
 
 
+def _bound() -> socket.socket:
+    sock = socket.socket()
+    sock.bind(("127.0.0.1", 0))
+    return sock
+
+
 def picky() -> App:
     """An app that refuses `picky/...` as `invalid`, and answers `ask/...`."""
     app = App("conformance", compat="2026-11-01")
@@ -254,9 +266,9 @@ def picky() -> App:
 
 
 @asynccontextmanager
-async def opened(folder: Path, app: App | None = None) -> AsyncGenerator[House, None]:
+async def opened(folder: Path, app: App | None = None, access: str = "") -> AsyncGenerator[House, None]:
     """Run a node as long as the block lasts."""
-    house = House(folder, app)
+    house = House(folder, app, access)
     await house.open()
     try:
         yield house

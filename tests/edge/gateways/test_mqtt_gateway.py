@@ -584,7 +584,6 @@ async def test_an_action_outside_any_read_is_written_by_itself() -> None:
         ("a second CONNECT", encode(Connect("c", 5), 5), Reason.PROTOCOL_ERROR),
         ("a topic that is not UTF-8", b"\x30\x05\x00\x02\xff\xfe\x00", Reason.MALFORMED_PACKET),
         ("a topic with a wildcard", b"\x30\x06\x00\x03a/#\x00", Reason.TOPIC_NAME_INVALID),
-        ("QoS 2", encode(Publish("a", b"", 2, packet_id=1), 5), Reason.QOS_NOT_SUPPORTED),
     ],
 )
 async def test_bad_input_ends_its_own_connection_in_the_protocols_words(

@@ -13,12 +13,13 @@ class SessionLimits(Struct, frozen=True, forbid_unknown_fields=True):
     """What one client may ask of the server."""
 
     max_packet_size: int = 256 << 10  # bytes, header included
-    receive_maximum: int = 1024  # QoS 1 messages not yet acknowledged to the client
+    receive_maximum: int = 1024  # messages above QoS 0 not yet acknowledged to the client
     topic_alias_maximum: int = 32
     max_client_id: int = 256  # bytes
-    max_inflight: int = 4096  # QoS 1 messages sent and not yet acknowledged by the client
+    max_inflight: int = 4096  # messages above QoS 0 sent and not yet acknowledged by the client
     max_output: int = 1 << 20  # bytes that wait for a slow reader, and again that wait for its PUBACKs
     connect_timeout: float = 10.0  # seconds from the connection to its CONNECT
+    max_session_expiry: int = 7 * 86_400  # seconds that a session may outlive its connection; 0: none does
 
 
 DEFAULT_LIMITS = SessionLimits()
@@ -40,8 +41,6 @@ def check_connect(packet: Connect, limits: SessionLimits) -> None:
         )
     if packet.properties is not None and packet.properties.authentication_method is not None:
         raise MqttError(Reason.BAD_AUTHENTICATION_METHOD, "extended authentication is not offered")
-    if packet.will is not None and packet.will.qos == 2:
-        raise MqttError(Reason.QOS_NOT_SUPPORTED, "a will at QoS 2 is not offered, the maximum is 1")
     if packet.will is not None and (detail := problem(packet.will.topic)) is not None:
         raise MqttError(Reason.TOPIC_NAME_INVALID, f"the will's topic is refused: {detail}")
 
@@ -67,13 +66,12 @@ def reason_text(text: str) -> Properties | None:
     return Properties(reason_string=clean) if clean else None
 
 
-def offer(limits: SessionLimits, connect: Connect, assigned_client_id: str | None) -> Properties:
-    """Return what the server offers, as CONNACK says it [5: 3.2.2.3]."""
+def offer(limits: SessionLimits, connect: Connect, assigned_client_id: str | None, expiry: int) -> Properties:
+    """Return what the server offers, as CONNACK says it [5: 3.2.2.3]; `expiry` is the session's, seconds."""
     asked = connect.properties.session_expiry if connect.properties is not None else None
     return Properties(
-        session_expiry=0 if asked else None,
+        session_expiry=expiry if expiry != (asked or 0) else None,
         receive_maximum=limits.receive_maximum,
-        maximum_qos=1,
         maximum_packet_size=limits.max_packet_size,
         assigned_client_id=assigned_client_id,
         topic_alias_maximum=limits.topic_alias_maximum,

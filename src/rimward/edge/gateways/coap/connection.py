@@ -1,4 +1,4 @@
-"""One CoAP connection over TCP [RFC 8323]: the shell around its session, and how its requests are answered."""
+"""One CoAP connection over TCP [RFC 8323]: the shell around its session, and the way back."""
 
 import asyncio
 import socket

@@ -160,10 +160,7 @@ class Serving:
                     f"the content format {asked.accept} is none that is written", c.NOT_ACCEPTABLE
                 )
             headers["accept"] = MEDIA[asked.accept].partition(";")[0]
-        segments = asked.segments
-        path = "/" + "/".join(
-            [one if one.isalnum() and one.isascii() else quote(one, "") for one in segments]
-        )
+        path = "/" + "/".join([_segment(one) for one in asked.segments])
         query = "&".join([_query(one) for one in asked.queries])
         return Request(
             incoming.method, path, query, headers, body, self._sender(incoming.peer.address), incoming.now
@@ -236,6 +233,10 @@ class Serving:
 def _accepted(block: Block, incoming: Incoming) -> Block:
     """Return the block that a further one is asked for with: as large as the peer's, or as we like them."""
     return Block(block.number, more=True, szx=block.szx if incoming.way.bert else min(block.szx, 6))
+
+
+def _segment(text: str) -> str:
+    return text if text.isalnum() and text.isascii() else quote(text, "")
 
 
 def _query(text: str) -> str:

@@ -10,27 +10,16 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from rimward.edge.dispatch.types import Message, Sender, Ticket
-from rimward.edge.gateways.mqtt.arrival import Arrival, message_of, refusal_of
+from rimward.edge.gateways.mqtt.answering import answer, is_repeated
+from rimward.edge.gateways.mqtt.arrival import Arrival, hand_over
 from rimward.edge.gateways.mqtt.broker import Broker
 from rimward.edge.gateways.mqtt.gate import Gate
-from rimward.edge.gateways.mqtt.identifying import NO_ROUTES, Entry, KnownRoutes, publish_refusal, routes_of
-from rimward.edge.gateways.mqtt.refusals import is_buried
+from rimward.edge.gateways.mqtt.greeting import Greeting
+from rimward.edge.gateways.mqtt.identifying import KnownRoutes
 from rimward.edge.gateways.mqtt.routes import Route
 from rimward.edge.gateways.mqtt.subscriber import Subscriber
-from rimward.edge.gateways.mqtt.subscribing import subscribe, unsubscribe
 from rimward.observe import Logger, get_logger
-from rimward.protocols.mqtt import (
-    Connect,
-    Packet,
-    Pingreq,
-    Puback,
-    Publish,
-    Reason,
-    ServerSession,
-    Subscribe,
-    Unsubscribe,
-    Will,
-)
+from rimward.protocols.mqtt import Packet, Publish, Reason, ServerSession, Will
 
 log: Logger = get_logger("rimward.mqtt")
 
@@ -44,13 +33,14 @@ class Connection(asyncio.Protocol):
         "_clock",
         "_deaf",
         "_gate",
+        "_greeting",
         "_heard_at",
+        "_shut",
         "_transport",
         "_writable",
         "arrivals",
         "broker",
         "check_at",
-        "entry",
         "leaving",
         "routes",
         "sender",
@@ -67,16 +57,17 @@ class Connection(asyncio.Protocol):
         self.broker: Broker = gate.broker
         self.arrivals: deque[Arrival] | None = None  # in the order in which they are answered
         self.subscriber: Subscriber | None = None  # None until the client has been let in
-        self.routes: KnownRoutes = NO_ROUTES  # to which it may publish without a further question
+        self.routes: KnownRoutes = gate.broker.routes  # to which it may publish without a further question
         self.leaving = False  # the goodbye is out; what comes is not read
         self.check_at: int = 0
         self._clock = gate.clock
         self._heard_at = 0  # monotonic ns at which the last whole packet was read
-        self.entry: Entry | None = None  # its CONNECT waits for an answer
         self._gate = gate
         self._transport: asyncio.Transport | None = None
         self._writable = True
         self._deaf = False  # reading is paused
+        self._shut = True  # nothing is taken the short way: the client is not in yet, or leaves
+        self._greeting = Greeting(self, gate)
 
     # -- events of the socket
 
@@ -90,14 +81,15 @@ class Connection(asyncio.Protocol):
             peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             peer.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         if not self._gate.opened(self):
-            self.leaving = True
+            self.leaving = self._shut = True
             transport.abort()
         elif (deadline := self.session.deadline) is not None:
             self._gate.watch(self, deadline)
 
     def data_received(self, data: bytes) -> None:  # noqa: C901 (flat: calls cost more than steps, docs/adr/0012)
         """Answer every packet that the bytes complete."""
-        if self.leaving:
+        if self._shut:
+            self._greet(data)
             return
         gate, broker, session, clock = self._gate, self.broker, self.session, self._clock
         read_at = clock()
@@ -110,14 +102,14 @@ class Connection(asyncio.Protocol):
                 gate.packets_in += len(packets)
             for packet in packets:
                 if type(packet) is not Publish:
-                    self._answer(packet, read_at * 1e-9)
+                    answer(self, gate, packet, read_at)
                 elif (
                     (route := self.routes.get(packet.topic)) is None
                     or packet.retain
                     or packet.properties is not None
                     or self.arrivals
                 ):
-                    self._arrive_in_order(packet, read_at)
+                    self.arrive_in_order(packet, read_at)
                 else:
                     self._arrive(packet, route, read_at)
                 if session.closed:
@@ -176,18 +168,17 @@ class Connection(asyncio.Protocol):
         if self.leaving:
             return
         self.leaving: bool = True
+        self._shut = True
+        if self._greeting is not None:
+            self._greeting.cancel()
         session = self.session
-        if self.entry is not None:
-            self.entry.cancel()
         session.close()
         if session.error is not None:
             self.count(f"closed_{session.error.reason.name.lower()}")
             self._bury(session.error.detail, session.error.packet)
         if self.subscriber is not None:
-            self._gate.left(self.subscriber)
-        will = session.connect.will if session.connect is not None and session.accepted else None
-        if will is not None and with_will and not self._said_goodbye():
-            self._publish_will(will)
+            will = "withdrawn" if self._said_goodbye() else "sent" if with_will else "held"
+            self._gate.sessions.left(self.subscriber, self, will=will)
         self._hang_up()
 
     def check(self, now: float) -> None:
@@ -196,8 +187,8 @@ class Connection(asyncio.Protocol):
         if self.leaving:
             self.abort()
             return
-        if self.entry is not None:
-            self.entry.check(now)
+        if self._greeting is not None and self._greeting.asks:
+            self._greeting.check(now)
             return
         # it can't be heard while it is not read
         session.last_packet = now if self._deaf else max(session.last_packet, self._heard_at * 1e-9)
@@ -221,6 +212,15 @@ class Connection(asyncio.Protocol):
             arrivals.popleft().finish(now)
         if self._deaf and len(arrivals) <= self._gate.limits.receive_maximum // 2:
             self.listen(again=True)
+        self.wake()
+
+    @property
+    def now(self) -> float:
+        """Monotonic seconds."""
+        return self._clock() * 1e-9
+
+    def wake(self) -> None:
+        """Note that there is output to write, and write it when this turn of the loop is over."""
         self.mark()
         self._gate.flush_soon()
 
@@ -260,32 +260,15 @@ class Connection(asyncio.Protocol):
         if route.deliveries:
             self.broker.send(route, payload, qos, self.subscriber)
 
-    def _arrive_in_order(self, packet: Publish, read_at: int) -> None:
+    def arrive_in_order(self, packet: Publish, read_at: int) -> None:
         """Take a message that waits for others, or has more to it than a known topic and a payload."""
-        if self.entry is not None:
-            self.entry.packets.append(packet)
-        elif self._hold(packet):
-            self._take(packet, self.broker.route(packet.topic), read_at)
+        if self._hold(packet):
+            self.take(packet, self.broker.route(packet.topic), read_at)
 
-    def _take(self, packet: Publish, route: Route, read_at: int) -> None:
+    def take(self, packet: Publish, route: Route, read_at: int) -> None:
+        """Hand a message over, and keep its place among those that wait for their answer."""
         arrival = Arrival(self, packet, route, read_at * 1e-9)
-        refusal = refusal_of(packet, route)
-        refusal = refusal or publish_refusal(self._gate.access, self.subscriber, packet.topic, self.routes)
-        if refusal is None:
-            self._wait(arrival, self._gate.door.message(message_of(packet, self.sender, read_at)))
-            return
-        if not is_buried(refusal, self.session.version, packet.qos):
-            told = Ticket()
-            told.finish(refusal)
-            self._wait(arrival, told)
-            return
-        kept = self._gate.on_dead(refusal.kind, refusal.detail, self.sender, packet.topic, packet.payload)
-        ticket = Ticket()
-        if kept.done or not packet.qos:
-            ticket.finish(kept.refusal or refusal)
-        else:  # it is answered when its dead letter is on disk, or with the disk's own refusal
-            kept.on_done = lambda kept: ticket.finish(kept.refusal or refusal)
-        self._wait(arrival, ticket)
+        self._wait(arrival, hand_over(arrival, self._gate, read_at))
 
     def _hold(self, packet: Publish) -> bool:
         """Take on a message's answer; False where the session refuses, or has taken on the same before."""
@@ -294,7 +277,9 @@ class Connection(asyncio.Protocol):
         session = self.session
         if packet.dup and session.version == 4 and packet.packet_id in session.held:
             return False  # an impatient resend: the first one's answer serves both
-        return session.hold(packet.packet_id)
+        if packet.qos == 2 and is_repeated(self, packet):
+            return False
+        return session.hold(packet.packet_id, packet.qos)
 
     def _wait(self, arrival: Arrival, ticket: Ticket | None) -> None:
         if self.arrivals is None:
@@ -319,48 +304,61 @@ class Connection(asyncio.Protocol):
         else:
             self._transport.pause_reading()
 
-    def _publish_will(self, will: Will) -> None:
-        self.count("wills")
+    @classmethod
+    def gone(cls, gate: Gate, subscriber: Subscriber) -> "Connection":
+        """Return a connection that is over, for what is still to be sent in its client's name."""
+        connection = cls(gate)
+        connection.subscriber, connection.sender = subscriber, subscriber.sender
+        connection.leaving = True
+        connection.session.close()
+        return connection
+
+    def publish_will(self, will: Will) -> None:
+        """Hand over what a client wanted to be published when it goes without a word."""
         packet = Publish(will.topic, will.payload, will.qos, will.retain, 0, False, will.properties)
-        self._take(packet, self.broker.route(will.topic), self._gate.clock())
+        self.take(packet, self.broker.route(will.topic), self._gate.clock())
 
-    # -- other packets
+    # -- before the client is in
 
-    def _answer(self, packet: Packet, now: float) -> None:
-        if self.entry is not None:
-            self.entry.packets.append(packet)
+    def _greet(self, data: bytes) -> None:
+        """Take what comes until the client is in; what comes from one that leaves is not read."""
+        greeting = self._greeting
+        if self.leaving or greeting is None:
             return
-        match packet:
-            case Puback():
-                self.session.confirmed(packet, now)
-                if self.subscriber is not None:
-                    self.broker.replays.go_on(self.subscriber, now)
-            case Pingreq():
-                self.session.pong()
-            case Subscribe() if self.subscriber is not None:
-                subscribe(self.subscriber, packet, self._gate, now)
-            case Unsubscribe() if self.subscriber is not None:
-                unsubscribe(self.subscriber, packet, self._gate)
-            case Connect():
-                self.entry = Entry(self, packet, self._gate)
-                self.entry.begin(self._transport)
-            case _:
-                pass  # DISCONNECT: the session has ended
+        gate, session = self._gate, self.session
+        read_at = self._clock()
+        gate.reading = True
+        session.dirty = True
+        try:
+            packets = session.feed(data)
+            if packets:
+                self._heard_at = read_at
+                gate.packets_in += len(packets)
+            greeting.receive(packets, read_at)
+        except Exception as error:  # noqa: BLE001 (as for all reads)
+            self._broken(error)
+        gate.reading = session.dirty = False
+        gate.unwritten += len(data)
+        self.wake()
 
-    def admitted(self, subscriber: Subscriber, assigned: str) -> None:
-        """Begin a session; `assigned` is the client id where the node has named it."""
-        self.subscriber = subscriber
-        self.sender: Sender = subscriber.sender
-        self.forget_allowed()
-        self.session.accept(assigned)
-        self.session.last_packet = self._heard_at * 1e-9
-        if (deadline := self.session.deadline) is not None:
+    def answer_in_order(self, packet: Packet, read_at: int) -> None:
+        """Answer a packet that has waited for the client to be let in."""
+        if isinstance(packet, Publish):
+            self.arrive_in_order(packet, read_at)
+        else:
+            answer(self, self._gate, packet, read_at)
+
+    def heard(self) -> None:
+        """Let the keep-alive run: the client is in."""
+        session = self.session
+        session.last_packet = self._heard_at * 1e-9
+        if (deadline := session.deadline) is not None:
             self._gate.watch(self, deadline)
 
-    def forget_allowed(self) -> None:
-        """Ask anew what the client's identity may publish to."""
-        if self.subscriber is not None:
-            self.routes = routes_of(self.subscriber.identity, self.broker)
+    def greeted(self) -> None:
+        """Take what comes the short way from now on."""
+        self._greeting: Greeting | None = None
+        self._shut: bool = self.leaving
 
     # -- the end
 

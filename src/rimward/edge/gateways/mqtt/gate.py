@@ -7,11 +7,11 @@ from rimward.edge.access import Access, Identity
 from rimward.edge.dispatch.types import Door, Sender, Ticket
 from rimward.edge.gateways.mqtt.broker import Broker
 from rimward.edge.gateways.mqtt.config import MqttConfig
+from rimward.edge.gateways.mqtt.sessions import Sessions
 from rimward.protocols.mqtt import Connect, SessionLimits
 
 if TYPE_CHECKING:
     from rimward.edge.gateways.mqtt.connection import Connection
-    from rimward.edge.gateways.mqtt.subscriber import Subscriber
 
 
 class Gate(Protocol):
@@ -20,6 +20,7 @@ class Gate(Protocol):
     access: Access
     door: Door
     broker: Broker
+    sessions: Sessions
     clock: Callable[[], int]  # monotonic ns
     config: MqttConfig
     limits: SessionLimits
@@ -31,8 +32,8 @@ class Gate(Protocol):
     packets_in: int
     packets_out: int
 
-    def admit(self, connection: "Connection", packet: Connect, identity: Identity) -> "Subscriber | None":
-        """Return the session of an identity; None where it is refused, which the session then says."""
+    def admit(self, connection: "Connection", packet: Connect, identity: Identity) -> Sender | None:
+        """Name the sender of a new session; None where it is refused, which the session then says."""
         ...
 
     def watch(self, connection: "Connection", deadline: float) -> None:
@@ -41,10 +42,6 @@ class Gate(Protocol):
 
     def opened(self, connection: "Connection") -> bool:
         """Count a connection in; False where there is no room."""
-        ...
-
-    def left(self, subscriber: "Subscriber") -> None:
-        """End a session with its connection."""
         ...
 
     def lost(self, connection: "Connection") -> None:

@@ -7,20 +7,23 @@ from collections.abc import Callable
 
 from rimward.app.effects import EventPayload
 from rimward.edge.access import Access, Denial, Identity
-from rimward.edge.dispatch.types import Door, Retained, Sender, Ticket
+from rimward.edge.dispatch.types import Door, Sender, Ticket
 from rimward.edge.gateways.descriptors import allowed
-from rimward.edge.gateways.mqtt.broker import Broker, StoreRetained
+from rimward.edge.gateways.mqtt.broker import Broker
 from rimward.edge.gateways.mqtt.commanding import send_command
 from rimward.edge.gateways.mqtt.config import MqttConfig
 from rimward.edge.gateways.mqtt.connection import Connection
+from rimward.edge.gateways.mqtt.disk import Disk
 from rimward.edge.gateways.mqtt.events import outgoing_event
-from rimward.edge.gateways.mqtt.identifying import farewell
+from rimward.edge.gateways.mqtt.identifying import farewell, routes_of
 from rimward.edge.gateways.mqtt.routes import Route
+from rimward.edge.gateways.mqtt.sessions import Sessions
+from rimward.edge.gateways.mqtt.store import Store
 from rimward.edge.gateways.mqtt.subscriber import Subscriber
 from rimward.edge.gateways.mqtt.wheel import Wheel
 from rimward.edge.gateways.turns import Turns
 from rimward.observe import Logger, get_logger
-from rimward.protocols.mqtt import Connect, Reason, SessionLimits
+from rimward.protocols.mqtt import Connect, Reason, SessionLimits, Will
 from rimward.protocols.mqtt.outgoing import Outgoing
 
 log: Logger = get_logger("rimward.mqtt")
@@ -28,7 +31,6 @@ log: Logger = get_logger("rimward.mqtt")
 SWEEP = 1.0  # seconds between two looks at the deadlines
 SHARE = 0.75  # of the process's file descriptors that devices may take
 SPARE = 32  # connections beyond the limit that are still told so; more are cut off
-LoadRetained = Callable[[], dict[str, Retained]]
 OnDead = Callable[[str, str, Sender, str, bytes], Ticket]  # reason, detail, sender, topic, payload
 SLICE = 256  # identities that are renewed in one turn of the loop
 
@@ -36,14 +38,13 @@ SLICE = 256  # identities that are renewed in one turn of the loop
 class MqttGateway:
     """Ends the devices' MQTT, hands their messages to the door and carries actions back: a `Router`."""
 
-    def __init__(  # noqa: PLR0913 (the node wires every seam by name)
+    def __init__(
         self,
         door: Door,
         *,
         clock: Callable[[], int],
         config: MqttConfig,
-        load_retained: LoadRetained,
-        store_retained: StoreRetained,
+        disk: Disk,
         on_dead: OnDead,
         access: Access | None = None,
     ) -> None:
@@ -55,16 +56,18 @@ class MqttGateway:
         self.topics: dict[bytes, str] = {}
         self.counters: dict[str, int] = {}
         self.on_dead = on_dead
-        self.broker: Broker = Broker(config, store_retained, self.counters)
+        self.broker: Broker = Broker(config, Store(disk, config, self.counters), self.counters)
+        self.access: Access = access or Access(None, clock)
+        self.access.changed.append(self.renew)
+        self.sessions: Sessions = Sessions(
+            self.broker, self.broker.store, config, self.counters, self._publish_will, self.access
+        )
         self.reading = False  # a read's own end sees to the output
         self.unwritten = 0
         self.packets_in = 0
         self.packets_out = 0
-        self._load_retained = load_retained
-        self.access: Access = access or Access(None, clock)
-        self.access.changed.append(self.renew)
+        self._disk = disk
         self._connections: set[Connection] = set()
-        self._clients: dict[str, Subscriber] = {}  # by client id
         self._wheel: Wheel[Connection] = Wheel()
         self._assigned_prefix = f"auto-{os.urandom(4).hex()}-"
         self._assigned = 0
@@ -78,9 +81,10 @@ class MqttGateway:
     # -- lifecycle
 
     def begin(self, loop: Turns) -> None:
-        """Take up what was retained; from now on output is written when a turn of the loop is over."""
-        self.broker.load_retained(self._load_retained())
+        """Take up what was kept; from now on output is written when a turn of the loop is over."""
+        self.broker.load_retained(self._disk.load_retained())
         self._loop = loop
+        self.sessions.load(self.clock() * 1e-9)
 
     def open(self) -> None:
         """Take connections, which `connection` makes the protocol of."""
@@ -126,13 +130,15 @@ class MqttGateway:
     @property
     def look_at(self) -> float | None:
         """Monotonic seconds at which `look` has something to do; None is never."""
-        return self._wheel.next_at
+        moments = [at for at in (self._wheel.next_at, self.sessions.look_at) if at is not None]
+        return min(moments, default=None)
 
     def look(self) -> None:
         """Check the connections whose deadlines may have come."""
         now = self.clock() * 1e-9
         for connection in self._wheel.due(now):
             connection.check(now)
+        self.sessions.look(now)
         self.flush()
 
     def _look_again(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -177,8 +183,8 @@ class MqttGateway:
 
     def command(self, device: str, name: str, payload: bytes, number: str) -> str | None:
         """Queue a command for one device; return why it can't take it. Never blocks."""
-        subscriber = self._clients.get(device)
-        if subscriber is None:
+        subscriber = self.sessions.get(device)
+        if subscriber is None or subscriber.connection is None:
             return "it is not connected"
         why = send_command(self.broker, subscriber, name, payload, number)
         if why is None:
@@ -206,17 +212,18 @@ class MqttGateway:
         self.flush()
 
     def _retain(self, topic: str, outgoing: Outgoing) -> None:
-        ticket = self.broker.retain(topic, outgoing)
-        if ticket is not None and ticket.done and ticket.refusal is not None:
-            self.count("retained_refused")
-            log.warning("an action is not retained", reason=ticket.refusal.detail)
+        refusal = self.broker.no_room(topic, outgoing)
+        if (entry := self.broker.retain(topic, outgoing)) is not None:
+            self._disk.keep([entry])
+        elif refusal is not None:
+            log.warning("an action is not retained", reason=refusal.detail)
 
     def stats(self) -> dict[str, int]:
         """Return the gateway's figures."""
         return {
             **self.counters,
             "connections": len(self._connections),
-            "clients": len(self._clients),
+            **self.sessions.stats(),
             "subscriptions": self.broker.table.subscription_count,
             "subscription_bytes": self.broker.table.subscription_bytes,
             "retained": self.broker.retained_count,
@@ -235,41 +242,38 @@ class MqttGateway:
         self.count("connections_total")
         return True
 
-    def admit(self, connection: Connection, packet: Connect, identity: Identity) -> Subscriber | None:
-        """Return the session of an identity; None where it is refused, which the session then says."""
+    def admit(self, connection: Connection, packet: Connect, identity: Identity) -> Sender | None:
+        """Name the sender of a new session; None where it is refused, which the session then says."""
         session = connection.session
         if len(self._connections) > self._max_connections:
             session.fail(Reason.SERVER_BUSY, f"{self._max_connections} clients are connected, the limit")
             return None
         client_id = packet.client_id or identity.id or self._assign()
-        known = self._clients.get(client_id)
+        known = self.sessions.get(client_id)
         if known is not None and not identity.may_take_over(known.identity):
             self.count("auth_failures")
             session.fail(Reason.NOT_AUTHORIZED, "the session belongs to another identity")
             return None
-        if known is not None:
-            self.count("takeovers")
-            known.session.fail(Reason.SESSION_TAKEN_OVER, "another connection has this client id")
-            known.connection.leave()
-        sender = Sender(client_id, "mqtt5" if packet.version == 5 else "mqtt3", identity.user)
-        subscriber = self._clients[client_id] = Subscriber(sender, connection, identity)
-        return subscriber
+        return Sender(client_id, "mqtt5" if packet.version == 5 else "mqtt3", identity.user)
 
     def renew(self) -> None:
         """Hold every session to the access file as it is now; those that are not good any more end."""
         self.broker.table.forget_all()
-        self._renew(list(self._clients.values()))
+        self._renew(self.sessions.all)
 
     def _renew(self, subscribers: list[Subscriber]) -> None:
         for subscriber in subscribers[:SLICE]:
-            renewed = self.access.renew(subscriber.identity)
+            renewed, connection = self.access.renew(subscriber.identity), subscriber.connection
             if not isinstance(renewed, Denial):
                 subscriber.identity = renewed
-                subscriber.connection.forget_allowed()
-            elif self._clients.get(subscriber.sender.id) is subscriber:
+                if connection is not None:
+                    connection.routes = routes_of(renewed, self.broker)
+            elif not subscriber.ended:
                 self.count("identities_ended")
-                subscriber.session.fail(farewell(renewed), renewed.detail)
-                subscriber.connection.leave()
+                if connection is not None:
+                    connection.session.fail(farewell(renewed), renewed.detail)
+                    connection.leave(with_will=False)
+                self.sessions.end(subscriber)
         self.broker.table.forget_all()
         if len(subscribers) > SLICE and self._loop is not None:
             self._loop.call_soon(lambda: self._renew(subscribers[SLICE:]))
@@ -278,20 +282,19 @@ class MqttGateway:
         """Look at a connection again at a time in monotonic seconds."""
         self._wheel.add(connection, deadline)
 
-    def left(self, subscriber: Subscriber) -> None:
-        """End a session with its connection."""
-        for topic_filter in list(subscriber.filters):
-            self.broker.unsubscribe(subscriber, topic_filter)
-        self.broker.replays.forget(subscriber)
-        if self._clients.get(subscriber.sender.id) is subscriber:
-            del self._clients[subscriber.sender.id]
-
     def lost(self, connection: Connection) -> None:
         """Count a connection out."""
         self._connections.discard(connection)
         self._wheel.remove(connection)
         if not self._connections:
             self._empty.set()
+
+    def _publish_will(self, subscriber: Subscriber, will: Will, connection: Connection | None) -> None:
+        """Publish a will behind all that its connection has sent, if that has just ended."""
+        self.count("wills")
+        if connection is None:
+            connection = Connection.gone(self, subscriber)
+        connection.publish_will(will)
 
     def _assign(self) -> str:
         self._assigned += 1

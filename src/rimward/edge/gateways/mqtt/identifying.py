@@ -1,21 +1,20 @@
 """Who a client is and what it may do, asked where a session, a route or a subscription is made.
 
-A CONNECT whose password is hashed elsewhere waits, and so does everything that the client sends behind it.
+A topic that was allowed once is remembered by its connection; deliveries are looked at when a route is made.
 """
 
 import asyncio
 from typing import TYPE_CHECKING, Protocol
 
-from rimward.edge.access import DENIALS, Access, Action, Credentials, Denial, DenialKind, Identity, Pending
+from rimward.edge.access import DENIALS, Access, Action, Credentials, Denial, DenialKind, Identity
 from rimward.edge.dispatch.types import Refusal
 from rimward.edge.gateways.peers import peer_of
-from rimward.protocols.mqtt import Connect, Packet, Publish, Reason, ServerSession, Will
+from rimward.protocols.mqtt import Connect, Reason, ServerSession, Will
 from rimward.protocols.mqtt.subscriptions import Delivery
 
 if TYPE_CHECKING:
     from rimward.edge.gateways.mqtt.broker import Broker
     from rimward.edge.gateways.mqtt.connection import Connection
-    from rimward.edge.gateways.mqtt.gate import Gate
     from rimward.edge.gateways.mqtt.routes import Route
     from rimward.edge.gateways.mqtt.subscriber import Subscriber
 
@@ -28,9 +27,6 @@ class KnownRoutes(Protocol):
     def get(self, topic: str, /) -> "Route | None":
         """Return a topic's route, None where it is not known or has to be asked for."""
         ...
-
-
-NO_ROUTES: "dict[str, Route]" = {}  # of a client that is not let in yet
 
 
 class AllowedRoutes:
@@ -58,6 +54,11 @@ def routes_of(identity: Identity, broker: "Broker") -> KnownRoutes:
     return broker.routes if identity.free else AllowedRoutes(broker)
 
 
+def credentials_of(packet: Connect, transport: asyncio.Transport | None) -> Credentials:
+    """Return what a CONNECT shows."""
+    return Credentials(peer_of(transport), packet.client_id, packet.username, packet.password)
+
+
 def let_in(
     answer: Identity | Denial, will: Will | None, session: ServerSession, access: Access
 ) -> Identity | None:
@@ -76,18 +77,24 @@ def let_in(
     return answer
 
 
-def publish_refusal(
-    access: Access, subscriber: "Subscriber | None", topic: str, routes: KnownRoutes
-) -> Refusal | None:
+def publish_refusal(connection: "Connection", access: Access, topic: str) -> Refusal | None:
     """Return why a client may not publish to a topic; what it may is remembered."""
+    subscriber = connection.subscriber
     if subscriber is None or subscriber.identity.free:
         return None
     why = access.may(subscriber.identity, Action.PUBLISH, topic)
     if why is not None:
         return Refusal("denied", why)
-    if isinstance(routes, AllowedRoutes):
-        routes.allow(topic)
+    if isinstance(connection.routes, AllowedRoutes):
+        connection.routes.allow(topic)
     return None
+
+
+def may_reply_to(subscriber: "Subscriber | None", topic: str) -> bool:
+    """Tell whether a reply may go where its asker has it: else anybody could have the node write anywhere."""
+    if subscriber is None or may_receive(subscriber, topic):
+        return True
+    return subscriber.identity.may(Action.PUBLISH, topic) is None
 
 
 def permitted(
@@ -109,67 +116,3 @@ def farewell(denial: Denial) -> Reason:
     """Return the reason for which an identity that is no longer good is sent away."""
     expired = denial.kind is DenialKind.EXPIRED
     return Reason.MAXIMUM_CONNECT_TIME if expired else Reason.ADMINISTRATIVE_ACTION
-
-
-class Entry:
-    """A client at the door: its CONNECT waits for an answer, and what it sends meanwhile for a session."""
-
-    __slots__ = ("_connect", "_connection", "_deadline", "_gate", "_pending", "packets")
-
-    def __init__(self, connection: "Connection", packet: Connect, gate: "Gate") -> None:
-        self._connection = connection
-        self._connect = packet
-        self._gate = gate
-        self._deadline = connection.session.last_packet + gate.config.connect_timeout  # monotonic seconds
-        self._pending: Pending | None = None
-        self.packets: list[Packet] = []  # at most one read: then reading is paused
-
-    def begin(self, transport: asyncio.Transport | None) -> None:
-        """Ask who the client is; reading is paused until that is known."""
-        packet = self._connect
-        credentials = Credentials(peer_of(transport), packet.client_id, packet.username, packet.password)
-        self._pending = self._gate.access.identify(credentials, self._answered)
-        if self._pending is not None:
-            self._connection.listen(again=False)
-
-    def cancel(self) -> None:
-        """Give up: the client has gone."""
-        if self._pending is not None:
-            self._pending.cancel()
-
-    def check(self, now: float) -> None:
-        """End a connection that has waited for longer than it may take to CONNECT."""
-        connection = self._connection
-        if now >= self._deadline:
-            connection.session.fail(Reason.SERVER_BUSY, "the credentials could not be checked in time")
-            connection.leave()
-        else:
-            self._gate.watch(connection, self._deadline)
-
-    def _answered(self, answer: Identity | Denial) -> None:
-        connection, packet, gate = self._connection, self._connect, self._gate
-        identity = let_in(answer, packet.will, connection.session, gate.access)
-        if identity is None:
-            gate.count("auth_failures")
-        elif (subscriber := gate.admit(connection, packet, identity)) is not None:
-            connection.admitted(subscriber, "" if packet.client_id else subscriber.sender.id)
-        connection.entry = None
-        if self._pending is not None:
-            connection.listen(again=True)
-            self._take_up()
-
-    def _take_up(self) -> None:
-        """Answer what has come meanwhile."""
-        connection, now = self._connection, self._gate.clock()
-        try:
-            for packet in self.packets:
-                if connection.session.closed:
-                    break
-                if type(packet) is Publish:
-                    connection._arrive_in_order(packet, now)
-                else:
-                    connection._answer(packet, now * 1e-9)
-        except Exception as error:  # noqa: BLE001 (as in data_received: one broken message ends one connection)
-            connection._broken(error)
-        connection.mark()
-        self._gate.flush_soon()

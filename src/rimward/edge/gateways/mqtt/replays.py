@@ -56,29 +56,29 @@ class Replays:
 
     def go_on(self, subscriber: "Subscriber", now: float) -> None:
         """Send what the subscriber takes now; to be called again when it has read or acknowledged."""
-        replay = self.waiting.get(subscriber)
-        if replay is None or replay.scheduled:
+        replay, connection = self.waiting.get(subscriber), subscriber.connection
+        if replay is None or replay.scheduled or connection is None:
             return
-        session = subscriber.session
+        session = connection.session
         while not session.closed and self._has_more(subscriber, replay):
             if session.out_size >= PIECE:
-                subscriber.connection.write()
+                connection.write()
                 if not session.out:  # else its reader is behind
                     replay.scheduled = True
                     asyncio.get_running_loop().call_soon(self._again, subscriber, now)
                 return
             outgoing = replay.messages[-1]
-            qos = min(replay.qos, outgoing.qos, 1)
+            qos = min(replay.qos, outgoing.qos)
             if qos and not session.has_window:
                 break
             replay.messages.pop()
             if not outgoing.is_expired(now) and self._is_current(outgoing):
                 if replay.identifier:
                     outgoing = outgoing.marked((replay.identifier,))
-                session.deliver(outgoing, qos, now, retain=True)
+                subscriber.deliver(outgoing, qos, now, retain=True)
         else:
             self.forget(subscriber)
-        subscriber.connection.write()
+        connection.write()
 
     def _again(self, subscriber: "Subscriber", now: float) -> None:
         replay = self.waiting.get(subscriber)

@@ -40,6 +40,11 @@ class Route(Struct, frozen=True):
         return not (self.kept or self.groups or any(one.identifiers for one in self.deliveries))
 
     @property
+    def may_keep(self) -> bool:
+        """Whether a message above QoS 0 may have to be on disk for some of its subscribers."""
+        return self.kept or bool(self.groups)
+
+    @property
     def has_listeners(self) -> bool:
         """Whether anybody gets its messages."""
         return bool(self.deliveries or self.groups)
@@ -74,7 +79,7 @@ class Routes:
 
     def add(self, subscriber: "Subscriber", wish: Subscription) -> bool:
         """Add or replace a subscription; return whether it is new."""
-        options = Options(min(wish.qos, 1), wish.no_local, wish.retain_as_published, wish.identifier)
+        options = Options(wish.qos, wish.no_local, wish.retain_as_published, wish.identifier)
         new = self._subscriptions.add(wish.filter, subscriber, options)
         self.subscription_count += new
         self._forget(wish.filter)
