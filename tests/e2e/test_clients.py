@@ -251,7 +251,14 @@ def test_curl_is_told_why_a_reading_is_refused(dev: Dev) -> None:
 
 def test_curl_of_a_foreign_page_is_refused(dev: Dev) -> None:
     url = f"http://127.0.0.1:{dev.ready['http']}/trucks/curl"
-    more = ("--header", "Origin: https://evil.example", "--output", "/dev/null", "--write-out", "%{http_code}")
+    more = (
+        "--header",
+        "Origin: https://evil.example",
+        "--output",
+        "/dev/null",
+        "--write-out",
+        "%{http_code}",
+    )
     assert curl("--json", '{"celsius": 4}', *more, url) == "403"
 
 
@@ -319,7 +326,9 @@ def browsing(url: str, profile: Path) -> Generator[None]:
         pytest.skip("needs the Debian package chromium")
     options = ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run")
     with (profile.parent / f"{profile.name}.log").open("wb") as log:
-        browser = subprocess.Popen([program, *options, f"--user-data-dir={profile}", url], stderr=log, stdout=log)
+        browser = subprocess.Popen(
+            [program, *options, f"--user-data-dir={profile}", url], stderr=log, stdout=log
+        )
         try:
             yield
         finally:
