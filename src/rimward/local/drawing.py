@@ -109,7 +109,7 @@ def draw(found: Boundary) -> str:
     return "\n".join(parts) + "\n"
 
 
-WORDS = {"mqtt": "MQTT", "http": "HTTP", "coap": "CoAP"}  # protocols as people write them
+WORDS = {"mqtt": "MQTT", "http": "HTTP", "coap": "CoAP", "ws": "WebSocket"}  # protocols as people write them
 
 
 def arrange(found: Boundary) -> Picture:

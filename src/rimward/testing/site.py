@@ -11,8 +11,7 @@ import os
 import random
 import sqlite3
 import tempfile
-from collections.abc import Callable
-from importlib.util import find_spec
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
@@ -28,6 +27,7 @@ from rimward.edge.outbox import DeadLetter
 from rimward.events import Duration, RimwardError, from_ns, nanoseconds, to_ns
 from rimward.observe import Trace
 from rimward.testing.clock import Clock, Loop
+from rimward.testing.cloud import has_cloud
 from rimward.testing.coap import Coap
 from rimward.testing.device import Device, Identity, Version
 from rimward.testing.errors import CloudMissing, SiteClosed
@@ -41,12 +41,12 @@ from rimward.testing.unit import START
 
 if TYPE_CHECKING:
     from rimward.testing.hub import SiteHub
+    from rimward.testing.socket import Socket
 
 S = TypeVar("S", bound=Struct)
 T = TypeVar("T")
 
 NODE = "node-1"
-CLOUD = ("deltalake", "pyarrow", "duckdb")
 MEMORY = Path("/dev/shm")  # noqa: S108 (a folder with a random name is made in it) files that never meet a disk
 TURNS = 16  # of the real loop that async functions get at each step of the clock
 TOLD = 10  # errors and dead letters that a failed test's note names
@@ -107,7 +107,7 @@ class Site:
         if error is not None and node is not None:
             self.tell(error)
         self.close()
-        if node is not None and (tasks := node.dispatcher.waiting._tasks | self._orphans):
+        if node is not None and (tasks := node.dispatcher.waiting._tasks | node.http.tasks | self._orphans):
             await asyncio.wait(tasks)
 
     def open(self) -> None:
@@ -226,16 +226,18 @@ class Site:
 
     def open_mqtt(self, peer: Peer) -> Line:
         """Open a connection to the node's MQTT gateway."""
-        from rimward.edge.gateways.mqtt.connection import Connection
-
-        return self.node.connect(Connection(self.node.mqtt), peer, self.outside)
+        return self.node.connect(self.node.mqtt.connection(), peer, self.outside)
 
     def open_http(self, peer: Peer) -> Line:
         """Open a connection to the node's HTTP gateway."""
-        from rimward.edge.gateways.http.connection import Connection
-
         self.node.http.look()
-        return self.node.connect(Connection(self.node.http), peer, self.outside)
+        return self.node.connect(self.node.http.connection(), peer, self.outside)
+
+    async def socket(self, path: str, headers: Mapping[str, str] | None = None) -> "Socket":
+        """Open a WebSocket at a path; `testing.socket.Refused` has the answer of a node that does not."""
+        from rimward.testing.socket import open_socket
+
+        return await open_socket(self, path, headers or {})
 
     # -- steps
 
@@ -243,9 +245,16 @@ class Site:
         """Run until it is done, or until nothing moves and no async function is left."""
         while True:
             self.clock.run()
-            if done() or not (tasks := self.node.tasks):
+            if done():
                 return
+            if not (tasks := self.node.tasks):
+                break
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for _ in range(TURNS if self.node.http.tasks else 0):  # streams of replies may have no end
+            await asyncio.sleep(0)
+            self.clock.run()
+            if done():
+                return
 
     async def settle(self) -> None:
         """Run until nothing moves.
@@ -261,7 +270,7 @@ class Site:
                 return
 
     def _upload(self) -> bool:
-        if not self.uplink.is_up or not _has_cloud() or not self.app.facts:
+        if not self.uplink.is_up or not has_cloud() or not self.app.facts:
             return False
         if self._sender is None:
             self._sender = Sender(self._config, self.clock, self.uplink, self._chance.randbytes(4).hex())
@@ -332,7 +341,7 @@ class Site:
         """Where every forwarded row is at this moment."""
         from rimward.console.ledger import balances, read_ledger
 
-        if (self.folder / "lake").exists() and _has_cloud():
+        if (self.folder / "lake").exists() and has_cloud():
             entries = read_ledger(self.folder)
         else:
             entries = balances(read_lanes(self.folder), [])
@@ -380,13 +389,9 @@ class Site:
     def _the_hub(self) -> "SiteHub":
         if self._hub is None:
             self.node  # noqa: B018 (raises where the Site is closed)
-            if not _has_cloud():
+            if not has_cloud():
                 raise CloudMissing("a Site's lake needs the cloud extra: pip install 'rimward[cloud]'")
             from rimward.testing.hub import SiteHub
 
             self._hub = SiteHub(self.app, self.folder, self._settings, self.clock.wall, self._errors.append)
         return self._hub
-
-
-def _has_cloud() -> bool:
-    return all(find_spec(package) is not None for package in CLOUD)
