@@ -277,12 +277,11 @@ def test_curl_of_a_foreign_page_is_refused(dev: Dev) -> None:
 # -- libcoap's coap-client
 
 
-@pytest.mark.parametrize("way", ["coap", "coap+tcp"])
-def test_coap_client_gets_the_answer_of_a_function(dev: Dev, way: str) -> None:
+def test_coap_client_gets_the_answer_of_a_function(dev: Dev) -> None:
     program = shutil.which("coap-client-notls") or shutil.which("coap-client")
     if program is None:
         pytest.skip("needs the Debian package libcoap3-bin")
-    url = f"{way}://127.0.0.1:{dev.ready['coap']}/meters/7"
+    url = f"coap://127.0.0.1:{dev.ready['coap']}/meters/7"
     post = ("-m", "post", "-t", "json", "-e", '{"celsius": 7.5}')
     assert json.loads(run(program, *post, url)) == {"who": "7", "celsius": 7.5}
 
