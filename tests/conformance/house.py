@@ -33,7 +33,7 @@ from .wire import (
     subscribe,
 )
 
-PATIENCE = 2.0  # seconds that anything may take before a test gives up; never a measure of speed
+PATIENCE = 10.0  # seconds that anything may take before a test gives up; never a measure of speed
 
 
 class Client:
