@@ -6,6 +6,6 @@ passes, the run fails until its line is taken out.
 
 OPEN: dict[str, str] = {
     "test_mqtt5_publish.py::test_a_client_that_takes_aliases_gets_them_for_topics_that_come_again": (
-        "topic aliases towards clients are not wired into the gateway; the text leaves it to the server to use them"
+        "topic aliases towards clients are not wired into the gateway; using them is left to the server"
     ),
 }

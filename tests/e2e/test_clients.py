@@ -337,14 +337,8 @@ def browsing(url: str, profile: Path) -> Generator[None]:
         pytest.skip("needs the Debian package chromium")
     options = ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run")
     with (profile.parent / f"{profile.name}.log").open("wb") as log:
-<<<<<<< HEAD
         command = [program, *options, f"--user-data-dir={profile}", url]
         browser = subprocess.Popen(command, stderr=log, stdout=log)
-=======
-        browser = subprocess.Popen(
-            [program, *options, f"--user-data-dir={profile}", url], stderr=log, stdout=log
-        )
->>>>>>> integ
         try:
             yield
         finally:
