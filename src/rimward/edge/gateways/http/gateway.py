@@ -88,7 +88,7 @@ class HttpGateway:
         self.asker: Asker = Asker(door, config, clock, Keys(config, shelf, wall or clock))
         self.write_timeout: int = round(config.write_timeout * 1e9)  # ns
         self.heartbeat: int = round(config.heartbeat * 1e9)  # ns
-        self.streams = 0  # answers in pieces that are open, or wait for their turn
+        self.streams: int = 0  # answers in pieces that are open, or wait for their turn
         self.tasks: set[asyncio.Task[None]] = set()  # of answers in pieces
         self.date = b""
         self.requests = 0
@@ -100,7 +100,7 @@ class HttpGateway:
         self._wall = wall
         self.topics: Topics = Topics()  # whose actions sockets are told
         self.mqtt: Callable[[], asyncio.Protocol] | None = None  # makes MQTT connections, for /mqtt
-        self.sockets = 0  # that are open
+        self.sockets: int = 0  # that are open
         self._connections: set[Open] = set()
         self._server: asyncio.Server | None = None
         self._sweep: asyncio.TimerHandle | None = None
