@@ -7,6 +7,7 @@ was replaced meanwhile is left out: the subscriber has got the later one.
 import asyncio
 from typing import TYPE_CHECKING
 
+from rimward.edge.gateways.mqtt.identifying import may_receive
 from rimward.protocols.mqtt import Subscription, TopicTree
 from rimward.protocols.mqtt.outgoing import Outgoing
 
@@ -59,16 +60,17 @@ class Replays:
         if replay is None or replay.scheduled or connection is None:
             return
         session = connection.session
-        while not session.closed and self._has_more(replay):
+        while not session.closed and self._has_more(subscriber, replay):
             if session.out_size >= PIECE:
-                connection.write()
+                if not session.over:
+                    connection.write()
                 if not session.out:  # else its reader is behind
                     replay.scheduled = True
                     asyncio.get_running_loop().call_soon(self._again, subscriber, now)
                 return
             outgoing = replay.messages[-1]
             qos = min(replay.qos, outgoing.qos)
-            if qos and not session.has_window:
+            if qos and not subscriber.has_window:
                 break
             replay.messages.pop()
             if not outgoing.is_expired(now) and self._is_current(outgoing):
@@ -77,7 +79,10 @@ class Replays:
                 subscriber.deliver(outgoing, qos, now, retain=True)
         else:
             self.forget(subscriber)
-        connection.write()
+        if session.over:
+            connection.wake()  # what came before the end is answered first
+        else:
+            connection.write()
 
     def _again(self, subscriber: "Subscriber", now: float) -> None:
         replay = self.waiting.get(subscriber)
@@ -85,12 +90,13 @@ class Replays:
             replay.scheduled = False
             self.go_on(subscriber, now)
 
-    def _has_more(self, replay: _Replay) -> bool:
+    def _has_more(self, subscriber: "Subscriber", replay: _Replay) -> bool:
         while not replay.messages and replay.wishes:
             replay.filter, wish = next(iter(replay.wishes.items()))
             del replay.wishes[replay.filter]
             replay.qos, replay.identifier = wish.qos, wish.identifier
-            replay.messages = list(self._retained.find(replay.filter))
+            found = self._retained.find(replay.filter)
+            replay.messages = [one for one in found if may_receive(subscriber, one.topic[2:].decode())]
             replay.messages.reverse()
         return bool(replay.messages)
 

@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from rimward.edge.access import Identity
 from rimward.edge.dispatch.types import Sender, Ticket
 from rimward.edge.gateways.mqtt.store import NEVER, Store
 from rimward.protocols.mqtt import SessionLimits
@@ -47,6 +48,7 @@ class Subscriber:
         "expiry",
         "filters",
         "flights",
+        "identity",
         "sender",
         "session",
         "store",
@@ -54,9 +56,17 @@ class Subscriber:
         "will_at",
     )
 
-    def __init__(self, sender: Sender, store: Store, away: Away, flights: Flights | None = None) -> None:
+    def __init__(
+        self,
+        sender: Sender,
+        identity: Identity,
+        store: Store,
+        away: Away,
+        flights: Flights | None = None,
+    ) -> None:
         """`flights` are what it keeps where it outlives its connection."""
-        self.sender: Sender = sender  # who it belongs to
+        self.sender: Sender = sender
+        self.identity: Identity = identity  # whom it belongs to; a reload of the access file renews it
         self.connection: Connection | None = None
         self.session: Sending = away  # where its messages go now
         self.filters: dict[str, Subscription] = {}  # its subscriptions
@@ -76,6 +86,12 @@ class Subscriber:
         return self.flights is not None
 
     # -- messages
+
+    @property
+    def has_window(self) -> bool:
+        """Whether one more message above QoS 0 leaves soon; those that can wait elsewhere then should not."""
+        crowded = self.flights is not None and 2 * self.flights.count >= self.store.max_queue
+        return self.session.has_window and not crowded
 
     def reserve(self, message: Outgoing, qos: int, *, retain: bool, place: int) -> Flight | None:
         """Take on a message that is to be on disk first; None: dropped and counted.
