@@ -42,6 +42,8 @@ class Client:
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, version: int = 5) -> None:
         self.reader, self.writer, self.version = reader, writer, version
         self.connack = Packet(CONNACK)
+        self.connections: Callable[[], int] = lambda: 0  # that the node counts
+        self._kept: list[Packet] = []  # read ahead of their turn
 
     def send(self, *data: bytes) -> None:
         self.writer.write(b"".join(data))
@@ -52,6 +54,8 @@ class Client:
         Raises:
             EOFError: the server has hung up.
         """
+        if self._kept:
+            return self._kept.pop(0)
         async with asyncio.timeout(PATIENCE):
             try:
                 first = (await self.reader.readexactly(1))[0]
@@ -83,9 +87,18 @@ class Client:
             self.send(acknowledge(PUBACK, packet.packet_id))
         elif packet.qos == 2:
             self.send(acknowledge(PUBREC, packet.packet_id))
-            assert (await self.expect(PUBREL)).packet_id == packet.packet_id
+            await self._released(packet.packet_id)
             self.send(acknowledge(PUBCOMP, packet.packet_id))
         return packet
+
+    async def _released(self, packet_id: int) -> None:
+        """Wait for a PUBREL; messages that come before it are read later."""
+        ahead: list[Packet] = []
+        while (packet := await self.next()).kind != PUBREL:
+            assert packet.kind == PUBLISH, packet
+            ahead.append(packet)
+        assert packet.packet_id == packet_id
+        self._kept = ahead + self._kept
 
     async def quiet(self) -> None:
         """Make sure that nothing has come: the answer to a PINGREQ is the next packet."""
@@ -118,7 +131,7 @@ class Client:
         return packets[-1].reason
 
     async def refused(self, *reasons: int) -> None:
-        """Make sure that the server hangs up; MQTT 5 says why, 3.1.1 can't once it is connected [4.8, 4.13]."""
+        """Make sure that the server hangs up; MQTT 5 says why, 3.1.1 has no words for it [4.8; 5: 4.13]."""
         reason = await self.goodbye()
         assert reason in (reasons if self.version == 5 else (None,)), reason
 
@@ -157,34 +170,41 @@ class Client:
         self.writer.close()
 
     async def cut(self) -> None:
-        """Cut the connection off, as a network that fails does, and wait until that is done."""
+        """Cut the connection off, as a network that fails does, and wait until the node has seen it."""
+        before = self.connections()
         self.writer.transport.abort()
         async with asyncio.timeout(PATIENCE):
-            while not self.reader.at_eof() and self.reader.exception() is None:  # noqa: ASYNC110 (the stream's own state)
+            while self.connections() >= before:  # noqa: ASYNC110 (the node's own state)
                 await asyncio.sleep(0)
 
 
 class House:
     """A node, its clock, which a test may move, and the clients that it is left by."""
 
-    def __init__(self, folder: Path, app: App | None = None) -> None:
+    def __init__(self, folder: Path, app: App | None = None, access: str = "") -> None:
+        """`access` is the text of an access file; without one everybody may."""
         self.folder, self.app = folder, app or App("conformance", compat="2026-11-01")
+        self.access = ""
+        if access:
+            file = folder / "access.toml"
+            file.write_text(access)
+            file.chmod(0o600)
+            self.access = str(file)
         self.ahead = 0  # ns that the node's clocks are ahead
         self.clients: list[Client] = []
-        self.port = 0
+        self.port = self.web = 0
 
     async def open(self) -> None:
         """Start the node; again after `close`, on the same folder."""
-        config = NodeConfig(app="conformance:app", data=str(self.folder), drain=0.2)
+        config = NodeConfig(app="conformance:app", data=str(self.folder), drain=0.2, access=self.access)
         self.node = Node(self.app, config)
         self.node.clocks = Clocks(
             lambda: time.monotonic_ns() + self.ahead, lambda: time.time_ns() + self.ahead
         )
         await self.node.__aenter__()
-        sock = socket.socket()
-        sock.bind(("127.0.0.1", 0))
-        self.port = sock.getsockname()[1]
-        await self.node.serve(sock, None)
+        mqtt_socket, web_socket = _bound(), _bound()
+        self.port, self.web = mqtt_socket.getsockname()[1], web_socket.getsockname()[1]
+        await self.node.serve(mqtt_socket, web_socket)
 
     async def close(self) -> None:
         for client in self.clients:
@@ -201,6 +221,7 @@ class House:
         """Open a connection that has not said anything yet."""
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
         client = Client(reader, writer, version)
+        client.connections = lambda: self.node.mqtt.stats()["connections"]
         self.clients.append(client)
         return client
 
@@ -238,6 +259,12 @@ class House:
                 await asyncio.sleep(0)
 
 
+def _bound() -> socket.socket:
+    sock = socket.socket()
+    sock.bind(("127.0.0.1", 0))
+    return sock
+
+
 def picky() -> App:
     """An app that refuses `picky/...` as `invalid`, and answers `ask/...`."""
     app = App("conformance", compat="2026-11-01")
@@ -254,9 +281,9 @@ def picky() -> App:
 
 
 @asynccontextmanager
-async def opened(folder: Path, app: App | None = None) -> AsyncGenerator[House, None]:
+async def opened(folder: Path, app: App | None = None, access: str = "") -> AsyncGenerator[House, None]:
     """Run a node as long as the block lasts."""
-    house = House(folder, app)
+    house = House(folder, app, access)
     await house.open()
     try:
         yield house

@@ -28,7 +28,6 @@ from .wire import (
     PUBLISH,
     PUBREC,
     PUBREL,
-    Property,
     REASON_STRING,
     RECEIVE_MAXIMUM,
     RESPONSE_INFORMATION,
@@ -46,8 +45,9 @@ from .wire import (
     TOPIC_ALIAS,
     UNSUBACK,
     USER,
-    Value,
     WILDCARDS,
+    Property,
+    Value,
 )
 
 # [5: table 2-4] what a server may send, by packet

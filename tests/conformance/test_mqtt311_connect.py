@@ -24,7 +24,7 @@ async def test_mqtt_3_1_is_answered_with_code_1_or_hung_up_on(house: House) -> N
 
 async def test_a_password_without_a_user_name_ends_the_connection(house: House) -> None:
     client = await house.raw(4)
-    client.send(Hello("a", 4, password="p").encode())  # noqa: S106 (a test's)
+    client.send(Hello("a", 4, password="p").encode())
     assert await client.closed() == []
 
 

@@ -48,7 +48,7 @@ async def test_an_unknown_protocol_version_is_answered_with_84(house: House, lev
 
 
 async def test_a_password_without_a_user_name_is_allowed(house: House) -> None:
-    assert (await house.connect("a", password="token")).connack.reason == 0  # noqa: S106 (a test's)
+    assert (await house.connect("a", password="token")).connack.reason == 0
 
 
 async def test_a_client_without_an_id_is_told_the_one_that_it_gets(house: House) -> None:
@@ -282,9 +282,9 @@ async def test_a_retained_message_that_is_too_large_is_left_out(house: House) ->
 async def test_a_refusal_leaves_its_reason_string_out_where_it_would_be_too_large(house: House) -> None:
     client = await house.raw()
     client.send(Hello("x" * 60_000, properties=((MAXIMUM_PACKET_SIZE, 8),)).encode())
-    for packet in await client.closed():
-        assert packet.size <= 8
-        assert packet.properties == []
+    for refusal in await client.closed():
+        assert refusal.size <= 8
+        assert refusal.properties == []
 
 
 async def test_a_goodbye_leaves_its_reason_string_out_where_it_would_be_too_large(house: House) -> None:

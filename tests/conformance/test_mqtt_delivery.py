@@ -92,9 +92,7 @@ async def test_qos_2_goes_out_by_its_four_packets(house: House, version: int) ->
     await client.quiet()
 
 
-async def test_qos_2_in_and_out_is_tracked_over_a_breakdown_of_the_sender(
-    house: House, version: int
-) -> None:
+async def test_qos_2_in_and_out_is_tracked_over_a_breakdown_of_the_sender(house: House, version: int) -> None:
     watcher = await house.connect("w", version)
     await watcher.subscribe(("t", 2))
     client = await house.come_back("a", version)
@@ -150,7 +148,10 @@ async def _broken(house: House, version: int, count: int, qos: int) -> list[Pack
 @pytest.mark.parametrize("restart", [False, True])
 @pytest.mark.parametrize("qos", [1, 2])
 async def test_what_was_not_acknowledged_is_sent_again_in_order(
-    house: House, version: int, qos: int, restart: bool  # noqa: FBT001 (a parameter of the test)
+    house: House,
+    version: int,
+    qos: int,
+    restart: bool,  # noqa: FBT001 (a parameter of the test)
 ) -> None:
     before = await _broken(house, version, 5, qos)
     if restart:
@@ -181,7 +182,9 @@ async def test_what_was_acknowledged_is_not_sent_again(house: House, version: in
 
 @pytest.mark.parametrize("restart", [False, True])
 async def test_a_message_is_not_sent_again_once_its_pubrel_is_out(
-    house: House, version: int, restart: bool  # noqa: FBT001 (a parameter of the test)
+    house: House,
+    version: int,
+    restart: bool,  # noqa: FBT001 (a parameter of the test)
 ) -> None:
     client = await house.come_back("a", version)
     await client.subscribe(("t", 2))
@@ -266,9 +269,7 @@ async def test_messages_are_answered_in_the_order_in_which_they_came(
     client = await house.connect("a", version)
     ids = [5, 3, 9, 1, 65_535, 2]
     topics = ["t", "picky/x", "t", "ask/x", "t", "picky/x"]  # some wait for functions and the disk
-    client.send(
-        *(publish(t, b"", qos, n, version=version) for t, n in zip(topics, ids, strict=True))
-    )
+    client.send(*(publish(t, b"", qos, n, version=version) for t, n in zip(topics, ids, strict=True)))
     assert [(await client.expect(kind)).packet_id for _ in ids] == ids
 
 

@@ -41,7 +41,7 @@ PLACES = {
     "unsubscribe": lambda text, version: unsubscribe(1, text, version=version),
 }
 LOGINS = {
-    "client id": lambda text, version: Hello(text, version),
+    "client id": Hello,
     "will topic": lambda text, version: Hello("a", version, will=Will(text)),
     "user name": lambda text, version: Hello("a", version, username=text),
 }

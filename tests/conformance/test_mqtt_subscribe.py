@@ -81,9 +81,7 @@ async def test_a_filter_without_its_options_ends_the_connection(house: House, ve
 
 
 @pytest.mark.parametrize("options", [0x03, 0x40, 0x80, 0xC0, 0xFF])
-async def test_options_that_do_not_exist_end_the_connection(
-    house: House, version: int, options: int
-) -> None:
+async def test_options_that_do_not_exist_end_the_connection(house: House, version: int, options: int) -> None:
     client = await house.connect("a", version)
     client.send(subscribe(1, ("t", options), version=version))
     await client.refused(MALFORMED, PROTOCOL_ERROR)

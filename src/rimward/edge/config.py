@@ -23,6 +23,14 @@ class LimitsConfig(Struct, frozen=True, forbid_unknown_fields=True):
     connections: int = 20_000
 
 
+class HttpConfig(Struct, frozen=True, forbid_unknown_fields=True):
+    """Which names and pages may call the node over HTTP and WebSocket, besides its own."""
+
+    hosts: tuple[str, ...] = ()  # names allowed in Host, without port
+    origins: tuple[str, ...] = ()  # of pages, such as "https://app.example"
+    credentials: bool = False  # those pages may send cookies and Authorization
+
+
 class NodeConfig(Struct, frozen=True, forbid_unknown_fields=True):
     """One node's I/O process."""
 
@@ -40,6 +48,7 @@ class NodeConfig(Struct, frozen=True, forbid_unknown_fields=True):
     accept: AcceptConfig = AcceptConfig()
     drain: float = 2.0  # seconds that async functions get when the node stops
     limits: LimitsConfig = LimitsConfig()
+    http: HttpConfig = HttpConfig()
     outbox: OutboxConfig = OutboxConfig()
 
 

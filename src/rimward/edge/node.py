@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from rimward.app import App
 from rimward.app.settings import settings_of
+from rimward.app.triggers import Ws
 from rimward.edge.access import Access, Watch, open_access
 from rimward.edge.access.clock import TrustedClock
 from rimward.edge.beats import beat
@@ -24,6 +25,7 @@ from rimward.edge.gateways.coap.resources import links_of
 from rimward.edge.gateways.http import HttpConfig, HttpGateway
 from rimward.edge.gateways.listening.listening import Listening
 from rimward.edge.gateways.mqtt import MqttConfig, MqttGateway
+from rimward.edge.gateways.websocket.topics import BothWays
 from rimward.edge.health import Health
 from rimward.edge.keeping import Keeper
 from rimward.edge.outbox import Outbox
@@ -45,7 +47,7 @@ def doors_of(
     dispatcher: Dispatcher, config: NodeConfig, outbox: OutboxPort, access: Access | None = None
 ) -> Doors:
     """Put gateways before a dispatcher; they do not listen yet. Without `access` everybody is let in."""
-    clocks, limits = dispatcher.clocks, config.limits
+    clocks, limits, runs = dispatcher.clocks, config.limits, dispatcher.functions.values()
     keeper = Keeper(outbox, clocks)
     access = access or Access(None, clocks.monotonic)
     mqtt = MqttGateway(
@@ -60,7 +62,13 @@ def doors_of(
     http = HttpGateway(
         dispatcher,
         clock=clocks.monotonic,
-        config=HttpConfig(max_body=limits.payload_bytes),
+        config=HttpConfig(
+            hosts=config.http.hosts,
+            origins=config.http.origins,
+            credentials=config.http.credentials,
+            max_body=limits.payload_bytes,
+            max_message=limits.payload_bytes,
+        ),
         on_dead=keeper.bury,
         wall=clocks.wall,
         access=access,
@@ -70,9 +78,12 @@ def doors_of(
         dispatcher,
         clock=clocks.monotonic,
         config=CoapConfig(blocks=BlockLimits(body=limits.payload_bytes)),
-        links=links_of(run.function for run in dispatcher.functions.values()),
+        links=links_of(run.function for run in runs),
     )
-    give_secrets(dispatcher.functions.values(), dispatcher.settings, os.environ, clocks)
+    http.mqtt = mqtt.connection
+    if any(isinstance(trigger := run.function.trigger, Ws) and trigger.topic for run in runs):
+        dispatcher.router = BothWays(mqtt, http.topics)
+    give_secrets(runs, dispatcher.settings, os.environ, clocks)
     return Doors(mqtt, http, coap)
 
 
@@ -125,7 +136,7 @@ class Node:
                 streams={
                     "mqtt": self.mqtt.connection,
                     "http": self.http.connection,
-                    "coap": self.coap.connection,
+                    "coap+tcp": self.coap.connection,
                 },
                 datagrams={"coap": self.coap.serve},
                 may_be_open=config.anonymous or bool(config.access),

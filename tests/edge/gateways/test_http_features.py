@@ -137,11 +137,9 @@ async def test_what_is_short_or_does_not_shrink_is_sent_as_it_is(web: Web) -> No
         assert "content-encoding" not in headers
 
 
-@pytest.mark.parametrize("compress", [gzip.compress, zstandard.compress])
-async def test_a_compressed_body_reaches_the_function_as_it_was(web: Web, compress: object) -> None:
-    assert callable(compress)
-    coding = "gzip" if compress is gzip.compress else "zstd"
-    data = compress(b"abc" * 100)
+@pytest.mark.parametrize("coding", ["gzip", "zstd"])
+async def test_a_compressed_body_reaches_the_function_as_it_was(web: Web, coding: str) -> None:
+    data = (gzip.compress if coding == "gzip" else zstandard.compress)(b"abc" * 100)
     answer = await web.call("POST", "/echo", f"Content-Encoding: {coding}", body=data)
     assert answer[2] == b"abc" * 100
 

@@ -1,6 +1,7 @@
 """Idempotency keys on a real node: one effect and one answer, also over a restart."""
 
 import asyncio
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -115,7 +116,7 @@ class Shelf:
     def load(self, space: str) -> dict[str, bytes]:
         return {}
 
-    def forget(self, space: str, keys: list[str]) -> None:
+    def forget(self, space: str, keys: Iterable[str]) -> None:
         self.forgotten += keys
 
 

@@ -74,9 +74,9 @@ async def open_web(folder: Path, functions: str) -> AsyncGenerator[Web]:
     """A node that listens while the test runs; its data stay in the folder."""
     file = folder / "app.py"
     file.write_text(HEAD + functions)
-    sock = socket.socket()
-    sock.bind(("127.0.0.1", 0))
-    with sock:
+    with socket.socket() as sock, socket.socket() as mqtt:
+        for one in (sock, mqtt):
+            one.bind(("127.0.0.1", 0))
         async with Node(load(str(file)), NodeConfig(app=str(file), data=str(folder))) as node:
-            await node.serve(None, sock)
+            await node.serve(mqtt, sock)
             yield Web(node, sock.getsockname()[1])

@@ -44,7 +44,7 @@ class Message(Struct, gc=False):
 
 
 class Request(Struct, gc=False):
-    """One request of HTTP or CoAP, read whole; or a message on a WebSocket, with the request that opened it."""
+    """One request of HTTP or CoAP, read whole; or a WebSocket's message, with the request that opened it."""
 
     method: str  # "WS" for a message on a WebSocket
     path: str  # raw: the router decodes its segments

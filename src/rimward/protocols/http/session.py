@@ -137,7 +137,7 @@ class HttpSession:
             self._stay(request)
         connection = _UPGRADE if status == _UPGRADE_REQUIRED else b""
         if not request.keep_alive:
-            connection = _CLOSE
+            connection += _CLOSE
         elif request.version == 0:
             connection += _KEEP
         fields = self.lines + encode_fields(headers) if headers else self.lines

@@ -6,6 +6,7 @@ from rimward.protocols.mqtt.packets import Connack, Connect, Disconnect, Packet,
 from rimward.protocols.mqtt.reasons import CONNACK_CODES_3, MqttError, Reason
 from rimward.protocols.mqtt.topics import problem
 
+FOR_EVER = 0xFFFFFFFF  # seconds: a session that does not expire [5: 3.1.2.11.2]
 ELSEWHERE = frozenset({Reason.USE_ANOTHER_SERVER, Reason.SERVER_MOVED})
 REASON_TEXT = 256  # characters of a reason string
 
@@ -25,7 +26,8 @@ class SessionLimits(Struct, frozen=True, forbid_unknown_fields=True):
     response_information: str = ""  # for those that ask; {client} is the client id
     aliases_to_clients: int = 32  # topics that get an alias towards the client
     connect_timeout: float = 10.0  # seconds from the connection to its CONNECT
-    max_session_expiry: int = 7 * 86_400  # seconds that a session may outlive its connection; 0: none does
+    max_session_expiry: int = FOR_EVER  # seconds that a session may outlive its connection; 0: none does
+    session_expiry_3: int = 7 * 86_400  # the same for those of MQTT 3.1.1, which names no time
 
 
 DEFAULT_LIMITS = SessionLimits()

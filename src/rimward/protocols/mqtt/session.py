@@ -45,7 +45,6 @@ from rimward.protocols.mqtt.sending import Sending
 
 PENDING = -1  # the reason of a PUBREC that is not ready
 MOST_TAKEN = 8  # times Receive Maximum: QoS 2 ids of one client that it has not released
-FOR_EVER = 0xFFFFFFFF  # seconds: a session that does not expire [5: 3.1.2.11.2]
 
 
 class ServerSession(Sending):
@@ -295,7 +294,7 @@ class ServerSession(Sending):
         self._keep_alive = float(keep_alive_of(packet, self.limits))
         longest = self.limits.max_session_expiry
         if self.version != 5:  # MQTT 3.1.1 names no time
-            self.expiry = 0 if packet.clean_start else longest
+            self.expiry = 0 if packet.clean_start else min(self.limits.session_expiry_3, longest)
         if (properties := packet.properties) is not None:
             self._window = min(self._window, properties.receive_maximum or 0xFFFF)
             self._peer_packet_size = properties.maximum_packet_size or 0

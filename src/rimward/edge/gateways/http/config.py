@@ -14,6 +14,8 @@ class HttpConfig(Struct, frozen=True, forbid_unknown_fields=True):
     max_connections: int = 4096
     max_pipeline: int = 16  # requests of one connection that wait for their answer
     max_body: int = 256 << 10
+    max_message: int = 256 << 10  # on a WebSocket, whatever its fragments
+    ping_interval: float = 30.0  # that a WebSocket may be silent before it is asked for a sign of life
     max_head: int = 16 << 10
     max_line: int = 8 << 10
     max_fields: int = 64

@@ -15,6 +15,7 @@ from rimward.protocols.http import HttpRequest, HttpSession
 
 if TYPE_CHECKING:
     from rimward.edge.gateways.http.gateway import HttpGateway
+    from rimward.edge.gateways.websocket.opening import Arrival
 
 _TOO_LARGE = frozenset({413, 414, 431})
 
@@ -232,6 +233,21 @@ class Connection(asyncio.Protocol):
             gateway.loop.call_soon(self._later)
         else:
             self._flush()
+
+    def leave_http(self, request: HttpRequest) -> "tuple[Arrival, bytes] | None":
+        """Give the transport away, with the bytes that came behind the request; None: others come first."""
+        from rimward.edge.gateways.websocket.opening import Arrival
+
+        if self._session.front is not request:
+            return None
+        self._write()
+        headers = request.headers
+        lines = self._gateway.cors.lines(headers) if "origin" in headers else b""
+        rest = self._session.detach(request)
+        self._leave_at = self._gateway.clock()  # nothing more is done here
+        if not self._reading:
+            self._transport.resume_reading()
+        return Arrival(request, self._transport, self.peer, self.sender, lines), rest
 
     # -- answers in pieces
 

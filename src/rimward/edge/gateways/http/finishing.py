@@ -3,13 +3,14 @@
 RFC 9110: entity tags and conditions (§8.8.3, §13), ranges (§14), content codings (§8.4, §12.5.3).
 """
 
+from functools import lru_cache
+
 from rimward.edge.dispatch.types import Reply
 from rimward.edge.gateways.http.config import HttpConfig
 from rimward.edge.gateways.http.problems import problem_reply
 from rimward.protocols.http import HttpRequest, codings, conditions, ranges
 
 _SAFE = frozenset({"GET", "HEAD"})
-_CONDITIONS = ("if-none-match", "if-match", "range")
 _NO_CODING = frozenset({204, 206, 304, 412, 416})
 
 
@@ -32,17 +33,19 @@ class Finisher:
     def _representation(self, request: HttpRequest, reply: Reply) -> tuple[Reply, bytes]:
         """Answer GET and HEAD of something that there is."""
         headers = request.headers
+        if (
+            len(reply.body) < self._from
+            and "if-none-match" not in headers
+            and "if-match" not in headers
+            and "range" not in headers
+        ):
+            if "etag" not in reply.headers:
+                return reply, _tag_line(reply.body)  # the usual case
+            if conditions.is_tag(reply.headers["etag"]):
+                return reply, b""
         tag = reply.headers.get("etag")
         if tag is None or not conditions.is_tag(tag):
-            if tag is not None:
-                reply.headers = {name: text for name, text in reply.headers.items() if name != "etag"}
             tag = conditions.tag_of(reply.body)
-            own = b""
-        else:
-            own = tag.encode("latin-1", "replace")
-        large = len(reply.body) >= self._from
-        if not large and not any(name in headers for name in _CONDITIONS):
-            return reply, b"" if own else b"etag: %b\r\n" % tag.encode("ascii")
         return self._conditional(request, reply, tag)
 
     def _conditional(self, request: HttpRequest, reply: Reply, tag: str) -> tuple[Reply, bytes]:
@@ -77,6 +80,12 @@ class Finisher:
         if accepted is None or len(reply.body) > self._to:
             return None, b"vary: accept-encoding\r\n"
         return codings.choose(accepted), b"vary: accept-encoding\r\n"
+
+
+@lru_cache(256)
+def _tag_line(body: bytes) -> bytes:
+    """Return a short body's tag as a header line; many callers get the same few bodies."""
+    return b"etag: %b\r\n" % conditions.tag_of(body).encode("ascii")
 
 
 def _still_the_same(condition: str | None, tag: str) -> bool:

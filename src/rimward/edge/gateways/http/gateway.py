@@ -8,9 +8,10 @@ import asyncio
 import socket
 import time
 from collections.abc import Callable
+from typing import Protocol
 
 from rimward.edge.access import Access
-from rimward.edge.dispatch.types import Door, Sender
+from rimward.edge.dispatch.types import Door, Reply, Sender
 from rimward.edge.gateways.descriptors import allowed
 from rimward.edge.gateways.http.asking import Asker
 from rimward.edge.gateways.http.config import HttpConfig
@@ -19,12 +20,42 @@ from rimward.edge.gateways.http.cors import Cors
 from rimward.edge.gateways.http.finishing import Finisher
 from rimward.edge.gateways.http.guard import Guard
 from rimward.edge.gateways.http.keys import Keys, KeyShelf
+from rimward.edge.gateways.http.problems import problem_reply
 from rimward.edge.gateways.turns import Turns
+from rimward.edge.gateways.websocket.topics import Topics
 from rimward.protocols.http import HttpRequest, Limits
 
 SHARE = 0.125  # of the process's file descriptors that callers may take
 SWEEP = 1.0  # seconds between two looks at the deadlines
+_SOCKETS = (
+    "sockets_refused",
+    "socket_messages",
+    "socket_refusals",
+    "socket_actions_dropped",
+    "socket_answers_dropped",
+)
 OnDead = Callable[[str, str, Sender, str, bytes], object]  # reason, detail, sender, path, first bytes
+
+
+class Open(Protocol):
+    """An open connection: one of HTTP, or what it has become."""
+
+    @property
+    def busy(self) -> bool:
+        """Whether answers are owed."""
+        ...
+
+    def drain(self) -> None:
+        """Take nothing more, end when what is owed is answered."""
+        ...
+
+    def abort(self) -> None:
+        """Cut it off."""
+        ...
+
+    def check(self, now: int) -> None:
+        """Enforce the deadlines."""
+        ...
 
 
 class HttpGateway:
@@ -66,11 +97,14 @@ class HttpGateway:
         self.requests = 0
         self.bytes_in = 0
         self.bytes_out = 0
-        names = ("accepted", "over_limit", "refused", "denied", "timeouts", "streams_refused")
+        names = ("accepted", "over_limit", "refused", "denied", "timeouts", "streams_refused", *_SOCKETS)
         self.counters: dict[str, int] = dict.fromkeys((*names, "slow_readers", "slow_readers_cut"), 0)
         self._statuses = [0] * 6  # answers by the status's first digit
         self._wall = wall
-        self._connections: set[Connection] = set()
+        self.topics: Topics = Topics()  # whose actions sockets are told
+        self.mqtt: Callable[[], asyncio.Protocol] | None = None  # makes MQTT connections, for /mqtt
+        self.sockets = 0  # that are open
+        self._connections: set[Open] = set()
         self._server: asyncio.Server | None = None
         self._sweep: asyncio.TimerHandle | None = None
         self._empty = asyncio.Event()
@@ -96,7 +130,8 @@ class HttpGateway:
     async def serve(self, sock: socket.socket) -> None:
         """Open, and listen on a bound socket."""
         self.open()
-        self._server = await asyncio.get_running_loop().create_server(self.connection, sock=sock)
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_server(self.connection, sock=sock, backlog=1024)
 
     async def close(self, drain: float) -> None:
         """Stop listening and wait up to `drain` seconds for the answers that are owed."""
@@ -121,6 +156,7 @@ class HttpGateway:
             "bytes_in": self.bytes_in,
             "bytes_out": self.bytes_out,
             "streams": self.streams,
+            "sockets": self.sockets,
             "keys": len(self.asker.keys),
             "failed": self.asker.failed,
             **self.asker.keys.counters,
@@ -139,9 +175,10 @@ class HttpGateway:
             self.counters["over_limit"] += 1
             connection.refuse()
 
-    def left(self, connection: Connection) -> None:
+    def left(self, connection: Open) -> None:
         """Count a connection out."""
         self._connections.discard(connection)
+        self.sockets -= not isinstance(connection, Connection)
         if not self._connections:
             self._empty.set()
 
@@ -151,8 +188,30 @@ class HttpGateway:
 
     def upgrade(self, connection: Connection, request: HttpRequest, now: int) -> bool:
         """Take up a request's wish to go on as WebSocket; False where it is answered as HTTP."""
-        del connection, request, now
-        return False
+        from rimward.edge.gateways.websocket.opening import Way, open_socket, wanted_of
+
+        way = Way(self.door, self.topics, self.mqtt)
+        wanted = wanted_of(request, way)
+        if wanted is None:
+            return False
+        if isinstance(wanted, Reply):
+            self.counters["sockets_refused"] += 1
+            connection.answer(request, wanted, now)
+            return True
+        arrival = connection.leave_http(request)
+        if arrival is None:
+            refusal = problem_reply(400, "a WebSocket opens when earlier requests are answered", "invalid")
+            connection.answer(request, refusal, now)
+            return True
+        given, rest = arrival
+        socket = open_socket(self, way, given, wanted)
+        self._connections.discard(connection)
+        self._connections.add(socket)
+        self.sockets += 1
+        self.count_status(101)
+        if rest:
+            socket.data_received(rest)
+        return True
 
     # -- own
 

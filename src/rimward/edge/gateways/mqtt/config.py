@@ -5,6 +5,7 @@ from typing import Literal
 from msgspec import Struct
 
 from rimward.protocols.mqtt import SessionLimits
+from rimward.protocols.mqtt.admission import FOR_EVER
 
 
 class MqttConfig(Struct, frozen=True, forbid_unknown_fields=True):
@@ -21,7 +22,8 @@ class MqttConfig(Struct, frozen=True, forbid_unknown_fields=True):
     max_output: int = 1 << 20  # bytes that wait for one slow reader
     max_retained: int = 10_000  # topics
     max_retained_bytes: int = 64 << 20
-    max_session_expiry: int = 7 * 86_400  # seconds beyond the connection; 2**32-1 is for ever
+    max_session_expiry: int = FOR_EVER  # seconds that a session may outlive its connection
+    session_expiry_3: int = 7 * 86_400  # the same for those of MQTT 3.1.1, which names no time
     max_sessions: int = 20_000  # that outlive their connections; beyond it a client gets one that does not
     max_queue: int = 4096  # messages above QoS 0 that one such session keeps, those in flight included
     max_queue_bytes: int = 4 << 20  # the same in bytes
@@ -55,4 +57,5 @@ class MqttConfig(Struct, frozen=True, forbid_unknown_fields=True):
             aliases_to_clients=self.aliases_to_clients,
             connect_timeout=self.connect_timeout,
             max_session_expiry=self.max_session_expiry,
+            session_expiry_3=self.session_expiry_3,
         )

@@ -109,7 +109,8 @@ class MqttGateway:
     async def serve(self, sock: socket.socket) -> None:
         """Open, and listen on a bound socket."""
         self.open()
-        self._server = await asyncio.get_running_loop().create_server(self.connection, sock=sock)
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_server(self.connection, sock=sock, backlog=1024)
 
     async def close(self, drain: float) -> None:
         """Stop listening, say goodbye to everyone and wait up to `drain` seconds for them to hang up."""

@@ -14,8 +14,8 @@ from rimward.edge.gateways.mqtt.store import NEVER, Found, Store
 from rimward.edge.gateways.mqtt.subscriber import Away, Subscriber
 from rimward.edge.gateways.mqtt.wheel import Wheel
 from rimward.protocols.mqtt import Connect, Reason, Will
+from rimward.protocols.mqtt.admission import FOR_EVER
 from rimward.protocols.mqtt.flights import Flight, Flights
-from rimward.protocols.mqtt.session import FOR_EVER
 
 if TYPE_CHECKING:
     from rimward.edge.gateways.mqtt.config import MqttConfig
@@ -119,7 +119,7 @@ class Sessions:
             known.connection.leave()
             known = self._all.get(sender.id)
         entries: list[Entry] = []
-        if known is not None and packet.clean_start:
+        if known is not None and (packet.clean_start or known.expires_at <= connection.now):
             entries = self._end(known, connection.now, [])
             known = None
         subscriber = known or self._begin(connection, sender, identity)

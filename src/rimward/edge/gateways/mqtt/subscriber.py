@@ -87,6 +87,12 @@ class Subscriber:
 
     # -- messages
 
+    @property
+    def has_window(self) -> bool:
+        """Whether one more message above QoS 0 leaves soon; those that can wait elsewhere then should not."""
+        crowded = self.flights is not None and 2 * self.flights.count >= self.store.max_queue
+        return self.session.has_window and not crowded
+
     def reserve(self, message: Outgoing, qos: int, *, retain: bool, place: int) -> Flight | None:
         """Take on a message that is to be on disk first; None: dropped and counted.
 
