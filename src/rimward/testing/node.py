@@ -115,7 +115,7 @@ class SiteNode:
         if not self.loop.alive:
             return
         self.loop.kill()
-        for task in self.dispatcher.waiting._tasks:
+        for task in (*self.dispatcher.waiting._tasks, *self.http.tasks):
             task.cancel()
         for line in self._lines:
             line.cut()

@@ -206,6 +206,7 @@ class Site:
         self.door.publish = self._publish
         self.port = 0
         self.clients: list[Client] = []
+        self.leftovers: list[Callable[[], None]] = []  # what hangs up other clients
 
     def _publish(self, topic: str, payload: bytes, qos: int, retain: bool) -> int:  # noqa: FBT001 (the fake's own)
         return self.gateway.publish(topic, payload, qos, retain=retain)
@@ -230,8 +231,8 @@ class Site:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        for client in self.clients:
-            client.hang_up()
+        for hang_up in [*self.leftovers, *(client.hang_up for client in self.clients)]:
+            hang_up()
         await self.gateway.close(5.0)
 
     async def client(

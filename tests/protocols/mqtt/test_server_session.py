@@ -266,7 +266,7 @@ def test_no_packet_is_larger_than_the_client_takes() -> None:
 
 
 def test_a_client_that_takes_no_connack_is_refused_in_as_many_bytes_as_it_takes() -> None:
-    for size, words in ((16, [Connack(reason=Reason.PACKET_TOO_LARGE)]), (4, [])):
+    for size, words in ((15, [Connack(reason=Reason.PACKET_TOO_LARGE)]), (4, [])):
         session = ServerSession(0.0, LIMITS)
         drive(session, encode(Connect("a", 5, properties=Properties(maximum_packet_size=size)), 5))
         assert session.closed

@@ -39,6 +39,12 @@ class Flights:
         """How many messages there are."""
         return len(self.inflight) + len(self.numbered)
 
+    @property
+    def last_sent(self) -> int:
+        """The last place of those that were sent."""
+        sent = [flight.seq for flight in self.numbered.values() if flight.sent]
+        return max(sent + [flight.seq for flight in self.inflight.values()], default=0)
+
     def number(self, flight: Flight) -> None:
         """Give a message its packet id, before anything of it leaves or is on disk."""
         packet_id = self.last_id

@@ -130,7 +130,8 @@ class HttpGateway:
     async def serve(self, sock: socket.socket) -> None:
         """Open, and listen on a bound socket."""
         self.open()
-        self._server = await asyncio.get_running_loop().create_server(self.connection, sock=sock)
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_server(self.connection, sock=sock, backlog=1024)
 
     async def close(self, drain: float) -> None:
         """Stop listening and wait up to `drain` seconds for the answers that are owed."""

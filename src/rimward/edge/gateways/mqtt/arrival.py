@@ -164,15 +164,18 @@ def hand_over(arrival: Arrival, gate: "Gate", read_at: int) -> Ticket | None:
     What is refused before and can never succeed is in the dead letters before it is answered.
     """
     connection, packet = arrival.connection, arrival.packet
-    refusal = refusal_of(packet, arrival.route) or publish_refusal(connection, gate.access, packet.topic)
-    refusal = refusal or arrival.no_room()
+    refusal = (
+        refusal_of(packet, arrival.route)
+        or publish_refusal(gate.access, connection.subscriber, packet.topic, connection.routes)
+        or arrival.no_room()
+    )
     if refusal is None:
         message = message_of(packet, connection.sender, read_at)
         if arrival.place:
             message.commits = arrival.commits
         return gate.door.message(message)
     ticket = Ticket()
-    if may_succeed_later(refusal) or not is_buried(refusal, connection.session.version, packet.qos):
+    if not is_buried(refusal, connection.session.version, packet.qos):
         ticket.finish(refusal)
         return ticket
     kept = gate.on_dead(refusal.kind, refusal.detail, connection.sender, packet.topic, packet.payload)

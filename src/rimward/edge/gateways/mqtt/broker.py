@@ -67,7 +67,7 @@ class Broker:
 
     def listeners(self, topic: str) -> "tuple[Delivery[Subscriber], ...]":
         """Return a topic's subscribers, without remembering them: for topics that come but once."""
-        return self.table.match(topic).deliveries
+        return permitted(self.table.match(topic).deliveries, topic)
 
     def recipients(self, route: Route) -> "tuple[Delivery[Subscriber], ...]":
         """Return who gets one message: every subscriber, and of each group the member whose turn it is."""
@@ -150,6 +150,14 @@ class Broker:
             self.mark(subscriber)
             count += 1
         return count
+
+    def tell(self, topic: str, outgoing: Outgoing, now: float) -> None:
+        """Send a message of the node's own, where nobody may publish, and keep it in memory alone."""
+        self._retained.put(topic, outgoing)
+        found = self.table.match(topic)
+        route = Route(topic, outgoing.topic, b"", found.deliveries, None, groups=found.groups)
+        if route.has_listeners:
+            self.send_outgoing(route, outgoing, now)
 
     def reserve(
         self, recipients: "Recipients", outgoing: Outgoing, origin: "Subscriber | None", place: int

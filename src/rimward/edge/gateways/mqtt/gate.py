@@ -32,6 +32,10 @@ class Gate(Protocol):
     packets_in: int
     packets_out: int
 
+    def welcome(self, connection: "Connection", address: str) -> bool:
+        """Hear a client's CONNECT before anything is asked; False where it is refused for what it costs."""
+        ...
+
     def admit(self, connection: "Connection", packet: Connect, identity: Identity) -> Sender | None:
         """Name the sender of a new session; None where it is refused, which the session then says."""
         ...

@@ -1,20 +1,17 @@
 """Who a client is and what it may do, asked where a session, a route or a subscription is made.
 
-A topic that was allowed once is remembered by its connection; deliveries are looked at when a route is made.
+A CONNECT whose password is hashed elsewhere waits, and so does everything that the client sends behind it.
 """
 
-import asyncio
 from typing import TYPE_CHECKING, Protocol
 
-from rimward.edge.access import DENIALS, Access, Action, Credentials, Denial, DenialKind, Identity
+from rimward.edge.access import DENIALS, Access, Action, Denial, DenialKind, Identity
 from rimward.edge.dispatch.types import Refusal
-from rimward.edge.gateways.peers import peer_of
-from rimward.protocols.mqtt import Connect, Reason, ServerSession, Will
+from rimward.protocols.mqtt import Reason, ServerSession, Will
 from rimward.protocols.mqtt.subscriptions import Delivery
 
 if TYPE_CHECKING:
     from rimward.edge.gateways.mqtt.broker import Broker
-    from rimward.edge.gateways.mqtt.connection import Connection
     from rimward.edge.gateways.mqtt.routes import Route
     from rimward.edge.gateways.mqtt.subscriber import Subscriber
 
@@ -27,6 +24,9 @@ class KnownRoutes(Protocol):
     def get(self, topic: str, /) -> "Route | None":
         """Return a topic's route, None where it is not known or has to be asked for."""
         ...
+
+
+NO_ROUTES: "dict[str, Route]" = {}  # of a client that is not let in yet
 
 
 class AllowedRoutes:
@@ -54,11 +54,6 @@ def routes_of(identity: Identity, broker: "Broker") -> KnownRoutes:
     return broker.routes if identity.free else AllowedRoutes(broker)
 
 
-def credentials_of(packet: Connect, transport: asyncio.Transport | None) -> Credentials:
-    """Return what a CONNECT shows."""
-    return Credentials(peer_of(transport), packet.client_id, packet.username, packet.password)
-
-
 def let_in(
     answer: Identity | Denial, will: Will | None, session: ServerSession, access: Access
 ) -> Identity | None:
@@ -77,16 +72,17 @@ def let_in(
     return answer
 
 
-def publish_refusal(connection: "Connection", access: Access, topic: str) -> Refusal | None:
+def publish_refusal(
+    access: Access, subscriber: "Subscriber | None", topic: str, routes: KnownRoutes
+) -> Refusal | None:
     """Return why a client may not publish to a topic; what it may is remembered."""
-    subscriber = connection.subscriber
     if subscriber is None or subscriber.identity.free:
         return None
     why = access.may(subscriber.identity, Action.PUBLISH, topic)
     if why is not None:
         return Refusal("denied", why)
-    if isinstance(connection.routes, AllowedRoutes):
-        connection.routes.allow(topic)
+    if isinstance(routes, AllowedRoutes):
+        routes.allow(topic)
     return None
 
 
@@ -103,7 +99,7 @@ def permitted(
     """Return those of a topic's deliveries whose identities may receive from it."""
     if all(one.subscriber.identity.free for one in deliveries):
         return deliveries
-    return tuple(one for one in deliveries if may_receive(one.subscriber, topic))
+    return tuple([one for one in deliveries if may_receive(one.subscriber, topic)])
 
 
 def may_receive(subscriber: "Subscriber", topic: str) -> bool:

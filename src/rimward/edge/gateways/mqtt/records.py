@@ -24,7 +24,8 @@ class SessionRecord(Struct, frozen=True, gc=False):
     subscriptions: tuple[Subscription, ...]
     will: Will | None
     will_at: int
-    badge: Badge | None = None  # whom it belongs to; older entries do not say
+    badge: Badge  # whom it belongs to
+    sent: int = 0  # the place of the last message that went to the client, known when its connection is over
 
 
 class MessageRecord(Struct, frozen=True, gc=False, array_like=True):
@@ -33,7 +34,6 @@ class MessageRecord(Struct, frozen=True, gc=False, array_like=True):
     qos: int
     retain: bool
     released: bool
-    sent: bool  # it was sent when the entry was written; whether later is not known
     topic: bytes = b""
     payload: bytes = b""
     properties: bytes = b"\0"
@@ -76,7 +76,7 @@ def decode_session(value: bytes) -> SessionRecord:
 def encode_flight(flight: Flight, until: int) -> bytes:
     """Return a message's entry; `until` is the end of its time, wall ns, 0 for never."""
     if flight.released:
-        return _encode(MessageRecord(flight.qos, retain=False, released=True, sent=True))
+        return _encode(MessageRecord(flight.qos, retain=False, released=True))
     message = flight.message
     older = None if message.older is message.payload else message.older
     return _encode(
@@ -84,7 +84,6 @@ def encode_flight(flight: Flight, until: int) -> bytes:
             flight.qos,
             flight.retain,
             False,
-            flight.sent,
             message.topic,
             message.payload,
             message.properties,
@@ -107,5 +106,5 @@ def decode_flight(key: str, value: bytes) -> tuple[str, Flight, int]:
         older=record.older,
     )
     flight = Flight(message, record.qos, retain=record.retain, packet_id=packet_id)
-    flight.seq, flight.released, flight.sent = seq, record.released, record.sent
+    flight.seq, flight.released = seq, record.released
     return client_id, flight, record.until

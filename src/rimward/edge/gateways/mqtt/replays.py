@@ -62,14 +62,15 @@ class Replays:
         session = connection.session
         while not session.closed and self._has_more(subscriber, replay):
             if session.out_size >= PIECE:
-                connection.write()
+                if not session.over:
+                    connection.write()
                 if not session.out:  # else its reader is behind
                     replay.scheduled = True
                     asyncio.get_running_loop().call_soon(self._again, subscriber, now)
                 return
             outgoing = replay.messages[-1]
             qos = min(replay.qos, outgoing.qos)
-            if qos and not session.has_window:
+            if qos and not subscriber.has_window:
                 break
             replay.messages.pop()
             if not outgoing.is_expired(now) and self._is_current(outgoing):
@@ -78,7 +79,10 @@ class Replays:
                 subscriber.deliver(outgoing, qos, now, retain=True)
         else:
             self.forget(subscriber)
-        connection.write()
+        if session.over:
+            connection.wake()  # what came before the end is answered first
+        else:
+            connection.write()
 
     def _again(self, subscriber: "Subscriber", now: float) -> None:
         replay = self.waiting.get(subscriber)

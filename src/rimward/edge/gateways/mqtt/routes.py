@@ -12,7 +12,7 @@ from rimward.protocols.mqtt import MqttError, Subscription, Subscriptions
 from rimward.protocols.mqtt.fields import string
 from rimward.protocols.mqtt.outgoing import NOTHING
 from rimward.protocols.mqtt.subscriptions import Delivery, Group, Match, Options
-from rimward.protocols.mqtt.topics import check_name, is_wild, problem, split_shared
+from rimward.protocols.mqtt.topics import SHARED, check_name, is_wild, problem, split_shared
 
 if TYPE_CHECKING:
     from rimward.edge.gateways.mqtt.config import MqttConfig
@@ -56,6 +56,7 @@ class Routes:
     def __init__(self, config: "MqttConfig", counters: dict[str, int]) -> None:
         self.plain: dict[str, Route] = {}  # where the plain lane looks; it asks nothing of what it finds
         self.subscription_count = 0
+        self.shared_count = 0
         self._others: dict[str, Route] = {}
         self._cached = 0  # deliveries of both
         self._config = config
@@ -82,6 +83,7 @@ class Routes:
         options = Options(wish.qos, wish.no_local, wish.retain_as_published, wish.identifier)
         new = self._subscriptions.add(wish.filter, subscriber, options)
         self.subscription_count += new
+        self.shared_count += new and wish.filter.startswith(SHARED)
         self._forget(wish.filter)
         return new
 
@@ -90,6 +92,7 @@ class Routes:
         if topic_filter not in subscriber.filters or not self._subscriptions.remove(topic_filter, subscriber):
             return False
         self.subscription_count -= 1
+        self.shared_count -= topic_filter.startswith(SHARED)
         self._forget(topic_filter)
         return True
 

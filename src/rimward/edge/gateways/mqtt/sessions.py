@@ -7,15 +7,15 @@ CONNACK. Wills that are delayed wait here, over restarts too [5: 3.1.3.2.2].
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
-from rimward.edge.access import Access, Badge, Denial, Identity
+from rimward.edge.access import Access, Denial, Identity
 from rimward.edge.dispatch.types import Entry, Sender, Ticket
 from rimward.edge.gateways.mqtt.broker import Broker
 from rimward.edge.gateways.mqtt.store import NEVER, Found, Store
 from rimward.edge.gateways.mqtt.subscriber import Away, Subscriber
 from rimward.edge.gateways.mqtt.wheel import Wheel
 from rimward.protocols.mqtt import Connect, Reason, Will
+from rimward.protocols.mqtt.admission import FOR_EVER
 from rimward.protocols.mqtt.flights import Flights
-from rimward.protocols.mqtt.session import FOR_EVER
 
 if TYPE_CHECKING:
     from rimward.edge.gateways.mqtt.config import MqttConfig
@@ -38,19 +38,18 @@ class Sessions:
     def __init__(
         self,
         broker: Broker,
-        store: Store,
+        access: Access,
         config: "MqttConfig",
         counters: dict[str, int],
         publish_will: PublishWill,
-        access: Access,
     ) -> None:
         self.connected: int = 0
         self._broker = broker
-        self._store = store
+        self._access = access
+        self._store: Store = broker.store
         self._config = config
         self._counters = counters
         self._publish_will = publish_will
-        self._access = access
         self._away = Away(config.session_limits(), counters)
         self._all: dict[str, Subscriber] = {}
         self._kept = 0  # that outlive their connections
@@ -73,15 +72,14 @@ class Sessions:
         self.look(now)
 
     def _restored(self, found: Found) -> Subscriber | None:
-        """Return a session as it was; None where whom it belonged to may not come in any more."""
+        """Take up a session; None where the access file does not know its identity any more."""
         sender, record, flights = found
-        identity = self._access.restored(record.badge or Badge("free", sender.id, sender.user))
+        identity = self._access.restored(record.badge)
         if isinstance(identity, Denial):
-            self._count("sessions_without_identity")
+            self._count("identities_ended")
             self._store.disk.keep(self._store.erase(sender.id, flights))
             return None
-        subscriber = Subscriber(sender, identity, self._store, self._away, flights)
-        self._all[sender.id] = subscriber
+        subscriber = self._all[sender.id] = Subscriber(sender, identity, self._store, self._away, flights)
         self._kept += 1
         subscriber.expiry, subscriber.will = record.expiry, record.will
         for wish in record.subscriptions:
@@ -92,15 +90,13 @@ class Sessions:
         """Return a client's session, connected or not."""
         return self._all.get(client_id)
 
-    @property
     def all(self) -> list[Subscriber]:
-        """Return every session."""
+        """Return every session, connected or not."""
         return list(self._all.values())
 
     def end(self, subscriber: Subscriber) -> None:
-        """End a session whose owner may not come in any more; its will is not its to leave."""
-        subscriber.will = None
-        if self._all.get(subscriber.sender.id) is subscriber:
+        """End a session whose identity is not good any more."""
+        if not subscriber.ended:
             self._forget(subscriber)
 
     def stats(self) -> dict[str, int]:
@@ -123,14 +119,15 @@ class Sessions:
             known.connection.leave()
             known = self._all.get(sender.id)
         entries: list[Entry] = []
-        if known is not None and packet.clean_start:
+        if known is not None and (packet.clean_start or known.expires_at <= connection.now):
             entries = self._end(known)
             known = None
         subscriber = known or self._begin(connection, sender, identity)
         session = connection.session
         subscriber.sender, subscriber.connection, subscriber.expiry = sender, connection, session.expiry
+        subscriber.identity = identity
         subscriber.expires_at = subscriber.will_at = NEVER
-        subscriber.identity, subscriber.will = identity, packet.will
+        subscriber.will = packet.will
         self._wheel.remove(subscriber)
         self.connected += 1
         if subscriber.flights is not None:
@@ -144,8 +141,7 @@ class Sessions:
             session.expiry = 0
         flights = Flights() if session.expiry else None
         self._kept += flights is not None
-        subscriber = Subscriber(sender, identity, self._store, self._away, flights)
-        self._all[sender.id] = subscriber
+        subscriber = self._all[sender.id] = Subscriber(sender, identity, self._store, self._away, flights)
         return subscriber
 
     def left(self, subscriber: Subscriber, connection: "Connection", *, will: str) -> None:

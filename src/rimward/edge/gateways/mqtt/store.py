@@ -31,7 +31,7 @@ class Store:
         self.size: int = 0  # bytes of all messages that sessions keep
         self._config = config
         self._counters = counters
-        self._max_queue = min(config.max_queue, 1 << 15)  # a message that waits has its packet id already
+        self.max_queue: int = min(config.max_queue, 1 << 15)  # a message that waits has its packet id already
         self._places = count(1)
 
     def next_place(self) -> int:
@@ -46,7 +46,7 @@ class Store:
         if self.size + message.size > config.max_queued_bytes:
             self._count("dropped_queues_full")
             return False
-        while flights.count >= self._max_queue or flights.size + message.size > config.max_queue_bytes:
+        while flights.count >= self.max_queue or flights.size + message.size > config.max_queue_bytes:
             oldest = flights.oldest() if config.queue_full == "oldest" else None
             self._count("dropped_queue_full")
             if oldest is None:
@@ -114,6 +114,7 @@ class Store:
             subscriber.will,
             _wall(subscriber.will_at, disk.wall_of),
             subscriber.identity.badge,
+            subscriber.flights.last_sent if subscriber.flights is not None else 0,
         )
         return (SESSIONS, subscriber.sender.id, records.encode_session(record))
 
@@ -143,7 +144,8 @@ class Store:
                 disk.lazily(MESSAGES, key, _nothing)
                 continue
             flight.message.expires_at = disk.monotonic_of(until) if until else 0.0
-            flight.sent = flight.sent or found[client_id][1].connected
+            record = found[client_id][1]
+            flight.sent = record.connected or flight.seq <= record.sent
             waiting.setdefault(client_id, []).append(flight)
             self.size += flight.message.size
         taken: dict[str, dict[int, int]] = {}

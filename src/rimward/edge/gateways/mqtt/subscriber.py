@@ -57,7 +57,12 @@ class Subscriber:
     )
 
     def __init__(
-        self, sender: Sender, identity: Identity, store: Store, away: Away, flights: Flights | None = None
+        self,
+        sender: Sender,
+        identity: Identity,
+        store: Store,
+        away: Away,
+        flights: Flights | None = None,
     ) -> None:
         """`flights` are what it keeps where it outlives its connection."""
         self.sender: Sender = sender
@@ -81,6 +86,12 @@ class Subscriber:
         return self.flights is not None
 
     # -- messages
+
+    @property
+    def has_window(self) -> bool:
+        """Whether one more message above QoS 0 leaves soon; those that can wait elsewhere then should not."""
+        crowded = self.flights is not None and 2 * self.flights.count >= self.store.max_queue
+        return self.session.has_window and not crowded
 
     def reserve(self, message: Outgoing, qos: int, *, retain: bool, place: int) -> Flight | None:
         """Take on a message that is to be on disk first; None: dropped and counted.
