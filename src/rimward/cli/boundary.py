@@ -28,17 +28,21 @@ def add_arguments(parser: Parser) -> None:
     text = "messages a second of each trigger, all devices together (default: as recorded, else 1)"
     parser.add_argument("--rate", type=positive, metavar="N", help=text)
     parser.add_argument("--devices", type=count, metavar="N", default=1, help="that send them (default: 1)")
+    text = "the access file, whose rules may leave captures open (default: every capture is)"
+    parser.add_argument("--access", type=Path, metavar="FILE", help=text)
     parser.add_argument("--svg", type=Path, metavar="FILE", help="draw it too")
     parser.add_data()
 
 
 def run(options: argparse.Namespace) -> int:
     """Print it, and draw it where that is asked."""
+    from rimward.edge.access.file import read
     from rimward.local.checking import check_now
 
     manifest = check_now(options.app, 5.0)
     recorded = () if options.rate is not None else _recorded(manifest, options.data)
-    found = boundary(manifest, rate=options.rate, devices=options.devices, recorded=recorded)
+    access = None if options.access is None else read(options.access)
+    found = boundary(manifest, rate=options.rate, devices=options.devices, recorded=recorded, access=access)
     if options.svg is not None:
         _draw(found, options.svg)
     if options.json:
@@ -114,4 +118,5 @@ def _show(found: Boundary) -> None:
         say(
             f"warning: {names} of {printable(one.path)} is what the sender writes, not who it is "
             f"({', '.join(one.functions)}): any device may speak for any other"
+            + "".join(f"; {rule} lets it in" for rule in one.rules)
         )

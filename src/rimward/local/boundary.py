@@ -6,6 +6,8 @@ from typing import Any
 from msgspec import Struct
 
 from rimward.app.manifest import Column, FactSpec, FunctionSpec, Manifest
+from rimward.edge.access.file import AccessFile
+from rimward.edge.access.unbound import loose_captures
 from rimward.edge.sizes import FactSize
 from rimward.events import seconds
 
@@ -38,7 +40,7 @@ class Flow(Struct, frozen=True):
     bytes_a_day: float
 
 
-class Unbound(Struct, frozen=True):
+class Unbound(Struct, frozen=True, omit_defaults=True):
     """Captures that a sender writes as it likes, for nothing compares them with who it is."""
 
     path: str
@@ -46,6 +48,7 @@ class Unbound(Struct, frozen=True):
     functions: tuple[str, ...]
     file: str
     line: int
+    rules: tuple[str, ...] = ()  # of the access file that let it in, each with its place
 
 
 class Boundary(Struct, frozen=True):
@@ -59,9 +62,17 @@ class Boundary(Struct, frozen=True):
 
 
 def boundary(
-    manifest: Manifest, *, rate: float | None, devices: int, recorded: Iterable[FactSize] = ()
+    manifest: Manifest,
+    *,
+    rate: float | None,
+    devices: int,
+    recorded: Iterable[FactSize] = (),
+    access: AccessFile | None = None,
 ) -> Boundary:
-    """Return an app's boundary, with figures for `rate` messages a second of each trigger, or as recorded."""
+    """Return an app's boundary, with figures for `rate` messages a second of each trigger, or as recorded.
+
+    With an access file captures are bound to who sends, where no rule of it leaves them open.
+    """
     sizes = {size.fact: size for size in recorded if size.seconds >= SHORTEST}
     if rate is None and sizes:
         span = max(size.seconds for size in sizes.values())
@@ -76,7 +87,7 @@ def boundary(
             "a function forwards a fact that it names once a message, a window once a device"
         )
         flows = [_flow(manifest, fact, *_estimated(manifest, fact, rate, devices)) for fact in manifest.facts]
-    return Boundary(manifest.app, manifest.functions, tuple(flows), basis, tuple(_unbound(manifest)))
+    return Boundary(manifest.app, manifest.functions, tuple(flows), basis, tuple(_unbound(manifest, access)))
 
 
 def _flow(manifest: Manifest, fact: FactSpec, row_bytes: float, rows: float) -> Flow:
@@ -129,8 +140,11 @@ def _column_bytes(column: Column) -> int:
     return SIZES.get(column.type, 12)
 
 
-def _unbound(manifest: Manifest) -> list[Unbound]:
+def _unbound(manifest: Manifest, access: AccessFile | None) -> list[Unbound]:
     found: dict[str, list[FunctionSpec]] = {}
+    rules: dict[str, list[str]] = {}
+    for one in loose_captures(access, manifest.functions) if access is not None else ():
+        rules.setdefault(one.path, []).append(f"{one.rule} {one.pattern}")
     for one in manifest.functions:
         if one.path is not None and one.captures and not one.identity:
             found.setdefault(one.path, []).append(one)
@@ -141,8 +155,10 @@ def _unbound(manifest: Manifest) -> list[Unbound]:
             tuple(one.name for one in functions),
             functions[0].file,
             functions[0].line,
+            tuple(rules.get(path, ())),
         )
         for path, functions in found.items()
+        if access is None or path in rules
     ]
 
 

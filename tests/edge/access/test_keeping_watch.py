@@ -14,7 +14,9 @@ from .access_support import NOON, SECOND, House, device, known, off_loop
 
 
 def opened(path: Path) -> tuple[House, Watch]:
-    access, watch = open_access(path, (), lambda: NOON, lambda: NOON)
+    access, watch = open_access(
+        path, (), lambda: NOON, TrustedClock(lambda: NOON, path.with_name("clock"), built=1)
+    )
     assert watch is not None
     house = House("")
     house.access = access
@@ -27,6 +29,7 @@ async def test_a_file_that_changes_is_read_again_and_one_that_does_not_is_not(tm
     house, watch = off_loop(lambda: opened(path))
     access = house.access
     assert not await watch.look()
+    assert int((tmp_path / "clock").read_text()) == NOON
     identity = known(await house.login("truck-1", "secret"))
     path.write_text(device("truck-1", "another") + "# longer")
     assert await watch.look()
@@ -65,7 +68,7 @@ async def test_a_key_that_changes_has_the_file_read_again(tmp_path: Path) -> Non
 
 def test_a_node_does_not_start_with_a_file_that_can_not_be_used(tmp_path: Path) -> None:
     with pytest.raises(AccessError, match="it can't be read"):
-        open_access(tmp_path / "none", (), lambda: 0, lambda: 0)
+        open_access(tmp_path / "none", (), lambda: 0, TrustedClock(lambda: 0))
 
 
 def test_the_credentials_clock_never_goes_back(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from rimward.app.manifest import FunctionSpec
 from rimward.edge.access.access import Access
 from rimward.edge.access.book import Book
+from rimward.edge.access.clock import TrustedClock
 from rimward.edge.access.errors import AccessError
 from rimward.edge.access.file import read
 from rimward.edge.access.grants import Patterns
@@ -35,7 +36,7 @@ def open_access(
     path: Path | None,
     functions: Iterable[FunctionSpec],
     monotonic: Callable[[], int],
-    now: Callable[[], int],
+    now: TrustedClock,
 ) -> tuple[Access, "Watch | None"]:
     """Return who may come in, and what keeps that current; without a file everybody may, and nothing does.
 
@@ -49,14 +50,18 @@ def open_access(
     book = load_book(path, own, now)
     stamp += stamp_of(path, book)[1:]
     access = Access(book, monotonic)
-    return access, Watch(access, path, lambda: load_book(path, own, now), stamp)
+    return access, Watch(access, path, lambda: load_book(path, own, now), stamp, now.note)
 
 
 class Watch:
     """Looks at the files and reloads; what can't be used is told, and the book stays as it was."""
 
-    def __init__(self, access: Access, path: Path, load: Callable[[], Book], stamp: Stamp) -> None:
+    def __init__(
+        self, access: Access, path: Path, load: Callable[[], Book], stamp: Stamp, note: Callable[[], None]
+    ) -> None:
+        """`note` keeps the time that credentials are judged by."""
         self._access = access
+        self._note = note
         self._path = path
         self._load = load
         self._stamp = stamp
@@ -99,6 +104,7 @@ class Watch:
 
     def _read(self) -> tuple[Stamp, Book | AccessError] | None:
         """Return the new state of the files, off the loop; None where nothing has changed."""
+        self._note()
         stamp = stamp_of(self._path, self._access.book)
         if stamp == self._stamp:
             return None
