@@ -297,7 +297,7 @@ class MqttGateway:
                 if connection is not None:
                     connection.session.fail(farewell(renewed), renewed.detail)
                     connection.leave(with_will=False)
-                self.sessions.end(subscriber)
+                self.sessions.end(subscriber, self.clock() * 1e-9)
         self.broker.table.forget_all()
         if len(subscribers) > SLICE and self._loop is not None:
             self._loop.call_soon(lambda: self._renew(subscribers[SLICE:]))
