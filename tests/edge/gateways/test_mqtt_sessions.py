@@ -97,6 +97,8 @@ async def test_a_disk_that_refuses_a_session_refuses_its_client() -> None:
             client = await opened(site, hello("a", version))
             packets = await client.closed()
             assert [(packet.kind, packet.reason) for packet in packets] == [(CONNACK, reason)]
+        await until(lambda: site.stat("clients") == 0)
+        assert site.stat("sessions") == 0, "one that began with a CONNECT that failed is none"
         short = await come(site, hello("b", expiry=0))
         assert not short.connack.reason
 
@@ -208,6 +210,20 @@ async def test_a_subscription_that_the_disk_refuses_is_none() -> None:
         site.disk.full = True
         assert (await client.subscribe(("t", 1))).reasons == (0x97,)
         assert site.stat("subscriptions") == 0
+
+
+async def test_a_connect_that_the_disk_refuses_leaves_the_session_and_its_will_as_they_were() -> None:
+    async with serving() as site:
+        will = Will("will", b"gone", properties=((WILL_DELAY, 60),))
+        client = await come(site, hello("a", expiry=100, will=will))
+        await client.subscribe(("t", 1))
+        await client.cut()
+        site.disk.full = True
+        await (await opened(site, hello("a", expiry=0))).closed()
+        site.disk.full = False
+        pass_by(site, 70)
+        assert site.door.topics == ["will"]
+        assert (await come(site, hello("a"))).connack.session_present
 
 
 # -- at QoS 2

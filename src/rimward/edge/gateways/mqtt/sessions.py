@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from rimward.edge.dispatch.types import Entry, Sender, Ticket
 from rimward.edge.gateways.mqtt.broker import Broker
 from rimward.edge.gateways.mqtt.store import NEVER, Found, Store
-from rimward.edge.gateways.mqtt.subscriber import Away, Subscriber
+from rimward.edge.gateways.mqtt.subscriber import Away, Subscriber, Terms
 from rimward.edge.gateways.mqtt.wheel import Wheel
 from rimward.protocols.mqtt import Connect, Reason, Will
 from rimward.protocols.mqtt.admission import FOR_EVER
@@ -104,6 +104,9 @@ class Sessions:
             entries = self._end(known)
             known = None
         subscriber = known or self._begin(connection, sender)
+        subscriber.before = None
+        if known is not None:
+            subscriber.before = Terms(known.expiry, known.expires_at, known.will, known.will_at)
         session = connection.session
         subscriber.sender, subscriber.connection, subscriber.expiry = sender, connection, session.expiry
         subscriber.expires_at = subscriber.will_at = NEVER
@@ -133,8 +136,11 @@ class Sessions:
             return
         self.connected -= 1
         subscriber.connection, subscriber.session = None, subscriber.away
+        if not connection.session.accepted:
+            self._fall_back(subscriber)
+            return
         subscriber.expiry = connection.session.expiry
-        if not connection.session.accepted or will == "withdrawn":
+        if will == "withdrawn":
             subscriber.will = None
         now, at_once = connection.now, subscriber.will
         if subscriber.flights is None or not subscriber.expiry:
@@ -150,6 +156,17 @@ class Sessions:
             self._store.disk.keep([self._store.session(subscriber)])
         if at_once is not None and will == "sent":
             self._publish_will(subscriber, at_once, connection)
+
+    def _fall_back(self, subscriber: Subscriber) -> None:
+        """Leave a session as it was before a CONNECT that failed; end one that began with it."""
+        before = subscriber.before
+        if before is None:
+            subscriber.will = None
+            self._forget(subscriber)
+            return
+        subscriber.expiry, subscriber.expires_at, subscriber.will, subscriber.will_at = before
+        self._watch(subscriber)
+        self._store.disk.keep([self._store.session(subscriber)])
 
     def _put_away(self, subscriber: Subscriber, now: float) -> None:
         """Let the times run that begin with the end of a connection."""
