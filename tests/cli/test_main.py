@@ -56,8 +56,8 @@ def test_help_is_no_wider_than_the_terminal_but_for_what_is_copied(
     assert max(map(len, lines)) <= columns
 
 
-@pytest.mark.parametrize("kind", ["mqtt", "http"])
-def test_the_examples_of_both_ways_to_send_are_taken(kind: str) -> None:
+@pytest.mark.parametrize("kind", ["mqtt", "http", "ws"])
+def test_the_examples_of_each_way_to_send_are_taken(kind: str) -> None:
     below = parser_of("send").below[kind]
     examples = EXAMPLE.findall(below.epilog or "")
     assert len(examples) >= 3
@@ -73,8 +73,9 @@ MISTAKES = {
         "argument --host: 'node.test' is not an IP address such as 192.168.1.5, or 0.0.0.0 for all of them"
     ),
     "send mqtt a b --qso 1": "'--qso' is not known, did you mean '--qos'?",
-    "send mqt a b": "mqtt|http: 'mqt' is none of mqtt, http, did you mean 'mqtt'?",
+    "send mqt a b": "mqtt|http|ws: 'mqt' is none of mqtt, http, ws, did you mean 'mqtt'?",
     "send http GET trucks --port 1": "PATH is 'trucks', it must start with a slash: '/trucks'",
+    "send ws trucks x --port 1": "PATH is 'trucks', it must start with a slash: '/trucks'",
     "send http GET / --host example.org": "--host example.org needs its --port",
     "send http FETCH / --port 1": (
         "METHOD is 'FETCH', it must be one of GET, POST, PUT, PATCH, DELETE, HEAD, OPTIONS"

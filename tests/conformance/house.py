@@ -42,8 +42,8 @@ class Client:
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, version: int = 5) -> None:
         self.reader, self.writer, self.version = reader, writer, version
         self.connack = Packet(CONNACK)
-        self.early: list[Packet] = []  # read already, in the middle of another message's packets
-        self.standing: Callable[[], int] = int  # how many connections the node has
+        self.connections: Callable[[], int] = lambda: 0  # that the node counts
+        self._kept: list[Packet] = []  # read ahead of their turn
 
     def send(self, *data: bytes) -> None:
         self.writer.write(b"".join(data))
@@ -54,8 +54,8 @@ class Client:
         Raises:
             EOFError: the server has hung up.
         """
-        if self.early:
-            return self.early.pop(0)
+        if self._kept:
+            return self._kept.pop(0)
         async with asyncio.timeout(PATIENCE):
             try:
                 first = (await self.reader.readexactly(1))[0]
@@ -87,13 +87,18 @@ class Client:
             self.send(acknowledge(PUBACK, packet.packet_id))
         elif packet.qos == 2:
             self.send(acknowledge(PUBREC, packet.packet_id))
-            early: list[Packet] = []
-            while (found := await self.next()).kind != PUBREL:
-                early.append(found)
-            assert found.packet_id == packet.packet_id
-            self.early = early + self.early
+            await self._released(packet.packet_id)
             self.send(acknowledge(PUBCOMP, packet.packet_id))
         return packet
+
+    async def _released(self, packet_id: int) -> None:
+        """Wait for a PUBREL; messages that come before it are read later."""
+        ahead: list[Packet] = []
+        while (packet := await self.next()).kind != PUBREL:
+            assert packet.kind == PUBLISH, packet
+            ahead.append(packet)
+        assert packet.packet_id == packet_id
+        self._kept = ahead + self._kept
 
     async def quiet(self) -> None:
         """Make sure that nothing has come: the answer to a PINGREQ is the next packet."""
@@ -165,11 +170,11 @@ class Client:
         self.writer.close()
 
     async def cut(self) -> None:
-        """Cut the connection off, as a network that fails does, and wait until the node has noticed."""
-        before = self.standing()
+        """Cut the connection off, as a network that fails does, and wait until the node has seen it."""
+        before = self.connections()
         self.writer.transport.abort()
         async with asyncio.timeout(PATIENCE):
-            while self.standing() >= before:  # noqa: ASYNC110 (another component's state)
+            while self.connections() >= before:  # noqa: ASYNC110 (the node's own state)
                 await asyncio.sleep(0)
 
 
@@ -216,7 +221,7 @@ class House:
         """Open a connection that has not said anything yet."""
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
         client = Client(reader, writer, version)
-        client.standing = lambda: self.node.mqtt.stats()["connections"]
+        client.connections = lambda: self.node.mqtt.stats()["connections"]
         self.clients.append(client)
         return client
 

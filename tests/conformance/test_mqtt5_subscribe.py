@@ -5,15 +5,15 @@ import pytest
 from .house import Client, House
 from .wire import (
     DISCONNECT,
-    PING,
-    SUBACK,
     MAXIMUM_PACKET_SIZE,
+    PING,
     PUBACK,
     PUBCOMP,
     PUBLISH,
     PUBREC,
     PUBREL,
     RECEIVE_MAXIMUM,
+    SUBACK,
     SUBSCRIPTION_ID,
     acknowledge,
     disconnect,
@@ -146,6 +146,7 @@ async def _not_taken(house: House, wish: str) -> None:
         assert answer.reasons[0] >= 0x80
     else:
         assert (answer.kind, answer.reason >= 0x80) == (DISCONNECT, True)
+
 
 @pytest.mark.parametrize("wish", ["$share/", "$share/x", "$share/x/", "$share//t"])
 async def test_a_shared_filter_has_a_name_and_a_filter(house: House, wish: str) -> None:

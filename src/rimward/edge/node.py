@@ -14,6 +14,8 @@ from msgspec import Struct
 from rimward.app import App
 from rimward.app.settings import settings_of
 from rimward.app.triggers import Ws
+from rimward.edge.access import Access, Watch, open_access
+from rimward.edge.access.clock import TrustedClock
 from rimward.edge.beats import beat
 from rimward.edge.config import NodeConfig
 from rimward.edge.dispatch import Clocks, Dispatcher, FunctionRun, Tracing
@@ -23,7 +25,6 @@ from rimward.edge.gateways.coap.resources import links_of
 from rimward.edge.gateways.http import HttpConfig, HttpGateway
 from rimward.edge.gateways.listening.listening import Listening
 from rimward.edge.gateways.mqtt import MqttConfig, MqttGateway
-from rimward.edge.gateways.mqtt.gateway import Authenticate
 from rimward.edge.gateways.websocket.topics import BothWays
 from rimward.edge.health import Health
 from rimward.edge.keeping import Keeper
@@ -43,18 +44,19 @@ class Doors(NamedTuple):
 
 
 def doors_of(
-    dispatcher: Dispatcher, config: NodeConfig, outbox: OutboxPort, authenticate: Authenticate | None = None
+    dispatcher: Dispatcher, config: NodeConfig, outbox: OutboxPort, access: Access | None = None
 ) -> Doors:
-    """Put gateways before a dispatcher; they do not listen yet."""
+    """Put gateways before a dispatcher; they do not listen yet. Without `access` everybody is let in."""
     clocks, limits, runs = dispatcher.clocks, config.limits, dispatcher.functions.values()
     keeper = Keeper(outbox, clocks)
+    access = access or Access(None, clocks.monotonic)
     mqtt = MqttGateway(
         dispatcher,
         clock=clocks.monotonic,
         config=MqttConfig(max_packet_size=limits.payload_bytes, max_connections=limits.connections),
         disk=keeper,
         on_dead=keeper.bury,
-        authenticate=authenticate,
+        access=access,
     )
     dispatcher.router = mqtt
     http = HttpGateway(
@@ -69,6 +71,7 @@ def doors_of(
         ),
         on_dead=keeper.bury,
         wall=clocks.wall,
+        access=access,
         shelf=Shelf(outbox),
     )
     coap = CoapGateway(
@@ -97,6 +100,7 @@ class Node:
     outbox: Outbox
     mqtt: MqttGateway
     http: HttpGateway
+    access: Access
     coap: CoapGateway
     listening: Listening
 
@@ -108,6 +112,7 @@ class Node:
         self.health: Health = Health(config, self.clocks.wall)
         self._stack = AsyncExitStack()
         self._tasks: list[asyncio.Task[None]] = []
+        self._watch: Watch | None = None
 
     async def __aenter__(self) -> Self:
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -121,7 +126,9 @@ class Node:
             dispatcher = Dispatcher(
                 self.app, config.node, self.clocks, outbox, tracing, settings=read_settings(self.app, config)
             )
-            self.mqtt, self.http, self.coap = doors_of(dispatcher, config, outbox)
+            self._open_access(dispatcher)
+            stack.callback(self.access.close)
+            self.mqtt, self.http, self.coap = doors_of(dispatcher, config, outbox, self.access)
             self.dispatcher, self.outbox = dispatcher, outbox
             self.listening = Listening(
                 config.listeners,
@@ -129,7 +136,7 @@ class Node:
                 streams={
                     "mqtt": self.mqtt.connection,
                     "http": self.http.connection,
-                    "coap": self.coap.connection,
+                    "coap+tcp": self.coap.connection,
                 },
                 datagrams={"coap": self.coap.serve},
                 may_be_open=config.anonymous or bool(config.access),
@@ -140,10 +147,18 @@ class Node:
                 "http": self.http.stats,
                 "coap": self.coap.stats,
                 "listening": self.listening.stats,
+                "access": self.access.stats,
             }
             self.health.watch(dispatcher, outbox, gateways, recorder, {"listeners": self.listening.problem})
             self._stack = stack.pop_all()
         return self
+
+    def _open_access(self, dispatcher: Dispatcher) -> None:
+        """Read who may come in; what credentials are judged by never goes back (GUARANTEES §6)."""
+        path = Path(self.config.access) if self.config.access else None
+        self._now = TrustedClock(self.clocks.wall, self.folder / "clock")
+        functions = self.app.manifest().functions if path is not None else ()
+        self.access, self._watch = open_access(path, functions, dispatcher.clocks.monotonic, self._now)
 
     async def serve(
         self, mqtt: socket.socket | None, http: socket.socket | None, coap: tuple[socket.socket, ...] = ()
@@ -167,12 +182,16 @@ class Node:
         self._beat(1.0, self.dispatcher.feeder.advance)
         self._beat(1.0, self.dispatcher.follow_wall_clock)
         self._beat(1.0, self.dispatcher.expire)
+        if self._watch is not None:
+            self._tasks.append(asyncio.get_running_loop().create_task(self._watch.follow()))
         for run, period in self.dispatcher.beats:
             self._beat(period, _beat_of(self.dispatcher, run))
 
     async def reload(self) -> None:
         """Read again what may change while devices are connected; no connection is dropped."""
         await self.listening.reload()
+        if self._watch is not None:
+            self._watch.soon()
 
     def _beat(self, period: float, action: Callable[[], None]) -> None:
         self._tasks.append(asyncio.get_running_loop().create_task(beat(period, action)))

@@ -11,6 +11,7 @@ from pathlib import Path
 import uvloop
 
 from rimward.app.loading import load
+from rimward.edge.access import AccessError
 from rimward.edge.config import NodeConfig, read
 from rimward.edge.gateways.listening.config import ListenerError
 from rimward.edge.node import Node
@@ -70,6 +71,8 @@ def main(arguments: list[str]) -> int:
             return 0 if runner.run(run(read(options.config), sockets, options.ready)) else AGAIN
     except LoadError as error:
         log.error("the app can't be loaded", error=str(error))  # noqa: TRY400 (the sentence says it all)
+    except AccessError as error:
+        log.error("the access file can't be used", error=str(error))  # noqa: TRY400 (the sentence says it all)
     except ListenerError as error:
         log.error("the node can't listen", error=str(error))  # noqa: TRY400 (the sentence says it all)
     return 1

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Self
 
 import msgspec
 
+from rimward.edge.access import Access
 from rimward.edge.dispatch.types import (
     Commits,
     Entry,
@@ -186,7 +187,7 @@ class Site:
     """A gateway that serves on a free loopback port, with its door and its disk."""
 
     def __init__(
-        self, config: MqttConfig | None = None, disk: Disk | None = None, **options: Callable[[Connect], bool]
+        self, config: MqttConfig | None = None, disk: Disk | None = None, access: Access | None = None
     ) -> None:
         """A `disk` of an earlier Site is what its node has left when it was killed."""
         self.disk = disk or Disk()
@@ -200,7 +201,7 @@ class Site:
             config=config or MqttConfig(),
             disk=self.disk,
             on_dead=self._bury,
-            **options,
+            access=access,
         )
         self.door.publish = self._publish
         self.port = 0
@@ -243,9 +244,10 @@ class Site:
         keep_alive: int = 0,
         properties: Properties | None = None,
         username: str | None = None,
+        password: bytes | None = None,
     ) -> "Client":
         """Connect a client and read its CONNACK."""
-        connect = Connect(client_id, version, True, keep_alive, username, None, will, properties)
+        connect = Connect(client_id, version, True, keep_alive, username, password, will, properties)
         client = await Client.open(self.port, connect)
         self.clients.append(client)
         await client.next()
@@ -395,10 +397,10 @@ class Client(Raw):
 
 @asynccontextmanager
 async def serving(
-    config: MqttConfig | None = None, disk: Disk | None = None, **options: Callable[[Connect], bool]
+    config: MqttConfig | None = None, disk: Disk | None = None, access: Access | None = None
 ) -> AsyncGenerator[Site, None]:
     """Serve a gateway on a free port."""
-    async with Site(config, disk, **options) as site:
+    async with Site(config, disk, access) as site:
         yield site
 
 

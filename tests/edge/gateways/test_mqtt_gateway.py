@@ -351,25 +351,6 @@ async def test_clients_without_an_id_get_one_each() -> None:
         assert one != two
 
 
-async def test_a_client_that_is_not_let_in_is_told_so_and_counted() -> None:
-    def authenticate(packet: Connect) -> bool:
-        return packet.username in {"ann", "bob"}
-
-    async with serving(authenticate=authenticate) as site:
-        stranger = await site.client("x", username="eve")
-        assert stranger.connack.reason == Reason.BAD_USER_NAME_OR_PASSWORD
-        old = await site.client("x", 4)
-        assert old.connack == Connack(reason=4)
-        ann = await site.client("x", username="ann")
-        ann.publish("a", b"", 1)
-        await ann.next()
-        assert site.door.messages[0].sender.user == "ann"
-        bob = await site.client("x", username="bob")
-        assert bob.connack.reason == Reason.NOT_AUTHORIZED, "a session belongs to its identity"
-        assert site.stat("auth_failures") == 3
-        assert site.stat("clients") == 1
-
-
 async def test_one_client_too_many_is_told_that_the_server_is_busy() -> None:
     async with serving(MqttConfig(max_connections=1)) as site:
         first = await site.client("a")

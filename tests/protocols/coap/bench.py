@@ -3,7 +3,17 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from rimward.protocols.coap import SECOND, Bounds, Endpoint, Exchange, Message, Options, Timing, decode, encode
+from rimward.protocols.coap import (
+    SECOND,
+    Bounds,
+    Endpoint,
+    Exchange,
+    Message,
+    Options,
+    Timing,
+    decode,
+    encode,
+)
 from rimward.protocols.coap.codes import ACK, CON, CONTENT, GET, NON, RST
 
 ALICE, BOB = ("192.0.2.1", 1), ("192.0.2.2", 2)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from rimward.protocols.coap import SECOND, Link, Observer, Observers, ObserveLimits
+from rimward.protocols.coap import SECOND, Link, ObserveLimits, Observer, Observers
 from rimward.protocols.coap.links import filtered, written
 
 LINKS = [

@@ -1,5 +1,7 @@
 """Messages as datagrams and frames, options and blocks: what is written is read, and rules are kept."""
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -36,7 +38,7 @@ def test_frames_say_what_was_written_wherever_the_stream_is_cut(sent: list[Messa
     data = b"".join(map(frame, sent))
     places = sorted({0, len(data), *(cut % (len(data) + 1) for cut in cuts)})
     decoder, heard = FrameDecoder(1 << 20), list[Message]()
-    for start, end in zip(places, places[1:], strict=False):
+    for start, end in pairwise(places):
         heard += decoder.feed(data[start:end])
     plain = [Message(one.code, one.token, one.options, one.payload) for one in sent]
     assert (heard, decoder.error) == (plain, None)

@@ -4,7 +4,9 @@ import asyncio
 import hashlib
 import ipaddress
 import socket
+from functools import lru_cache
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from msgspec import Struct
 
@@ -32,14 +34,18 @@ class Peer(Struct, frozen=True):
 NOBODY = Peer("")
 
 _introduced: dict[object, Peer] = {}  # by transport, while their protocols' connection_made runs
+_forwarded: WeakKeyDictionary[Any, Peer] = WeakKeyDictionary()  # by transport: it knows the proxy alone
 
 
 def peer_of(transport: Any, listener: str = "") -> Peer:
     """Return the peer of an asyncio transport, to be asked once, in `connection_made`.
 
-    A peer that is gone already has no address and is not local.
+    Whoever asks later gets the same, but for the listener's name where the caller does not give it. A peer
+    that is gone already, and so is a transport of None, has no address and is not local.
     """
-    known = _introduced.get(transport)
+    if transport is None:
+        return NOBODY
+    known = _introduced.get(transport) or _forwarded.get(transport)
     if known is not None:
         return known
     given: Peer | None = transport.get_extra_info("rimward.peer")
@@ -56,8 +62,15 @@ def peer_of(transport: Any, listener: str = "") -> Peer:
     return Peer("", 0, local, secure, certificate, listener)
 
 
-def introduce(protocol: asyncio.Protocol, transport: asyncio.Transport, peer: Peer) -> None:
-    """Give a protocol its connection; `peer_of` its transport is this peer while it is told."""
+def introduce(
+    protocol: asyncio.Protocol, transport: asyncio.Transport, peer: Peer, *, forwarded: bool
+) -> None:
+    """Give a protocol its connection; `peer_of` its transport is this peer while it is told.
+
+    `forwarded`: for as long as the transport lives, which knows no more than the proxy.
+    """
+    if forwarded:
+        _forwarded[transport] = peer
     _introduced[transport] = peer
     try:
         protocol.connection_made(transport)
@@ -85,6 +98,7 @@ def plain(address: str) -> str:
     return bare.removeprefix("::ffff:") if bare.startswith("::ffff:") and "." in bare else bare
 
 
+@lru_cache(256)
 def is_loopback(address: str) -> bool:
     """Tell whether an IP address is this machine's own."""
     try:

@@ -134,7 +134,12 @@ class Sending:
         if one.tag is not None:
             self.settled(one.tag, fate)
         waiting = self._waiting.get(peer)
-        if waiting and self.idle(peer):
+        if waiting and fate == "unanswered":  # whoever that is, they don't hear: the rest is not sent
+            self.counters["unsent"] += len(waiting)
+            for _, tag in self._waiting.pop(peer):
+                if tag is not None:
+                    self.settled(tag, fate)
+        elif waiting and self.idle(peer):
             message, tag = waiting.popleft()
             if not waiting:
                 del self._waiting[peer]

@@ -3,8 +3,8 @@
 The driver feeds bytes, answers each packet in order with the methods below until the session is `closed`,
 and sends `data_to_send()`. A broken rule never raises: it stands in `error`, and the goodbye in the
 protocol's own words follows the answers to the packets before it. What a session keeps beyond its connection
-is in `Flights`, which the driver hands from one connection to the next. What is not offered (extended
-authentication) is announced and refused [5: 3.2.2.3].
+is in `Flights`, which the driver hands from one connection to the next. What is not offered is refused by
+name [5: 3.2.2.3].
 """
 
 from msgspec.structs import replace
@@ -15,11 +15,14 @@ from rimward.protocols.mqtt.admission import (
     SessionLimits,
     check_connect,
     goodbyes,
+    keep_alive_of,
     offer,
     reason_text,
 )
+from rimward.protocols.mqtt.authentication import check_auth, method_of, step
 from rimward.protocols.mqtt.flights import Flights
 from rimward.protocols.mqtt.packets import (
+    Auth,
     Connack,
     Connect,
     Disconnect,
@@ -55,10 +58,13 @@ class ServerSession(Sending):
         "accepted",
         "client_id",
         "connect",
+        "exchanging",
         "expiry",
         "goodbye_reason",
         "held",
         "last_packet",
+        "method",
+        "proof",
         "taken",
     )
 
@@ -82,6 +88,9 @@ class ServerSession(Sending):
         self._before: set[int] | None = None  # those of an earlier connection
         self.goodbye_reason = 0  # what the client's DISCONNECT said
         self.last_packet = now
+        self.method = None  # of its enhanced authentication
+        self.exchanging = False  # that is not at its end
+        self.proof: bytes | None = None  # what CONNACK says in the method's words
         self._keep_alive = 0.0  # seconds
         self._reason_texts = True
         self._aliases: dict[int, str] = {}
@@ -99,7 +108,7 @@ class ServerSession(Sending):
     @property
     def deadline(self) -> float | None:
         """Monotonic seconds at which the client has been silent for too long [3.1.2.10]; None is never."""
-        if self.connect is None:
+        if not self.accepted:
             return self.last_packet + self.limits.connect_timeout
         return self.last_packet + 1.5 * self._keep_alive if self._keep_alive else None
 
@@ -118,7 +127,7 @@ class ServerSession(Sending):
         if self.error is not None and not self._said_goodbye:
             self._said_goodbye = True
             self.close()
-            self.out.append(self._fitting(*goodbyes(self.error, self.version, accepted=self.accepted)))
+            self.out.append(self._fitting(*self._goodbyes(self.error)))
         data = b"".join(self.out)
         self.out.clear()
         self.out_size = 0
@@ -132,9 +141,12 @@ class ServerSession(Sending):
         self.client_id: str = assigned_client_id or self.connect.client_id
         properties = None
         if self.version == 5:
-            properties = offer(self.limits, self.connect, assigned_client_id or None, self.expiry)
+            properties = offer(self.limits, self.connect, assigned_client_id or None, self.expiry, self.proof)
         self._say(Connack(present, properties=properties))
         self.accepted: bool = not self.closed
+        if self.method is not None:
+            self.exchanging = False
+            self.open_lane()
         self.out_room: int = 0 if self._peer_packet_size or self.closed else self.limits.max_output
         if flights is not None:
             self.adopt(flights)
@@ -229,13 +241,30 @@ class ServerSession(Sending):
         """Send UNSUBACK, one reason per filter."""
         self._say(Unsuback(packet.packet_id, reasons))
 
+    def challenge(self, data: bytes) -> None:
+        """Send the next step of an enhanced authentication."""
+        assert self.method is not None
+        self._say(step(self.method, data))
+
+    def authenticated_again(self, data: bytes) -> None:
+        """Send AUTH that ends a re-authentication well [5: 4.12.1]."""
+        assert self.method is not None
+        self.exchanging = False
+        self._say(step(self.method, data, Reason.SUCCESS))
+
     def pong(self) -> None:
         """Send PINGRESP."""
         self._send(encoding.PINGRESP)
 
+    def _goodbyes(self, error: MqttError) -> tuple[Packet, ...]:
+        reference = self.limits.server_reference
+        return goodbyes(error, self.version, reference, accepted=self.accepted)
+
     # -- rules of the connection
 
     def _accept(self, packet: Packet) -> Packet:
+        if self.method is not None and not self.accepted and not isinstance(packet, Auth | Disconnect):
+            raise MqttError(Reason.PROTOCOL_ERROR, "only AUTH may come before CONNACK [MQTT-3.1.2-30]")
         match packet:
             case Publish():
                 return self._accept_publish(packet)
@@ -245,6 +274,9 @@ class ServerSession(Sending):
                 self._accept_connect(packet)
             case Disconnect():
                 self._accept_disconnect(packet)
+            case Auth():
+                check_auth(packet, self.method, accepted=self.accepted, exchanging=self.exchanging)
+                self.exchanging = True
             case _:
                 raise MqttError(
                     Reason.PROTOCOL_ERROR, f"{type(packet).__name__.upper()} is not expected here"
@@ -253,8 +285,11 @@ class ServerSession(Sending):
 
     def _accept_connect(self, packet: Connect) -> None:
         self.connect = packet
-        self.open_lane()
-        self._keep_alive = float(packet.keep_alive)
+        self.method: str | None = method_of(packet)
+        if self.method is None:
+            self.open_lane()
+        self.exchanging: bool = self.method is not None
+        self._keep_alive = float(keep_alive_of(packet, self.limits))
         longest = self.limits.max_session_expiry
         if self.version != 5:  # MQTT 3.1.1 names no time
             self.expiry = 0 if packet.clean_start else min(self.limits.session_expiry_3, longest)

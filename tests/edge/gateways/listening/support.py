@@ -22,9 +22,11 @@ class Mirror(asyncio.Protocol):
 
     def connection_made(self, transport: Any) -> None:
         self._transport = transport
-        transport.write(msgspec.json.encode(peer_of(transport)) + b"\n")
+        self._peer = peer_of(transport)
+        transport.write(msgspec.json.encode(self._peer) + b"\n")
 
     def data_received(self, data: bytes) -> None:
+        assert peer_of(self._transport, self._peer.listener) == self._peer  # whenever it is asked
         self._transport.write(data)
 
 
@@ -55,7 +57,12 @@ async def house(
 ) -> AsyncGenerator[House]:
     """Listen as configured, on free ports of loopback where no address says otherwise."""
     listening = Listening(
-        listeners, accept or AcceptConfig(), {"mqtt": make, "http": make}, {}, may_be_open=True, wall=wall
+        listeners,
+        accept or AcceptConfig(),
+        dict.fromkeys(("mqtt", "http", "coap+tcp"), make),
+        {},
+        may_be_open=True,
+        wall=wall,
     )
     sockets = {
         name: socket.create_server(("127.0.0.1", 0))

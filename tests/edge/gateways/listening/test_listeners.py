@@ -31,6 +31,7 @@ FILES = '"certificates": [{"certificate": "a", "key": "b"}]'
         ("mqtt", "localhost:0", Address(TCP, "127.0.0.1", 0)),
         ("http", "[::1]:8080", Address(TCP, "::1", 8080)),
         ("coap", "0.0.0.0:5683", Address(UDP, "0.0.0.0", 5683)),
+        ("coap+tcp", "127.0.0.1:5683", Address(TCP, "127.0.0.1", 5683)),
         ("http", "unix:/run/node.sock", Address(UNIX, path="/run/node.sock", mode=0o600)),
     ],
 )

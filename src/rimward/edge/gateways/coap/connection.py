@@ -200,4 +200,7 @@ class Connection(asyncio.Protocol):
         over = session.closing or (session.released and not self._pending)
         if over and self._leave_at is None and not transport.is_closing():
             self._leave_at = self._gateway.clock() + self._gateway.linger
-            transport.write_eof()
+            if session.error is None:
+                transport.close()
+            else:  # closing with bytes unread resets the connection, and the peer would not read why
+                transport.write_eof()

@@ -39,8 +39,8 @@ class Cutter:
         """
         options, payload, asked = list(answer.options), answer.payload, incoming.asked
         room, small = self._room(incoming, options, now)
-        if not answer.good and len(payload) > room:
-            payload = payload[:room].decode("utf-8", "ignore").encode()
+        if not answer.good:
+            payload = payload[:room].decode("utf-8", "ignore").encode() if len(payload) > room else payload
         elif payload and (len(payload) > room or asked.block2 is not None):
             if small and len(payload) > room:
                 self.counters["held_small"] += 1

@@ -6,6 +6,7 @@ import random
 import socket
 from collections.abc import Callable
 
+from rimward.edge.access import Access
 from rimward.edge.dispatch.types import Watched
 from rimward.edge.gateways.coap.config import CoapConfig
 from rimward.edge.gateways.coap.connection import Connection
@@ -32,13 +33,17 @@ class CoapGateway:
         clock: Callable[[], int],
         config: CoapConfig,
         links: list[Link] | None = None,
+        access: Access | None = None,
         chance: Callable[[], float] = random.random,
     ) -> None:
-        """`clock` is monotonic ns; `links` is what `/.well-known/core` tells; `chance` gives 0 to 1."""
+        """`clock` is monotonic ns; `links` is what `/.well-known/core` tells; `chance` gives 0 to 1.
+
+        Without `access` everybody may do everything.
+        """
         self.clock = clock
         self.config = config
         self.trust: Trust = Trust(config, os.urandom(32))
-        self.serving: Serving = Serving(door, config, self.trust, links or [], clock)
+        self.serving: Serving = Serving(door, config, self.trust, links or [], clock, access)
         self.counters: dict[str, int] = dict.fromkeys(
             ("accepted", "over_limit", "aborted", "timeouts", "slow_readers", "slow_readers_cut",
              "stream_requests", "bytes_in", "bytes_out", "socket_errors"), 0

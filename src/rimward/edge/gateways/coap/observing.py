@@ -10,21 +10,21 @@ from typing import Any
 
 from msgspec import Struct
 
+from rimward.edge.access import Action
 from rimward.edge.dispatch.types import Request, Ticket, Watched
 from rimward.edge.gateways.coap.answers import Answer, answer_of, tag
+from rimward.edge.gateways.coap.callers import Callers
 from rimward.edge.gateways.coap.config import CoapConfig
 from rimward.edge.gateways.coap.cutting import Cutter
 from rimward.edge.gateways.coap.incoming import Incoming
 from rimward.edge.gateways.coap.trust import Trust
 from rimward.edge.gateways.turns import Turns
 from rimward.observe import Logger, get_logger
-from rimward.protocols.coap import Message, Observer, Observers, uint_bytes
+from rimward.protocols.coap import CoapError, Message, Observer, Observers, uint_bytes
 from rimward.protocols.coap import codes as c
 from rimward.protocols.coap import options as opt
 
 log: Logger = get_logger("rimward.coap")
-
-May = Callable[[Incoming, str], str | None]  # asks access whether an action may be done; None: it may
 
 
 class Repeated(Struct, eq=False):
@@ -41,11 +41,17 @@ class Observing:
     loop: Turns
 
     def __init__(
-        self, door: Watched, config: CoapConfig, cutter: Cutter, trust: Trust, clock: Callable[[], int]
+        self,
+        door: Watched,
+        config: CoapConfig,
+        cutter: Cutter,
+        trust: Trust,
+        callers: Callers,
+        clock: Callable[[], int],
     ) -> None:
         """`clock` is monotonic ns."""
         self.observers: Observers = Observers(config.observe)
-        self.may: May = lambda _incoming, _action: None
+        self._callers = callers
         self._door = door
         self._config = config
         self._cutter = cutter
@@ -58,10 +64,14 @@ class Observing:
         """Watch what a request reads; None where it can't be observed, and is answered as any other.
 
         It counts once `add` has taken it.
+
+        Raises:
+            CoapError: 4.01 or 4.03, its peer may not observe this.
         """
         observers, token = self.observers, incoming.message.token
         known = observers.find(incoming.key, token)
-        if (known is None and not observers.room(incoming.key)) or self.may(incoming, "observe") is not None:
+        self._callers.check(incoming.peer, Action.OBSERVE, request.path)
+        if known is None and not observers.room(incoming.key):
             observers.counters["refused"] += 1
             return None
         observer = Observer(incoming.key, token, Repeated(incoming, request), _nothing)
@@ -132,8 +142,10 @@ class Observing:
 
     def _repeat(self, observer: Observer) -> None:
         repeated: Repeated = observer.request
-        if (why := self.may(repeated.incoming, "observe")) is not None:
-            self._send(observer, Answer(c.FORBIDDEN, [], why.encode()))
+        try:
+            self._check(repeated)
+        except CoapError as error:
+            self._send(observer, Answer(error.answer, [], error.detail.encode()))
             return
         observer.dirty, observer.running = False, True
         request = repeated.request
@@ -151,6 +163,12 @@ class Observing:
             self._repeated(observer, ticket)
         else:
             ticket.on_done = lambda done: self._repeated(observer, done)
+
+    def _check(self, repeated: Repeated) -> None:
+        """Ask at delivery too whether the peer may hear it: the rules may have changed."""
+        peer, request = repeated.incoming.peer, repeated.request
+        self._callers.check(peer, Action.REQUEST, f"{request.method} {request.path}")
+        self._callers.check(peer, Action.OBSERVE, request.path)
 
     def _repeated(self, observer: Observer, ticket: Ticket) -> None:
         observer.running = False

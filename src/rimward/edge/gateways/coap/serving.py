@@ -3,8 +3,10 @@
 from collections.abc import Callable
 from urllib.parse import quote
 
-from rimward.edge.dispatch.types import Request, Sender, Ticket, Watched
+from rimward.edge.access import Access, Action
+from rimward.edge.dispatch.types import Request, Ticket, Watched
 from rimward.edge.gateways.coap.answers import SAFE, Answer, answer_of, error_answer, tag
+from rimward.edge.gateways.coap.callers import Callers
 from rimward.edge.gateways.coap.config import CoapConfig
 from rimward.edge.gateways.coap.cutting import Cutter
 from rimward.edge.gateways.coap.formats import MEDIA
@@ -22,7 +24,6 @@ log: Logger = get_logger("rimward.coap")
 
 WELL_KNOWN = [".well-known", "core"]
 _OWN_NAMES = frozenset({"localhost", "127.0.0.1", "::1", "[::1]"})
-_SENDERS = 16_384  # addresses whose Sender is remembered
 
 
 class Serving:
@@ -35,12 +36,14 @@ class Serving:
         trust: Trust,
         links: list[Link],
         clock: Callable[[], int],
+        access: Access | None = None,
     ) -> None:
-        """`clock` is monotonic ns."""
+        """`clock` is monotonic ns; without `access` everybody may do everything."""
+        self.callers: Callers = Callers(access, clock)
         self.counters: dict[str, int] = dict.fromkeys(("denied", "failed", "overloaded", "unanswered"), 0)
         self.assemblies: Assemblies = Assemblies(config.blocks)
         self.cutter: Cutter = Cutter(config, trust)
-        self.observing: Observing = Observing(door, config, self.cutter, trust, clock)
+        self.observing: Observing = Observing(door, config, self.cutter, trust, self.callers, clock)
         self.codes: dict[int, int] = {}  # responses by their code
         self.draining: bool = False
         self._door = door
@@ -48,7 +51,6 @@ class Serving:
         self._trust = trust
         self._links = links
         self._clock = clock
-        self._senders: dict[str, Sender] = {}
 
     # -- a request's way
 
@@ -103,6 +105,7 @@ class Serving:
             raise CoapError("/.well-known/core serves GET", c.METHOD_NOT_ALLOWED)
         if asked.accept not in {None, link_format.FORMAT}:
             raise CoapError("links are application/link-format, 40", c.NOT_ACCEPTABLE)
+        self.callers.check(incoming.peer, Action.REQUEST, "GET /.well-known/core")
         found = link_format.filtered(self._links, asked.queries)
         answer = Answer(c.CONTENT, [(opt.CONTENT_FORMAT, bytes((link_format.FORMAT,)))])
         answer.payload = link_format.written(found).encode()
@@ -162,17 +165,8 @@ class Serving:
             headers["accept"] = MEDIA[asked.accept].partition(";")[0]
         path = "/" + "/".join([_segment(one) for one in asked.segments])
         query = "&".join([_query(one) for one in asked.queries])
-        return Request(
-            incoming.method, path, query, headers, body, self._sender(incoming.peer.address), incoming.now
-        )
-
-    def _sender(self, address: str) -> Sender:
-        found = self._senders.get(address)
-        if found is None:
-            if len(self._senders) >= _SENDERS:
-                self._senders.clear()
-            found = self._senders[address] = Sender(address, "coap")
-        return found
+        sender = self.callers.check(incoming.peer, Action.REQUEST, f"{incoming.method} {path}")
+        return Request(incoming.method, path, query, headers, body, sender, incoming.now)
 
     def _check_conditions(self, incoming: Incoming, request: Request) -> None:
         """Ask the path's GET function whether the resource is as the sender thinks [RFC 7252 §5.10.8].

@@ -5,7 +5,9 @@ import socket
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
+from rimward.edge.access import Pending
 from rimward.edge.dispatch.types import Reply, Sender
+from rimward.edge.gateways.http.entering import Guest, enter
 from rimward.edge.gateways.http.problems import problem_reply
 from rimward.edge.gateways.http.streaming import HEADERS, Pour
 from rimward.edge.gateways.peers import NOBODY, Peer, peer_of
@@ -35,6 +37,7 @@ class Connection(asyncio.Protocol):
         "_stuck_since",
         "_transport",
         "peer",
+        "pending",
         "sender",
     )
 
@@ -45,6 +48,7 @@ class Connection(asyncio.Protocol):
         self._session = HttpSession(gateway.limits, gateway.clock())
         self.peer: Peer = NOBODY
         self.sender: Sender = Sender("", "http")
+        self.pending: set[Pending] | None = None  # of requests whose caller's password is being checked
         self._pours: deque[Pour] | None = None  # answers in pieces whose turn has not come
         self._pour: Pour | None = None  # the one whose turn it is
         self._local = ""  # the address that the peer has connected to, as Host writes it
@@ -112,6 +116,8 @@ class Connection(asyncio.Protocol):
             self._gateway.streams -= len(self._pours)
             self._pours.clear()
         self._session.stop()
+        for pending in self.pending or ():
+            pending.cancel()
         self._gateway.left(self)
 
     # -- the gateway's side
@@ -180,16 +186,28 @@ class Connection(asyncio.Protocol):
         """Let a request in, or say why not: the one place at which it is decided who may call."""
         gateway = self._gateway
         gateway.requests += 1
-        refusal = gateway.guard.refusal(request.headers, self._local)
+        refusal = gateway.guard.refusal(request.headers, self._local, secure=self.peer.secure)
         if refusal is not None:
-            gateway.counters["denied"] += 1
-            self.answer(request, refusal, now)
+            self.deny(request, refusal, now)
         elif request.method == "OPTIONS" and (told := gateway.cors.preflight(request)) is not None:
             self.answer(request, told, now)
-        elif request.upgrade and gateway.upgrade(self, request, now):
-            return
+        elif gateway.access.open:
+            self.admit(request, self, now)
         else:
-            gateway.asker.ask(self, request, now)
+            enter(gateway.access, self, request, now)
+
+    def deny(self, request: HttpRequest, reply: Reply, now: int) -> None:
+        """Refuse who may not call."""
+        self._gateway.counters["denied"] += 1
+        self.answer(request, reply, now)
+
+    def admit(self, request: HttpRequest, caller: "Connection | Guest", now: int) -> None:
+        """Have a request answered that may be made."""
+        if request.upgrade:
+            self.sender = caller.sender  # a socket has one for all of its time
+            if self._gateway.upgrade(self, request, now):
+                return
+        self._gateway.asker.ask(caller, request, now)
 
     def answer(self, request: HttpRequest, reply: Reply, now: int) -> None:
         """Send an answer, in its turn."""

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from typing import Protocol
 
+from rimward.edge.access import Access
 from rimward.edge.dispatch.types import Door, Reply, Sender
 from rimward.edge.gateways.descriptors import allowed
 from rimward.edge.gateways.http.asking import Asker
@@ -62,7 +63,7 @@ class HttpGateway:
 
     loop: Turns
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 (the node wires every seam by name)
         self,
         door: Door,
         *,
@@ -71,17 +72,19 @@ class HttpGateway:
         on_dead: OnDead,
         wall: Callable[[], int] | None = None,
         shelf: KeyShelf | None = None,
+        access: Access | None = None,
     ) -> None:
         """`clock` is monotonic ns, `wall` ns since the epoch.
 
         Without a wall clock answers carry no Date [RFC 9110 §6.6.1]; without a shelf no idempotency key is
-        honoured.
+        honoured; without `access` everybody may call.
         """
         self.door = door
         self.clock = clock
         self.config = config
         self.on_dead = on_dead
         self.limits: Limits = config.session_limits()
+        self.access: Access = access or Access(None, clock)
         self.guard: Guard = Guard(config.hosts, config.origins)
         self.cors: Cors = Cors(config)
         self.finisher: Finisher = Finisher(config)
@@ -127,7 +130,8 @@ class HttpGateway:
     async def serve(self, sock: socket.socket) -> None:
         """Open, and listen on a bound socket."""
         self.open()
-        self._server = await asyncio.get_running_loop().create_server(self.connection, sock=sock)
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_server(self.connection, sock=sock, backlog=1024)
 
     async def close(self, drain: float) -> None:
         """Stop listening and wait up to `drain` seconds for the answers that are owed."""

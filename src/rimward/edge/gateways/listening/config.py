@@ -42,7 +42,7 @@ class TlsConfig(Struct, frozen=True, forbid_unknown_fields=True):
 class ListenerConfig(Struct, frozen=True, forbid_unknown_fields=True):
     """One listener; its name is its key in the node's configuration."""
 
-    protocol: str  # "mqtt", "http" or "coap"
+    protocol: str  # "mqtt", "http", "coap" or "coap+tcp"
     address: str = ""  # "host:port" or "unix:/path"; only the supervisor's descriptor can do without
     mode: str = "0600"  # of a Unix socket's file: whoever may write it may connect
     tls: TlsConfig | None = None

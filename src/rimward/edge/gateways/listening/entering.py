@@ -34,4 +34,4 @@ class Entering(asyncio.Protocol):
             peer = msgspec.structs.replace(peer, address=behind.address, port=behind.port)
         protocol = self._make()
         transport.set_protocol(protocol)
-        introduce(protocol, transport, peer)
+        introduce(protocol, transport, peer, forwarded=self._proxied)

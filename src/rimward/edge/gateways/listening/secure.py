@@ -30,6 +30,7 @@ class Secure(asyncio.Transport, asyncio.Protocol):
     """One connection. Nothing is read from the socket while a step of its handshake waits for its turn."""
 
     __slots__ = (
+        "__weakref__",
         "_closing",
         "_incoming",
         "_outgoing",

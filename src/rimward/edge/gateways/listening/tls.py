@@ -15,7 +15,7 @@ from msgspec import Struct
 from rimward.edge.gateways.listening.config import CertificateFiles, ListenerError, TlsConfig
 
 CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"  # of TLS 1.2; those of 1.3 are all sound
-ALPN = {"mqtt": "mqtt", "http": "http/1.1"}
+ALPN = {"mqtt": "mqtt", "http": "http/1.1", "coap+tcp": "coap"}
 WARN = 14 * 86_400  # seconds before its end at which a certificate is worth a word
 FIFTH = 0.2  # of its life: one that lives for a day only is not old from the start
 

@@ -7,10 +7,12 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from rimward.edge.dispatch.types import Ticket
+from rimward.edge.gateways.mqtt.authenticating import authenticate_again
 from rimward.edge.gateways.mqtt.gate import Gate
 from rimward.edge.gateways.mqtt.subscriber import Subscriber
 from rimward.edge.gateways.mqtt.subscribing import subscribe, unsubscribe
 from rimward.protocols.mqtt import (
+    Auth,
     Packet,
     Pingreq,
     Puback,
@@ -52,6 +54,8 @@ def answer(connection: "Connection", gate: Gate, packet: Packet, read_at: int) -
             subscribe(connection, subscriber, packet, gate, now)
         case Unsubscribe() if subscriber is not None:
             unsubscribe(connection, subscriber, packet, gate)
+        case Auth():
+            authenticate_again(connection, packet, connection.peer, gate)
         case _:
             pass  # DISCONNECT: the session has ended
 

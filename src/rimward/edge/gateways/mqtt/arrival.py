@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from rimward.edge.dispatch.types import Entry, Message, Refusal, Reply, Sender, Ticket
 from rimward.edge.gateways.mqtt.events import outgoing_event
-from rimward.edge.gateways.mqtt.refusals import may_succeed_later, puback_reason
+from rimward.edge.gateways.mqtt.identifying import publish_refusal
+from rimward.edge.gateways.mqtt.refusals import is_buried, may_succeed_later, puback_reason
 from rimward.events.cloudevents import is_binary
 from rimward.protocols.mqtt import Properties, Publish, Reason, ServerSession
 from rimward.protocols.mqtt.outgoing import Outgoing, message
@@ -163,14 +164,18 @@ def hand_over(arrival: Arrival, gate: "Gate", read_at: int) -> Ticket | None:
     What is refused before and can never succeed is in the dead letters before it is answered.
     """
     connection, packet = arrival.connection, arrival.packet
-    refusal = refusal_of(packet, arrival.route) or arrival.no_room()
+    refusal = (
+        refusal_of(packet, arrival.route)
+        or publish_refusal(gate.access, connection.subscriber, packet.topic, connection.routes)
+        or arrival.no_room()
+    )
     if refusal is None:
         message = message_of(packet, connection.sender, read_at)
         if arrival.place:
             message.commits = arrival.commits
         return gate.door.message(message)
     ticket = Ticket()
-    if may_succeed_later(refusal):
+    if not is_buried(refusal, connection.session.version, packet.qos):
         ticket.finish(refusal)
         return ticket
     kept = gate.on_dead(refusal.kind, refusal.detail, connection.sender, packet.topic, packet.payload)

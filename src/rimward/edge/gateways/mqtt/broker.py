@@ -7,6 +7,7 @@ nothing is written here. Connections come and go; subscriptions belong to a `Sub
 from typing import TYPE_CHECKING
 
 from rimward.edge.dispatch.types import Entry, Refusal, Retained
+from rimward.edge.gateways.mqtt.identifying import may_receive, permitted
 from rimward.edge.gateways.mqtt.replays import Replays
 from rimward.edge.gateways.mqtt.routes import Route, Routes
 from rimward.edge.gateways.mqtt.store import Store
@@ -66,14 +67,14 @@ class Broker:
 
     def listeners(self, topic: str) -> "tuple[Delivery[Subscriber], ...]":
         """Return a topic's subscribers, without remembering them: for topics that come but once."""
-        return self.table.match(topic).deliveries
+        return permitted(self.table.match(topic).deliveries, topic)
 
     def recipients(self, route: Route) -> "tuple[Delivery[Subscriber], ...]":
         """Return who gets one message: every subscriber, and of each group the member whose turn it is."""
         if not route.groups:
             return route.deliveries
-        picked = [group.pick(_load) for group in route.groups]
-        return route.deliveries + tuple([one for one in picked if one is not None])
+        picked = [group.pick(lambda one: _load(one, route.topic)) for group in route.groups]
+        return route.deliveries + permitted(tuple([one for one in picked if one is not None]), route.topic)
 
     # -- messages on their way
 
@@ -149,6 +150,14 @@ class Broker:
             self.mark(subscriber)
             count += 1
         return count
+
+    def tell(self, topic: str, outgoing: Outgoing, now: float) -> None:
+        """Send a message of the node's own, where nobody may publish, and keep it in memory alone."""
+        self._retained.put(topic, outgoing)
+        found = self.table.match(topic)
+        route = Route(topic, outgoing.topic, b"", found.deliveries, None, groups=found.groups)
+        if route.has_listeners:
+            self.send_outgoing(route, outgoing, now)
 
     def reserve(
         self, recipients: "Recipients", outgoing: Outgoing, origin: "Subscriber | None", place: int
@@ -246,9 +255,11 @@ class Broker:
         return None
 
 
-def _load(subscriber: "Subscriber") -> int:
-    """Return how much a member of a group has to do: 0 nothing that would delay a message."""
+def _load(subscriber: "Subscriber", topic: str) -> int:
+    """Return how much a member of a group has to do: 0 nothing that would delay a message of the topic."""
     session = subscriber.session
+    if not may_receive(subscriber, topic):
+        return 3
     if session.closed:
         return 2
     return 0 if session.has_window and session.out_size < BUSY else 1

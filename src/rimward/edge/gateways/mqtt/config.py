@@ -29,17 +29,32 @@ class MqttConfig(Struct, frozen=True, forbid_unknown_fields=True):
     max_queue_bytes: int = 4 << 20  # the same in bytes
     max_queued_bytes: int = 256 << 20  # of all such sessions
     queue_full: Literal["oldest", "newest"] = "oldest"  # which message a full queue drops, and counts
+    max_unannounced: int = 4096  # connections that have not sent CONNECT; the oldest makes room
+    connects_per_second: float = 0.0  # of all addresses together; 0: no limit
+    connects_per_address: float = 0.0  # the same for one address
+    connect_burst: float = 5.0  # seconds of these rates that may come at once
+    server_reference: str = ""  # where clients go when the node is full or drains, "host:port host:port"
+    server_moved: bool = False  # send everybody there, for good
+    max_keep_alive: int = 0  # seconds; MQTT 5 clients with more, or none, are told this one; 0: any is fine
+    response_information: str = ""  # for those that ask: where replies may go; {client} is the client id
+    aliases_to_clients: int = 32  # topics of one client that get a short name, where it takes as many
+    figures_interval: float = 10.0  # seconds between two $SYS messages; 0: there are none
     connect_timeout: float = 10.0  # seconds from a connection to its CONNECT
     linger: float = 2.0  # seconds that a client gets to read a goodbye
 
-    def session_limits(self) -> SessionLimits:
-        """Return the part that one session keeps to."""
+    def session_limits(self, methods: tuple[str, ...] = ()) -> SessionLimits:
+        """Return the part that one session keeps to; `methods` are those of enhanced authentication."""
         return SessionLimits(
+            authentication_methods=methods,
             max_packet_size=self.max_packet_size,
             receive_maximum=self.receive_maximum,
             topic_alias_maximum=self.topic_alias_maximum,
             max_inflight=self.max_inflight,
             max_output=self.max_output,
+            server_reference=self.server_reference,
+            max_keep_alive=self.max_keep_alive,
+            response_information=self.response_information,
+            aliases_to_clients=self.aliases_to_clients,
             connect_timeout=self.connect_timeout,
             max_session_expiry=self.max_session_expiry,
             session_expiry_3=self.session_expiry_3,

@@ -12,11 +12,15 @@ from typing import TYPE_CHECKING
 from rimward.edge.dispatch.types import Message, Sender, Ticket
 from rimward.edge.gateways.mqtt.answering import answer, is_repeated
 from rimward.edge.gateways.mqtt.arrival import Arrival, hand_over
+from rimward.edge.gateways.mqtt.authenticating import Exchange
 from rimward.edge.gateways.mqtt.broker import Broker
 from rimward.edge.gateways.mqtt.gate import Gate
 from rimward.edge.gateways.mqtt.greeting import Greeting
+from rimward.edge.gateways.mqtt.identifying import NO_ROUTES, KnownRoutes, routes_of
+from rimward.edge.gateways.mqtt.parting import half_close, said_goodbye
 from rimward.edge.gateways.mqtt.routes import Route
 from rimward.edge.gateways.mqtt.subscriber import Subscriber
+from rimward.edge.gateways.peers import Peer, peer_of
 from rimward.observe import Logger, get_logger
 from rimward.protocols.mqtt import Packet, Publish, Reason, ServerSession, Will
 
@@ -40,7 +44,9 @@ class Connection(asyncio.Protocol):
         "arrivals",
         "broker",
         "check_at",
+        "exchange",
         "leaving",
+        "routes",
         "sender",
         "session",
         "subscriber",
@@ -55,10 +61,12 @@ class Connection(asyncio.Protocol):
         self.broker: Broker = gate.broker
         self.arrivals: deque[Arrival] | None = None  # in the order in which they are answered
         self.subscriber: Subscriber | None = None  # None until the client has been let in
+        self.routes: KnownRoutes = NO_ROUTES  # to which it may publish without a further question
         self.leaving = False  # the goodbye is out; what comes is not read
         self.check_at: int = 0
         self._clock = gate.clock
         self._heard_at = 0  # monotonic ns at which the last whole packet was read
+        self.exchange: Exchange | None = None  # of a re-authentication
         self._gate = gate
         self._transport: asyncio.Transport | None = None
         self._writable = True
@@ -101,7 +109,7 @@ class Connection(asyncio.Protocol):
                 if type(packet) is not Publish:
                     answer(self, gate, packet, read_at)
                 elif (
-                    (route := broker.routes.get(packet.topic)) is None
+                    (route := self.routes.get(packet.topic)) is None
                     or packet.retain
                     or packet.properties is not None
                     or self.arrivals
@@ -112,7 +120,7 @@ class Connection(asyncio.Protocol):
                 if session.closed:
                     break
         except Exception as error:  # noqa: BLE001 (the edge of a connection: one broken message ends one connection)
-            self._broken(error)
+            self.broken(error)
         gate.reading = False
         if session.out or session.over:
             broker.dirty.append(self)
@@ -167,12 +175,14 @@ class Connection(asyncio.Protocol):
         self.leaving: bool = True
         self._shut = True
         session = self.session
+        if self._greeting is not None:
+            self._greeting.cancel()
         session.close()
         if session.error is not None:
             self.count(f"closed_{session.error.reason.name.lower()}")
             self._bury(session.error.detail, session.error.packet)
         if self.subscriber is not None:
-            will = "withdrawn" if self._said_goodbye() else "sent" if with_will else "held"
+            will = "withdrawn" if said_goodbye(session) else "sent" if with_will else "held"
             self._gate.sessions.left(self.subscriber, self, will=will)
         self._hang_up()
 
@@ -181,6 +191,9 @@ class Connection(asyncio.Protocol):
         session = self.session
         if self.leaving:
             self.abort()
+            return
+        if self._greeting is not None and self._greeting.asks:
+            self._greeting.check(now)
             return
         # it can't be heard while it is not read
         session.last_packet = now if self._deaf else max(session.last_packet, self._heard_at * 1e-9)
@@ -233,7 +246,7 @@ class Connection(asyncio.Protocol):
 
     # -- messages
 
-    def _broken(self, error: Exception) -> None:
+    def broken(self, error: Exception) -> None:
         """End a connection whose message could not be handled."""
         self.count("internal_errors")
         log.error("a message could not be handled", error=type(error).__name__)
@@ -310,8 +323,6 @@ class Connection(asyncio.Protocol):
         packet = Publish(will.topic, will.payload, will.qos, will.retain, 0, False, will.properties)
         self.take(packet, self.broker.route(will.topic), self._gate.clock())
 
-    # -- before the client is in
-
     def _greet(self, data: bytes) -> None:
         """Take what comes until the client is in; what comes from one that leaves is not read."""
         greeting = self._greeting
@@ -328,7 +339,7 @@ class Connection(asyncio.Protocol):
                 gate.packets_in += len(packets)
             greeting.receive(packets, read_at)
         except Exception as error:  # noqa: BLE001 (as for all reads)
-            self._broken(error)
+            self.broken(error)
         gate.reading = session.dirty = False
         gate.unwritten += len(data)
         self.wake()
@@ -352,12 +363,17 @@ class Connection(asyncio.Protocol):
         self._greeting: Greeting | None = None
         self._shut: bool = self.leaving
 
-    # -- the end
+    def forget_allowed(self) -> None:
+        """Ask anew what the client's identity may publish to."""
+        if self.subscriber is not None:
+            self.routes = routes_of(self.subscriber.identity, self.broker)
 
-    def _said_goodbye(self) -> bool:
-        """Tell whether the client has left in good order, which takes its will back [3.1.2.5]."""
-        session = self.session
-        return session.ended and session.error is None and session.goodbye_reason == 0
+    @property
+    def peer(self) -> Peer:
+        """Who is at the other end."""
+        return peer_of(self._transport)
+
+    # -- the end
 
     def _bury(self, detail: str, packet: bytes) -> None:
         """Keep a message that could not be read, as far as it came."""
@@ -379,12 +395,5 @@ class Connection(asyncio.Protocol):
         if self.session.error is None:
             transport.close()
         else:
-            _half_close(transport)  # a full close with bytes unread would reset the goodbye away
+            half_close(transport)  # a full close with bytes unread would reset the goodbye away
         self._gate.watch(self, self._gate.clock() * 1e-9 + self._gate.config.linger)
-
-
-def _half_close(transport: asyncio.Transport) -> None:
-    if not transport.can_write_eof():  # TLS has an end of its own, which waits for the peer's
-        transport.close()
-    elif not transport.is_closing():
-        transport.write_eof()

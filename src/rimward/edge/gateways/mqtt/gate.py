@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
+from rimward.edge.access import Access, Identity
 from rimward.edge.dispatch.types import Door, Sender, Ticket
 from rimward.edge.gateways.mqtt.broker import Broker
 from rimward.edge.gateways.mqtt.config import MqttConfig
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 class Gate(Protocol):
     """The gateway, as its connections see it."""
 
+    access: Access
     door: Door
     broker: Broker
     sessions: Sessions
@@ -30,7 +32,11 @@ class Gate(Protocol):
     packets_in: int
     packets_out: int
 
-    def admit(self, connection: "Connection", packet: Connect) -> Sender | None:
+    def welcome(self, connection: "Connection", address: str) -> bool:
+        """Hear a client's CONNECT before anything is asked; False where it is refused for what it costs."""
+        ...
+
+    def admit(self, connection: "Connection", packet: Connect, identity: Identity) -> Sender | None:
         """Name the sender of a new session; None where it is refused, which the session then says."""
         ...
 

@@ -3,6 +3,7 @@
 import msgspec
 from msgspec import Struct
 
+from rimward.edge.access import Badge
 from rimward.protocols.mqtt import Subscription, Will
 from rimward.protocols.mqtt.flights import Flight
 from rimward.protocols.mqtt.outgoing import Outgoing
@@ -23,6 +24,7 @@ class SessionRecord(Struct, frozen=True, gc=False):
     subscriptions: tuple[Subscription, ...]
     will: Will | None
     will_at: int
+    badge: Badge  # whom it belongs to
     sent: int = 0  # the place of the last message that went to the client, known when its connection is over
 
 

@@ -7,6 +7,7 @@ was replaced meanwhile is left out: the subscriber has got the later one.
 import asyncio
 from typing import TYPE_CHECKING
 
+from rimward.edge.gateways.mqtt.identifying import may_receive
 from rimward.protocols.mqtt import Subscription, TopicTree
 from rimward.protocols.mqtt.outgoing import Outgoing
 
@@ -59,7 +60,7 @@ class Replays:
         if replay is None or replay.scheduled or connection is None:
             return
         session = connection.session
-        while not session.closed and self._has_more(replay):
+        while not session.closed and self._has_more(subscriber, replay):
             if session.out_size >= PIECE:
                 if not session.over:
                     connection.write()
@@ -89,12 +90,13 @@ class Replays:
             replay.scheduled = False
             self.go_on(subscriber, now)
 
-    def _has_more(self, replay: _Replay) -> bool:
+    def _has_more(self, subscriber: "Subscriber", replay: _Replay) -> bool:
         while not replay.messages and replay.wishes:
             replay.filter, wish = next(iter(replay.wishes.items()))
             del replay.wishes[replay.filter]
             replay.qos, replay.identifier = wish.qos, wish.identifier
-            replay.messages = list(self._retained.find(replay.filter))
+            found = self._retained.find(replay.filter)
+            replay.messages = [one for one in found if may_receive(subscriber, one.topic[2:].decode())]
             replay.messages.reverse()
         return bool(replay.messages)
 

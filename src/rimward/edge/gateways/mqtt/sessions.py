@@ -7,6 +7,7 @@ CONNACK. Wills that are delayed wait here, over restarts too [5: 3.1.3.2.2].
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
+from rimward.edge.access import Access, Denial, Identity
 from rimward.edge.dispatch.types import Entry, Sender, Ticket
 from rimward.edge.gateways.mqtt.broker import Broker
 from rimward.edge.gateways.mqtt.store import NEVER, Found, Store
@@ -37,14 +38,15 @@ class Sessions:
     def __init__(
         self,
         broker: Broker,
-        store: Store,
+        access: Access,
         config: "MqttConfig",
         counters: dict[str, int],
         publish_will: PublishWill,
     ) -> None:
         self.connected: int = 0
         self._broker = broker
-        self._store = store
+        self._access = access
+        self._store: Store = broker.store
         self._config = config
         self._counters = counters
         self._publish_will = publish_will
@@ -59,6 +61,8 @@ class Sessions:
         for found in self._store.load():
             record = found[1]
             subscriber = self._restored(found)
+            if subscriber is None:
+                continue
             if record.connected:
                 self._put_away(subscriber, now)
             else:
@@ -67,9 +71,15 @@ class Sessions:
             self._watch(subscriber)
         self.look(now)
 
-    def _restored(self, found: Found) -> Subscriber:
+    def _restored(self, found: Found) -> Subscriber | None:
+        """Take up a session; None where the access file does not know its identity any more."""
         sender, record, flights = found
-        subscriber = self._all[sender.id] = Subscriber(sender, self._store, self._away, flights)
+        identity = self._access.restored(record.badge)
+        if isinstance(identity, Denial):
+            self._count("identities_ended")
+            self._store.disk.keep(self._store.erase(sender.id, flights))
+            return None
+        subscriber = self._all[sender.id] = Subscriber(sender, identity, self._store, self._away, flights)
         self._kept += 1
         subscriber.expiry, subscriber.will = record.expiry, record.will
         for wish in record.subscriptions:
@@ -79,6 +89,15 @@ class Sessions:
     def get(self, client_id: str) -> Subscriber | None:
         """Return a client's session, connected or not."""
         return self._all.get(client_id)
+
+    def all(self) -> list[Subscriber]:
+        """Return every session, connected or not."""
+        return list(self._all.values())
+
+    def end(self, subscriber: Subscriber) -> None:
+        """End a session whose identity is not good any more."""
+        if not subscriber.ended:
+            self._forget(subscriber)
 
     def stats(self) -> dict[str, int]:
         """Return how many there are, and what they keep."""
@@ -91,7 +110,7 @@ class Sessions:
 
     # -- from connection to connection
 
-    def open(self, connection: "Connection", packet: Connect, sender: Sender) -> Opening:
+    def open(self, connection: "Connection", packet: Connect, sender: Sender, identity: Identity) -> Opening:
         """Begin a session or take it up; a connection that has it goes [3.1.3.1, 3.1.4]."""
         known = self._all.get(sender.id)
         if known is not None and known.connection is not None:
@@ -103,12 +122,13 @@ class Sessions:
         if known is not None and (packet.clean_start or known.expires_at <= connection.now):
             entries = self._end(known)
             known = None
-        subscriber = known or self._begin(connection, sender)
+        subscriber = known or self._begin(connection, sender, identity)
         subscriber.before = None
         if known is not None:
             subscriber.before = Terms(known.expiry, known.expires_at, known.will, known.will_at)
         session = connection.session
         subscriber.sender, subscriber.connection, subscriber.expiry = sender, connection, session.expiry
+        subscriber.identity = identity
         subscriber.expires_at = subscriber.will_at = NEVER
         subscriber.will = packet.will
         self._wheel.remove(subscriber)
@@ -117,14 +137,14 @@ class Sessions:
             entries.append(self._store.session(subscriber))
         return Opening(subscriber, known is not None, self._store.disk.keep(entries) if entries else None)
 
-    def _begin(self, connection: "Connection", sender: Sender) -> Subscriber:
+    def _begin(self, connection: "Connection", sender: Sender, identity: Identity) -> Subscriber:
         session = connection.session
         if session.expiry and self._kept >= self._config.max_sessions:
             self._count("sessions_not_kept")
             session.expiry = 0
         flights = Flights() if session.expiry else None
         self._kept += flights is not None
-        subscriber = self._all[sender.id] = Subscriber(sender, self._store, self._away, flights)
+        subscriber = self._all[sender.id] = Subscriber(sender, identity, self._store, self._away, flights)
         return subscriber
 
     def left(self, subscriber: Subscriber, connection: "Connection", *, will: str) -> None:

@@ -113,6 +113,7 @@ class Store:
             tuple(subscriber.filters.values()),
             subscriber.will,
             _wall(subscriber.will_at, disk.wall_of),
+            subscriber.identity.badge,
             sent=subscriber.flights.last_sent if subscriber.flights is not None else 0,
         )
         return (SESSIONS, subscriber.sender.id, records.encode_session(record))

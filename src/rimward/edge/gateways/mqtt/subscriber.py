@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from rimward.edge.access import Identity
 from rimward.edge.dispatch.types import Sender, Ticket
 from rimward.edge.gateways.mqtt.store import NEVER, Store
 from rimward.protocols.mqtt import SessionLimits
@@ -57,6 +58,7 @@ class Subscriber:
         "expiry",
         "filters",
         "flights",
+        "identity",
         "sender",
         "session",
         "store",
@@ -64,9 +66,17 @@ class Subscriber:
         "will_at",
     )
 
-    def __init__(self, sender: Sender, store: Store, away: Away, flights: Flights | None = None) -> None:
+    def __init__(
+        self,
+        sender: Sender,
+        identity: Identity,
+        store: Store,
+        away: Away,
+        flights: Flights | None = None,
+    ) -> None:
         """`flights` are what it keeps where it outlives its connection."""
-        self.sender: Sender = sender  # who it belongs to
+        self.sender: Sender = sender
+        self.identity: Identity = identity  # whom it belongs to; a reload of the access file renews it
         self.connection: Connection | None = None
         self.session: Sending = away  # where its messages go now
         self.filters: dict[str, Subscription] = {}  # its subscriptions

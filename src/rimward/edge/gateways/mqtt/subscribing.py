@@ -89,17 +89,26 @@ def _when_kept(
 
 
 def _refuse_filter(topic_filter: str, subscriber: Subscriber, gate: Gate) -> Reason | None:
-    try:
-        split_shared(topic_filter)
-    except MqttError as error:
-        return error.reason
-    if too_large(topic_filter) is not None:
+    if gate.access.may_subscribe(subscriber.identity, topic_filter) is not None:
+        return Reason.NOT_AUTHORIZED
+    if too_large(topic_filter) is not None or not _is_well_shared(topic_filter):
         return Reason.TOPIC_FILTER_INVALID
-    if topic_filter in subscriber.filters:
-        return None
+    return None if topic_filter in subscriber.filters else _refuse_more(topic_filter, subscriber, gate)
+
+
+def _refuse_more(topic_filter: str, subscriber: Subscriber, gate: Gate) -> Reason | None:
+    """Return why one subscription more is too much."""
     if len(subscriber.filters) >= gate.config.max_subscriptions:
         return Reason.QUOTA_EXCEEDED
     if gate.broker.table.room(topic_filter) is not None:
         gate.count("subscriptions_beyond_the_node")
         return Reason.QUOTA_EXCEEDED
     return None
+
+
+def _is_well_shared(topic_filter: str) -> bool:
+    try:
+        split_shared(topic_filter)
+    except MqttError:
+        return False
+    return True

@@ -25,6 +25,7 @@ class Gate(Protocol):
     bytes_out: int
     on_dead: Callable[[str, str, Sender, str, bytes], object]
     write_timeout: int  # ns
+    tasks: set[asyncio.Task[None]]  # of answers in pieces
 
     def left(self, connection: "WebSocketConnection", /) -> None:
         """Count a connection out."""
@@ -168,8 +169,10 @@ class WebSocketConnection(asyncio.Protocol):
             transport.close()
         elif not self.session.open and self._leave_at is None:
             self._leave_at = self.gate.clock() + round(self.gate.config.linger * 1e9)
-            if self.session.over:
+            if self.session.over and transport.can_write_eof():
                 transport.write_eof()  # closing with bytes unread would reset the reason away
+            elif self.session.over:
+                transport.close()  # TLS has an end of its own, which waits for the peer's
             self.listen(again=True)  # else the peer's own end is not seen
 
     # -- the gateway's side

@@ -162,8 +162,9 @@ class Conversation:
             self._refuse(Refusal("busy", f"{MAX_STREAMS} streams are open on this socket, the limit"))
             return
         task = asyncio.get_running_loop().create_task(self._stream(reply))
-        self._streams.add(task)
-        task.add_done_callback(self._streams.discard)
+        for tasks in (self._streams, self._connection.gate.tasks):
+            tasks.add(task)
+            task.add_done_callback(tasks.discard)
 
     async def _stream(self, reply: Reply) -> None:
         assert reply.stream is not None
