@@ -51,7 +51,7 @@ async def opened(site: Site, greeting: Hello) -> Client:
     """Open a connection and send the CONNECT."""
     raw = await site.raw()
     client = Client(raw.reader, raw.writer, greeting.version)
-    client.connections = lambda: site.stat("connections")
+    client.standing = lambda: site.stat("connections")
     site.leftovers.append(client.hang_up)
     client.send(greeting.encode())
     return client

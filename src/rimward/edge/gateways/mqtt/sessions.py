@@ -158,7 +158,7 @@ class Sessions:
         self.connected -= 1
         subscriber.connection, subscriber.session = None, subscriber.away
         if not connection.session.accepted:
-            self._fall_back(subscriber)
+            self._fall_back(subscriber, connection.now)
             return
         subscriber.expiry = connection.session.expiry
         if will == "withdrawn":
@@ -178,12 +178,12 @@ class Sessions:
         if at_once is not None and will == "sent":
             self._publish_will(subscriber, at_once, connection)
 
-    def _fall_back(self, subscriber: Subscriber) -> None:
+    def _fall_back(self, subscriber: Subscriber, now: float) -> None:
         """Leave a session as it was before a CONNECT that failed; end one that began with it."""
         before = subscriber.before
         if before is None:
             subscriber.will = None
-            self._forget(subscriber)
+            self._forget(subscriber, now, [])
             return
         subscriber.expiry, subscriber.expires_at, subscriber.will, subscriber.will_at = before
         self._watch(subscriber)
