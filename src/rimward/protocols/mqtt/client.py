@@ -159,9 +159,12 @@ class ClientSession(Decoder):
             self.unacknowledged[packet.packet_id] = packet
         return packet.packet_id
 
-    def publish_again(self, packet: Publish) -> int:
-        """Queue a QoS 1 message of an earlier connection, marked as a duplicate; return its new packet id."""
-        packet_id = self._free_id()
+    def publish_again(self, packet: Publish, *, resumed: bool = False) -> int:
+        """Queue a QoS 1 message of an earlier connection, marked as a duplicate; return its packet id.
+
+        In a session that is resumed it keeps the one that it had [4.4]; send those first.
+        """
+        packet_id = packet.packet_id if resumed else self._free_id()
         again = Publish(packet.topic, packet.payload, 1, packet.retain, packet_id, True, packet.properties)
         self._send(again)
         self.unacknowledged[packet_id] = again
