@@ -1,6 +1,7 @@
 """Sessions that outlive their connections: what waits for the disk, what the disk has, what comes back."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 from tests.conformance.house import Client
@@ -24,10 +25,10 @@ from tests.conformance.wire import (
     subscribe,
     unsubscribe,
 )
+from tests.edge.access.access_support import device, living
 
 from rimward.edge.gateways.mqtt import MqttConfig
 from rimward.edge.gateways.mqtt.records import MESSAGES, SESSIONS, TAKEN
-from rimward.protocols.mqtt import Connect
 
 from .mqtt_support import Disk, Site, serving, until
 
@@ -324,17 +325,20 @@ async def test_what_is_acknowledged_is_forgotten_on_disk() -> None:
         assert site.stat("queued_bytes") == 0
 
 
-async def test_a_session_belongs_to_its_user_while_it_is_away_and_after_a_restart() -> None:
-    def everyone(_: Connect) -> bool:
-        return True
+def known(user: str, *, clean: bool = False) -> Hello:
+    return replace(hello("a", user=user, clean=clean), password=b"secret")
 
+
+async def test_a_session_belongs_to_its_identity_while_it_is_away_and_after_a_restart() -> None:
     disk = Disk()
-    async with serving(disk=disk, authenticate=everyone) as site:
-        await (await come(site, hello("a", user="ann"))).cut()
-        assert await (await opened(site, hello("a", user="bob"))).goodbye() == 0x87
-    async with serving(disk=disk, authenticate=everyone) as site:
-        assert await (await opened(site, hello("a", user="bob", clean=True))).goodbye() == 0x87
-        assert (await come(site, hello("a", user="ann"))).connack.session_present
+    file = device("ann", clients='["a"]') + device("bob", clients='["a"]')
+    with living(file) as house:
+        async with serving(disk=disk, access=house.access) as site:
+            await (await come(site, known("ann"))).cut()
+            assert await (await opened(site, known("bob"))).goodbye() == 0x87
+        async with serving(disk=disk, access=house.access) as site:
+            assert await (await opened(site, known("bob", clean=True))).goodbye() == 0x87
+            assert (await come(site, known("ann"))).connack.session_present
 
 
 @pytest.mark.parametrize(("policy", "left"), [("oldest", b"345"), ("newest", b"012")])

@@ -95,7 +95,8 @@ class Sessions:
         return list(self._all.values())
 
     def end(self, subscriber: Subscriber, now: float) -> None:
-        """End a session whose identity is not good any more."""
+        """End a session whose identity is not good any more; its will is not its to leave."""
+        subscriber.will = None
         if not subscriber.ended:
             self._forget(subscriber, now, [])
 
