@@ -81,6 +81,11 @@ class Board:
         self._known[topic] = listeners
         return listeners
 
+    def priority(self, topic: str) -> str:
+        """Return the class of a topic: the highest of its functions', "normal" where there is none."""
+        classes = {bound.run.function.priority for bound, _ in self.listeners(topic).bounds}
+        return next((name for name in ("critical", "normal", "bulk") if name in classes), "normal")
+
     def serve(self, protocol: str, method: str, segments: list[str]) -> "Match[FunctionRun] | Allowed":
         """Return the one function that serves a path, or the methods that others serve it with.
 

@@ -243,6 +243,8 @@ def refusal_of(packet: Publish, route: "Route") -> Refusal | None:
     """Return why a message is refused before any function sees it."""
     if route.problem is not None:
         return Refusal("topic", route.problem)
+    if route.shed:
+        return Refusal("busy", "the node has too much to do, and refuses messages of this class")
     detail = _payload_problem(packet)
     return Refusal("payload", detail) if detail is not None else None
 

@@ -257,8 +257,8 @@ class Connection(asyncio.Protocol):
         payload, qos = packet.payload, packet.qos
         ticket = self._gate.door.message(Message(packet.topic, payload, qos, self.sender, read_at))
         if ticket is not None:
-            if self._hold(packet):
-                self._wait(Arrival(self, packet, route, 0.0), ticket)
+            if self.hold(packet):
+                self.wait(Arrival(self, packet, route, 0.0), ticket)
             return
         if qos:
             self.session.acknowledge(packet.packet_id)
@@ -267,15 +267,15 @@ class Connection(asyncio.Protocol):
 
     def arrive_in_order(self, packet: Publish, read_at: int) -> None:
         """Take a message that waits for others, or has more to it than a known topic and a payload."""
-        if self._hold(packet):
+        if self.hold(packet):
             self.take(packet, self.broker.route(packet.topic), read_at)
 
     def take(self, packet: Publish, route: Route, read_at: int) -> None:
         """Hand a message over, and keep its place among those that wait for their answer."""
         arrival = Arrival(self, packet, route, read_at * 1e-9)
-        self._wait(arrival, hand_over(arrival, self._gate, read_at))
+        self.wait(arrival, hand_over(arrival, self._gate, read_at))
 
-    def _hold(self, packet: Publish) -> bool:
+    def hold(self, packet: Publish) -> bool:
         """Take on a message's answer; False where the session refuses, or has taken on the same before."""
         if not packet.qos:
             return True
@@ -286,7 +286,8 @@ class Connection(asyncio.Protocol):
             return False
         return session.hold(packet.packet_id, packet.qos)
 
-    def _wait(self, arrival: Arrival, ticket: Ticket | None) -> None:
+    def wait(self, arrival: Arrival, ticket: Ticket | None) -> None:
+        """Keep a message's place until it is answered."""
         if self.arrivals is None:
             self.arrivals = deque()
         self.arrivals.append(arrival)
