@@ -166,7 +166,7 @@ def hand_over(arrival: Arrival, gate: "Gate", read_at: int) -> Ticket | None:
     connection, packet = arrival.connection, arrival.packet
     refusal = (
         refusal_of(packet, arrival.route)
-        or publish_refusal(gate.access, connection.subscriber, packet.topic, connection.routes)
+        or publish_refusal(connection, gate.access, packet.topic)
         or arrival.no_room()
     )
     if refusal is None:
@@ -175,7 +175,7 @@ def hand_over(arrival: Arrival, gate: "Gate", read_at: int) -> Ticket | None:
             message.commits = arrival.commits
         return gate.door.message(message)
     ticket = Ticket()
-    if not is_buried(refusal, connection.session.version, packet.qos):
+    if may_succeed_later(refusal) or not is_buried(refusal, connection.session.version, packet.qos):
         ticket.finish(refusal)
         return ticket
     kept = gate.on_dead(refusal.kind, refusal.detail, connection.sender, packet.topic, packet.payload)
