@@ -24,7 +24,7 @@ from rimward.protocols.mqtt import (
     Subscriptions,
     Will,
 )
-from rimward.protocols.mqtt.topics import Options
+from rimward.protocols.mqtt.subscriptions import Options
 from rimward.testing.clock import Clock, Loop, Planned
 from rimward.testing.inbox import Inbox, Received
 from rimward.testing.line import Line, Peer
@@ -293,7 +293,7 @@ class Device:
     def _take(self, session: ClientSession, packet: Packet) -> None:
         match packet:
             case Publish():
-                for delivery in self._inboxes.match(packet.topic):
+                for delivery in self._inboxes.match(packet.topic).deliveries:
                     delivery.subscriber.take(packet)
                 if packet.qos:
                     session.acknowledge(packet.packet_id)

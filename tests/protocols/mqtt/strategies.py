@@ -8,6 +8,7 @@ from rimward.protocols.mqtt import (
     Auth,
     Connack,
     Connect,
+    Decoder,
     Disconnect,
     Packet,
     Pingreq,
@@ -41,6 +42,14 @@ filters = st.tuples(st.lists(levels | st.just("+"), min_size=1, max_size=4), tai
 payloads = st.binary(max_size=40)
 ids = st.integers(1, 0xFFFF)
 shorts = st.integers(0, 0xFFFF)
+
+
+def decoded(data: bytes, version: int) -> Packet:
+    """Return the one packet that the bytes are."""
+    decoder = Decoder(1 << 20, version=version)
+    (packet,) = decoder.feed(data)
+    assert decoder.error is None, decoder.error
+    return packet
 
 
 def value(line: props.Property) -> st.SearchStrategy[Any]:

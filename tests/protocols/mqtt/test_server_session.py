@@ -138,8 +138,6 @@ def test_connack_announces_what_is_offered_and_what_is_not() -> None:
                 maximum_packet_size=4096,
                 assigned_client_id="assigned",
                 topic_alias_maximum=4,
-                subscription_ids_available=0,
-                shared_subscriptions=0,
             )
         )
     ]
@@ -197,16 +195,6 @@ def test_a_second_connect_ends_the_session() -> None:
 
 def test_what_is_not_offered_is_refused_by_name() -> None:
     fails_with(connected(), Publish("a", b"", 2, packet_id=1), Reason.QOS_NOT_SUPPORTED)
-    fails_with(
-        connected(),
-        Subscribe(1, (Subscription("a"),), Properties(subscription_ids=(1,))),
-        Reason.SUBSCRIPTION_IDENTIFIERS_NOT_SUPPORTED,
-    )
-    fails_with(
-        connected(),
-        Subscribe(1, (Subscription("$share/g/a"),)),
-        Reason.SHARED_SUBSCRIPTIONS_NOT_SUPPORTED,
-    )
     fails_with(connected(), Auth(0x19), Reason.PROTOCOL_ERROR)
     fails_with(connected(), Pubrel(1), Reason.PROTOCOL_ERROR)
 
@@ -284,7 +272,7 @@ def test_no_packet_is_larger_than_the_client_takes() -> None:
 
 
 def test_a_client_that_takes_no_connack_is_refused_in_as_many_bytes_as_it_takes() -> None:
-    for size, words in ((21, [Connack(reason=Reason.PACKET_TOO_LARGE)]), (4, [])):
+    for size, words in ((17, [Connack(reason=Reason.PACKET_TOO_LARGE)]), (4, [])):
         session = ServerSession(0.0, LIMITS)
         drive(session, encode(Connect("a", 5, properties=Properties(maximum_packet_size=size)), 5))
         assert session.closed

@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rimward.protocols.mqtt import MqttError, Subscriptions, TopicTree
-from rimward.protocols.mqtt.topics import Options, check_filter, check_name, matches, problem, too_large
+from rimward.protocols.mqtt.subscriptions import Match, Options
+from rimward.protocols.mqtt.topics import check_filter, check_name, matches, problem, too_large
 
 
 def joined(parts: tuple[list[str], list[str]]) -> str:
@@ -55,7 +56,12 @@ EXAMPLES = [
 def test_the_standards_examples_match_as_it_says(topic_filter: str, topic: str, *, expected: bool) -> None:
     found: Subscriptions[str] = Subscriptions()
     found.add(topic_filter, "s", Options())
-    assert bool(found.match(topic)) is matches(topic_filter, topic) is fits(topic_filter, topic) is expected
+    assert (
+        bool(found.match(topic).deliveries)
+        is matches(topic_filter, topic)
+        is fits(topic_filter, topic)
+        is expected
+    )
 
 
 @given(st.lists(st.tuples(filters, st.integers(0, 3), st.integers(0, 1), st.booleans())), topics)
@@ -72,7 +78,7 @@ def test_the_tree_finds_whom_a_plain_search_finds(
     for (topic_filter, subscriber), options in table.items():
         if fits(topic_filter, topic):
             expected.setdefault(subscriber, []).append(options)
-    found = {delivery.subscriber: delivery for delivery in tree.match(topic)}
+    found = {delivery.subscriber: delivery for delivery in tree.match(topic).deliveries}
     assert found.keys() == expected.keys()
     for subscriber, wanted in expected.items():
         assert found[subscriber].qos == max(options.qos for options in wanted)
@@ -88,7 +94,8 @@ def test_a_tree_is_empty_again_when_all_have_left(wishes: list[str], topic: str)
     for topic_filter in wishes:
         assert tree.remove(topic_filter, "s")
         assert not tree.remove(topic_filter, "s")
-    assert tree.match(topic) == ()
+    assert tree.match(topic) == Match()
+    assert tree.size == 0
     assert tree._root.is_empty()
     assert not tree._exact
 

@@ -27,7 +27,8 @@ from rimward.protocols.mqtt.packets import (
 from rimward.protocols.mqtt.reasons import MqttError, Reason
 from rimward.protocols.mqtt.session import ServerSession
 from rimward.protocols.mqtt.stream import Decoder
-from rimward.protocols.mqtt.topics import Subscriptions, TopicTree
+from rimward.protocols.mqtt.subscriptions import Subscriptions
+from rimward.protocols.mqtt.topictree import TopicTree
 
 __all__ = [
     "Auth",

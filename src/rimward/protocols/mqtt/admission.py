@@ -2,7 +2,7 @@
 
 from msgspec import Struct
 
-from rimward.protocols.mqtt.packets import Connack, Connect, Disconnect, Packet, Properties, Subscribe
+from rimward.protocols.mqtt.packets import Connack, Connect, Disconnect, Packet, Properties
 from rimward.protocols.mqtt.reasons import CONNACK_CODES_3, MqttError, Reason
 from rimward.protocols.mqtt.topics import problem
 
@@ -46,20 +46,6 @@ def check_connect(packet: Connect, limits: SessionLimits) -> None:
         raise MqttError(Reason.TOPIC_NAME_INVALID, f"the will's topic is refused: {detail}")
 
 
-def check_subscribe(packet: Subscribe, version: int) -> None:
-    """Check what a SUBSCRIBE asks for against what is offered.
-
-    Raises:
-        MqttError: it is refused.
-    """
-    if packet.properties is not None and packet.properties.subscription_ids is not None:
-        raise MqttError(
-            Reason.SUBSCRIPTION_IDENTIFIERS_NOT_SUPPORTED, "subscription identifiers are not offered"
-        )
-    if version == 5 and any(wish.filter.startswith("$share/") for wish in packet.subscriptions):
-        raise MqttError(Reason.SHARED_SUBSCRIPTIONS_NOT_SUPPORTED, "shared subscriptions are not offered")
-
-
 def goodbyes(error: MqttError, version: int, *, accepted: bool) -> tuple[Packet, ...]:
     """Return what the last packet may be, the fullest first: MQTT 5 says why [5: 4.13].
 
@@ -91,6 +77,4 @@ def offer(limits: SessionLimits, connect: Connect, assigned_client_id: str | Non
         maximum_packet_size=limits.max_packet_size,
         assigned_client_id=assigned_client_id,
         topic_alias_maximum=limits.topic_alias_maximum,
-        subscription_ids_available=0,
-        shared_subscriptions=0,
     )

@@ -9,9 +9,22 @@ NOTHING = b"\0"  # no properties
 
 
 class Outgoing:
-    """A message as subscribers get it. What a session adds is its packet id alone."""
+    """A message as subscribers get it. What a session adds is its packet id alone.
 
-    __slots__ = ("_plain", "expires_at", "older", "payload", "properties", "qos", "retain", "size", "topic")
+    Subscription identifiers are the exception: those who asked for them get a copy, see `marked`.
+    """
+
+    __slots__ = (
+        "_plain",
+        "expires_at",
+        "older",
+        "payload",
+        "properties",
+        "qos",
+        "retain",
+        "size",
+        "topic",
+    )
 
     def __init__(  # noqa: PLR0913 (what a message has, each by name)
         self,
@@ -40,6 +53,20 @@ class Outgoing:
         if older is not None:
             self.size += len(older)
         self._plain: dict[int, bytes] = {}
+
+    def marked(self, identifiers: tuple[int, ...]) -> "Outgoing":
+        """Return a copy with the identifiers of the subscriptions that it goes to [5: 3.3.4]."""
+        body = b"".join([b"\x0b" + varint(one) for one in identifiers]) + self._own_properties()
+        copy = Outgoing(
+            self.topic,
+            self.payload,
+            self.qos,
+            retain=self.retain,
+            encoded=varint(len(body)) + body,
+            older=None if self.older is self.payload else self.older,
+        )
+        copy.expires_at = self.expires_at
+        return copy
 
     def plain(self, version: int, *, retain: bool, now: float) -> bytes:
         """Return the packet at QoS 0."""
@@ -74,9 +101,13 @@ class Outgoing:
         if not self.expires_at:
             return self.properties
         left = max(1, int(self.expires_at - now))
-        skip = 1 if self.properties == NOTHING else len(varint(_length_of(self.properties)))
-        body = b"\x02" + left.to_bytes(4, "big") + self.properties[skip:]
+        body = b"\x02" + left.to_bytes(4, "big") + self._own_properties()
         return varint(len(body)) + body
+
+    def _own_properties(self) -> bytes:
+        """Return the properties without their length."""
+        skip = 1 if self.properties == NOTHING else len(varint(_length_of(self.properties)))
+        return self.properties[skip:]
 
 
 def message(

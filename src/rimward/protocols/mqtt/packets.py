@@ -118,6 +118,7 @@ class Subscription(Struct, frozen=True, gc=False):
     no_local: bool = False
     retain_as_published: bool = False
     retain_handling: int = 0  # 0 send retained messages, 1 only if the subscription is new, 2 don't
+    identifier: int = 0  # of the SUBSCRIBE that it came with, which has it for all its filters; 0 is none
 
 
 class Subscribe(Struct, frozen=True, gc=False):

@@ -3,7 +3,7 @@
 The driver feeds bytes, answers each packet in order with the methods below until the session is `closed`,
 and sends `data_to_send()`. A broken rule never raises: it stands in `error`, and the goodbye in the
 protocol's own words follows the answers to the packets before it. Sessions end with their connection: expiry
-0, session present 0. What is not offered (QoS 2, shared subscriptions, subscription identifiers, extended
+0, session present 0. What is not offered (QoS 2, extended
 authentication) is announced and refused [5: 3.2.2.3].
 """
 
@@ -12,7 +12,6 @@ from rimward.protocols.mqtt.admission import (
     DEFAULT_LIMITS,
     SessionLimits,
     check_connect,
-    check_subscribe,
     goodbyes,
     offer,
     reason_text,
@@ -182,10 +181,8 @@ class ServerSession(Sending):
         match packet:
             case Publish():
                 return self._accept_publish(packet)
-            case Puback() | Pingreq() | Unsubscribe():
+            case Puback() | Pingreq() | Subscribe() | Unsubscribe():
                 pass
-            case Subscribe():
-                check_subscribe(packet, self.version)
             case Connect() if self.connect is None:
                 self._accept_connect(packet)
             case Disconnect():

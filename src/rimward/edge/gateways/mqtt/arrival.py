@@ -15,8 +15,8 @@ from rimward.protocols.mqtt import Properties, Publish
 from rimward.protocols.mqtt.outgoing import Outgoing, message
 
 if TYPE_CHECKING:
-    from rimward.edge.gateways.mqtt.broker import Route
     from rimward.edge.gateways.mqtt.connection import Connection
+    from rimward.edge.gateways.mqtt.routes import Route
 
 
 class Arrival:
@@ -33,7 +33,7 @@ class Arrival:
         self.reply: Ticket | None = None  # the one that has the functions' reply
         self.outgoing: Outgoing | None = None  # None: it goes on as it came, without properties
         self._before: Outgoing | None = None
-        if packet.retain or packet.properties is not None:
+        if packet.retain or packet.properties is not None or not route.is_plain:
             self.outgoing = outgoing_of(packet, route, now)
 
     def answered(self, ticket: Ticket) -> None:
@@ -94,7 +94,7 @@ def send_reply(connection: "Connection", packet: Publish, reply: Reply) -> None:
     broker, properties = connection.broker, packet.properties
     topic = properties.response_topic if properties is not None else None
     route = broker.route(topic) if topic is not None else None
-    if properties is None or route is None or route.problem is not None or not route.deliveries:
+    if properties is None or route is None or route.problem is not None or not route.has_listeners:
         connection.count("replies_dropped")
         return
     correlation, more = properties.correlation_data, tuple(reply.headers.items())

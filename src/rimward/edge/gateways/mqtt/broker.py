@@ -7,52 +7,36 @@ nothing is written here. Connections come and go; subscriptions belong to a `Sub
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from msgspec import Struct
-
 from rimward.edge.dispatch.types import Refusal, Retained, Ticket
 from rimward.edge.gateways.mqtt.replays import Replays
-from rimward.protocols.mqtt import MqttError, Subscription, Subscriptions, TopicTree
+from rimward.edge.gateways.mqtt.routes import Route, Routes
+from rimward.protocols.mqtt import Subscription, TopicTree
 from rimward.protocols.mqtt.encoding import plain_publish
 from rimward.protocols.mqtt.fields import string
-from rimward.protocols.mqtt.outgoing import NOTHING, Outgoing
-from rimward.protocols.mqtt.topics import Delivery, Options, check_name, is_wild, problem
+from rimward.protocols.mqtt.outgoing import Outgoing
+from rimward.protocols.mqtt.subscriptions import Delivery
 
 if TYPE_CHECKING:
     from rimward.edge.gateways.mqtt.config import MqttConfig
     from rimward.edge.gateways.mqtt.connection import Connection
     from rimward.edge.gateways.mqtt.subscriber import Subscriber
 
-ROUTES_CACHED = 16_384  # topics whose subscribers are remembered; beyond it the memory starts anew
-CACHED_CHARACTERS = 256  # longer topics are matched every time
+BUSY = 32 << 10  # bytes that wait for a reader, beyond which a shared message goes to another member
 
 StoreRetained = Callable[[str, Retained | None], Ticket | None]
-
-
-class Route(Struct, frozen=True):
-    """What is known of one topic."""
-
-    topic: str
-    head: bytes  # the topic behind its length
-    head5: bytes  # the same with no properties
-    deliveries: "tuple[Delivery[Subscriber], ...]"
-    problem: str | None  # why the node takes nothing on it
-    kept: bool = False  # a message above QoS 0 is put on disk for some of its subscribers
 
 
 class Broker:
     """Subscriptions, retained messages, and the way of a message to its subscribers."""
 
     def __init__(self, config: "MqttConfig", store_retained: StoreRetained, counters: dict[str, int]) -> None:
-        self.routes: dict[str, Route] = {}  # those that the plain lane may take: see `route`
-        self._others: dict[str, Route] = {}  # those that it may not
+        self.table: Routes = Routes(config, counters)
+        self.routes: dict[str, Route] = self.table.plain
         self.dirty: list[Connection] = []  # those with output to write
         self.retained_count: int = 0
         self.retained_bytes: int = 0
-        self.subscription_count: int = 0
         self._config = config
         self._store_retained = store_retained
-        self._counters = counters
-        self._subscriptions: Subscriptions[Subscriber] = Subscriptions()
         self._retained: TopicTree[Outgoing] = TopicTree()
         self.replays: Replays = Replays(self._retained)
 
@@ -60,56 +44,32 @@ class Broker:
 
     def subscribe(self, subscriber: "Subscriber", wish: Subscription) -> bool:
         """Add or replace a subscription; return whether it is new."""
-        options = Options(min(wish.qos, 1), wish.no_local, wish.retain_as_published)
-        new = self._subscriptions.add(wish.filter, subscriber, options)
+        new = self.table.add(subscriber, wish)
         subscriber.filters[wish.filter] = wish
-        self.subscription_count += new
-        self._forget_routes(wish.filter)
         return new
 
     def unsubscribe(self, subscriber: "Subscriber", topic_filter: str) -> bool:
         """Remove a subscription; return whether there was one."""
-        if not self._subscriptions.remove(topic_filter, subscriber):
+        if not self.table.remove(subscriber, topic_filter):
             return False
-        self.subscription_count -= 1
         subscriber.filters.pop(topic_filter, None)
         self.replays.drop(subscriber, topic_filter)
-        self._forget_routes(topic_filter)
         return True
 
-    def _forget_routes(self, topic_filter: str) -> None:
-        if is_wild(topic_filter):
-            self.routes.clear()
-            self._others.clear()
-        else:
-            self.routes.pop(topic_filter, None)
-            self._others.pop(topic_filter, None)
-
     def route(self, topic: str) -> Route:
-        """Return what is known of a topic, and remember it if messages may be published to it.
-
-        What needs more than `send` does is not in `routes`: there the plain lane looks and asks nothing.
-        """
-        known = self.routes.get(topic) or self._others.get(topic)
-        if known is not None:
-            return known
-        refused = _refused(topic)
-        if refused is not None:
-            return Route(topic, b"", b"", (), refused)
-        head = string(topic)
-        deliveries = self._subscriptions.match(topic)
-        kept = any(delivery.qos and delivery.subscriber.kept for delivery in deliveries)
-        route = Route(topic, head, head + NOTHING, deliveries, None, kept)
-        if len(topic) <= CACHED_CHARACTERS:
-            routes = self._others if kept else self.routes
-            if len(routes) >= ROUTES_CACHED:
-                routes.clear()
-            routes[topic] = route
-        return route
+        """Return what is known of a topic; what is not in `routes` is for `send_outgoing` alone."""
+        return self.table.route(topic)
 
     def listeners(self, topic: str) -> "tuple[Delivery[Subscriber], ...]":
         """Return a topic's subscribers, without remembering them: for topics that come but once."""
-        return self._subscriptions.match(topic)
+        return self.table.match(topic).deliveries
+
+    def recipients(self, route: Route) -> "tuple[Delivery[Subscriber], ...]":
+        """Return who gets one message: every subscriber, and of each group the member whose turn it is."""
+        if not route.groups:
+            return route.deliveries
+        picked = [group.pick(_load) for group in route.groups]
+        return route.deliveries + tuple([one for one in picked if one is not None])
 
     # -- messages on their way
 
@@ -151,16 +111,22 @@ class Broker:
     def send_outgoing(
         self, route: Route, outgoing: Outgoing, now: float, origin: "Subscriber | None" = None
     ) -> int:
-        """Send a message that has more to it; return how many subscribers there were."""
+        """Send a message that has more to it, or whose subscribers ask for more; return how many got it."""
+        copies: dict[tuple[int, ...], Outgoing] = {(): outgoing}
         count = 0
-        for delivery in route.deliveries:
+        for delivery in self.recipients(route):
             subscriber = delivery.subscriber
-            granted = delivery.qos if subscriber is not origin else delivery.own_qos
-            if granted < 0:
-                continue
+            granted, identifiers = delivery.qos, delivery.identifiers
+            if subscriber is origin:
+                granted, identifiers = delivery.own_qos, delivery.own_identifiers
+                if granted < 0:
+                    continue
             retain = outgoing.retain and delivery.retain_as_published
             qos = min(outgoing.qos, granted)
-            count += subscriber.session.deliver(outgoing, qos, now, retain=retain)
+            copy = copies.get(identifiers)
+            if copy is None:
+                copy = copies[identifiers] = outgoing.marked(identifiers)
+            count += subscriber.session.deliver(copy, qos, now, retain=retain)
             self.mark(subscriber)
         return count
 
@@ -240,9 +206,9 @@ class Broker:
         return None
 
 
-def _refused(topic: str) -> str | None:
-    try:
-        check_name(topic)
-    except MqttError as error:
-        return error.detail
-    return problem(topic)
+def _load(subscriber: "Subscriber") -> int:
+    """Return how much a member of a group has to do: 0 nothing that would delay a message."""
+    session = subscriber.session
+    if session.closed:
+        return 2
+    return 0 if session.has_window and session.out_size < BUSY else 1

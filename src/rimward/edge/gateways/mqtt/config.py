@@ -13,6 +13,8 @@ class MqttConfig(Struct, frozen=True, forbid_unknown_fields=True):
     receive_maximum: int = 1024  # messages of one client that wait for their answer
     topic_alias_maximum: int = 32
     max_subscriptions: int = 256  # of one client
+    max_all_subscriptions: int = 250_000  # of all clients
+    max_subscription_bytes: int = 128 << 20  # that they may take, about
     max_inflight: int = 4096  # QoS 1 messages sent to one client and not yet acknowledged
     max_output: int = 1 << 20  # bytes that wait for one slow reader
     max_retained: int = 10_000  # topics

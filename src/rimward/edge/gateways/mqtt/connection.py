@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 
 from rimward.edge.dispatch.types import Message, Sender, Ticket
 from rimward.edge.gateways.mqtt.arrival import Arrival, message_of, refusal_of
-from rimward.edge.gateways.mqtt.broker import Broker, Route
+from rimward.edge.gateways.mqtt.broker import Broker
 from rimward.edge.gateways.mqtt.gate import Gate
+from rimward.edge.gateways.mqtt.routes import Route
 from rimward.edge.gateways.mqtt.subscriber import Subscriber
 from rimward.edge.gateways.mqtt.subscribing import subscribe, unsubscribe
 from rimward.observe import Logger, get_logger

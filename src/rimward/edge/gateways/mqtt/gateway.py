@@ -8,11 +8,12 @@ from collections.abc import Callable
 from rimward.app.effects import EventPayload
 from rimward.edge.dispatch.types import Door, Retained, Sender, Ticket
 from rimward.edge.gateways.descriptors import allowed
-from rimward.edge.gateways.mqtt.broker import Broker, Route, StoreRetained
+from rimward.edge.gateways.mqtt.broker import Broker, StoreRetained
 from rimward.edge.gateways.mqtt.commanding import send_command
 from rimward.edge.gateways.mqtt.config import MqttConfig
 from rimward.edge.gateways.mqtt.connection import Connection
 from rimward.edge.gateways.mqtt.events import outgoing_event
+from rimward.edge.gateways.mqtt.routes import Route
 from rimward.edge.gateways.mqtt.subscriber import Subscriber
 from rimward.edge.gateways.mqtt.wheel import Wheel
 from rimward.edge.gateways.turns import Turns
@@ -205,7 +206,8 @@ class MqttGateway:
             **self.counters,
             "connections": len(self._connections),
             "clients": len(self._clients),
-            "subscriptions": self.broker.subscription_count,
+            "subscriptions": self.broker.table.subscription_count,
+            "subscription_bytes": self.broker.table.subscription_bytes,
             "retained": self.broker.retained_count,
             "packets_in": self.packets_in,
             "packets_out": self.packets_out,

@@ -19,12 +19,13 @@ PIECE = 32 << 10  # bytes of output after which it is written and others have th
 class _Replay:
     """What one subscriber still gets."""
 
-    __slots__ = ("filter", "messages", "qos", "scheduled", "wishes")
+    __slots__ = ("filter", "identifier", "messages", "qos", "scheduled", "wishes")
 
     def __init__(self) -> None:
         self.wishes: dict[str, Subscription] = {}  # by filter; their messages are not looked up yet
         self.filter = ""  # of the present one
         self.qos = 0
+        self.identifier = 0
         self.messages: list[Outgoing] = []  # of the present one, the next at the end
         self.scheduled = False  # it goes on by itself
 
@@ -71,6 +72,8 @@ class Replays:
                 break
             replay.messages.pop()
             if not outgoing.is_expired(now) and self._is_current(outgoing):
+                if replay.identifier:
+                    outgoing = outgoing.marked((replay.identifier,))
                 session.deliver(outgoing, qos, now, retain=True)
         else:
             self.forget(subscriber)
@@ -86,7 +89,7 @@ class Replays:
         while not replay.messages and replay.wishes:
             replay.filter, wish = next(iter(replay.wishes.items()))
             del replay.wishes[replay.filter]
-            replay.qos = wish.qos
+            replay.qos, replay.identifier = wish.qos, wish.identifier
             replay.messages = list(self._retained.find(replay.filter))
             replay.messages.reverse()
         return bool(replay.messages)
