@@ -53,6 +53,10 @@ class FakeDoor:
         ticket.finish(Refusal(rest, f"told to refuse: {rest}") if what == "refuse" else None)
         return ticket
 
+    def plain(self, topic: str, payload: bytes, qos: int, sender: Sender, read_at: int) -> Ticket | None:
+        """Do the same."""
+        return self.message(Message(topic, payload, qos, sender, read_at))
+
     def request(self, request: Request) -> Ticket:
         """Answer nothing: no HTTP comes here."""
         raise NotImplementedError(request)

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from msgspec import Struct
 
+from rimward.app.effects import Action
 from rimward.events import CloudEvent
 
 Entry = tuple[str, str, bytes | None]  # space, key and value of what is kept on disk; None forgets it
@@ -116,11 +117,23 @@ class Door(Protocol):
         ...
 
 
+class PlainDoor(Door, Protocol):
+    """A door with a lane for messages that are a topic and a payload."""
+
+    def plain(self, topic: str, payload: bytes, qos: int, sender: Sender, read_at: int) -> Ticket | None:
+        """As `message`, for one that has no more to it: no object is made of it."""
+        ...
+
+
 class Router(Protocol):
     """How actions reach devices; the MQTT broker implements it."""
 
     def publish(self, topic: str, payload: bytes, qos: int, *, retain: bool) -> int:
         """Queue a message to every subscriber and return how many there were. Never blocks."""
+        ...
+
+    def publish_all(self, actions: Sequence[Action]) -> None:
+        """Queue what one call publishes. Never blocks."""
         ...
 
     def flush(self) -> None:

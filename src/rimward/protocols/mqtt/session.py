@@ -141,6 +141,15 @@ class ServerSession(Sending):
         else:
             self._send(encoding.puback(packet_id))
 
+    def acknowledge_plain(self, identity: bytes) -> None:
+        """Send the PUBACK of a message that was answered at once; `identity` is its packet id as it came."""
+        size = self.out_size + 4
+        if size <= self.out_room:
+            self.out.append(b"\x40\x02" + identity)
+            self.out_size: int = size
+        else:
+            self._send(b"\x40\x02" + identity)
+
     def granted(self, packet: Subscribe, reasons: tuple[int, ...]) -> None:
         """Send SUBACK, one reason per filter."""
         if self.version != 5:

@@ -9,7 +9,7 @@ import socket
 from collections import deque
 from typing import TYPE_CHECKING
 
-from rimward.edge.dispatch.types import Message, Sender, Ticket
+from rimward.edge.dispatch.types import Sender, Ticket
 from rimward.edge.gateways.mqtt.arrival import Arrival, message_of, refusal_of
 from rimward.edge.gateways.mqtt.broker import Broker
 from rimward.edge.gateways.mqtt.gate import Gate
@@ -29,6 +29,7 @@ from rimward.protocols.mqtt import (
     Unsubscribe,
     Will,
 )
+from rimward.protocols.mqtt.stream import PlainPublish, packet_of
 
 log: Logger = get_logger("rimward.mqtt")
 
@@ -89,31 +90,36 @@ class Connection(asyncio.Protocol):
         elif (deadline := self.session.deadline) is not None:
             self._gate.watch(self, deadline)
 
-    def data_received(self, data: bytes) -> None:  # noqa: C901 (flat: calls cost more than steps, docs/adr/0012)
+    def data_received(self, data: bytes) -> None:  # noqa: C901, PLR0912 (flat: calls cost more than steps, docs/adr/0012)
         """Answer every packet that the bytes complete."""
         if self.leaving:
             return
-        gate, broker, session, clock = self._gate, self.broker, self.session, self._clock
-        read_at = clock()
-        gate.reading = True
-        session.dirty = True  # what comes up for this device is looked at when the read is over
+        gate, broker, session = self._gate, self.broker, self.session
+        read_at = self._clock()
+        gate.reading = session.dirty = (
+            True  # what comes up for this device is looked at when the read is over
+        )
         try:
-            packets = session.feed(data)
+            packets = session.take(data)
             if packets:
                 self._heard_at = read_at
                 gate.packets_in += len(packets)
             for packet in packets:
-                if type(packet) is not Publish:
-                    self._answer(packet, read_at * 1e-9)
-                elif (
-                    (route := broker.routes.get(packet.topic)) is None
-                    or packet.retain
-                    or packet.properties is not None
-                    or self.arrivals
-                ):
-                    self._arrive_in_order(packet, read_at)
+                if type(packet) is not tuple:
+                    if type(packet) is not int or not self._confirm(packet):
+                        self._answer(packet_of(packet), read_at)
+                elif (route := broker.routes.get(packet[0])) is None or self.arrivals:
+                    self._answer(packet_of(packet), read_at)
                 else:
-                    self._arrive(packet, route, read_at)
+                    topic, payload, qos, identity = packet
+                    ticket = gate.door.plain(topic, payload, qos, self.sender, read_at)
+                    if ticket is not None:
+                        self._arrive_later(packet, route, ticket)
+                    else:
+                        if qos:
+                            session.acknowledge_plain(identity)
+                        if route.deliveries:
+                            broker.send(route, payload, qos, self.subscriber)
                 if session.closed:
                     break
         except Exception as error:  # noqa: BLE001 (the edge of a connection: one broken message ends one connection)
@@ -236,18 +242,12 @@ class Connection(asyncio.Protocol):
         log.error("a message could not be handled", error=type(error).__name__)
         self.session.fail(Reason.IMPLEMENTATION_SPECIFIC_ERROR, "the node failed")
 
-    def _arrive(self, packet: Publish, route: Route, read_at: int) -> None:
-        """Take a message that is a topic and a payload, and waits for no other."""
-        payload, qos = packet.payload, packet.qos
-        ticket = self._gate.door.message(Message(packet.topic, payload, qos, self.sender, read_at))
-        if ticket is not None:
-            if self._hold(packet):
-                self._wait(Arrival(self, packet, route, 0.0), ticket)
-            return
-        if qos:
-            self.session.acknowledge(packet.packet_id)
-        if route.deliveries:
-            self.broker.send(route, payload, qos, self.subscriber)
+    def _arrive_later(self, plain: PlainPublish, route: Route, ticket: Ticket) -> None:
+        """Take a message that is a topic and a payload, and whose answer is not ready."""
+        packet = packet_of(plain)
+        assert isinstance(packet, Publish)
+        if self._hold(packet):
+            self._wait(Arrival(self, packet, route, 0.0), ticket)
 
     def _arrive_in_order(self, packet: Publish, read_at: int) -> None:
         """Take a message that waits for others, or has more to it than a known topic and a payload."""
@@ -307,8 +307,18 @@ class Connection(asyncio.Protocol):
 
     # -- other packets
 
-    def _answer(self, packet: Packet, now: float) -> None:
+    def _confirm(self, packet_id: int) -> bool:
+        """Take a PUBACK behind which nothing waits and which nothing on disk is about."""
+        subscriber = self.subscriber
+        if subscriber is None or subscriber.kept or self.broker.replays.waiting:
+            return False
+        return self.session.confirmed_plain(packet_id)
+
+    def _answer(self, packet: Packet, read_at: int) -> None:
+        now = read_at * 1e-9
         match packet:
+            case Publish():
+                self._arrive_in_order(packet, read_at)
             case Puback():
                 self.session.confirmed(packet, now)
                 if self.subscriber is not None:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
-from rimward.edge.dispatch.types import Door, Sender, Ticket
+from rimward.edge.dispatch.types import PlainDoor, Sender, Ticket
 from rimward.edge.gateways.mqtt.broker import Broker
 from rimward.edge.gateways.mqtt.config import MqttConfig
 from rimward.protocols.mqtt import Connect, SessionLimits
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 class Gate(Protocol):
     """The gateway, as its connections see it."""
 
-    door: Door
+    door: PlainDoor
     broker: Broker
     clock: Callable[[], int]  # monotonic ns
     config: MqttConfig
