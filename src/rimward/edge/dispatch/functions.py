@@ -159,20 +159,6 @@ class Plain(Struct):
     decode: Decode
     call: Callable[[Any], Any]  # takes the payload
 
-    @classmethod
-    def of(cls, bound: "Bound") -> "Plain":
-        """Return the lane of a function for which `is_plain` holds."""
-        run, at = bound.run, bound.payload_at
-        function, arguments = run.call, bound.arguments
-        if run.decode is None:
-            return cls(run.name, bound, run.figures, _nothing, lambda _: function(*arguments))
-        if at == len(arguments) - 1:
-            return cls(run.name, bound, run.figures, run.decode, partial(function, *arguments[:at]))
-        before, after = arguments[:at], arguments[at + 1 :]
-        return cls(
-            run.name, bound, run.figures, run.decode, lambda payload: function(*before, payload, *after)
-        )
-
 
 class Bound(Struct):
     """A function with the captures of one topic or path filled in."""
@@ -195,6 +181,18 @@ class Bound(Struct):
             and self.event_at < 0
             and self.device_at < 0
         )
+
+
+def plain_of(bound: Bound) -> Plain:
+    """Return the lane of a function that `is_plain`."""
+    run, at = bound.run, bound.payload_at
+    function, arguments = run.call, bound.arguments
+    if run.decode is None:
+        return Plain(run.name, bound, run.figures, _nothing, lambda _: function(*arguments))
+    if at == len(arguments) - 1:
+        return Plain(run.name, bound, run.figures, run.decode, partial(function, *arguments[:at]))
+    before, after = arguments[:at], arguments[at + 1 :]
+    return Plain(run.name, bound, run.figures, run.decode, lambda payload: function(*before, payload, *after))
 
 
 class FunctionRun:

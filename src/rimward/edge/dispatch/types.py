@@ -90,7 +90,7 @@ class Ticket:
     __slots__ = ("done", "matched", "on_done", "refusal", "reply")
 
     def __init__(self, *, matched: bool = True) -> None:
-        self.done = False  # True once the answer may be sent
+        self.done: bool = False  # True once the answer may be sent
         self.matched: bool = matched  # False: no function listens here
         self.refusal: Refusal | None = None
         self.reply: Reply | None = None
@@ -98,7 +98,7 @@ class Ticket:
 
     def finish(self, refusal: Refusal | None = None) -> None:
         """Mark the answer as ready and tell the gateway."""
-        self.done: bool = True
+        self.done = True
         if refusal is not None:
             self.refusal = refusal
         if self.on_done is not None:

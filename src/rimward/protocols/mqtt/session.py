@@ -60,11 +60,11 @@ class ServerSession(Sending):
         """`now` is monotonic seconds; `topics` and `counters` may be shared by many sessions."""
         super().__init__(limits, topics=topics, counters=counters)
         self.connect: Connect | None = None  # None until the client has said who it is
-        self.client_id = ""  # as accepted
-        self.accepted = False
+        self.client_id: str = ""  # as accepted
+        self.accepted: bool = False
         self.held: set[int] = set()  # the client's packet ids whose answer is not ready, never ours [2.2.1]
-        self.goodbye_reason = 0  # what the client's DISCONNECT said
-        self.last_packet = now
+        self.goodbye_reason: int = 0  # what the client's DISCONNECT said
+        self.last_packet: float = now
         self._keep_alive = 0.0  # seconds
         self._reason_texts = True
         self._aliases: dict[int, str] = {}
@@ -76,7 +76,7 @@ class ServerSession(Sending):
         """Return the packets that `data` completes, up to the first that breaks a rule."""
         packets = self.feed(data)
         if packets:
-            self.last_packet: float = now
+            self.last_packet = now
         return packets
 
     @property
@@ -110,12 +110,12 @@ class ServerSession(Sending):
     def accept(self, assigned_client_id: str = "") -> None:
         """Answer CONNECT with success."""
         assert self.connect is not None
-        self.client_id: str = assigned_client_id or self.connect.client_id
+        self.client_id = assigned_client_id or self.connect.client_id
         properties = None
         if self.version == 5:
             properties = offer(self.limits, self.connect, assigned_client_id or None)
         self._say(Connack(properties=properties))
-        self.accepted: bool = not self.closed
+        self.accepted = not self.closed
         self.out_room: int = 0 if self._peer_packet_size or self.closed else self.limits.max_output
 
     def hold(self, packet_id: int) -> bool:
@@ -214,7 +214,7 @@ class ServerSession(Sending):
 
     def _accept_disconnect(self, packet: Disconnect) -> None:
         self.ended = True
-        self.goodbye_reason: int = packet.reason
+        self.goodbye_reason = packet.reason
         asked = packet.properties.session_expiry if packet.properties is not None else None
         if asked and not (
             self.connect and self.connect.properties and self.connect.properties.session_expiry

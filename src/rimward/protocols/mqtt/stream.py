@@ -43,10 +43,10 @@ class Decoder:
         self, max_packet_size: int, *, version: int = 0, topics: dict[bytes, str] | None = None
     ) -> None:
         """Version 0 waits for a CONNECT to say it. `topics` may be shared by many decoders."""
-        self.version = version
+        self.version: int = version
         self.error: MqttError | None = None
         self.ended: bool = False  # the peer has said goodbye: what follows is not read
-        self.over = False  # one of the two, or its session has failed: nothing more is read
+        self.over: bool = False  # one of the two, or its session has failed: nothing more is read
         self._max_packet_size = max_packet_size  # bytes
         self._topics: dict[bytes, str] = {} if topics is None else topics  # by length and UTF-8 bytes
         self._rest = bytearray()  # the start of a packet that is not complete
@@ -138,7 +138,7 @@ class Decoder:
             self.over = True
             return end
         if self.ended:
-            self.over: bool = True
+            self.over = True
             return end
         return stop
 
@@ -169,7 +169,7 @@ class Decoder:
         taken.append(packet)
 
     def _take_version(self, level: int) -> None:
-        self.version: int = 5 if level >= 5 else 4  # the nearest one words the refusal
+        self.version = 5 if level >= 5 else 4  # the nearest one words the refusal
         if level not in {4, 5}:
             raise MqttError(
                 Reason.UNSUPPORTED_PROTOCOL_VERSION, f"protocol level {level}; 4 and 5 are served"
