@@ -9,9 +9,9 @@ from pathlib import Path
 
 import msgspec
 
-from benchmarks.action.native import HERE
-from benchmarks.action.processes import BenchError, process, rss_bytes
-from benchmarks.action.servers import START, rimward
+from benchmarks.rig.native import HERE
+from benchmarks.rig.processes import BenchError, process, rss_bytes
+from benchmarks.rig.servers import START, rimward
 from rimward.edge.config import NodeConfig
 
 CONNECT = b"\x10\x0d\x00\x04MQTT\x04\x02\x00\x00\x00\x01b"

@@ -22,7 +22,7 @@ from rimward.edge.dispatch.commands import Commands
 from rimward.edge.dispatch.encodings import OBJECTS, agree, encoding_of, media_types
 from rimward.edge.dispatch.failures import bad_payload, check_time, failed, no_route, refused, replied
 from rimward.edge.dispatch.feeding import Feeder
-from rimward.edge.dispatch.functions import SAMPLE_ONE_IN, Bound, FunctionRun, Held, Plain, fill
+from rimward.edge.dispatch.functions import SAMPLE_ONE_IN, Bound, FunctionRun, Held, Plain, Span, fill
 from rimward.edge.dispatch.payloads import BadPayloadError
 from rimward.edge.dispatch.ports import NODE, Clocks, Listeners, OutboxPort
 from rimward.edge.dispatch.renaming import load_cells, load_windows
@@ -129,7 +129,7 @@ class Dispatcher:
             if actions:
                 self.actions += len(actions)
                 self.router.publish_all(actions)
-            span = (plain.name, read_at, begun, ended)
+            span: Span = (plain.name, read_at, begun, ended)
             self._span(span)
             figures.take(span)
             if (
@@ -316,8 +316,8 @@ class Dispatcher:
                 if time_field is not None:
                     check_time(payload, time_field)
                     work.event, work.time_field = payload, time_field
-        except BadPayloadError as error:
-            bad_payload(self.tracing, run, work, error, self._clock())
+        except BadPayloadError as bad:
+            bad_payload(self.tracing, run, work, bad, self._clock())
             return
         held = Held(bound) if bound.slots else None
         event = work.as_event(self.node) if bound.event_at >= 0 else None

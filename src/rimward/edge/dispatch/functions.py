@@ -150,14 +150,18 @@ class StateSlot(Struct):
     key: str
 
 
-class Plain(Struct):
+class Plain:
     """A function of one topic that needs nothing but the payload: the fast lane."""
 
-    name: str
-    bound: "Bound"
-    figures: Figures
-    decode: Decode
-    call: Callable[[Any], Any]  # takes the payload
+    __slots__ = ("bound", "call", "decode", "figures", "name")
+
+    def __init__(self, bound: "Bound", decode: Decode, call: Callable[[Any], Any]) -> None:
+        """`call` takes what `decode` makes of the payload."""
+        self.name: str = bound.run.name
+        self.bound: Bound = bound
+        self.figures: Figures = bound.run.figures
+        self.decode: Decode = decode
+        self.call: Callable[[Any], Any] = call
 
 
 class Bound(Struct):
@@ -188,11 +192,11 @@ def plain_of(bound: Bound) -> Plain:
     run, at = bound.run, bound.payload_at
     function, arguments = run.call, bound.arguments
     if run.decode is None:
-        return Plain(run.name, bound, run.figures, _nothing, lambda _: function(*arguments))
+        return Plain(bound, _nothing, lambda _: function(*arguments))
     if at == len(arguments) - 1:
-        return Plain(run.name, bound, run.figures, run.decode, partial(function, *arguments[:at]))
+        return Plain(bound, run.decode, partial(function, *arguments[:at]))
     before, after = arguments[:at], arguments[at + 1 :]
-    return Plain(run.name, bound, run.figures, run.decode, lambda payload: function(*before, payload, *after))
+    return Plain(bound, run.decode, lambda payload: function(*before, payload, *after))
 
 
 class FunctionRun:

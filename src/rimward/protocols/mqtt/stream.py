@@ -66,8 +66,11 @@ class Decoder:
         taken: list[Taken] = []
         if self._rest or self.over:
             data = self._joined(data)
-        pos, end, known, v5 = 0, len(data), self._topics.get, self.version == 5
+        pos, end, topics, v5 = 0, len(data), self._topics, self.version == 5
         last = end - 4 if self._fast else -1  # where the last packet can start that the lane looks at
+        first: int
+        length: int
+        size: int
         while pos < end:
             while pos <= last:
                 first, length, size = _HEAD(data, pos)  # a topic's length, or a PUBACK's packet id
@@ -87,7 +90,7 @@ class Decoder:
                 body = start + 2 + size
                 if stop > end:
                     break
-                topic = known(data[start:body])
+                topic = topics.get(data[start:body])
                 if topic is None:
                     break
                 if first == 0x30:
