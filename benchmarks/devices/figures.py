@@ -62,10 +62,11 @@ def peer_figures(samples: Samples) -> list[Figure]:
 def crowd_figures(fans: ByServer[Fans], crowds: ByServer[Crowds]) -> list[Figure]:
     """Return what many connections cost."""
     rate, idle = _rate_of_fans, _idle
+    most = max((one.most for one in crowds[PURE]), default=0)
     return [
         value("fan-out 1 to 1,000", "k copies/s", fans, rate, PURE),
         ratio("fan-out 1 to 1,000, to mosquitto", fans, rate, (PURE, "mosquitto"), Bar(">=", 0.5)),
-        value("idle connection, 5,000 to 15,000", "KiB", crowds, idle, PURE, Bar("<=", 5.0)),
+        value(f"idle connection, 5,000 to {most:,}", "KiB", crowds, idle, PURE, Bar("<=", 5.0)),
         value("connections accepted", "k/s", crowds, lambda crowd: crowd.rate / 1e3, PURE, Bar(">=", 10.0)),
     ]
 

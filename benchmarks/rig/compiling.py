@@ -1,4 +1,7 @@
-"""The compiled wheel of this checkout, built once for a state of its sources and unpacked."""
+"""This checkout as it is installed: by mypyc, or as a node without anything for developers.
+
+Each is built once for a state of the sources.
+"""
 
 import hashlib
 import os
@@ -37,6 +40,31 @@ def compiled_package() -> Path:
         install += ["--python", sys.executable, "--target", folder, wheel]
         subprocess.run(install, stdout=sys.stderr, check=True)
     return folder
+
+
+@cache
+def node_python() -> Path:
+    """Return the Python of an environment with a node's own dependencies alone, byte-compiled.
+
+    Raises:
+        BenchError: it can't be made.
+    """
+    folder = PEERS / "node" / _digest()
+    python = folder / "bin" / "python"
+    if not folder.exists():
+        print("bench: installing a node", file=sys.stderr)
+        shutil.rmtree(PEERS / "node", ignore_errors=True)
+        uv = Path(sys.executable).with_name("uv")
+        lines = (ROOT / "requirements.lock").read_text().splitlines()
+        pins = [line.removesuffix(" \\").rstrip("\\ ") for line in lines if line[:1].isalnum()]
+        (PEERS / "pins.txt").write_text("\n".join(pins) + "\n")
+        subprocess.run([uv, "venv", "-q", "--python", sys.executable, folder], stdout=sys.stderr, check=True)
+        install = [uv, "pip", "install", "-q", "--compile-bytecode", "--python", python]
+        install += ["-c", PEERS / "pins.txt", ROOT]
+        if subprocess.run(install, stdout=sys.stderr, check=False).returncode:
+            shutil.rmtree(folder)
+            raise BenchError("a node can't be installed")
+    return python
 
 
 def _digest() -> str:

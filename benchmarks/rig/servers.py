@@ -169,6 +169,7 @@ def mosquitto() -> Generator[Server]:
             "set_tcp_nodelay true\nmax_inflight_messages 0\nmax_queued_messages 0\nuser root\n"
         )
         with process([program, "-c", config]) as child:
+            listens(port)
             yield Server(port, {"mosquitto": child.pid}, ("mosquitto",))
 
 
