@@ -15,9 +15,13 @@ from rimward.app import (
     States,
     Stream,
     Table,
+    Update,
+    coap,
     every,
     http,
     mqtt,
+    webhook,
+    ws,
 )
 from rimward.events import (
     CloudEvent,
@@ -56,7 +60,11 @@ __all__ = [
     "States",
     "Stream",
     "Table",
+    "Update",
+    "coap",
     "every",
     "http",
     "mqtt",
+    "webhook",
+    "ws",
 ]

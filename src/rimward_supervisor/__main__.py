@@ -26,7 +26,14 @@ def main(arguments: list[str]) -> int:
             os.makedirs(spec.logs, mode=0o700, exist_ok=True)  # noqa: PTH103 -- as above
         return Supervisor(spec).run()
     except ListenError as error:
-        tell("failed", what="listen", name=error.name, port=error.port, reason=error.reason)
+        tell(
+            "failed",
+            what="listen",
+            name=error.name,
+            port=error.port,
+            address=error.address,
+            reason=error.reason,
+        )
     except (SpecError, ValueError, OSError) as error:
         tell("failed", what="start", reason=str(error))
     return 1

@@ -6,6 +6,7 @@ import socket
 import time
 from contextlib import suppress
 
+from rimward_supervisor.listeners import ports
 from rimward_supervisor.logs import open_log_or_nothing, rotate, size, tail
 from rimward_supervisor.restarts import Restarts
 from rimward_supervisor.spawn import Start, spawn
@@ -70,9 +71,8 @@ class Child:
 
     def _spawn(self, sockets: dict[str, socket.socket], told: int | None, log: int) -> int:
         fds = {name: sockets[name].fileno() for name in self.spec.listens_on}
-        ports = {name: sock.getsockname()[1] for name, sock in sockets.items()}
         inherited = [*fds.values(), *([] if told is None else [told])]
-        argv = self.spec.command(fds, ports, told)
+        argv = self.spec.command(fds, ports(sockets), told)
         return spawn(Start(argv, {**os.environ, **(self.spec.env or {})}, inherited, log))
 
     def hear(self) -> str | None:

@@ -1,21 +1,42 @@
 """The listening sockets: bound here once, so that they outlive the processes that serve them."""
 
+import os
 import socket
+import stat
+from contextlib import suppress
+from typing import NamedTuple
 
-BACKLOG = 1024  # devices that may queue while a process is restarted
+BACKLOG = 4096  # connections that may wait, also while a process is restarted; the kernel's somaxconn caps it
+TCP, UDP, UNIX = "tcp", "udp", "unix"
+
+
+class Address(NamedTuple):
+    """Where to listen."""
+
+    kind: str  # TCP, UDP or UNIX
+    host: str = ""  # an IP address
+    port: int = 0  # 0: a free one
+    path: str = ""  # of a Unix socket
+    mode: int = 0o600  # of its file: whoever may write it may connect
+
+    def __str__(self) -> str:
+        if self.kind == UNIX:
+            return f"unix:{self.path}"
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
 class ListenError(Exception):
     """An address can't be listened on."""
 
-    def __init__(self, name: str, address: tuple[str, int], reason: str) -> None:
-        super().__init__(f"{name}: {address[0]}:{address[1]}: {reason}")
+    def __init__(self, name: str, address: Address, reason: str) -> None:
+        super().__init__(f"{name}: {address}: {reason}")
         self.name = name
-        self.port = address[1]
+        self.port = address.port
+        self.address = str(address)
         self.reason = reason
 
 
-def bind(addresses: dict[str, tuple[str, int]]) -> dict[str, socket.socket]:
+def bind(addresses: dict[str, Address]) -> dict[str, socket.socket]:
     """Listen on every address, or on none.
 
     Raises:
@@ -24,21 +45,83 @@ def bind(addresses: dict[str, tuple[str, int]]) -> dict[str, socket.socket]:
     sockets: dict[str, socket.socket] = {}
     for name, address in addresses.items():
         try:
-            sockets[name] = _listen(address)
+            sockets[name] = listen(address)
         except OSError as error:
             for opened in sockets.values():
-                opened.close()
+                release(opened)
             raise ListenError(name, address, error.strerror or str(error)) from None
     return sockets
 
 
-def _listen(address: tuple[str, int]) -> socket.socket:
-    listener = socket.socket(socket.AF_INET6 if ":" in address[0] else socket.AF_INET)
+def listen(address: Address) -> socket.socket:
+    """Return a socket that listens, or for UDP one that is bound.
+
+    A Unix socket's file that nobody listens on any more is replaced.
+
+    Raises:
+        OSError: the address is in use, not ours, or not allowed.
+    """
+    if address.kind == UNIX:
+        return _listen_at_path(address)
+    family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
+    bound = socket.socket(family, socket.SOCK_DGRAM if address.kind == UDP else socket.SOCK_STREAM)
     try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(address)
-        listener.listen(BACKLOG)
+        if address.kind == TCP:  # for UDP it would let two servers share a port
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind((address.host, address.port))
+        if address.kind == TCP:
+            bound.listen(BACKLOG)
     except OSError:
-        listener.close()
+        bound.close()
         raise
-    return listener
+    return bound
+
+
+def ports(sockets: dict[str, socket.socket]) -> dict[str, int]:
+    """Return the port of each socket that has one."""
+    return {name: sock.getsockname()[1] for name, sock in sockets.items() if sock.family != socket.AF_UNIX}
+
+
+def release(bound: socket.socket) -> None:
+    """Close a socket; the file of a Unix socket goes with it."""
+    if bound.family == socket.AF_UNIX:
+        with suppress(OSError):  # somebody was faster
+            os.unlink(bound.getsockname())  # noqa: PTH108 -- pathlib would be a tenth of this process's memory
+    bound.close()
+
+
+def _listen_at_path(address: Address) -> socket.socket:
+    _remove_stale(address.path)
+    bound = socket.socket(socket.AF_UNIX)
+    before = os.umask(0o177)  # nobody else may connect before the mode is set
+    try:
+        bound.bind(address.path)
+        os.chmod(address.path, address.mode)  # noqa: PTH101 -- pathlib would be a tenth of this process's memory
+        bound.listen(BACKLOG)
+    except OSError:
+        release(bound)
+        raise
+    finally:
+        os.umask(before)
+    return bound
+
+
+def _remove_stale(path: str) -> None:
+    """Take away the file that a dead server has left behind.
+
+    Raises:
+        OSError: somebody listens there, or the file is no socket.
+    """
+    try:
+        if not stat.S_ISSOCK(os.lstat(path).st_mode):
+            raise FileExistsError(None, "a file that is no socket is there")
+    except FileNotFoundError:
+        return
+    with socket.socket(socket.AF_UNIX) as probe:
+        probe.settimeout(1.0)
+        try:
+            probe.connect(path)
+        except ConnectionRefusedError:
+            os.unlink(path)  # noqa: PTH108 -- as above
+            return
+    raise FileExistsError(None, "Address already in use")

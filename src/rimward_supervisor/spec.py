@@ -1,15 +1,18 @@
 """What to run: one JSON file, checked whole before anything starts.
 
     {"logs": DIR, "state": FILE,
-     "listeners": {"mqtt": ["127.0.0.1", 1883]},
+     "listeners": {"mqtt": ["127.0.0.1", 1883], "coap": {"udp": ["127.0.0.1", 5683]},
+                   "local": {"unix": PATH, "mode": 384}},
      "processes": [{"name": "node", "argv": ["serve", "--fd", "mqtt={fd:mqtt}", "--ready", "{ready}"]}]}
 
-In `argv`, `{fd:NAME}` is the descriptor of a listener, `{port:NAME}` its port, `{ready}` the descriptor on
-which the process writes one JSON line when it serves.
+In `argv`, `{fd:NAME}` is the descriptor of a listener, `{port:NAME}` its port (a Unix socket has none),
+and `{ready}` the descriptor on which the process writes one JSON line when it serves.
 """
 
 import re
 from typing import Any, NamedTuple
+
+from rimward_supervisor.listeners import TCP, UDP, UNIX, Address
 
 _TEMPLATE = re.compile(r"\{(ready|fd:([\w-]+)|port:([\w-]+))\}")
 _NAME = re.compile(r"[\w-]+")
@@ -57,7 +60,7 @@ class Spec(NamedTuple):
 
     logs: str  # folder
     state: str  # file that always has the current pids
-    listeners: dict[str, tuple[str, int]]
+    listeners: dict[str, Address]
     processes: list[ProcessSpec]
     log_bytes: int = 8 << 20  # a log is rotated beyond this; one older file is kept
 
@@ -70,11 +73,11 @@ def parse(data: Any) -> Spec:
     """
     fields = _fields(data, "spec", Spec)
     listeners = {
-        name: _address(value, f"listeners.{name}")
+        name: _listener(value, f"listeners.{name}")
         for name, value in _dict(fields.get("listeners", {}), "listeners").items()
     }
     processes = [
-        _process(item, f"processes[{index}]", set(listeners))
+        _process(item, f"processes[{index}]", listeners)
         for index, item in enumerate(_list(fields.get("processes"), "processes"))
     ]
     names = [process.name for process in processes]
@@ -87,7 +90,7 @@ def parse(data: Any) -> Spec:
     return Spec(**fields)
 
 
-def _process(data: Any, where: str, listeners: set[str]) -> ProcessSpec:
+def _process(data: Any, where: str, listeners: dict[str, Address]) -> ProcessSpec:
     fields = _fields(data, where, ProcessSpec)
     name, argv = fields.get("name"), _list(fields.get("argv"), f"{where}.argv")
     if not isinstance(name, str) or not _NAME.fullmatch(name):
@@ -101,6 +104,8 @@ def _process(data: Any, where: str, listeners: set[str]) -> ProcessSpec:
             wanted = match.group(2) or match.group(3)
             if wanted and wanted not in listeners:
                 raise SpecError(f"{where}.argv: there is no listener {wanted!r}")
+            if match.group(3) and listeners[wanted].kind == UNIX:
+                raise SpecError(f"{where}.argv: {wanted!r} is a Unix socket, which has no port")
     return ProcessSpec(**fields)
 
 
@@ -110,6 +115,20 @@ def _fields(data: Any, where: str, kind: Any) -> dict[str, Any]:
     if unknown:
         raise SpecError(f"{where}: unknown key {min(unknown)!r}")
     return fields
+
+
+def _listener(data: Any, where: str) -> Address:
+    match data:
+        case {"udp": address, **rest} if not rest:
+            return Address(UDP, *_address(address, f"{where}.udp"))
+        case {"unix": str(path), "mode": int(mode), **rest} if not rest and path and 0 <= mode <= 0o777:
+            return Address(UNIX, path=path, mode=mode)
+        case {"unix": str(path), **rest} if not rest and path:
+            return Address(UNIX, path=path)
+        case dict():
+            raise SpecError(f'{where}: {{"udp": [host, port]}} or {{"unix": path}} is needed, not {data!r}')
+        case _:
+            return Address(TCP, *_address(data, where))
 
 
 def _address(data: Any, where: str) -> tuple[str, int]:

@@ -14,7 +14,7 @@ from typing import Any
 
 from rimward_supervisor.child import ENDED, READY, STARTING, STOPPING, WAITING, Child
 from rimward_supervisor.events import remove_state, tell, write_state
-from rimward_supervisor.listeners import bind
+from rimward_supervisor.listeners import bind, ports, release
 from rimward_supervisor.spec import Spec
 
 LOOK = 5.0  # seconds between looks at the logs' sizes
@@ -49,12 +49,14 @@ class Supervisor:
         wake = self._catch_signals()
         self._selector.register(0, selectors.EVENT_READ, self._hear_commands)
         self._selector.register(wake, selectors.EVENT_READ, lambda: self._hear_signals(wake))
-        tell("listening", ports={name: sock.getsockname()[1] for name, sock in self._sockets.items()})
+        tell("listening", ports=ports(self._sockets))
         while not (self._stopping and not any(child.alive for child in self._children)):
             self._step(time.monotonic())
             for key, _ in self._selector.select(self._pause(time.monotonic())):
                 key.data()
             self._bury()
+        for sock in self._sockets.values():
+            release(sock)
         remove_state(self._spec.state)
         return 0
 

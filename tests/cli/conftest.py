@@ -8,7 +8,7 @@ from tests.e2e.running import Dev
 
 APP = """\
 from msgspec import Struct
-from rimward import App, Reject, http, mqtt
+from rimward import App, Reject, http, mqtt, ws
 
 app = App("greenhouse", compat="2026-11-01")
 
@@ -43,6 +43,11 @@ def turned(data: bytes) -> bytes:
 @app.edge(http.get("/nothing"))
 def nothing() -> None:
     raise Reject("not-found", "there is nothing")
+
+
+@app.edge(ws("/talk"))
+def talk(reading: Reading) -> Reading | None:
+    return reading if reading.celsius else None
 """
 
 

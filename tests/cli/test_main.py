@@ -56,8 +56,8 @@ def test_help_is_no_wider_than_the_terminal_but_for_what_is_copied(
     assert max(map(len, lines)) <= columns
 
 
-@pytest.mark.parametrize("kind", ["mqtt", "http"])
-def test_the_examples_of_both_ways_to_send_are_taken(kind: str) -> None:
+@pytest.mark.parametrize("kind", ["mqtt", "http", "ws"])
+def test_the_examples_of_each_way_to_send_are_taken(kind: str) -> None:
     below = parser_of("send").below[kind]
     examples = EXAMPLE.findall(below.epilog or "")
     assert len(examples) >= 3
@@ -69,9 +69,13 @@ MISTAKES = {
     "dev app.py --simulat 3": "'--simulat' is not known, did you mean '--simulate'?",
     "dev app.py --simulate -1": "argument --simulate: '-1' is not a number from 1 to 1000000",
     "dev app.py --mqtt 70000": "argument --mqtt: '70000' is not a port from 0 to 65535",
+    "dev app.py --host node.test": (
+        "argument --host: 'node.test' is not an IP address such as 192.168.1.5, or 0.0.0.0 for all of them"
+    ),
     "send mqtt a b --qso 1": "'--qso' is not known, did you mean '--qos'?",
-    "send mqt a b": "mqtt|http: 'mqt' is none of mqtt, http, did you mean 'mqtt'?",
+    "send mqt a b": "mqtt|http|ws: 'mqt' is none of mqtt, http, ws, did you mean 'mqtt'?",
     "send http GET trucks --port 1": "PATH is 'trucks', it must start with a slash: '/trucks'",
+    "send ws trucks x --port 1": "PATH is 'trucks', it must start with a slash: '/trucks'",
     "send http GET / --host example.org": "--host example.org needs its --port",
     "send http FETCH / --port 1": (
         "METHOD is 'FETCH', it must be one of GET, POST, PUT, PATCH, DELETE, HEAD, OPTIONS"
@@ -88,6 +92,27 @@ def test_a_mistake_of_asking_is_one_sentence_with_the_nearest_word(
     verb = line.partition(" ")[0]
     sentence = f"rimward {verb}: {MISTAKES[line]}: rimward {verb} --help shows what it takes\n"
     assert said(capsys, *line.split()) == (2, "", sentence)
+
+
+WITHOUT_ASKING = "lets other machines in, and nobody is asked who he is"
+UNSAFE = {
+    "--host 0.0.0.0": f"--host 0.0.0.0 {WITHOUT_ASKING}: "
+    "--access FILE says who may, --anonymous that everybody may",
+    "--host [::] --tls-cert n.pem --tls-key n.pem": f"--host :: {WITHOUT_ASKING}: "
+    "--access FILE says who may, --anonymous that everybody may",
+    "--access nope.toml": "--access: there is no file nope.toml: name one that is there",
+    "--access nope.toml --anonymous": "--access says who may, --anonymous that everybody may: leave one away",
+    "--tls-cert nope.pem": "--tls-cert needs --tls-key: name both, which may be one file",
+    "--tls-cert nope.pem --tls-key nope.pem": "--tls-cert: there is no file nope.pem: name one that is there",
+}
+
+
+@pytest.mark.parametrize("flags", UNSAFE)
+def test_nobody_gets_in_from_outside_unasked_by_a_slip(
+    flags: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said_at_once = (1, "", f"rimward dev: {UNSAFE[flags]}\n")
+    assert said(capsys, "dev", "nope.py", *flags.split()) == said_at_once
 
 
 def test_a_verb_that_is_none_is_answered_with_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:

@@ -78,6 +78,20 @@ def test_a_refused_request_is_a_failure_with_its_reason(beside: Path) -> None:
     assert answer["headers"]["content-type"] == "application/problem+json"
 
 
+def test_a_message_on_a_websocket_shows_what_came_back(beside: Path) -> None:
+    done = command("send", "ws", "/talk", '{"celsius": 20.5}', at=beside)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith('{"celsius":20.5} (')
+    quiet = command("send", "ws", "/talk", '{"celsius": 0}', "--timeout", "0.2", at=beside)
+    assert (quiet.returncode, quiet.stdout) == (0, "sent; nothing came back within 0.2 s\n")
+    refused = command("send", "ws", "/talk", '{"celsius": "warm"}', "--json", at=beside)
+    assert refused.returncode == 1
+    assert lines(refused)[0]["received"]["code"] == "payload"
+    nowhere = command("send", "ws", "/nowhere", "x", at=beside)
+    assert (nowhere.returncode, nowhere.stdout) == (1, "")
+    assert nowhere.stderr.startswith("rimward send: /nowhere opens no WebSocket: ")
+
+
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [

@@ -5,8 +5,9 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
-from typing import get_type_hints
+from typing import get_args, get_origin, get_type_hints
 
+import msgspec
 import pytest
 from msgspec import Struct
 from msgspec.structs import fields
@@ -18,6 +19,7 @@ from rimward.cli.parsing import Parser
 from rimward.edge.config import NodeConfig
 from rimward.edge.dispatch.types import Refusal
 from rimward.edge.gateways.http.problems import refusal_reply
+from rimward.edge.gateways.listening.config import ListenerConfig, check
 from rimward.edge.gateways.mqtt.refusals import may_succeed_later, puback_reason
 from rimward.events import REFUSALS
 from rimward.events.refusals import markdown
@@ -108,7 +110,7 @@ def test_every_verb_is_documented_and_no_other() -> None:
 def test_every_option_of_a_verb_is_documented_and_no_other(verb: str) -> None:
     section = DOCS_COMMANDS.partition(f"\n## rimward {verb}\n")[2].partition("\n## ")[0]
     rows = "\n".join(re.findall(r"^\| `--.*?\|", section, re.MULTILINE))
-    assert set(re.findall(r"--\w+", rows)) == _options(parser_of(verb)) - {"--help", "--debug"}
+    assert set(re.findall(r"--[\w-]+", rows)) == _options(parser_of(verb)) - {"--help", "--debug"}
 
 
 def _options(parser: Parser) -> set[str]:
@@ -126,13 +128,24 @@ def test_every_key_of_the_nodes_configuration_is_documented_and_no_other() -> No
     assert documented == set(_keys(NodeConfig))
 
 
+def test_the_listeners_of_the_documentation_make_sense() -> None:
+    text = (ROOT / "docs/configuration.md").read_text().partition("### Listeners")[2]
+    block = text.partition("```json\n")[2].partition("```")[0]
+    shown = msgspec.json.decode(block, type=dict[str, dict[str, ListenerConfig]])["listeners"]
+    assert {one.protocol for one in shown.values()} == {"mqtt", "http"}
+    for name, listener in shown.items():
+        check(name, listener)
+
+
 def _keys(config: type[Struct]) -> list[str]:
     hints: dict[str, object] = get_type_hints(config)
     found: list[str] = []
     for field in fields(config):
         kind = hints[field.name]
-        if isinstance(kind, type) and issubclass(kind, Struct):
-            found += [f"{field.name}.{key}" for key in _keys(kind)]
+        below = [one for one in (kind, *_inside(kind)) if isinstance(one, type) and issubclass(one, Struct)]
+        if below:
+            name = f"{field.name}.NAME" if get_origin(kind) is dict else field.name
+            found += [f"{name}.{key}" for key in _keys(below[0])]
         else:
             found.append(field.name)
     return found
@@ -165,3 +178,8 @@ def test_links_between_pages_lead_somewhere(page: Path) -> None:
     targets = re.findall(r"\]\(([^)#\s]+)", page.read_text())
     missing = [t for t in targets if "://" not in t and not (page.parent / t).exists()]
     assert not missing
+
+
+def _inside(kind: object) -> tuple[object, ...]:
+    """Return the types of a dict's values and of an optional value; a list is one key."""
+    return () if get_origin(kind) is tuple else get_args(kind)

@@ -11,9 +11,10 @@ from typing import NoReturn, Self
 from rimward.app.loading import load
 from rimward.edge.config import OutboxConfig
 from rimward.edge.dispatch import Clocks, Dispatcher, Tracing
-from rimward.edge.dispatch.types import Retained, Sender
+from rimward.edge.dispatch.types import Sender
 from rimward.edge.gateways.mqtt import MqttConfig, MqttGateway
 from rimward.edge.gateways.mqtt.connection import Connection
+from rimward.edge.keeping import Keeper
 from rimward.edge.outbox import Outbox
 from rimward.observe import Trace
 from rimward.protocols.mqtt import Connect, Packet, Publish, Subscribe, Subscription
@@ -71,10 +72,6 @@ class Calls:
             self.names.append(frame.f_code.co_qualname)
 
 
-def nothing_stored(topic: str, message: Retained | None) -> None:
-    raise AssertionError(f"{topic} is retained: {message}")
-
-
 def nobody_buried(reason: str, detail: str, sender: Sender, topic: str, payload: bytes) -> NoReturn:
     raise AssertionError(f"{reason}: {detail}: {sender}, {topic}, {payload!r}")
 
@@ -91,8 +88,7 @@ async def calls_of(tmp_path: Path, qos: int, readings: int) -> tuple[list[str], 
             dispatcher,
             clock=clocks.monotonic,
             config=MqttConfig(),
-            load_retained=dict,
-            store_retained=nothing_stored,
+            disk=Keeper(outbox, clocks),
             on_dead=nobody_buried,
         )
         dispatcher.router = gateway

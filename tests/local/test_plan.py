@@ -2,14 +2,18 @@ import json
 from pathlib import Path
 
 import msgspec
+import pytest
 
 from rimward.app.manifest import Manifest, decode
 from rimward.cloud.config import HubConfig
 from rimward.edge.config import NodeConfig
 from rimward.edge.deep.config import DeepConfig
 from rimward.local.folder import DataFolder
+from rimward.local.listeners import HOST, listeners_of
+from rimward.local.listeners import spec_of as listener_of
 from rimward.local.options import DevOptions
 from rimward.local.plan import Extras, Plan
+from rimward_supervisor.listeners import TCP, Address
 from rimward_supervisor.spec import Spec, parse
 
 ALL = Extras(bus="/bin/nats-server", cloud=True, console=True)
@@ -38,7 +42,7 @@ def test_with_the_cloud_extra_everything_is_started_and_the_node_stops_first(tmp
     folder, plan = planned(tmp_path, ALL)
     spec = spec_of(plan, {})
     assert [process.name for process in spec.processes] == plan.names == ["bus", "hub", "deep", "node"]
-    assert spec.listeners == {"mqtt": ("127.0.0.1", 0), "http": ("127.0.0.1", 8080)}
+    assert spec.listeners == {"mqtt": Address(TCP, HOST, 0), "http": Address(TCP, HOST, 8080)}
     hub = msgspec.json.decode((folder.run / "hub.json").read_bytes(), type=HubConfig)
     deep = msgspec.json.decode((folder.run / "deep.json").read_bytes(), type=DeepConfig)
     node = msgspec.json.decode((folder.run / "node.json").read_bytes(), type=NodeConfig)
@@ -79,9 +83,63 @@ def test_only_the_node_is_given_the_listeners(tmp_path: Path) -> None:
     assert given == {"bus": set(), "hub": set(), "deep": set(), "node": {"mqtt", "http"}, "replay": set()}
 
 
+def test_without_a_host_nothing_but_loopback_is_listened_on(tmp_path: Path) -> None:
+    options = DevOptions("app.py", tmp_path)
+    listeners = listeners_of(options, coap=True)
+    assert {name: one.address for name, one in listeners.items()} == {
+        "mqtt": "127.0.0.1:1883", "http": "127.0.0.1:8080", "coap": "127.0.0.1:5683"
+    }  # fmt: skip
+    assert set(listeners_of(options, coap=False)) == {"mqtt", "http"}
+
+
+@pytest.mark.parametrize(
+    ("host", "plain", "further"),
+    [
+        ("0.0.0.0", "0.0.0.0:1883", {}),
+        ("::", "[::]:1883", {}),
+        (
+            "192.0.2.5",
+            "127.0.0.1:1883",
+            {"mqtt-network": "192.0.2.5:1883", "http-network": "192.0.2.5:8080"},
+        ),
+    ],
+)
+def test_a_host_is_listened_on_and_loopback_is_not_lost(
+    host: str, plain: str, further: dict[str, str], tmp_path: Path
+) -> None:
+    listeners = listeners_of(DevOptions("app.py", tmp_path, host=host), coap=False)
+    assert listeners.pop("mqtt").address == plain
+    assert listeners.pop("http").address.endswith(":8080")
+    assert {name: one.address for name, one in listeners.items()} == further
+
+
+def test_with_a_certificate_others_get_in_by_tls_alone(tmp_path: Path) -> None:
+    pem = Path("node.pem")
+    options = DevOptions("app.py", tmp_path, host="0.0.0.0", tls_cert=pem, tls_key=pem)
+    listeners = listeners_of(options, coap=True)
+    assert {name: one.address for name, one in listeners.items()} == {
+        "mqtt": "127.0.0.1:1883",
+        "http": "127.0.0.1:8080",
+        "mqtts": "0.0.0.0:8883",
+        "https": "0.0.0.0:8443",
+        "coap": "0.0.0.0:5683",
+    }
+    assert {name for name, one in listeners.items() if one.tls is not None} == {"mqtts", "https"}
+    assert listener_of("coap", listeners["coap"], None) == {"udp": ["0.0.0.0", 5683]}
+
+
+def test_the_node_is_told_who_says_who_may_come_in(tmp_path: Path) -> None:
+    folder = DataFolder(tmp_path)
+    folder.prepare()
+    Plan(folder, DevOptions("app.py", tmp_path, access=Path("access.toml")), ALONE).write(MANIFEST)
+    node = msgspec.json.decode((folder.run / "node.json").read_bytes(), type=NodeConfig)
+    assert (node.access, node.anonymous) == (str(Path("access.toml").absolute()), False)
+    assert node.listeners["mqtt"].address == "127.0.0.1:1883"
+
+
 def test_ports_that_were_given_out_are_kept(tmp_path: Path) -> None:
     _, plan = planned(tmp_path, ALL)
-    assert spec_of(plan, {"mqtt": 4711}).listeners["mqtt"] == ("127.0.0.1", 4711)
+    assert spec_of(plan, {"mqtt": 4711}).listeners["mqtt"] == Address(TCP, HOST, 4711)
 
 
 def test_a_replay_waits_for_its_command_and_plays_once(tmp_path: Path) -> None:

@@ -127,6 +127,24 @@ async def test_a_port_in_use_is_one_sentence_with_the_flag_that_helps(tmp_path: 
     os.close(lock)
 
 
+async def test_an_address_that_is_not_ours_is_one_sentence_with_its_cure(tmp_path: Path, lock: int) -> None:
+    write = write_spec(tmp_path)
+
+    def elsewhere(ports: dict[str, int]) -> Path:
+        path = write(ports)
+        path.write_text(path.read_text().replace("127.0.0.1", "192.0.2.1"))
+        return path
+
+    with pytest.raises(DevError) as error:
+        async for _ in Supervision(elsewhere, tmp_path / "supervisor.log", lock).events():
+            pass
+    assert str(error.value) == (
+        "192.0.2.1:0 (mqtt) can't be used (Cannot assign requested address): "
+        "give --host an address of this machine, which ip address lists"
+    )
+    os.close(lock)
+
+
 def test_events_without_news_say_nothing() -> None:
     assert describe(Event("ready", name="node")) is None
     assert describe(Event("ended", name="replay")) == "replay is over"

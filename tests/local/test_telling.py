@@ -1,5 +1,6 @@
 import json
 
+import msgspec
 import pytest
 
 from rimward.local.telling import JsonTeller, PeopleTeller, Ready
@@ -29,6 +30,16 @@ def test_a_person_is_told_the_addresses_the_link_and_what_to_type_next(
         "  rimward trace last\n"
         "save the app and it restarts; ctrl-C stops everything\n"
     )
+
+
+def test_further_listeners_are_told_with_their_addresses(capsys: pytest.CaptureFixture[str]) -> None:
+    ready = msgspec.structs.replace(READY, coap=5683, more={"mqtts": "0.0.0.0:8883", "coap": "[::]:5683"})
+    PeopleTeller().ready(ready, "cold", None, None)
+    JsonTeller().ready(ready, "cold", None, None)
+    out, _ = capsys.readouterr()
+    assert "  mqtts    0.0.0.0:8883\n  coap     [::]:5683\n" in out
+    told = json.loads(out.splitlines()[-1])["ready"]
+    assert (told["coap"], told["more"]["mqtts"]) == (5683, "0.0.0.0:8883")
 
 
 def test_a_program_gets_one_line_and_what_people_read_is_beside_it(

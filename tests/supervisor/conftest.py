@@ -32,14 +32,17 @@ class Running:
     """One supervisor."""
 
     def __init__(
-        self, folder: Path, *processes: dict[str, Any], listeners: dict[str, int] | None = None
+        self, folder: Path, *processes: dict[str, Any], listeners: dict[str, Any] | None = None
     ) -> None:
         self.folder = folder
         self.state_file = folder / "processes.json"
         spec = {
             "logs": str(folder / "logs"),
             "state": str(folder / "processes.json"),
-            "listeners": {name: ["127.0.0.1", port] for name, port in (listeners or {}).items()},
+            "listeners": {
+                name: ["127.0.0.1", one] if isinstance(one, int) else one
+                for name, one in (listeners or {}).items()
+            },
             "processes": list(processes),
         }
         (folder / "spec.json").write_text(json.dumps(spec))

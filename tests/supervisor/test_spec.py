@@ -2,6 +2,7 @@ from typing import Any
 
 import pytest
 
+from rimward_supervisor.listeners import TCP, UDP, UNIX, Address
 from rimward_supervisor.spec import SpecError, parse
 
 
@@ -19,6 +20,21 @@ def test_templates_name_listeners_ports_and_the_ready_descriptor() -> None:
     assert process.listens_on == {"mqtt"}
 
 
+def test_a_listener_is_tcp_udp_or_a_unix_socket() -> None:
+    listeners = {
+        "mqtt": ["127.0.0.1", 1883],
+        "coap": {"udp": ["::1", 5683]},
+        "local": {"unix": "/run/s", "mode": 0o660},
+        "own": {"unix": "/run/t"},
+    }
+    assert parse(spec(listeners=listeners)).listeners == {
+        "mqtt": Address(TCP, "127.0.0.1", 1883),
+        "coap": Address(UDP, "::1", 5683),
+        "local": Address(UNIX, path="/run/s", mode=0o660),
+        "own": Address(UNIX, path="/run/t", mode=0o600),
+    }
+
+
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
@@ -33,6 +49,16 @@ def test_templates_name_listeners_ports_and_the_ready_descriptor() -> None:
         (spec(processes=[{"name": "a", "argv": ["{fd:mqtt}"]}]), "there is no listener 'mqtt'"),
         (spec(processes=[{"name": "a", "argv": ["x"]}] * 2), "a name is used twice"),
         (spec(listeners={"mqtt": 1883}), "listeners.mqtt: [host, port] is needed, not 1883"),
+        (spec(listeners={"coap": {"udp": 5683}}), "listeners.coap.udp: [host, port] is needed, not 5683"),
+        (
+            spec(listeners={"s": {"unix": ""}}),
+            'listeners.s: {"udp": [host, port]} or {"unix": path} is needed',
+        ),
+        (spec(listeners={"s": {"unix": "/s", "mode": 512}}), "listeners.s: "),
+        (
+            spec(listeners={"s": {"unix": "/s"}}, processes=[{"name": "a", "argv": ["{fd:s}", "{port:s}"]}]),
+            "'s' is a Unix socket, which has no port",
+        ),
         (
             spec(processes=[{"name": "a", "argv": ["x"], "connect": "x"}]),
             "processes[0].connect: [host, port]",

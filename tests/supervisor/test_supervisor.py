@@ -21,6 +21,14 @@ ECHO = READY + (
     "    connection, _ = listener.accept()\n"
     "    connection.sendall(str(os.getpid()).encode()); connection.close()\n"
 )
+BOTH = READY + (
+    "import socket\n"
+    "said, device = (coap := socket.socket(fileno=int(sys.argv[2]))).recvfrom(100)\n"
+    "coap.sendto(str(os.getpid()).encode(), device)\n"
+    "connection, _ = socket.socket(fileno=int(sys.argv[3])).accept()\n"
+    "connection.sendall(str(os.getpid()).encode()); connection.close()\n"
+    "signal.pause()\n"
+)
 DEAF = (
     "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)\n" + READY + "while True: signal.pause()\n"
 )
@@ -83,6 +91,52 @@ def test_a_device_that_connects_while_the_process_is_dead_waits_instead_of_being
             os.kill(running.pids["node"], signal.SIGKILL)
             running.until("ready", "node")
             assert int(waiting.recv(100)) == running.pids["node"]
+
+
+def test_datagrams_and_connections_at_a_path_wait_for_the_next_life_too(
+    tmp_path: Path, supervise: Make
+) -> None:
+    path = tmp_path / "door.sock"
+    listeners = {"coap": {"udp": ["127.0.0.1", 0]}, "door": {"unix": str(path), "mode": 0o660}}
+    with supervise(process("node", BOTH, "{fd:coap}", "{fd:door}"), listeners=listeners) as running:
+        ports = running.until("listening")["ports"]
+        assert set(ports) == {"coap"}  # a path has none
+        assert path.stat().st_mode & 0o777 == 0o660
+        running.ready("node")
+        os.kill(running.pids["node"], signal.SIGSTOP)
+        wait_for(lambda: stopped(running.pids["node"]))
+        with (
+            socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as device,
+            socket.socket(socket.AF_UNIX) as tool,
+        ):
+            device.settimeout(20)
+            tool.settimeout(20)
+            device.sendto(b"hello", ("127.0.0.1", ports["coap"]))
+            tool.connect(str(path))
+            os.kill(running.pids["node"], signal.SIGKILL)
+            running.until("ready", "node")
+            assert int(device.recv(100)) == running.pids["node"]
+            assert int(tool.recv(100)) == running.pids["node"]
+        running.say("stop")
+        running.rest()
+        assert not path.exists()
+
+
+def test_a_path_that_a_killed_supervisor_has_left_is_taken_over_and_a_living_ones_is_not(
+    tmp_path: Path, supervise: Make
+) -> None:
+    path = tmp_path / "door.sock"
+    listeners = {"door": {"unix": str(path)}}
+    with supervise(process("node"), listeners=listeners) as first:
+        first.ready("node")
+        with supervise(process("node"), listeners=listeners) as second:
+            (failed,) = second.rest()
+            assert (failed["address"], failed["reason"]) == (f"unix:{path}", "Address already in use")
+        first.popen.kill()
+        first.popen.wait()
+    assert path.exists()
+    with supervise(process("node"), listeners=listeners) as third:
+        third.ready("node")
 
 
 def test_a_process_has_no_descriptor_that_it_did_not_ask_for(supervise: Make) -> None:

@@ -332,7 +332,7 @@ async def test_a_second_device_of_one_id_takes_the_place_of_the_first() -> None:
 async def test_a_session_of_another_user_is_refused() -> None:
     async with Site(app) as site:
         site.device("d", user="alice")
-        with pytest.raises(Refused, match="belongs to another user") as refused:
+        with pytest.raises(Refused, match="belongs to another identity") as refused:
             site.device("d", user="bob")
         assert refused.value.reason == 0x87
 

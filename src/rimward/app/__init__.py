@@ -7,7 +7,9 @@ from rimward.app.lake import Lake, Table
 from rimward.app.reply import Reply
 from rimward.app.state import State, States
 from rimward.app.stream import Stream
-from rimward.app.triggers import every, http, mqtt
+from rimward.app.triggers import coap, every, http, mqtt, ws
+from rimward.app.update import Update
+from rimward.app.webhooks import webhook
 
 __all__ = [
     "App",
@@ -19,7 +21,11 @@ __all__ = [
     "States",
     "Stream",
     "Table",
+    "Update",
+    "coap",
     "every",
     "http",
     "mqtt",
+    "webhook",
+    "ws",
 ]

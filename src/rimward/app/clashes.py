@@ -8,7 +8,7 @@ from msgspec import Struct
 from rimward.app.declared import Declared, EdgeDeclared, FactDeclared, StateDeclared
 from rimward.app.plan import Plan, returns_something
 from rimward.app.problems import Problem, line_of
-from rimward.app.triggers import Http, Mqtt, Pattern
+from rimward.app.triggers import Coap, Http, Mqtt, Pattern, Ws
 
 Place = tuple[str, int]
 
@@ -151,7 +151,7 @@ class Clashes:
     """Routes of functions: one request runs one function, and one message gets one reply."""
 
     def __init__(self) -> None:
-        self._paths: dict[str, PatternTree] = {}
+        self._paths: dict[tuple[type, str], PatternTree] = {}
         self._replies = PatternTree()
 
     def add(self, trigger: Any, plan: Plan, place: Place) -> None:
@@ -161,8 +161,9 @@ class Clashes:
             Problem: another one is in its way.
         """
         owner = _Owner(plan.function.__name__, place)
-        if isinstance(trigger, Http):
-            tree = self._paths.setdefault(trigger.method, PatternTree())
+        if isinstance(trigger, Http | Ws | Coap):
+            method = "WS" if isinstance(trigger, Ws) else trigger.method
+            tree = self._paths.setdefault((type(trigger), method), PatternTree())
             if (other := tree.same(trigger.pattern)) is not None:
                 raise Problem(
                     f"{owner.name} and {other.name} ({line_of(other.place, place)}) both serve {trigger}",

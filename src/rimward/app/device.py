@@ -21,9 +21,9 @@ class Device:
     __slots__ = ("_port", "id", "protocol", "user")
 
     def __init__(self, id: str, user: str | None, protocol: str, port: CommandPort) -> None:  # noqa: A002 (the contract's name)
-        self.id: str = id  # MQTT client id; for HTTP the peer's address
+        self.id: str = id  # MQTT client id; for HTTP and CoAP the peer's address
         self.user: str | None = user
-        self.protocol: str = protocol  # "mqtt3", "mqtt5" or "http"
+        self.protocol: str = protocol  # "mqtt3", "mqtt5", "http", "ws" or "coap"
         self._port = port
 
     @overload

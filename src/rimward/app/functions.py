@@ -10,7 +10,7 @@ from rimward.app.facts import Fact, Priority
 from rimward.app.manifest import FunctionSpec
 from rimward.app.plan import Plan
 from rimward.app.stream import Stream, Window
-from rimward.app.triggers import Http, Mqtt, Trigger
+from rimward.app.triggers import Coap, Http, Mqtt, Trigger, Ws
 
 
 class EdgeFunction(Struct, frozen=True):
@@ -100,5 +100,9 @@ def _source(
             return "mqtt", None, trigger.pattern.text, trigger.pattern.names
         case Http():
             return "http", trigger.method, "/" + trigger.pattern.text, trigger.pattern.names
+        case Ws():
+            return "ws", None, "/" + trigger.pattern.text, trigger.pattern.names
+        case Coap():
+            return "coap", trigger.method, trigger.pattern.text, trigger.pattern.names
         case _:
             return None, None, None, ()

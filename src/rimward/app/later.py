@@ -3,7 +3,6 @@
 import re
 
 LATER = {
-    "coap": "the CoAP gateway",
     "cron": "schedules in the cloud",
     "sip": "calls",
     "timer": "timers",

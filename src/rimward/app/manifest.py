@@ -50,9 +50,9 @@ class FunctionSpec(Struct, frozen=True):
     file: str
     line: int
     priority: str = "normal"  # by which the door admits
-    protocol: str | None = None  # "mqtt" or "http"; None for what no device sends
-    method: str | None = None  # of HTTP
-    path: str | None = None  # the topic, or the path with its slash
+    protocol: str | None = None  # "mqtt", "http", "ws" or "coap"; None for what no device sends
+    method: str | None = None  # of HTTP and CoAP
+    path: str | None = None  # the topic, the path with its slash, or of CoAP without
     captures: tuple[Capture, ...] = ()  # of the trigger, in its order
     payload: dict[str, Any] | None = None  # JSON Schema; None where it takes none, or it has no schema
     reply: str | None = None  # name of the type that it returns

@@ -4,6 +4,7 @@ import enum
 import inspect
 import types
 import typing
+from collections import abc
 from collections.abc import Callable
 from typing import Any, Literal, Union
 from uuid import UUID
@@ -18,6 +19,7 @@ from rimward.app.state import state_argument, states_argument
 from rimward.events import Event
 
 Kind = Literal["capture", "query", "event", "device", "state", "states", "config", "lake", "payload"]
+_ITERATORS = (abc.AsyncIterator, abc.AsyncIterable, abc.AsyncGenerator)
 _CAPTURE_TYPES = (str, int, UUID)
 _QUERY_TYPES = (str, int, float, bool, UUID)
 
@@ -39,6 +41,7 @@ class Plan(Struct, frozen=True):
     payload: Any  # the payload's type, or None where the function takes none
     is_async: bool
     returns: Any  # its annotation; NOT_SAID where it has none
+    streams: bool = False  # it returns an async iterator, each value of which is a reply
 
     def takes(self, kind: Kind) -> list[Parameter]:
         """Return the parameters of a kind."""
@@ -48,7 +51,7 @@ class Plan(Struct, frozen=True):
 class Scope(Struct, frozen=True):
     """What a function may ask for where it runs."""
 
-    trigger: str  # as messages call it: "a topic", "a request", "a beat", "a stream" or "a fact"
+    trigger: str  # as messages call it: "a topic", "a request", "a socket", "a beat", "a stream" or "a fact"
     captures: tuple[str, ...] = ()
     config: type[Struct] | None = None  # the app's
 
@@ -117,6 +120,7 @@ def make_plan(function: Callable[..., Any], scope: Scope) -> Plan:
         payloads[0].type if payloads else None,
         inspect.iscoroutinefunction(function),
         hints.get("return", NOT_SAID),
+        inspect.isasyncgenfunction(function) or typing.get_origin(hints.get("return")) in _ITERATORS,
     )
 
 
@@ -155,7 +159,7 @@ def _framework(function: Callable[..., Any], name: str, annotation: Any, scope: 
             )
         return Parameter(name, "lake", Lake)
     if annotation is Device:
-        if scope.trigger not in {"a topic", "a request"}:
+        if scope.trigger not in {"a topic", "a request", "a socket"}:
             raise Problem(
                 f"{function.__name__}: {name!r} is a Device, and behind {scope.trigger} there is none",
                 'use mqtt("…") or http.get("…") as the trigger',

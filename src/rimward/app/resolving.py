@@ -23,7 +23,7 @@ from rimward.app.plan import Plan, Scope, hints_of, make_plan, returns_something
 from rimward.app.problems import Problem, name_of
 from rimward.app.state import StateType
 from rimward.app.stream import Stream, Window, stream_argument
-from rimward.app.triggers import Every, Http, Mqtt, Pattern, Trigger, is_trigger
+from rimward.app.triggers import Coap, Every, Http, Mqtt, Pattern, Trigger, Ws, is_trigger
 
 
 class Resolved(Struct):
@@ -87,12 +87,13 @@ class Resolver:
     def _edge(self, one: EdgeDeclared) -> EdgeFunction:
         function, options = one.function, one.options
         trigger = self._trigger(one)
-        captures = _captures(trigger.pattern) if isinstance(trigger, Mqtt | Http) else ()
+        captures = _captures(trigger.pattern) if isinstance(trigger, Mqtt | Http | Ws | Coap) else ()
         plan = make_plan(function, Scope(_kind(trigger), captures, self._config))
         self._check_captures(plan, captures)
         self._check_states(plan, captures)
         _check_payload(plan, trigger)
         self._check_return(plan, trigger)
+        _check_iterator(plan, trigger)
         if options.parallel and plan.takes("state"):
             raise Problem(
                 f'{function.__name__}: mode="parallel" and State exclude each other',
@@ -117,7 +118,7 @@ class Resolver:
             return self._app.streams[trigger]
         raise Problem(
             f"edge: {trigger!r} is not a trigger",
-            'the first argument is mqtt("…"), http.get("…"), every("…") or a stream of this app',
+            'the first argument is mqtt("…"), http.get("…"), ws("…"), every("…") or a stream of this app',
             at=one.function,
         )
 
@@ -278,9 +279,30 @@ def _captures(pattern: Pattern) -> tuple[str, ...]:
 def _kind(trigger: Trigger | StreamDeclaration) -> str:
     if isinstance(trigger, Mqtt):
         return "a topic"
-    if isinstance(trigger, Http):
+    if isinstance(trigger, Http | Coap):
         return "a request"
+    if isinstance(trigger, Ws):
+        return "a socket"
     return "a beat" if isinstance(trigger, Every) else "a stream"
+
+
+def _check_iterator(plan: Plan, trigger: Trigger | StreamDeclaration) -> None:
+    """Refuse a stream of replies where nobody can take one, or where it would outlive what it holds."""
+    if not plan.streams:
+        return
+    name = plan.function.__name__
+    if not isinstance(trigger, Http | Ws):
+        raise Problem(
+            f"{name} returns many values, and behind {_kind(trigger)} nobody can take them",
+            'return one value, or use http.get("…") or ws("…")',
+            at=plan.function,
+        )
+    if plan.takes("state"):
+        raise Problem(
+            f"{name} returns an async iterator and takes State: it goes on when its call has ended",
+            "take States[T], which reads the newest value at any time",
+            at=plan.function,
+        )
 
 
 def _check_payload(plan: Plan, trigger: Trigger | StreamDeclaration) -> None:
@@ -291,7 +313,7 @@ def _check_payload(plan: Plan, trigger: Trigger | StreamDeclaration) -> None:
                 f"{name} takes a payload, and a beat has none", "take the parameter away", at=plan.function
             )
         return
-    if plan.payload is None and not isinstance(trigger, Http):
+    if plan.payload is None and not isinstance(trigger, Http | Coap):
         given = "value" if isinstance(trigger, StreamDeclaration) else "payload"
         raise Problem(
             f"{name} has no parameter for the {given}",

@@ -6,6 +6,7 @@ from typing import Any, Literal
 from msgspec import Struct
 
 from rimward.app.problems import Problem
+from rimward.app.webhooks import Signed
 from rimward.events import Duration, seconds
 
 _CAPTURE = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)(\.\.\.)?\}")
@@ -82,9 +83,30 @@ class Http(Struct, frozen=True):
 
     method: str
     pattern: Pattern
+    signed: Signed | None = None  # whose signature a request must have
 
     def __str__(self) -> str:
         return f'http.{self.method.lower()}("/{self.pattern.text}")'
+
+
+class Ws(Struct, frozen=True):
+    """A message on a WebSocket that was opened at a path."""
+
+    pattern: Pattern
+    topic: Pattern | None = None  # whose actions go to the socket; its captures are the path's
+
+    def __str__(self) -> str:
+        return f'ws("/{self.pattern.text}")'
+
+
+class Coap(Struct, frozen=True):
+    """A CoAP request to a path."""
+
+    method: str
+    pattern: Pattern
+
+    def __str__(self) -> str:
+        return f'coap.{self.method.lower()}("{self.pattern.text}")'
 
 
 class Every(Struct, frozen=True):
@@ -97,7 +119,7 @@ class Every(Struct, frozen=True):
         return f'every("{self.period:g}s")'
 
 
-Trigger = Mqtt | Http | Every
+Trigger = Mqtt | Http | Ws | Coap | Every
 
 
 def mqtt(topic: str, *, time: str | None = None) -> Mqtt:
@@ -110,41 +132,112 @@ def mqtt(topic: str, *, time: str | None = None) -> Mqtt:
 class HttpMethods:
     """`http.get(path)` and its siblings: run for each request of that method to the path."""
 
-    def _route(self, method: str, path: str) -> Http:
-        if not path.startswith("/"):
-            raise Problem(f"path {path!r} does not start with /", f"write '/{path}'")
-        return Http(method, parse_pattern(path[1:], "path"))
-
     def get(self, path: str) -> Http:
         """Run for GET (and answer HEAD)."""
-        return self._route("GET", path)
+        return _route("GET", path)
 
-    def post(self, path: str) -> Http:
-        """Run for POST."""
-        return self._route("POST", path)
+    def post(self, path: str, *, signed: Signed | None = None) -> Http:
+        """Run for POST; `signed` refuses what has not that signature: `webhook.github(secret="env:NAME")`."""
+        return _route("POST", path, signed)
 
-    def put(self, path: str) -> Http:
-        """Run for PUT."""
-        return self._route("PUT", path)
+    def put(self, path: str, *, signed: Signed | None = None) -> Http:
+        """Run for PUT; `signed` as for POST."""
+        return _route("PUT", path, signed)
 
-    def patch(self, path: str) -> Http:
-        """Run for PATCH."""
-        return self._route("PATCH", path)
+    def patch(self, path: str, *, signed: Signed | None = None) -> Http:
+        """Run for PATCH; `signed` as for POST."""
+        return _route("PATCH", path, signed)
 
     def delete(self, path: str) -> Http:
         """Run for DELETE."""
-        return self._route("DELETE", path)
+        return _route("DELETE", path)
 
     def head(self, path: str) -> Http:
         """Run for HEAD, instead of the path's GET."""
-        return self._route("HEAD", path)
+        return _route("HEAD", path)
 
     def options(self, path: str) -> Http:
         """Run for OPTIONS."""
-        return self._route("OPTIONS", path)
+        return _route("OPTIONS", path)
+
+
+def _route(method: str, path: str, signed: Signed | None = None) -> Http:
+    if not path.startswith("/"):
+        raise Problem(f"path {path!r} does not start with /", f"write '/{path}'")
+    if signed is not None and not isinstance(signed, Signed):  # pyright: ignore[reportUnnecessaryIsInstance] (users pass texts)
+        raise Problem(
+            "http: signed= is not a signature", 'write signed=webhook.github(secret="env:GITHUB_SECRET")'
+        )
+    return Http(method, parse_pattern(path[1:], "path"), signed)
 
 
 http: HttpMethods = HttpMethods()
+
+
+def ws(path: str, *, topic: str | None = None) -> Ws:
+    """Run for each message on a WebSocket opened at the path; what is returned goes back on it.
+
+    Args:
+        path: with captures, as for HTTP; the headers and the query are those of the opening request.
+        topic: actions published to it (`app.publish`) go to the socket too. Its captures are the path's.
+    """
+    if not path.startswith("/"):
+        raise Problem(f"path {path!r} does not start with /", f"write '/{path}'")
+    pattern = parse_pattern(path[1:], "path")
+    if topic is None:
+        return Ws(pattern)
+    wanted = mqtt(topic).pattern
+    for name in wanted.names:
+        if name not in pattern.names:
+            raise Problem(
+                f"ws: the topic {topic!r} captures {name!r}, which the path {path!r} does not",
+                f"write {{{name}}} in the path: a socket is told of one topic",
+            )
+    return Ws(pattern, wanted)
+
+
+class CoapMethods:
+    """`coap.post(path)` and its siblings: run for each CoAP request of that method to the path."""
+
+    def _route(self, method: str, path: str) -> Coap:
+        text = path.removeprefix("/")
+        if not text or text.startswith((".well-known/", "$")):
+            raise Problem(
+                f"path {path!r} is empty, or starts with $ or .well-known/",
+                "write coap.get('meters/{meter}'); /.well-known/core lists it by itself",
+            )
+        return Coap(method, parse_pattern(text, "path"))
+
+    def get(self, path: str) -> Coap:
+        """Run for GET; who observes the path gets what it returns again after each change."""
+        return self._route("GET", path)
+
+    def post(self, path: str) -> Coap:
+        """Run for POST."""
+        return self._route("POST", path)
+
+    def put(self, path: str) -> Coap:
+        """Run for PUT."""
+        return self._route("PUT", path)
+
+    def delete(self, path: str) -> Coap:
+        """Run for DELETE."""
+        return self._route("DELETE", path)
+
+    def fetch(self, path: str) -> Coap:
+        """Run for FETCH: a GET whose payload says what is wanted."""
+        return self._route("FETCH", path)
+
+    def patch(self, path: str) -> Coap:
+        """Run for PATCH."""
+        return self._route("PATCH", path)
+
+    def ipatch(self, path: str) -> Coap:
+        """Run for iPATCH: a PATCH that may be done twice."""
+        return self._route("IPATCH", path)
+
+
+coap: CoapMethods = CoapMethods()
 
 
 def every(period: Duration, *, once: Literal["node", "site"] = "node") -> Every:
@@ -164,4 +257,4 @@ def every(period: Duration, *, once: Literal["node", "site"] = "node") -> Every:
 
 def is_trigger(value: Any) -> bool:
     """Tell whether a value is one of the triggers of this module."""
-    return isinstance(value, Mqtt | Http | Every)
+    return isinstance(value, Mqtt | Http | Ws | Coap | Every)

@@ -152,6 +152,22 @@ def port(text: str) -> int:
     return int(text)
 
 
+def host(text: str) -> str:
+    """Read an address to listen on.
+
+    Raises:
+        argparse.ArgumentTypeError: it is none.
+    """
+    import ipaddress  # one option of one verb needs it
+
+    try:
+        return str(ipaddress.ip_address("127.0.0.1" if text == "localhost" else text.strip("[]")))
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not an IP address such as 192.168.1.5, or 0.0.0.0 for all of them"
+        ) from None
+
+
 def bus(text: str) -> str:
     """Read the address of a NATS server.
 

@@ -1,4 +1,4 @@
-"""`rimward send mqtt TOPIC PAYLOAD`, `rimward send http METHOD PATH [PAYLOAD]`: one message, as a device."""
+"""`rimward send mqtt TOPIC PAYLOAD`, `http METHOD PATH [PAYLOAD]` or `ws PATH PAYLOAD`: one message."""
 
 import argparse
 import sys
@@ -19,8 +19,9 @@ EXAMPLES = """\
 examples:
   rimward send mqtt trucks/7/temperature '{"celsius": 9.5}'
   rimward send http GET /trucks/7
+  rimward send ws /houses/7 '{"celsius": 21}'
 
-rimward send mqtt --help and rimward send http --help explain each.
+rimward send mqtt --help, and the same of http and ws, explain each.
 """
 EXAMPLES_MQTT = """\
 examples:
@@ -41,11 +42,20 @@ examples:
 PAYLOAD is sent as it is, as application/json where it is JSON; @FILE sends a file, - what comes in. Exit
 codes: 0 for a status below 400, else 1.
 """
+EXAMPLES_WS = """\
+examples:
+  rimward send ws /houses/7 '{"celsius": 21}'
+  rimward send ws /houses/7 @wish.msgpack --subprotocol msgpack
+  rimward send ws /houses/7 - --timeout 1
+
+PAYLOAD is sent as it is, as text where it is UTF-8; @FILE sends a file, - what comes in. The first message
+that comes back is shown; a function that returns nothing sends none. Exit codes: 0, and 1 for a refusal.
+"""
 
 
 def add_arguments(parser: Parser) -> None:
     """Declare what the verb takes."""
-    kinds = parser.add_subparsers(dest="kind", metavar="mqtt|http", required=True)
+    kinds = parser.add_subparsers(dest="kind", metavar="mqtt|http|ws", required=True)
     mqtt = kinds.add_parser("mqtt", description="publish one message", epilog=EXAMPLES_MQTT)
     mqtt.add_argument("topic", metavar="TOPIC", help="without wildcards")
     mqtt.add_argument("payload", metavar="PAYLOAD", help="text, @FILE or -")
@@ -60,7 +70,11 @@ def add_arguments(parser: Parser) -> None:
     http.add_argument(
         "--header", metavar="LINE", action="append", default=[], help="such as 'accept: text/plain'"
     )
-    for one in (mqtt, http):
+    ws = kinds.add_parser("ws", description="send one message on a WebSocket", epilog=EXAMPLES_WS)
+    ws.add_argument("path", metavar="PATH", help="with its slash and query")
+    ws.add_argument("payload", metavar="PAYLOAD", help="text, @FILE or -")
+    ws.add_argument("--subprotocol", metavar="NAME", help="json, msgpack, cbor or cloudevents.json")
+    for one in (mqtt, http, ws):
         one.add_argument("--host", help=f"(default: {LOOPBACK})")
         one.add_argument("--port", type=port, metavar="PORT", help="(default: that of the running dev)")
         text = "that any answer may take (default: 5)"
@@ -73,13 +87,13 @@ def run(options: argparse.Namespace) -> int:
     if options.port is None:
         options.port = _port(options)
     options.host = options.host or LOOPBACK
-    return _mqtt(options) if options.kind == "mqtt" else _http(options)
+    return {"mqtt": _mqtt, "http": _http, "ws": _ws}[options.kind](options)
 
 
 def _port(options: argparse.Namespace) -> int:
     if options.host is not None:
         raise UsageError(f"--host {options.host} needs its --port")
-    return int(running(folder_of(options.data))["ready"][options.kind])
+    return int(running(folder_of(options.data))["ready"]["mqtt" if options.kind == "mqtt" else "http"])
 
 
 def _mqtt(options: argparse.Namespace) -> int:
@@ -154,6 +168,27 @@ def _http(options: argparse.Namespace) -> int:
         if answer.body:
             print(_text(answer.body))
     return 0 if answer.status < 400 else 1
+
+
+def _ws(options: argparse.Namespace) -> int:
+    from rimward.local.sending import talk
+
+    if not options.path.startswith("/"):
+        raise UsageError(f"PATH is {options.path!r}, it must start with a slash: '/{options.path}'")
+    address = (options.host, options.port)
+    heard = talk(address, options.path, _payload(options.payload), options.subprotocol, options.timeout)
+    body = None if heard.body is None else _body(heard.body)
+    if options.json:
+        json_line({"path": options.path, "received": body, "ms": heard.ms})
+    elif heard.body is None:
+        print(f"sent; nothing came back within {options.timeout:g} s")
+    else:
+        print(f"{_text(heard.body)} ({heard.ms:.3g} ms)")
+    return 1 if heard.text and _is_problem(body) else 0
+
+
+def _is_problem(body: Any) -> bool:
+    return isinstance(body, dict) and all(name in body for name in ("type", "status", "code"))
 
 
 def _header(line: str) -> tuple[str, str]:

@@ -3,7 +3,9 @@
 from pathlib import Path
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, field
+
+from rimward.edge.gateways.listening.config import AcceptConfig, ListenerConfig
 
 
 class OutboxConfig(Struct, frozen=True, forbid_unknown_fields=True):
@@ -21,6 +23,14 @@ class LimitsConfig(Struct, frozen=True, forbid_unknown_fields=True):
     connections: int = 20_000
 
 
+class HttpConfig(Struct, frozen=True, forbid_unknown_fields=True):
+    """Which names and pages may call the node over HTTP and WebSocket, besides its own."""
+
+    hosts: tuple[str, ...] = ()  # names allowed in Host, without port
+    origins: tuple[str, ...] = ()  # of pages, such as "https://app.example"
+    credentials: bool = False  # those pages may send cookies and Authorization
+
+
 class NodeConfig(Struct, frozen=True, forbid_unknown_fields=True):
     """One node's I/O process."""
 
@@ -32,8 +42,13 @@ class NodeConfig(Struct, frozen=True, forbid_unknown_fields=True):
     digest: str = ""  # of the app, for status pages
     settings: str = ""  # a JSON file with the app's own settings, else the one that RIMWARD_CONFIG names
     trace_bytes: int = 256 << 20
+    access: str = ""  # access.toml: who may do what; without one everybody may, and only from this machine
+    anonymous: bool = False  # everybody may from other machines too, where there is no access file
+    listeners: dict[str, ListenerConfig] = field(default_factory=dict[str, ListenerConfig])  # by name
+    accept: AcceptConfig = AcceptConfig()
     drain: float = 2.0  # seconds that async functions get when the node stops
     limits: LimitsConfig = LimitsConfig()
+    http: HttpConfig = HttpConfig()
     outbox: OutboxConfig = OutboxConfig()
 
 

@@ -19,6 +19,7 @@ class Health:
         self._outbox: Outbox | None = None
         self._gateways: dict[str, Callable[[], dict[str, int]]] = {}
         self._recorder: Recorder | None = None
+        self._problems: dict[str, Callable[[], str | None]] = {}
 
     def watch(
         self,
@@ -26,8 +27,10 @@ class Health:
         outbox: Outbox,
         gateways: dict[str, Callable[[], dict[str, int]]],
         recorder: Recorder,
+        problems: dict[str, Callable[[], str | None]],
     ) -> None:
-        """Say whose figures to collect."""
+        """Say whose figures to collect, and who else may have a problem that somebody should hear of."""
+        self._problems = problems
         self._dispatcher, self._outbox, self._gateways = dispatcher, outbox, gateways
         self._recorder = recorder
 
@@ -58,6 +61,7 @@ class Health:
             health["outbox"] = "was damaged; what waited in it is kept beside the new one as *.corrupt"
         if self._recorder is not None and self._recorder.problem is not None:
             health["traces"] = self._recorder.problem
+        health |= {name: said for name, ask in self._problems.items() if (said := ask()) is not None}
         return Snapshot(
             at=self._wall(),
             started_at=self._started_at,

@@ -1,10 +1,12 @@
-"""What gateways keep on disk through the outbox: retained messages and dead letters."""
+"""What gateways keep on disk through the outbox: retained messages, sessions and dead letters."""
+
+from collections.abc import Callable, Sequence
 
 import msgspec
 from msgspec import Struct
 
 from rimward.edge.dispatch.ports import Clocks, OutboxPort
-from rimward.edge.dispatch.types import Refusal, Retained, Sender, Ticket
+from rimward.edge.dispatch.types import Entry, Refusal, Retained, Sender, Ticket
 from rimward.edge.outbox import DeadLetter, Put, Transaction
 from rimward.events import RimwardError
 
@@ -32,31 +34,52 @@ class Keeper:
     def load_retained(self) -> dict[str, Retained]:
         """Return every topic's retained message; those whose time has passed meanwhile are forgotten."""
         decoder = msgspec.msgpack.Decoder(_Stored)
-        wall, monotonic = self._wall(), self._monotonic()
+        wall = self._wall()
         found: dict[str, Retained] = {}
         for topic, value in self._outbox.load(RETAINED).items():
             one = decoder.decode(value)
             if one.until and one.until <= wall:
                 self.store_retained(topic, None)
                 continue
-            expires_at = (one.until - wall + monotonic) * 1e-9 if one.until else 0.0
+            expires_at = self.monotonic_of(one.until) if one.until else 0.0
             found[topic] = Retained(one.payload, one.qos, one.properties, expires_at, one.older)
         return found
 
     def store_retained(self, topic: str, message: Retained | None) -> Ticket:
         """Keep a topic's retained message, or forget it; the ticket is done when the disk has it."""
-        value = None if message is None else msgspec.msgpack.encode(self._stored(message))
+        return self.keep([self.retained(topic, message)])
+
+    def retained(self, topic: str, message: Retained | None) -> Entry:
+        """Return the entry that keeps a topic's retained message, or forgets it."""
+        return (RETAINED, topic, None if message is None else msgspec.msgpack.encode(self._stored(message)))
+
+    def load(self, space: str) -> dict[str, bytes]:
+        """Return what a space held when the node started."""
+        return self._outbox.load(space)
+
+    def keep(self, entries: Sequence[Entry]) -> Ticket:
+        """Put entries on disk together; the ticket is done when they are there."""
         ticket = Ticket()
         transaction = Transaction()
-        transaction.puts.append(Put(RETAINED, topic, value))
+        transaction.puts += [Put(*entry) for entry in entries]
         self._append(transaction, ticket)
         return ticket
 
+    def lazily(self, space: str, key: str, encode: Callable[[], bytes | None]) -> None:
+        """Put an entry there with the next commit, at the latest after a second, as it is then."""
+        self._outbox.touch(space, key, encode)
+
+    def wall_of(self, monotonic: float) -> int:
+        """Return the wall clock, ns, at a monotonic time in seconds."""
+        return self._wall() + round(monotonic * 1e9) - self._monotonic()
+
+    def monotonic_of(self, wall: int) -> float:
+        """Return the monotonic time, seconds, of a wall clock in ns."""
+        return (wall - self._wall() + self._monotonic()) * 1e-9
+
     def _stored(self, message: Retained) -> _Stored:
         """Return it with the end of its time by the wall clock, which goes on while the node does not."""
-        until = 0
-        if message.expires_at:
-            until = self._wall() + round(message.expires_at * 1e9) - self._monotonic()
+        until = self.wall_of(message.expires_at) if message.expires_at else 0
         return _Stored(message.payload, message.qos, message.properties, until, message.older)
 
     def bury(self, reason: str, detail: str, sender: Sender, source: str, payload: bytes) -> Ticket:

@@ -4,7 +4,7 @@ import asyncio
 import os
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import NamedTuple, Self
@@ -13,17 +13,26 @@ from msgspec import Struct
 
 from rimward.app import App
 from rimward.app.settings import settings_of
+from rimward.app.triggers import Ws
+from rimward.edge.access import Access, Watch, open_access
+from rimward.edge.access.clock import TrustedClock
 from rimward.edge.beats import beat
 from rimward.edge.config import NodeConfig
 from rimward.edge.dispatch import Clocks, Dispatcher, FunctionRun, Tracing
 from rimward.edge.dispatch.ports import OutboxPort
+from rimward.edge.gateways.coap import CoapConfig, CoapGateway
+from rimward.edge.gateways.coap.resources import links_of
 from rimward.edge.gateways.http import HttpConfig, HttpGateway
+from rimward.edge.gateways.listening.listening import Listening
 from rimward.edge.gateways.mqtt import MqttConfig, MqttGateway
-from rimward.edge.gateways.mqtt.gateway import Authenticate
+from rimward.edge.gateways.websocket.topics import BothWays
 from rimward.edge.health import Health
 from rimward.edge.keeping import Keeper
 from rimward.edge.outbox import Outbox
+from rimward.edge.secrets import give_secrets
+from rimward.edge.shelf import Shelf
 from rimward.observe import Recorder
+from rimward.protocols.coap import BlockLimits
 
 
 class Doors(NamedTuple):
@@ -31,32 +40,51 @@ class Doors(NamedTuple):
 
     mqtt: MqttGateway
     http: HttpGateway
+    coap: CoapGateway
 
 
 def doors_of(
-    dispatcher: Dispatcher, config: NodeConfig, outbox: OutboxPort, authenticate: Authenticate | None = None
+    dispatcher: Dispatcher, config: NodeConfig, outbox: OutboxPort, access: Access | None = None
 ) -> Doors:
-    """Put gateways before a dispatcher; they do not listen yet."""
-    clocks, limits = dispatcher.clocks, config.limits
+    """Put gateways before a dispatcher; they do not listen yet. Without `access` everybody is let in."""
+    clocks, limits, runs = dispatcher.clocks, config.limits, dispatcher.functions.values()
     keeper = Keeper(outbox, clocks)
+    access = access or Access(None, clocks.monotonic)
     mqtt = MqttGateway(
         dispatcher,
         clock=clocks.monotonic,
         config=MqttConfig(max_packet_size=limits.payload_bytes, max_connections=limits.connections),
-        load_retained=keeper.load_retained,
-        store_retained=keeper.store_retained,
+        disk=keeper,
         on_dead=keeper.bury,
-        authenticate=authenticate,
+        access=access,
     )
     dispatcher.router = mqtt
     http = HttpGateway(
         dispatcher,
         clock=clocks.monotonic,
-        config=HttpConfig(max_body=limits.payload_bytes),
+        config=HttpConfig(
+            hosts=config.http.hosts,
+            origins=config.http.origins,
+            credentials=config.http.credentials,
+            max_body=limits.payload_bytes,
+            max_message=limits.payload_bytes,
+        ),
         on_dead=keeper.bury,
         wall=clocks.wall,
+        access=access,
+        shelf=Shelf(outbox),
     )
-    return Doors(mqtt, http)
+    coap = CoapGateway(
+        dispatcher,
+        clock=clocks.monotonic,
+        config=CoapConfig(blocks=BlockLimits(body=limits.payload_bytes)),
+        links=links_of(run.function for run in runs),
+    )
+    http.mqtt = mqtt.connection
+    if any(isinstance(trigger := run.function.trigger, Ws) and trigger.topic for run in runs):
+        dispatcher.router = BothWays(mqtt, http.topics)
+    give_secrets(runs, dispatcher.settings, os.environ, clocks)
+    return Doors(mqtt, http, coap)
 
 
 def read_settings(app: App, config: NodeConfig) -> Struct | None:
@@ -72,6 +100,9 @@ class Node:
     outbox: Outbox
     mqtt: MqttGateway
     http: HttpGateway
+    access: Access
+    coap: CoapGateway
+    listening: Listening
 
     def __init__(self, app: App, config: NodeConfig) -> None:
         self.app = app
@@ -81,6 +112,7 @@ class Node:
         self.health: Health = Health(config, self.clocks.wall)
         self._stack = AsyncExitStack()
         self._tasks: list[asyncio.Task[None]] = []
+        self._watch: Watch | None = None
 
     async def __aenter__(self) -> Self:
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -94,25 +126,72 @@ class Node:
             dispatcher = Dispatcher(
                 self.app, config.node, self.clocks, outbox, tracing, settings=read_settings(self.app, config)
             )
-            self.mqtt, self.http = doors_of(dispatcher, config, outbox)
+            self._open_access(dispatcher)
+            stack.callback(self.access.close)
+            self.mqtt, self.http, self.coap = doors_of(dispatcher, config, outbox, self.access)
             self.dispatcher, self.outbox = dispatcher, outbox
-            self.health.watch(
-                dispatcher, outbox, {"mqtt": self.mqtt.stats, "http": self.http.stats}, recorder
+            self.listening = Listening(
+                config.listeners,
+                config.accept,
+                streams={
+                    "mqtt": self.mqtt.connection,
+                    "http": self.http.connection,
+                    "coap+tcp": self.coap.connection,
+                },
+                datagrams={"coap": self.coap.serve},
+                may_be_open=config.anonymous or bool(config.access),
+                wall=self.clocks.wall,
             )
+            gateways = {
+                "mqtt": self.mqtt.stats,
+                "http": self.http.stats,
+                "coap": self.coap.stats,
+                "listening": self.listening.stats,
+                "access": self.access.stats,
+            }
+            self.health.watch(dispatcher, outbox, gateways, recorder, {"listeners": self.listening.problem})
             self._stack = stack.pop_all()
         return self
 
-    async def serve(self, mqtt: socket.socket | None, http: socket.socket | None) -> None:
-        """Listen on the sockets given and start the beats."""
-        if mqtt is not None:
-            await self.mqtt.serve(mqtt)
-        if http is not None:
-            await self.http.serve(http)
+    def _open_access(self, dispatcher: Dispatcher) -> None:
+        """Read who may come in; what credentials are judged by never goes back (GUARANTEES §6)."""
+        path = Path(self.config.access) if self.config.access else None
+        self._now = TrustedClock(self.clocks.wall, self.folder / "clock")
+        functions = self.app.manifest().functions if path is not None else ()
+        self.access, self._watch = open_access(path, functions, dispatcher.clocks.monotonic, self._now)
+
+    async def serve(
+        self, mqtt: socket.socket | None, http: socket.socket | None, coap: tuple[socket.socket, ...] = ()
+    ) -> None:
+        """Listen on the sockets given, for CoAP of datagrams and of connections, and start the beats."""
+        for sock in coap:
+            await self.coap.serve(sock)
+        given = {"mqtt": mqtt, "http": http}
+        await self.listen({name: sock for name, sock in given.items() if sock is not None})
+
+    async def listen(self, sockets: Mapping[str, socket.socket]) -> None:
+        """Open the listeners, on the sockets that were bound for them by name, and start the beats.
+
+        Raises:
+            ListenerError: an address or a certificate can't be used, or anyone could come in from outside.
+        """
+        self.mqtt.open()
+        self.http.open()
+        self.coap.open()
+        await self.listening.open(sockets)
         self._beat(1.0, self.dispatcher.feeder.advance)
         self._beat(1.0, self.dispatcher.follow_wall_clock)
         self._beat(1.0, self.dispatcher.expire)
+        if self._watch is not None:
+            self._tasks.append(asyncio.get_running_loop().create_task(self._watch.follow()))
         for run, period in self.dispatcher.beats:
             self._beat(period, _beat_of(self.dispatcher, run))
+
+    async def reload(self) -> None:
+        """Read again what may change while devices are connected; no connection is dropped."""
+        await self.listening.reload()
+        if self._watch is not None:
+            self._watch.soon()
 
     def _beat(self, period: float, action: Callable[[], None]) -> None:
         self._tasks.append(asyncio.get_running_loop().create_task(beat(period, action)))
@@ -122,7 +201,8 @@ class Node:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self.http.close(self.config.drain)
+        await self.listening.close()
+        await asyncio.gather(self.http.close(self.config.drain), self.coap.close(self.config.drain))
         await self.dispatcher.waiting.close(self.config.drain)
         await self.mqtt.close(self.config.drain)
         await self._stack.aclose()

@@ -11,7 +11,9 @@ from pathlib import Path
 import uvloop
 
 from rimward.app.loading import load
+from rimward.edge.access import AccessError
 from rimward.edge.config import NodeConfig, read
+from rimward.edge.gateways.listening.config import ListenerError
 from rimward.edge.node import Node
 from rimward.events import LoadError
 from rimward.observe import Logger, configure, get_logger
@@ -23,12 +25,14 @@ AGAIN = 75  # exit code: whoever watches over the process should start it again 
 
 async def run(config: NodeConfig, sockets: dict[str, socket.socket], ready: int | None) -> bool:
     """Serve until a signal asks to stop: True. False: the outbox is broken and a new start would mend it."""
-    loop, stop = asyncio.get_running_loop(), asyncio.Event()
+    loop, stop, reloading = asyncio.get_running_loop(), asyncio.Event(), asyncio.Event()
     for signum in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(signum, stop.set)
     app = load(config.app)
     async with Node(app, config) as node:
-        await node.serve(sockets.get("mqtt"), sockets.get("http"))
+        await node.listen(sockets)
+        loop.add_signal_handler(signal.SIGHUP, reloading.set)
+        reloader = loop.create_task(_reload(node, reloading))
         gc.freeze()  # what start-up made is not looked at again; collecting first would free 60 KB in 10 ms
         gc.enable()
         if ready is not None:
@@ -36,13 +40,20 @@ async def run(config: NodeConfig, sockets: dict[str, socket.socket], ready: int 
             os.close(ready)
         ends = [loop.create_task(event.wait()) for event in (stop, node.outbox.mended)]
         await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
-        for end in ends:
+        for end in (*ends, reloader):
             end.cancel()
         if stop.is_set():
             log.info("stopping")
         else:
             log.warning("the outbox's disk can be written again: ending, to be started with a new file")
     return stop.is_set()
+
+
+async def _reload(node: Node, asked: asyncio.Event) -> None:
+    while True:
+        await asked.wait()
+        asked.clear()
+        await node.reload()
 
 
 def main(arguments: list[str]) -> int:
@@ -60,4 +71,8 @@ def main(arguments: list[str]) -> int:
             return 0 if runner.run(run(read(options.config), sockets, options.ready)) else AGAIN
     except LoadError as error:
         log.error("the app can't be loaded", error=str(error))  # noqa: TRY400 (the sentence says it all)
-        return 1
+    except AccessError as error:
+        log.error("the access file can't be used", error=str(error))  # noqa: TRY400 (the sentence says it all)
+    except ListenerError as error:
+        log.error("the node can't listen", error=str(error))  # noqa: TRY400 (the sentence says it all)
+    return 1

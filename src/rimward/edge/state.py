@@ -100,8 +100,8 @@ class Cells:
                 puts.append(Put(self.times_space, key, now.to_bytes(_TIME, "big")))
         return puts
 
-    def expire(self) -> list[Put]:
-        """Forget the cells whose time is over; return what the disk must forget."""
+    def expire(self, forgotten: Callable[[list[tuple[str, str]]], None] | None = None) -> list[Put]:
+        """Forget the cells whose time is over, and say which; return what the disk must forget."""
         over: list[str] = []
         for key in self._changed:
             if not self._is_over(key):
@@ -111,6 +111,8 @@ class Cells:
         for key in over:
             del self._changed[key]
             self._cells.pop(key, None)
+        if over and forgotten is not None:
+            forgotten([(self.space, key) for key in over])
         if not self.type.durable:
             return []
         return [Put(space, key, None) for key in over for space in (self.space, self.times_space)]

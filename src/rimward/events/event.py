@@ -7,6 +7,7 @@ class Event(Struct, frozen=True, gc=False):
     """The event behind a call. `id` is stable over retries and is the idempotency key of cloud functions.
 
     Where the message carries a CloudEvent, id, source, type, subject, time and traceparent are that one's.
+    Credentials (`authorization`, `cookie`) are not among the headers: they stay at the door.
     """
 
     id: str
@@ -18,3 +19,4 @@ class Event(Struct, frozen=True, gc=False):
     sender: str  # client id of the authenticated sender
     protocol: str
     traceparent: str | None = None
+    headers: dict[str, str] = {}  # of the HTTP request, or of the one that opened the WebSocket; lower case

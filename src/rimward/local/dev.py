@@ -9,11 +9,13 @@ from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
 
 from rimward.app.manifest import Manifest
+from rimward.edge.gateways.listening.config import address_of
 from rimward.local.checking import check
 from rimward.local.errors import DevError
 from rimward.local.folder import DataFolder
+from rimward.local.listeners import HOST, takes_coap, written
 from rimward.local.options import DevOptions
-from rimward.local.plan import HOST, Extras, Plan, installed
+from rimward.local.plan import Extras, Plan, installed
 from rimward.local.supervision import Event, Supervision, describe
 from rimward.local.telling import Ready, Teller
 from rimward.local.trying import send_line, takes
@@ -116,11 +118,12 @@ class Dev:
         ready = Ready(
             mqtt=self._ports["mqtt"],
             http=self._ports["http"],
-            coap=None,
+            coap=self._ports.get("coap"),
             sip=None,
             console=self._console[0] if self._console else None,
             data=str(self._folder.root),
             pids=self._pids,
+            more=self._further(),
         )
         link = self._console[1] if self._console else None
         content = {"pid": os.getpid(), "app": manifest.app, "link": link, "ready": ready}
@@ -136,6 +139,14 @@ class Dev:
         if self._options.duration is not None:
             await asyncio.sleep(self._options.duration)
             self._stop.set()
+
+    def _further(self) -> dict[str, str]:
+        """Return the addresses of the listeners beside mqtt and http."""
+        return {
+            name: written(address_of(name, listener).host, self._ports[name])
+            for name, listener in self._plan.listeners.items()
+            if name not in {"mqtt", "http"}
+        }
 
     async def _follow(self) -> None:
         """Take note of everything that the supervisor tells."""
@@ -193,6 +204,8 @@ class Dev:
                 self._teller.note(f"{error} (what ran before the save runs on)")
                 continue
             self._sources = await asyncio.to_thread(_folders, manifest)
+            if takes_coap(manifest) and "coap" not in self._plan.listeners:
+                self._teller.note("CoAP is listened for from the next start on: stop dev and start it again")
             runs_it = [name for name in self._plan.names if name in {"node", "hub"}]
             self._teller.note(f"{self._options.app} was saved: restarting {' and '.join(runs_it)}")
             for name in runs_it:

@@ -121,7 +121,7 @@ def arrange(found: Boundary) -> Picture:
         picture.add(key, "edge", [one.name, what, budget, one.reply and f"replies {one.reply}"])
         if one.path is not None:
             source = f"device {one.protocol} {one.method} {one.path}"
-            how = "MQTT" if one.protocol == "mqtt" else f"HTTP {one.method}"
+            how = {"mqtt": "MQTT", "ws": "WebSocket"}.get(one.protocol or "", f"HTTP {one.method}")
             loose = [name for group in found.unbound if group.path == one.path for name in group.captures]
             unbound = f"unbound: {', '.join(loose)}" if loose else None
             picture.add(source, "device", [one.path, how, unbound])

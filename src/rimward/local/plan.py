@@ -15,13 +15,14 @@ from msgspec import Struct
 from rimward.app.manifest import Manifest, encode
 from rimward.edge.config import NodeConfig
 from rimward.edge.deep.config import DeepConfig
+from rimward.edge.gateways.listening.config import ListenerConfig
 from rimward.local.folder import DataFolder
+from rimward.local.listeners import HOST, listeners_of, spec_of, takes_coap
 from rimward.local.options import DevOptions
 
 if TYPE_CHECKING:
     from rimward.cloud.bus import BusUser
 
-HOST = "127.0.0.1"
 NODE = "node-1"
 REGION = "local"
 CLOUD_PACKAGES = ("deltalake", "duckdb", "pyarrow")
@@ -56,6 +57,7 @@ class Plan:
             options.simulate
         )
         self._app = _absolute(options.app)
+        self.listeners: dict[str, ListenerConfig] = listeners_of(options, coap=False)
 
     def write(self, manifest: Manifest) -> None:
         """Write everything that the processes read.
@@ -63,6 +65,7 @@ class Plan:
         Raises:
             DevError: the disk refused it.
         """
+        self.listeners = listeners_of(self._options, coap=takes_coap(manifest))
         self.refresh(manifest)
         if self._extras.cloud:
             self._write_cloud()
@@ -75,8 +78,16 @@ class Plan:
         """
         folder = self._folder
         folder.write(folder.manifest, encode(manifest))
+        access = self._options.access
         node = NodeConfig(
-            app=self._app, data=str(folder.root), node=NODE, region=REGION, digest=manifest.digest
+            app=self._app,
+            data=str(folder.root),
+            node=NODE,
+            region=REGION,
+            digest=manifest.digest,
+            access="" if access is None else str(access.absolute()),
+            anonymous=self._options.anonymous,
+            listeners=self.listeners,
         )
         folder.write(folder.run / "node.json", node)
 
@@ -86,11 +97,12 @@ class Plan:
         Raises:
             DevError: the disk refused it.
         """
-        wanted = {"mqtt": self._options.mqtt, "http": self._options.http} | ports
         spec = {
             "logs": str(self._folder.logs),
             "state": str(self._folder.processes),
-            "listeners": {name: [HOST, port] for name, port in wanted.items()},
+            "listeners": {
+                name: spec_of(name, listener, ports.get(name)) for name, listener in self.listeners.items()
+            },
             "processes": self._processes(),
         }
         path = self._folder.run / "supervisor.json"
@@ -149,7 +161,7 @@ class Plan:
                 _python("hub", "rimward.cloud", str(run / "hub.json"), "--ready", "{ready}"),
                 _python("deep", "rimward.edge.deep", str(run / "deep.json"), "--ready", "{ready}"),
             ]
-        listeners = ("--fd", "mqtt={fd:mqtt}", "--fd", "http={fd:http}")
+        listeners = [word for name in self.listeners for word in ("--fd", f"{name}={{fd:{name}}}")]
         found.append(
             _python("node", "rimward.edge", str(run / "node.json"), *listeners, "--ready", "{ready}")
         )

@@ -1,4 +1,4 @@
-"""One message as a device would send it, and what came back: over MQTT 5 or HTTP/1.1."""
+"""One message as a device would send it, and what came back: over MQTT 5, HTTP/1.1 or a WebSocket."""
 
 import asyncio
 import time
@@ -68,6 +68,14 @@ class Response(Struct, frozen=True):
     ms: float
 
 
+class Heard(Struct, frozen=True):
+    """What came back on a WebSocket; nothing where the function returns nothing."""
+
+    body: bytes | None
+    text: bool
+    ms: float
+
+
 async def publish(
     address: Address,
     message: Message,
@@ -116,6 +124,38 @@ def ask(address: Address, request: Request, timeout: float) -> Response:
         raise DevError(f"no answer from {address[0]}:{address[1]} ({reason}): {ASK}") from None
     finally:
         connection.close()
+
+
+def talk(address: Address, path: str, payload: bytes, subprotocol: str | None, timeout: float) -> Heard:
+    """Send a message on a WebSocket and return the first that comes back.
+
+    Raises:
+        DevError: nobody answers there, or the path opens no socket.
+    """
+    from websockets.exceptions import InvalidHandshake, WebSocketException
+    from websockets.sync.client import connect
+    from websockets.typing import Subprotocol
+
+    url = f"ws://{address[0]}:{address[1]}{path}"
+    binary = subprotocol in {"msgpack", "cbor"} or not _is_text(payload)
+    wanted = None if subprotocol is None else [Subprotocol(subprotocol)]
+    try:
+        with connect(url, subprotocols=wanted, open_timeout=timeout, close_timeout=timeout) as socket:
+            start = time.perf_counter()
+            socket.send(payload if binary else payload.decode())
+            try:
+                message = socket.recv(timeout)
+            except TimeoutError:
+                return Heard(None, text=True, ms=_since(start))
+            text = isinstance(message, str)
+            return Heard(
+                message.encode() if isinstance(message, str) else message, text=text, ms=_since(start)
+            )
+    except InvalidHandshake as error:
+        raise DevError(f"{path} opens no WebSocket: {error}") from None
+    except (OSError, WebSocketException) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise DevError(f"no answer from {address[0]}:{address[1]} ({reason}): {ASK}") from None
 
 
 async def _send(client: Client, message: Message) -> Answer:

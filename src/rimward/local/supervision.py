@@ -1,6 +1,7 @@
 """The supervisor as a child of `rimward dev`: its events, commands to it, and another one if it dies."""
 
 import asyncio
+import errno
 import os
 import signal
 import sys
@@ -18,7 +19,7 @@ from rimward_supervisor.logs import open_log_or_nothing
 
 AGAIN = (0.0, 0.2, 1.0, 5.0)  # seconds before another supervisor is started; the last one repeats
 DYING = 5.0  # seconds that the children of a dead supervisor get to be gone
-FLAGS = {"mqtt": "--mqtt", "http": "--http"}
+NOT_OURS = os.strerror(errno.EADDRNOTAVAIL)
 
 
 class Event(Struct):
@@ -29,6 +30,7 @@ class Event(Struct):
     pid: int | None = None
     code: int = 0
     port: int = 0
+    address: str = ""
     what: str = ""
     reason: str = ""
     log: list[str] = field(default_factory=list[str])
@@ -161,9 +163,15 @@ class Supervision:
 def _explain(event: Event) -> DevError:
     if event.what != "listen":
         return DevError(f"the supervisor can't start: {event.reason}: the folder of logs may say more")
+    if event.reason == NOT_OURS:
+        return DevError(
+            f"{event.address} ({event.name}) can't be used ({event.reason}): "
+            "give --host an address of this machine, which ip address lists"
+        )
+    flag = event.name.partition("-")[0]
     return DevError(
         f"port {event.port} ({event.name}) can't be used ({event.reason}): "
-        f"stop what uses it, or choose another, {FLAGS[event.name]} 0 picks a free one"
+        f"stop what uses it, or choose another, --{flag} 0 picks a free one"
     )
 
 

@@ -10,7 +10,7 @@ from msgspec import Struct
 from rimward.local.text import printable
 
 
-class Ready(Struct, frozen=True):
+class Ready(Struct, frozen=True, omit_defaults=True):
     """The first line; ports that nothing listens on are None."""
 
     mqtt: int | None
@@ -20,6 +20,7 @@ class Ready(Struct, frozen=True):
     console: int | None
     data: str
     pids: dict[str, int | None]
+    more: dict[str, str] = {}  # addresses of further listeners by name, where there are any
 
 
 class Teller(Protocol):
@@ -66,6 +67,7 @@ class PeopleTeller:
         rows = [
             ("mqtt", f"127.0.0.1:{ready.mqtt}"),
             ("http", f"http://127.0.0.1:{ready.http}"),
+            *ready.more.items(),
             ("console", link),
             ("data", ready.data),
             ("logs", f"{ready.data}/logs"),

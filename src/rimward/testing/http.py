@@ -108,7 +108,7 @@ class Http:
             line.hang_up()
             self._house.clock.run()
             raise Unanswered(f"{method} {path} has no answer: {call.why}")
-        return _response(bytes(call.data))
+        return parse_response(bytes(call.data))
 
 
 class _Call:
@@ -135,8 +135,22 @@ def _encode(body: Any) -> tuple[bytes, str]:
     return msgspec.json.encode(body), "application/json"
 
 
-def _response(data: bytes) -> Response:
+def parse_response(data: bytes) -> Response:
+    """Return an answer's bytes as an answer."""
     head, _, body = data.partition(b"\r\n\r\n")
     first, *lines = head.decode("latin-1").split("\r\n")
     headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+    if headers.get("transfer-encoding") == "chunked":
+        body = _joined(body)
     return Response(int(first.split()[1]), headers, body)
+
+
+def _joined(chunks: bytes) -> bytes:
+    """Return a chunked body without its chunks' borders."""
+    found: list[bytes] = []
+    while chunks:
+        size, _, rest = chunks.partition(b"\r\n")
+        length = int(size, 16)
+        found.append(rest[:length])
+        chunks = rest[length + 2 :]
+    return b"".join(found)

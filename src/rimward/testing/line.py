@@ -73,6 +73,11 @@ class Line(asyncio.Transport):
 
     # -- the node's end
 
+    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
+        """Go on with another protocol, as WebSocket does after HTTP."""
+        assert isinstance(protocol, asyncio.Protocol)
+        self._protocol = protocol
+
     def write(self, data: bytes | bytearray | memoryview) -> None:
         """Send bytes to the client."""
         if self._open:

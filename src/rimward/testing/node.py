@@ -11,6 +11,7 @@ from typing import Any
 from msgspec import Struct
 
 from rimward.app import App
+from rimward.edge.access import Access
 from rimward.edge.config import NodeConfig
 from rimward.edge.dispatch import Clocks, Dispatcher, FunctionRun, Tracing
 from rimward.edge.gateways.http import HttpGateway
@@ -66,7 +67,7 @@ class SiteNode:
         self.dispatcher: Dispatcher = Dispatcher(
             app, config.node, clocks, self.outbox, tracing, settings=settings
         )
-        doors = doors_of(self.dispatcher, config, self.outbox, lambda _: True)
+        doors = doors_of(self.dispatcher, config, self.outbox, Access(None, clock.monotonic, believe=True))
         self.mqtt: MqttGateway = doors.mqtt
         self.http: HttpGateway = doors.http
         self.mqtt.begin(self.loop)
@@ -114,7 +115,7 @@ class SiteNode:
         if not self.loop.alive:
             return
         self.loop.kill()
-        for task in self.dispatcher.waiting._tasks:
+        for task in (*self.dispatcher.waiting._tasks, *self.http.tasks):
             task.cancel()
         for line in self._lines:
             line.cut()

@@ -11,7 +11,7 @@ import os
 import random
 import sqlite3
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
@@ -40,6 +40,7 @@ from rimward.testing.unit import START
 
 if TYPE_CHECKING:
     from rimward.testing.hub import SiteHub
+    from rimward.testing.socket import Socket
 
 S = TypeVar("S", bound=Struct)
 T = TypeVar("T")
@@ -105,7 +106,7 @@ class Site:
         if error is not None and node is not None:
             self.tell(error)
         self.close()
-        if node is not None and (tasks := node.dispatcher.waiting._tasks | self._orphans):
+        if node is not None and (tasks := node.dispatcher.waiting._tasks | node.http.tasks | self._orphans):
             await asyncio.wait(tasks)
 
     def open(self) -> None:
@@ -224,16 +225,18 @@ class Site:
 
     def open_mqtt(self, peer: Peer) -> Line:
         """Open a connection to the node's MQTT gateway."""
-        from rimward.edge.gateways.mqtt.connection import Connection
-
-        return self.node.connect(Connection(self.node.mqtt), peer, self.outside)
+        return self.node.connect(self.node.mqtt.connection(), peer, self.outside)
 
     def open_http(self, peer: Peer) -> Line:
         """Open a connection to the node's HTTP gateway."""
-        from rimward.edge.gateways.http.connection import Connection
-
         self.node.http.look()
-        return self.node.connect(Connection(self.node.http), peer, self.outside)
+        return self.node.connect(self.node.http.connection(), peer, self.outside)
+
+    async def socket(self, path: str, headers: Mapping[str, str] | None = None) -> "Socket":
+        """Open a WebSocket at a path; `testing.socket.Refused` has the answer of a node that does not."""
+        from rimward.testing.socket import open_socket
+
+        return await open_socket(self, path, headers or {})
 
     # -- steps
 
@@ -241,9 +244,16 @@ class Site:
         """Run until it is done, or until nothing moves and no async function is left."""
         while True:
             self.clock.run()
-            if done() or not (tasks := self.node.tasks):
+            if done():
                 return
+            if not (tasks := self.node.tasks):
+                break
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for _ in range(TURNS if self.node.http.tasks else 0):  # streams of replies may have no end
+            await asyncio.sleep(0)
+            self.clock.run()
+            if done():
+                return
 
     async def settle(self) -> None:
         """Run until nothing moves.

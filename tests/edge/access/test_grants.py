@@ -68,7 +68,7 @@ def test_a_filter_is_refused_only_where_no_topic_of_it_is_covered(
         ("{client}", "+", True),
     ],
 )
-def test_a_filter_is_granted_where_it_meets_a_pattern(pattern: str, wanted: str, granted: bool) -> None:
+def test_a_filter_is_granted_where_it_meets_a_pattern(pattern: str, wanted: str, *, granted: bool) -> None:
     assert Grants([Patterns(subscribe=(pattern,))]).filter(wanted, TRUCK) is granted
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from rimward.edge.dispatch.types import Message, Refusal, Reply, Request, Sender, Ticket
+from rimward.edge.dispatch.types import Message, Refusal, Reply, Request, Sender, Socket, Ticket
 from rimward.edge.gateways.http import HttpConfig, HttpGateway
 
 SECOND = 1_000_000_000
@@ -40,6 +40,9 @@ class Porch:
         else:
             self.reply(ticket, self.answer(request))
         return ticket
+
+    def socket(self, path: str) -> Socket | None:
+        return Socket(None) if path.startswith("/ws") else None
 
     def answer(self, request: Request) -> Reply:
         if request.path == "/405":

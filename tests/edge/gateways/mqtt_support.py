@@ -3,12 +3,26 @@
 import asyncio
 import socket
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Self
 
-from rimward.edge.dispatch.types import Message, Refusal, Reply, Request, Retained, Sender, Ticket
+import msgspec
+
+from rimward.edge.access import Access
+from rimward.edge.dispatch.types import (
+    Commits,
+    Entry,
+    Message,
+    Refusal,
+    Reply,
+    Request,
+    Retained,
+    Sender,
+    Ticket,
+)
 from rimward.edge.gateways.mqtt import MqttConfig, MqttGateway
+from rimward.events import REFUSALS
 from rimward.protocols.mqtt import (
     ClientSession,
     Connack,
@@ -25,13 +39,15 @@ PATIENCE = 20.0  # seconds that anything may take before a test gives up; never 
 
 
 class FakeDoor:
-    """Takes every message; topics say what else is to happen.
+    """Takes every message, and puts on disk what the gateway adds; topics say what else is to happen.
 
     refuse/KIND is refused, wait/... waits for `finish`, reply/... is answered, act/... publishes to acted/...
     """
 
-    def __init__(self) -> None:
+    def __init__(self, disk: "Disk") -> None:
+        self.disk = disk
         self.messages: list[Message] = []
+        self.commits: dict[str, Commits] = {}  # of those that wait
         self.tickets: dict[str, Ticket] = {}
         self.publish: Callable[[str, bytes, int, bool], int] | None = None
 
@@ -44,13 +60,33 @@ class FakeDoor:
         if what == "act" and self.publish is not None:
             self.publish(f"acted/{rest}", message.payload, message.qos, False)
         if what == "wait":
+            if message.commits is not None:
+                self.commits[message.topic] = message.commits
             return self.tickets.setdefault(message.topic, Ticket())
-        if what not in {"refuse", "reply"}:
+        reply, refusal = None, None
+        if what == "reply":
+            reply = Reply(b"answer to " + message.payload, content_type="text/plain")
+        elif what == "refuse":
+            refusal = Refusal(rest, f"told to refuse: {rest}")
+        return self._end(message.commits, reply, refusal)
+
+    def _end(self, commits: Commits | None, reply: Reply | None, refusal: Refusal | None) -> Ticket | None:
+        """Commit what the gateway adds, then answer."""
+        entries: Sequence[Entry] = ()
+        if commits is not None and (refusal is None or not REFUSALS[refusal.kind].later):
+            entries = commits(reply, refusal)
+        if not entries and reply is None and refusal is None:
             return None
         ticket = Ticket()
-        if what == "reply":
-            ticket.reply = Reply(b"answer to " + message.payload, content_type="text/plain")
-        ticket.finish(Refusal(rest, f"told to refuse: {rest}") if what == "refuse" else None)
+        ticket.reply = reply
+        if not entries:
+            ticket.finish(refusal)
+            return ticket
+        kept = self.disk.keep(entries)
+        if kept.done:
+            ticket.finish(kept.refusal or refusal)
+        else:
+            kept.on_done = lambda kept: ticket.finish(kept.refusal or refusal)
         return ticket
 
     def plain(self, topic: str, payload: bytes, qos: int, sender: Sender, read_at: int) -> Ticket | None:
@@ -61,9 +97,17 @@ class FakeDoor:
         """Answer nothing: no HTTP comes here."""
         raise NotImplementedError(request)
 
+    def socket(self, path: str) -> None:
+        """Serve no WebSocket."""
+
     def finish(self, topic: str, refusal: Refusal | None = None) -> None:
         """Answer a message that waits."""
-        self.tickets.pop(topic).finish(refusal)
+        ticket = self.tickets.pop(topic)
+        ended = self._end(self.commits.pop(topic, None), None, refusal)
+        if ended is None or ended.done:
+            ticket.finish(refusal if ended is None else ended.refusal)
+        else:
+            ended.on_done = lambda ended: ticket.finish(ended.refusal)
 
     @property
     def topics(self) -> list[str]:
@@ -72,42 +116,86 @@ class FakeDoor:
 
 
 class Disk:
-    """Where retained messages go; commits wait for `sync` when it is slow."""
+    """What the gateway keeps: entries by space and key; commits wait for `sync` when it is slow."""
 
     def __init__(self) -> None:
         self.stored: dict[str, Retained] = {}
+        self.spaces: dict[str, dict[str, bytes]] = {}
         self.slow = False
         self.full = False
-        self.waiting: list[tuple[Ticket, str, Retained | None]] = []
+        self.commits = 0
+        self.waiting: list[tuple[Ticket, Sequence[Entry]]] = []
+        self.lazy: dict[tuple[str, str], Callable[[], bytes | None]] = {}
+        self.offset = 10**18  # ns between the wall clock and the monotonic one
 
-    def store(self, topic: str, message: Retained | None) -> Ticket | None:
-        """Store a message, now or at the next `sync`."""
+    def load_retained(self) -> dict[str, Retained]:
+        """Return what is retained."""
+        return dict(self.stored)
+
+    def retained(self, topic: str, message: Retained | None) -> Entry:
+        """Return a retained message's entry."""
+        return ("retained", topic, None if message is None else msgspec.msgpack.encode(message))
+
+    def load(self, space: str) -> dict[str, bytes]:
+        """Return what a space holds."""
+        return dict(self.spaces.get(space, {}))
+
+    def keep(self, entries: Sequence[Entry]) -> Ticket:
+        """Keep entries, now or at the next `sync`."""
         ticket = Ticket()
-        self.waiting.append((ticket, topic, message))
+        self.waiting.append((ticket, entries))
         if not self.slow:
             self.sync()
         return ticket
 
+    def lazily(self, space: str, key: str, encode: Callable[[], bytes | None]) -> None:
+        """Keep an entry at the next `sync`."""
+        self.lazy[space, key] = encode
+
+    def wall_of(self, monotonic: float) -> int:
+        """Return the wall clock, ns."""
+        return round(monotonic * 1e9) + self.offset
+
+    def monotonic_of(self, wall: int) -> float:
+        """Return the monotonic clock, seconds."""
+        return (wall - self.offset) * 1e-9
+
     def sync(self) -> None:
         """Commit what waits."""
         waiting, self.waiting = self.waiting, []
-        for ticket, topic, message in waiting:
+        for ticket, entries in waiting:
             if self.full:
                 ticket.finish(Refusal("full", "the disk is full"))
                 continue
-            if message is None:
-                self.stored.pop(topic, None)
-            else:
-                self.stored[topic] = message
+            self.commits += 1
+            for entry in entries:
+                self._put(*entry)
+            for (space, key), encode in self.lazy.items():
+                self._put(space, key, encode())
+            self.lazy.clear()
             ticket.finish()
+
+    def _put(self, space: str, key: str, value: bytes | None) -> None:
+        kept = self.spaces.setdefault(space, {})
+        if value is None:
+            kept.pop(key, None)
+        else:
+            kept[key] = value
+        if space == "retained":
+            self.stored.pop(key, None)
+            if value is not None:
+                self.stored[key] = msgspec.msgpack.decode(value, type=Retained)
 
 
 class Site:
     """A gateway that serves on a free loopback port, with its door and its disk."""
 
-    def __init__(self, config: MqttConfig | None = None, **options: Callable[[Connect], bool]) -> None:
-        self.door = FakeDoor()
-        self.disk = Disk()
+    def __init__(
+        self, config: MqttConfig | None = None, disk: Disk | None = None, access: Access | None = None
+    ) -> None:
+        """A `disk` of an earlier Site is what its node has left when it was killed."""
+        self.disk = disk or Disk()
+        self.door = FakeDoor(self.disk)
         self.dead: list[tuple[str, str, str, str, bytes]] = []
         self.burials: list[Ticket] = []  # of dead letters that a slow disk has not taken yet
         self.now = time.monotonic_ns()  # the gateway's clock; tests move it
@@ -115,14 +203,14 @@ class Site:
             self.door,
             clock=lambda: self.now,
             config=config or MqttConfig(),
-            load_retained=lambda: dict(self.disk.stored),
-            store_retained=self.disk.store,
+            disk=self.disk,
             on_dead=self._bury,
-            **options,
+            access=access,
         )
         self.door.publish = self._publish
         self.port = 0
         self.clients: list[Client] = []
+        self.leftovers: list[Callable[[], None]] = []  # what hangs up other clients
 
     def _publish(self, topic: str, payload: bytes, qos: int, retain: bool) -> int:  # noqa: FBT001 (the fake's own)
         return self.gateway.publish(topic, payload, qos, retain=retain)
@@ -147,8 +235,8 @@ class Site:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        for client in self.clients:
-            client.hang_up()
+        for hang_up in [*self.leftovers, *(client.hang_up for client in self.clients)]:
+            hang_up()
         await self.gateway.close(5.0)
 
     async def client(
@@ -160,9 +248,10 @@ class Site:
         keep_alive: int = 0,
         properties: Properties | None = None,
         username: str | None = None,
+        password: bytes | None = None,
     ) -> "Client":
         """Connect a client and read its CONNACK."""
-        connect = Connect(client_id, version, True, keep_alive, username, None, will, properties)
+        connect = Connect(client_id, version, True, keep_alive, username, password, will, properties)
         client = await Client.open(self.port, connect)
         self.clients.append(client)
         await client.next()
@@ -312,10 +401,10 @@ class Client(Raw):
 
 @asynccontextmanager
 async def serving(
-    config: MqttConfig | None = None, **options: Callable[[Connect], bool]
+    config: MqttConfig | None = None, disk: Disk | None = None, access: Access | None = None
 ) -> AsyncGenerator[Site, None]:
     """Serve a gateway on a free port."""
-    async with Site(config, **options) as site:
+    async with Site(config, disk, access) as site:
         yield site
 
 

@@ -111,22 +111,13 @@ async def test_a_page_of_another_origin_is_refused_and_gets_no_cors_header(
 ) -> None:
     answer = await house.get("/echo", "Host: localhost:8080", f"Origin: {origin}")
     assert parse(answer)[0] == status
-    assert b"access-control" not in answer.lower()
+    assert (b"access-control" in answer.lower()) == (origin == "https://app.example")
     assert len(house.porch.requests) == (1 if status == 200 else 0)
 
 
 @pytest.mark.parametrize(("site", "status"), [("cross-site", 403), ("same-site", 403), ("none", 200)])
 async def test_an_image_in_a_foreign_page_can_not_call(house: House, site: str, status: int) -> None:
     assert parse(await house.get("/echo", "Host: localhost", f"Sec-Fetch-Site: {site}"))[0] == status
-
-
-@pytest.mark.parametrize(("coding", "status"), [("gzip", 415), ("br, gzip", 415), ("Identity", 200)])
-async def test_a_compressed_body_is_refused_and_reaches_no_function(
-    house: House, coding: str, status: int
-) -> None:
-    answer = parse(await house.get("/echo", "Host: localhost", f"Content-Encoding: {coding}"))
-    assert answer[0] == status
-    assert len(house.porch.requests) == (status == 200)
 
 
 async def test_an_absolute_target_can_not_hide_a_foreign_host(house: House) -> None:

@@ -351,25 +351,6 @@ async def test_clients_without_an_id_get_one_each() -> None:
         assert one != two
 
 
-async def test_a_client_that_is_not_let_in_is_told_so_and_counted() -> None:
-    def authenticate(packet: Connect) -> bool:
-        return packet.username in {"ann", "bob"}
-
-    async with serving(authenticate=authenticate) as site:
-        stranger = await site.client("x", username="eve")
-        assert stranger.connack.reason == Reason.BAD_USER_NAME_OR_PASSWORD
-        old = await site.client("x", 4)
-        assert old.connack == Connack(reason=4)
-        ann = await site.client("x", username="ann")
-        ann.publish("a", b"", 1)
-        await ann.next()
-        assert site.door.messages[0].sender.user == "ann"
-        bob = await site.client("x", username="bob")
-        assert bob.connack.reason == Reason.NOT_AUTHORIZED, "a session belongs to its identity"
-        assert site.stat("auth_failures") == 3
-        assert site.stat("clients") == 1
-
-
 async def test_one_client_too_many_is_told_that_the_server_is_busy() -> None:
     async with serving(MqttConfig(max_connections=1)) as site:
         first = await site.client("a")
@@ -603,7 +584,6 @@ async def test_an_action_outside_any_read_is_written_by_itself() -> None:
         ("a second CONNECT", encode(Connect("c", 5), 5), Reason.PROTOCOL_ERROR),
         ("a topic that is not UTF-8", b"\x30\x05\x00\x02\xff\xfe\x00", Reason.MALFORMED_PACKET),
         ("a topic with a wildcard", b"\x30\x06\x00\x03a/#\x00", Reason.TOPIC_NAME_INVALID),
-        ("QoS 2", encode(Publish("a", b"", 2, packet_id=1), 5), Reason.QOS_NOT_SUPPORTED),
     ],
 )
 async def test_bad_input_ends_its_own_connection_in_the_protocols_words(

@@ -98,7 +98,7 @@ def test_client_and_server_understand_each_other(
     heard = [(p.topic, p.payload, p.qos) for p in pair.at_client if isinstance(p, Publish)]
     assert sent == heard == messages
     assert pair.client.unacknowledged == {}
-    assert pair.server.inflight == set()
+    assert pair.server.inflight == {}
     assert {type(p) for p in pair.at_client} >= {Connack, Suback, Unsuback}
     pair.client.disconnect()
     pair.talk(cut)

@@ -17,7 +17,7 @@ from rimward.edge.access.identity import (
     Identity,
     Pending,
 )
-from rimward.edge.access.opening import Watch, listener_problem, open_access
+from rimward.edge.access.opening import Watch, open_access
 
 __all__ = [
     "DENIALS",
@@ -32,6 +32,5 @@ __all__ = [
     "Patterns",
     "Pending",
     "Watch",
-    "listener_problem",
     "open_access",
 ]

@@ -41,7 +41,9 @@ class Badge(Struct, frozen=True):
     @property
     def owner(self) -> str:
         """Return whom a session belongs to: it stays the same when the secret is changed."""
-        return "" if self.kind in {"free", "anyone"} else f"{self.kind}:{self.entry}:{self.id}"
+        if self.kind in {"free", "anyone"}:
+            return f"user:{self.user}" if self.user is not None else ""
+        return f"{self.kind}:{self.entry}:{self.id}"
 
 
 class Identity(Struct, frozen=True):
@@ -67,6 +69,14 @@ class Identity(Struct, frozen=True):
     def owner(self) -> str:
         """Return whom a session belongs to."""
         return self.badge.owner
+
+    def may_take_over(self, other: "Identity") -> bool:
+        """Tell whether a session of another identity may become this one's.
+
+        What was left by somebody who has shown nothing goes to whoever shows who it is, for else anybody
+        could keep a device out by its client id.
+        """
+        return other.owner in {self.owner, ""}
 
     @property
     def free(self) -> bool:

@@ -12,7 +12,6 @@ from rimward.edge.access.file import read
 from rimward.edge.access.grants import Patterns
 from rimward.edge.access.own import own_patterns
 from rimward.edge.access.tokens import Tokens
-from rimward.edge.gateways.peers import is_loopback
 from rimward.observe import Logger, get_logger
 
 log: Logger = get_logger("rimward.access")
@@ -51,19 +50,6 @@ def open_access(
     stamp += stamp_of(path, book)[1:]
     access = Access(book, monotonic)
     return access, Watch(access, path, lambda: load_book(path, own, now), stamp)
-
-
-def listener_problem(address: str, *, access: bool, anonymous: bool) -> str | None:
-    """Tell why a node may not listen on an address; None where it may. "" is a Unix socket.
-
-    Nobody listens off loopback without credentials, unless that was asked for by name (GUARANTEES §7).
-    """
-    if access or anonymous or not address or is_loopback(address):
-        return None
-    return (
-        f"{address} can be reached from other machines, and no access file says who may come in: "
-        "name one with --access FILE (rimward device add writes it), or say --anonymous"
-    )
 
 
 class Watch:

@@ -11,6 +11,7 @@ import hmac
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import TypeVar
 
 from msgspec import Struct
@@ -96,7 +97,8 @@ class Passwords:
 
         def work() -> bool:
             right = wanted() and _is_right(stored or self._of_nobody(), password) and stored is not None
-            loop.call_soon_threadsafe(ended, right)
+            with suppress(RuntimeError):  # the loop has ended: nobody waits any more
+                loop.call_soon_threadsafe(ended, right)
             return right
 
         def ended(right: bool) -> None:  # noqa: FBT001 (what call_soon_threadsafe hands over)
@@ -134,7 +136,7 @@ class Passwords:
         right[digest] = self._monotonic() + round(self._limits.remember * 1e9)
 
     def close(self) -> None:
-        """End the threads; what was not begun is not checked any more."""
+        """End the threads without waiting for them; what was not begun is not checked any more."""
         if self._pool is not None:
-            self._pool.shutdown(wait=True, cancel_futures=True)
+            self._pool.shutdown(wait=False, cancel_futures=True)
             self._pool = None

@@ -6,7 +6,7 @@ from msgspec import Struct
 
 from rimward.app import App
 from rimward.app.functions import StreamDeclaration
-from rimward.app.triggers import Every, Http, Mqtt, Pattern
+from rimward.app.triggers import Coap, Every, Http, Mqtt, Pattern, Ws
 from rimward.edge.dispatch.commands import is_answer
 from rimward.edge.dispatch.functions import FunctionRun, Plain, plain_of
 from rimward.edge.dispatch.ports import TOPICS_CACHED, Listeners
@@ -16,10 +16,14 @@ from rimward.edge.dispatch.streams import StreamRun
 LoadStream = Callable[[StreamDeclaration], dict[str, bytes]]
 
 
+WS = "WS"  # the method of messages on a WebSocket; no HTTP request can have it
+
+
 class Allowed(Struct, frozen=True):
     """The methods that a path serves, where it does not serve the one asked for; empty: none."""
 
     methods: tuple[str, ...]
+    socket: bool = False  # a WebSocket may be opened there
 
 
 class Board:
@@ -31,15 +35,19 @@ class Board:
         self.beats: list[tuple[FunctionRun, float]] = []
         self.streams: dict[str, StreamRun] = {}
         self._topics: Routes[tuple[FunctionRun | StreamRun, str | None]] = Routes()
-        self._paths: dict[str, Routes[tuple[Pattern, FunctionRun]]] = {}
+        self._paths: dict[str, dict[str, Routes[tuple[Pattern, FunctionRun]]]] = {"http": {}, "coap": {}}
         followers: dict[str, list[FunctionRun]] = {}
         for function in app.edge_functions:
             run, trigger = functions[function.name], function.trigger
             match trigger:
                 case Mqtt():
                     self._topics.add(trigger.pattern, (run, trigger.time))
-                case Http():
-                    paths = self._paths.setdefault(trigger.method, Routes())
+                case Http() | Coap():
+                    of_protocol = self._paths["http" if isinstance(trigger, Http) else "coap"]
+                    paths = of_protocol.setdefault(trigger.method, Routes())
+                    paths.add(trigger.pattern, (trigger.pattern, run))
+                case Ws():
+                    paths = self._paths["http"].setdefault(WS, Routes())
                     paths.add(trigger.pattern, (trigger.pattern, run))
                 case Every():
                     self.beats.append((run, trigger.period))
@@ -73,20 +81,21 @@ class Board:
         self._known[topic] = listeners
         return listeners
 
-    def serve(self, method: str, segments: list[str]) -> "Match[FunctionRun] | Allowed":
+    def serve(self, protocol: str, method: str, segments: list[str]) -> "Match[FunctionRun] | Allowed":
         """Return the one function that serves a path, or the methods that others serve it with.
 
         A literal segment wins over a capture, and that over a tail, from left to right. GET answers HEAD.
         """
+        paths = self._paths["coap" if protocol == "coap" else "http"]
         for wanted in (method, "GET") if method == "HEAD" else (method,):
-            routes = self._paths.get(wanted)
+            routes = paths.get(wanted)
             if routes is not None and (matches := routes.match(segments)):
                 best = min(matches, key=lambda match: _specificity(match.target[0]))
                 return Match(best.target[1], best.captures)
-        allowed = {method for method, routes in self._paths.items() if routes.match(segments)}
-        if "GET" in allowed:
+        allowed = {method for method, routes in paths.items() if routes.match(segments)}
+        if "GET" in allowed and protocol != "coap":
             allowed.add("HEAD")
-        return Allowed(tuple(sorted(allowed)))
+        return Allowed(tuple(sorted(allowed - {WS})), socket=WS in allowed)
 
 
 def _specificity(pattern: Pattern) -> tuple[int, ...]:

@@ -69,8 +69,9 @@ def reply_of(result: Any, work: Work) -> Reply:
     value = cast("Wanted[Any]", result).value if isinstance(result, Wanted) else result
     if not isinstance(value, CloudEvent):
         return encode_reply(result, work.encoding)
-    if work.protocol == "http":
-        carried = to_structured(value) if work.structured else to_http(value)
+    if work.protocol in {"http", "coap", "ws"}:
+        structured = work.structured or work.protocol != "http"  # the others have no fields for attributes
+        carried = to_structured(value) if structured else to_http(value)
         reply = Reply(carried.body, content_type=carried.content_type, headers=carried.fields)
     else:
         reply = Reply(event=value)

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from rimward.edge.dispatch.ports import OutboxPort
 from rimward.edge.dispatch.tracing import Tracing
 from rimward.edge.dispatch.types import Ticket
+from rimward.edge.dispatch.watching import Watching
 from rimward.edge.dispatch.work import Work
 from rimward.edge.outbox import Put
 from rimward.events import RimwardError
@@ -14,9 +15,15 @@ class Closing:
     """Ends works: one transaction and one answer each."""
 
     def __init__(
-        self, outbox: OutboxPort, tracing: Tracing, counters: dict[str, int], clock: Callable[[], int]
+        self,
+        outbox: OutboxPort,
+        tracing: Tracing,
+        counters: dict[str, int],
+        clock: Callable[[], int],
+        watching: Watching,
     ) -> None:
         """`clock` is monotonic ns."""
+        self._watching = watching
         self._outbox = outbox
         self._tracing = tracing
         self._counters = counters
@@ -34,12 +41,14 @@ class Closing:
                 waits = True
         if work.durable and not waits:
             self._append(work, None)
+            self._tell(work)
         elif work.durable:
             ticket = work.ticket = work.ticket or Ticket()
             appended = self._clock()
             if not self._append(work, lambda error: self._committed(work, appended, error)):
                 self._answer(work)
             return ticket
+        self._tell(work)
         if work.stages is not None:
             self._tracing.keep(work)
         if work.refusal is None and work.reply is None:
@@ -65,9 +74,15 @@ class Closing:
             work.withhold(str(error))
         else:
             self._tracing.committed(work, appended, self._clock())
+            self._tell(work)
         if work.stages is not None:
             self._tracing.keep(work)
         self._answer(work)
+
+    def _tell(self, work: Work) -> None:
+        """Tell those who watch what it has changed."""
+        if work.changed:
+            self._watching.tell(work.changed)
 
     def _answer(self, work: Work) -> None:
         ticket = work.ticket

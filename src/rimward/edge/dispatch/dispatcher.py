@@ -14,27 +14,28 @@ from rimward.app import App
 from rimward.app.device import Device
 from rimward.app.effects import Action, current
 from rimward.app.facts import Fact
-from rimward.edge.dispatch.board import Allowed, Board
-from rimward.edge.dispatch.call import Call, LaneCall, forward_of
+from rimward.edge.dispatch.board import WS, Allowed, Board
+from rimward.edge.dispatch.call import Call, LaneCall
 from rimward.edge.dispatch.carried import carry_message, carry_request, refuse, reply_of, wants_structured
 from rimward.edge.dispatch.closing import Closing
 from rimward.edge.dispatch.commands import Commands
 from rimward.edge.dispatch.encodings import OBJECTS, agree, encoding_of, media_types
 from rimward.edge.dispatch.failures import bad_payload, check_time, failed, no_route, refused, replied
 from rimward.edge.dispatch.feeding import Feeder
-from rimward.edge.dispatch.functions import SAMPLE_ONE_IN, Bound, FunctionRun, Held, Plain, Span, fill
+from rimward.edge.dispatch.functions import SAMPLE_ONE_IN, Bound, FunctionRun, Held, Span, fill
+from rimward.edge.dispatch.lane import end_plain
 from rimward.edge.dispatch.payloads import BadPayloadError
 from rimward.edge.dispatch.ports import NODE, Clocks, Listeners, OutboxPort
+from rimward.edge.dispatch.pouring import pour, socket_of
 from rimward.edge.dispatch.renaming import load_cells, load_windows
-from rimward.edge.dispatch.routes import path_segments
+from rimward.edge.dispatch.routes import Match, path_segments
 from rimward.edge.dispatch.streams import StreamRun
 from rimward.edge.dispatch.tracing import Tracing
-from rimward.edge.dispatch.types import Message, Reply, Request, Router, Sender, Ticket
+from rimward.edge.dispatch.types import Message, Reply, Request, Router, Sender, Socket, Ticket
 from rimward.edge.dispatch.waiting import Waiting, queue
+from rimward.edge.dispatch.watching import EVERY, Tap, Watching
 from rimward.edge.dispatch.work import Work
 from rimward.edge.outbox import Transaction
-
-Outcome = tuple[Any, Exception | None, int]  # of a call: its result, what it raised, how many actions
 
 _current, _enter, _leave = current.get, current.set, current.reset
 
@@ -55,6 +56,7 @@ class Dispatcher:
         """`settings` are of the type that the app names as its `config`."""
         self.facts: dict[type[Struct], Fact] = app.facts
         self.node = node
+        self.settings = settings
         self.clocks = clocks
         self.tracing = tracing
         self.admit: Callable[[str, int], None] = outbox.admit
@@ -63,10 +65,12 @@ class Dispatcher:
         self.counters: dict[str, int] = {"forwards": 0, "replies_dropped": 0}
         self.outbox = outbox
         self._clock = clocks.monotonic
-        self.end: Callable[[Work], Ticket | None] = Closing(outbox, tracing, self.counters, self._clock).end
+        self.watching: Watching = Watching()
+        self.end: Callable[[Work], Ticket | None] = Closing(
+            outbox, tracing, self.counters, self._clock, self.watching
+        ).end
         self._offset = clocks.wall() - clocks.monotonic()
-        self._event_count = 0
-        self._events = 0  # without those of the fast lane
+        self._event_count = self._events = 0  # the latter without those of the fast lane
         self.waiting: Waiting = Waiting(self, clocks.monotonic)
         self.commands: Commands = Commands(lambda: self.router, tracing.boot, self.counters)
         self._cells = {struct: load_cells(outbox, type_, clocks.wall) for struct, type_ in app.states.items()}
@@ -75,7 +79,7 @@ class Dispatcher:
         }
         self.board: Board = Board(app, self.functions, lambda stream: load_windows(outbox, stream))
         self._lane = self.board.lane
-        self._call = LaneCall(self)
+        self.lane_call: LaneCall = LaneCall(self)
         self._span = tracing.ring.add
         self.beats: list[tuple[FunctionRun, float]] = self.board.beats
         self.streams: dict[str, StreamRun] = self.board.streams
@@ -110,7 +114,7 @@ class Dispatcher:
             value = plain.decode(payload)
         except Exception:  # noqa: BLE001 (told in full by the longer way)
             return self._several(message or Message(topic, payload, qos, sender, read_at))
-        call, figures, clock = self._call, plain.figures, self._clock
+        call, figures, clock = self.lane_call, plain.figures, self._clock
         figures.alone = number = figures.alone + 1
         token = None if _current() is call else _enter(call)
         actions: list[Action] = []
@@ -140,20 +144,24 @@ class Dispatcher:
             ):
                 return None
         work = self.work_of(message or Message(topic, payload, qos, sender, read_at))
-        return self._plain_more(plain, work, (result, error, len(actions)), (begun, ended))
+        return end_plain(self, plain, work, (result, error, len(actions)), (begun, ended))
 
     def request(self, request: Request) -> Ticket:
         """Run the one function that serves a route."""
         segments = path_segments(request.path)
         if segments is None:
             return refused("invalid", "the path hides one of / + # NUL, starts with $, or is not UTF-8")
-        match = self.board.serve(request.method, segments)
+        match = self.board.serve(request.sender.protocol, request.method, segments)
         if isinstance(match, Allowed):
             return no_route(match)
         run, headers = match.target, request.headers
+        if run.check is not None and (why := run.check(headers, request.raw or request.body)) is not None:
+            self.counters["signatures_refused"] = self.counters.get("signatures_refused", 0) + 1
+            return refused("denied", why)
         work = Work(self, request.path, request.body, request.sender, request.read_at)
         work.traceparent = headers.get("traceparent")
         work.content_type = headers.get("content-type")
+        work.headers = headers
         work.detached = not run.durable
         work.commits = request.commits
         listeners = Listeners([(run.bind(match.captures, request.query), None)], [])
@@ -173,6 +181,36 @@ class Dispatcher:
         ticket = self._begin(work, listeners, waits=True)
         return ticket if ticket is not None else replied(Reply(status=204))
 
+    def socket(self, path: str) -> Socket | None:
+        """Return what a WebSocket at this path meets; None where no function takes its messages."""
+        segments = path_segments(path)
+        match = None if segments is None else self.board.serve("ws", WS, segments)
+        return socket_of(match) if isinstance(match, Match) else None
+
+    def watch(self, request: Request, changed: Callable[[], None]) -> Callable[[], None] | None:
+        """Call `changed` after each change of what a request's function reads, as far as its parameters tell.
+
+        These are its cells, and the topic of the same name as its path, when a function publishes there.
+        Returns what ends it; None where no function serves the request.
+        """
+        segments = path_segments(request.path)
+        match = segments and self.board.serve(request.sender.protocol, request.method, segments)
+        if not segments or not isinstance(match, Match):
+            return None
+        run = match.target
+        cells = [(slot.cells.space, slot.key) for slot in run.bind(match.captures, request.query).slots]
+        cells += [(self._cells[one.type].space, EVERY) for one in run.function.plan.takes("states")]
+        stop = self.watching.add(cells, "/".join(segments), changed)
+        if not isinstance(self.router, Tap):
+            self.router = Tap(self.router, self.watching)
+
+        def end() -> None:
+            stop()
+            if not self.watching.topics and isinstance(self.router, Tap):
+                self.router = self.router.router
+
+        return end
+
     def beat(self, run: FunctionRun) -> None:
         """Run a function that runs at a steady beat."""
         work = Work(self, run.name, b"", NODE, self._clock())
@@ -182,7 +220,7 @@ class Dispatcher:
         """Forget cells whose time is over; the node calls this once a second."""
         transaction = Transaction()
         for cells in self._cells.values():
-            transaction.puts += cells.expire()
+            transaction.puts += cells.expire(self.watching.tell)
         if transaction.puts:
             self.outbox.append(transaction, None)
 
@@ -232,29 +270,6 @@ class Dispatcher:
         """Refuse a message before any function has seen it."""
         self._events += 1
         refuse(self.tracing, listeners, work, error, self._clock())
-        return self.end(work)
-
-    def _plain_more(
-        self, plain: Plain, work: Work, outcome: Outcome, times: tuple[int, int]
-    ) -> Ticket | None:
-        """End a plain call that raised, or leaves more than actions: facts, a reply or a trace."""
-        result, error, actions = outcome
-        rows, run = self._call.end(), plain.bound.run
-        if error is not None:
-            failed(self.tracing, run, work, error, times)
-            return self.end(work)
-        figures = work.figures = plain.figures
-        if figures.keeps(work.read_at, times[1]):
-            self.tracing.note(work, run.name, *times, over=times[1] - work.read_at > figures.limit)
-        if rows:
-            origin = work.origin()
-            work.tx.forwards += [forward_of(fact, values, origin) for fact, values in rows]
-            self.counters["forwards"] += len(rows)
-        work.actions = actions
-        try:
-            self._take_reply(work, result)
-        except Exception as raised:  # noqa: BLE001 (a value that can't be written)
-            failed(self.tracing, run, work, raised, times)
         return self.end(work)
 
     def work_of(self, message: Message) -> Work:
@@ -352,7 +367,9 @@ class Dispatcher:
         self._span(span)
 
     def succeeded(self, bound: Bound, call: Call, held: Held | None, work: Work, result: Any) -> None:
-        self._take_reply(work, result)  # first: a reply that can't be written leaves nothing else
+        if bound.run.streams:
+            result = pour(result, bound.run, work, self)
+        self.take_reply(work, result)  # first: a reply that can't be written leaves nothing else
         if held is not None:
             for slot, cell, handle in zip(bound.slots, held.cells, held.handles, strict=True):
                 value = handle.changed()
@@ -363,6 +380,8 @@ class Dispatcher:
                 if puts:
                     work.tx.puts += puts
                 work.steps += undo
+                if self.watching.cells:
+                    work.changed.append((slot.cells.space, slot.key))
         if call.forwards:
             work.tx.forwards += call.forwards
             self.counters["forwards"] += len(call.forwards)
@@ -371,11 +390,11 @@ class Dispatcher:
             self.actions += len(call.actions)
             work.actions += len(call.actions)
 
-    def _take_reply(self, work: Work, result: Any) -> None:
+    def take_reply(self, work: Work, result: Any) -> None:
         """Take what a function returned: the first value is the reply, what nobody asked for is counted."""
         if result is None:
             return
         if not work.wants_reply or work.reply is not None:
             self.counters["replies_dropped"] += 1
         else:
-            work.reply = reply_of(result, work)
+            work.reply = result if isinstance(result, Reply) else reply_of(result, work)

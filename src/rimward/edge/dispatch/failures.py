@@ -62,6 +62,8 @@ def replied(reply: Reply) -> Ticket:
 
 def no_route(allowed: Allowed) -> Ticket:
     """Return the answer to a path that nothing serves, or not with that method."""
+    if not allowed.methods and allowed.socket:
+        return replied(Reply(status=426))
     if not allowed.methods:
         return refused("not-found", "no function serves this path", matched=False)
     return replied(Reply(status=405, headers={"allow": ", ".join(allowed.methods)}))

@@ -25,6 +25,9 @@ from rimward.events import Event
 from rimward.observe import FunctionStats, Histogram
 from rimward.observe.histogram import TABLE, TABLE_FROM, TABLE_TO
 
+Check = Callable[[dict[str, str], bytes], str | None]
+"""Returns why a request with these headers and this body, as it came, is not signed as it should be."""
+
 SAMPLE_EVERY = 1_000_000_000  # ns between two samples of one function
 SAMPLE_ONE_IN = 1024
 NEVER = 1 << 62  # ns
@@ -216,6 +219,8 @@ class FunctionRun:
         self.decode: Decode | None = decoder_for(function.plan.payload) if self.takes_payload else None
         self.offers: tuple[Encoding, ...] | None = offers_for(function.plan.returns)
         self.is_plain: bool = not self.is_async and self.durable and not returns_something(function.plan)
+        self.streams: bool = function.plan.streams
+        self.check: Check | None = None  # of signed requests; set by the node, which has the secrets
         self.figures: Figures = Figures(function.budget)
         self.settings = settings
         self._cells = cells

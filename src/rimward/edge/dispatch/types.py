@@ -4,13 +4,13 @@ A gateway ends a device's protocol and hands over plain messages; dispatch runs 
 with a `Ticket` that is done when the message's transaction is. Nothing here does I/O.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Protocol
 
 from msgspec import Struct
 
 from rimward.app.effects import Action
-from rimward.events import CloudEvent
+from rimward.events import CloudEvent, RimwardError
 
 Entry = tuple[str, str, bytes | None]  # space, key and value of what is kept on disk; None forgets it
 Commits = Callable[["Reply | None", "Refusal | None"], Sequence[Entry]]
@@ -23,8 +23,8 @@ It is not asked for where the message is refused in words that ask for it again,
 class Sender(Struct, frozen=True, gc=False):
     """Who sent a message, as the gateway authenticated them."""
 
-    id: str  # MQTT client id; for HTTP the peer's address
-    protocol: str  # "mqtt3", "mqtt5", "http" or "node"
+    id: str  # MQTT client id; for HTTP and CoAP the peer's address
+    protocol: str  # "mqtt3", "mqtt5", "http", "ws", "coap" or "node"
     user: str | None = None
 
 
@@ -45,9 +45,9 @@ class Message(Struct, gc=False):
 
 
 class Request(Struct, gc=False):
-    """One HTTP request, read whole."""
+    """One request of HTTP or CoAP, read whole; or a WebSocket's message, with the request that opened it."""
 
-    method: str
+    method: str  # "WS" for a message on a WebSocket
     path: str  # raw: the router decodes its segments
     query: str
     headers: dict[str, str]  # names in lower case
@@ -55,6 +55,7 @@ class Request(Struct, gc=False):
     sender: Sender
     read_at: int  # monotonic ns at which its first bytes were read
     commits: Commits | None = None
+    raw: bytes | None = None  # the body as it came, where that had a content coding
 
 
 class Reply(Struct, gc=False):
@@ -65,6 +66,22 @@ class Reply(Struct, gc=False):
     content_type: str | None = None
     headers: dict[str, str] = {}
     event: CloudEvent | None = None  # instead of body and content type; the gateway knows its form
+    stream: "AsyncIterator[Piece] | None" = None  # instead of a body; closed by who iterates
+
+
+class Piece(Struct, gc=False):
+    """One value of a stream of replies."""
+
+    body: bytes
+    content_type: str | None = None
+    id: str | None = None
+    name: str | None = None
+
+
+class Socket(Struct, frozen=True):
+    """What a WebSocket opened at a path meets."""
+
+    topic: str | None  # whose actions go to it
 
 
 class Refusal(Struct, frozen=True, gc=False):
@@ -72,6 +89,16 @@ class Refusal(Struct, frozen=True, gc=False):
 
     kind: str  # "payload", "invalid", "denied", "not-found", "conflict", "busy", "failed" or "full"
     detail: str
+
+
+class PourError(RimwardError):
+    """A stream of replies has ended before its time, with a refusal for its caller."""
+
+    code = "stream"
+
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(f"{refusal.kind}: {refusal.detail}")
+        self.refusal = refusal
 
 
 class Retained(Struct, frozen=True, gc=False):
@@ -114,6 +141,21 @@ class Door(Protocol):
 
     def request(self, request: Request) -> Ticket:
         """Run the one function that serves the route."""
+        ...
+
+    def socket(self, path: str) -> Socket | None:
+        """Return what a WebSocket at this path meets; None where no function takes its messages."""
+        ...
+
+
+class Watched(Door, Protocol):
+    """A door that tells when the answer to a request may have changed."""
+
+    def watch(self, request: Request, changed: Callable[[], None]) -> Callable[[], None] | None:
+        """Call `changed` after each change that may change the answer; return what ends it.
+
+        None: no function serves the request.
+        """
         ...
 
 

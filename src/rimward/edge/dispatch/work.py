@@ -11,6 +11,8 @@ from rimward.edge.outbox import DeadLetter, Transaction
 from rimward.events import REFUSALS, CloudEvent, Event, parse_traceparent, to_ns
 from rimward.observe import Stage
 
+_CREDENTIALS = frozenset({"authorization", "cookie", "proxy-authorization"})  # they stay at the door
+
 
 class Desk(Protocol):
     """What a piece of work asks of the dispatcher."""
@@ -32,6 +34,7 @@ class Work:
         "_tx",
         "actions",
         "carried",
+        "changed",
         "commits",
         "content_type",
         "data",
@@ -41,6 +44,7 @@ class Work:
         "error",
         "event",
         "figures",
+        "headers",
         "must_wait",
         "payload",
         "pending",
@@ -75,6 +79,7 @@ class Work:
         self.figures: Figures | None = None  # of the function whose commit is timed
         self.pending: int = 0  # async functions that still run
         self.must_wait: bool = False  # a stream's window changed and the device waits for its answer
+        self.headers: dict[str, str] | None = None  # of the request
         self.actions: int = 0
         self.refusal: Refusal | None = None
         self.error: str | None = None
@@ -84,6 +89,7 @@ class Work:
         self.structured: bool = False  # an event in reply is to be one body
         self.reply: Reply | None = None  # the first one
         self.steps: list[Callable[[], None]] = []  # that take its state changes back
+        self.changed: list[tuple[str, str]] = []  # cells that are watched, told of when it has committed
         self.detached: bool = False  # nobody waits for what is committed
         self.stages: list[Stage] | None = None
         self.ticket: Ticket | None = None
@@ -137,6 +143,7 @@ class Work:
             sender=self.sender.id,
             protocol=self.protocol,
             traceparent=self.traceparent,
+            headers={} if self.headers is None else _without_credentials(self.headers),
         )
 
     def undo(self) -> None:
@@ -145,6 +152,7 @@ class Work:
         for step in reversed(steps):
             step()
         self.steps = []
+        self.changed = []
         self._tx = None
 
     def seal(self) -> None:
@@ -156,6 +164,7 @@ class Work:
         aside = Work(self.desk, self.source, self.payload, self.sender, self.read_at)
         aside.traceparent, aside.content_type = self.traceparent, self.content_type
         aside.carried, aside.data, aside.structured = self.carried, self.data, self.structured
+        aside.headers = self.headers
         aside.wants_reply, aside.encoding = self.wants_reply and self.reply is None, self.encoding
         aside.detached = True
         return aside
@@ -186,6 +195,10 @@ class Work:
                 payload=self.payload,
             )
         )
+
+
+def _without_credentials(headers: dict[str, str]) -> dict[str, str]:
+    return {name: value for name, value in headers.items() if name not in _CREDENTIALS}
 
 
 Resume = Callable[[], None]

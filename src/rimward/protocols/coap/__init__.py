@@ -1,4 +1,4 @@
-"""CoAP [RFC 7252] without I/O: the message layer, Observe [7641], blocks [7959], links [6690], streams [8323]."""
+"""CoAP without I/O: messages [RFC 7252], Observe [7641], blocks [7959], links [6690], streams [8323]."""
 
 from rimward.protocols.coap.blocks import Assemblies, BlockLimits, Representations, Served, etag_of, slice_of
 from rimward.protocols.coap.client import ClientExchange

@@ -72,9 +72,7 @@ class Assemblies:
         found = self._open.get(key)
         if found is None or block.start != len(found.body):
             have = 0 if found is None else len(found.body)
-            raise CoapError(
-                f"block {block.number} begins at {block.start}, {have} bytes are here", INCOMPLETE
-            )
+            raise CoapError(f"block {block.number} is at {block.start}, {have} bytes are here", INCOMPLETE)
         if block.more and (not payload or len(payload) % block.size):
             raise CoapError(f"a block of {len(payload)} bytes says that it has {block.size}", BAD_REQUEST)
         found.body += payload

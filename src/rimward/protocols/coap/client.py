@@ -1,4 +1,4 @@
-"""A client's exchange over datagrams, for one request at a time: sent again until it is answered, in blocks."""
+"""A client's exchange over datagrams: one request, sent again until it is answered, large ones in blocks."""
 
 from rimward.protocols.coap import options as opt
 from rimward.protocols.coap.codes import ACK, CON, CONTINUE, EMPTY, RST, UNAUTHORIZED, CoapError, FormatError

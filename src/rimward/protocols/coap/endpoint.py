@@ -181,7 +181,7 @@ class Endpoint:
         self._bytes += len(datagram)
 
     def _remember(self, exchange: Exchange, now: int) -> None:
-        """Remember an exchange; forget what is over, and the oldest where there is too much, a peer's own first."""
+        """Remember it; forget what is over, and the oldest where there is too much: a peer's own first."""
         bounds, known = self._bounds, self._known
         self.forget(now)
         own = self._of_peer.setdefault(exchange.peer, OrderedDict())

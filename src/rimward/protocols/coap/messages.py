@@ -42,9 +42,7 @@ def decode(data: bytes) -> Message | None:
             raise FormatError("an empty message has bytes behind its message id", reset)
         return Message(EMPTY, type=kind, mid=mid)
     if size > 8 or code >> 5 in {1, 6, 7} or 4 + size > len(data):
-        raise FormatError(
-            f"the token has {size} bytes, or the code {code >> 5}.{code & 31:02} is none", reset
-        )
+        raise FormatError(f"a token of {size} bytes, or no code: {code >> 5}.{code & 31:02}", reset)
     try:
         options, payload = read(data, 4 + size)
     except FormatError as error:

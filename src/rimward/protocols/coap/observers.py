@@ -1,6 +1,6 @@
 """Who observes what [RFC 7641]: a bounded list, and when a notification is confirmable."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from msgspec import Struct
@@ -54,12 +54,16 @@ class Observers:
     def __len__(self) -> int:
         return len(self._all)
 
-    def __iter__(self) -> "Any":
+    def __iter__(self) -> Iterator[Observer]:
         return iter(list(self._all.values()))
 
     def find(self, peer: Any, token: bytes) -> Observer | None:
         """Return a peer's observation."""
         return self._all.get((peer, token))
+
+    def of(self, peer: Any) -> int:
+        """Return how much a peer observes."""
+        return self._of_peer.get(peer, 0)
 
     def room(self, peer: Any) -> bool:
         """Tell whether a peer may observe one thing more."""

@@ -64,7 +64,7 @@ def uint_bytes(value: int) -> bytes:
 
 
 def checked(options: Options) -> Options:
-    """Return the options that are understood; elective ones that are not, or are of a wrong form, are left out.
+    """Return the options that are understood; elective ones that are not, or of a wrong form, are left out.
 
     Raises:
         CoapError: 4.02, a critical option is not understood, repeated without leave or of a wrong form.

@@ -107,9 +107,10 @@ def cache_key(message: Message) -> tuple[object, ...]:
     return (message.code, *(option for option in message.options if option[0] not in _NO_KEY))
 
 
-_NO_KEY = frozenset(
-    {opt.BLOCK1, opt.BLOCK2, opt.SIZE1, opt.SIZE2, opt.OBSERVE, opt.ECHO, opt.NO_RESPONSE, opt.ETAG}
-)
+_NO_KEY = frozenset((
+    opt.BLOCK1, opt.BLOCK2, opt.SIZE1, opt.SIZE2, opt.OBSERVE, opt.ECHO, opt.NO_RESPONSE, opt.ETAG,
+    opt.CONTENT_FORMAT,
+))  # fmt: skip
 
 
 def request(

@@ -1,4 +1,4 @@
-"""What an endpoint sends of its own accord: confirmable messages until they are acknowledged [RFC 7252 §4.2]."""
+"""What an endpoint sends of its own accord: confirmable messages until acknowledged [RFC 7252 §4.2]."""
 
 import heapq
 from collections import OrderedDict, deque
@@ -87,14 +87,8 @@ class Sending:
         timing, mid = self._timing, self._next_mid(peer)
         message.type, message.mid = CON, mid
         spread = 1 + self._chance() * (timing.ack_random_factor - 1)
-        one = Outstanding(
-            peer,
-            mid,
-            encode(message),
-            round(timing.ack_timeout * spread * SECOND),
-            timing.max_retransmit,
-            tag,
-        )
+        timeout = round(timing.ack_timeout * spread * SECOND)
+        one = Outstanding(peer, mid, encode(message), timeout, timing.max_retransmit, tag)
         self._outstanding[peer, mid] = one
         self._active[peer] = self._active.get(peer, 0) + 1
         self._outgoing.append((one.datagram, peer))
@@ -140,7 +134,12 @@ class Sending:
         if one.tag is not None:
             self.settled(one.tag, fate)
         waiting = self._waiting.get(peer)
-        if waiting and self.idle(peer):
+        if waiting and fate == "unanswered":  # whoever that is, they don't hear: the rest is not sent
+            self.counters["unsent"] += len(waiting)
+            for _, tag in self._waiting.pop(peer):
+                if tag is not None:
+                    self.settled(tag, fate)
+        elif waiting and self.idle(peer):
             message, tag = waiting.popleft()
             if not waiting:
                 del self._waiting[peer]

@@ -23,7 +23,22 @@ from rimward.protocols.http.targets import split
 END = b"\r\n\r\n"
 _LINE = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+) ([!-~]+) HTTP/(\d)\.(\d)")
 _HOST = re.compile(r"(?:[A-Za-z0-9._~-]+|\[[0-9A-Fa-f:.]+\])(?::\d{0,5})?")
-_ONCE = frozenset({"host", "content-length", "transfer-encoding", "expect", "content-type", "traceparent"})
+_ONCE = frozenset(
+    {
+        "host",
+        "content-length",
+        "transfer-encoding",
+        "expect",
+        "content-type",
+        "traceparent",
+        "origin",
+        "range",
+        "if-range",
+        "idempotency-key",
+        "sec-websocket-key",
+        "sec-websocket-version",
+    }
+)
 _NOT_SERVED = frozenset({"CONNECT", "TRACE"})
 _names: dict[bytes, str] = {}  # field names as sent, to lower case; the usual ones are few
 _NAMES_KEPT = 1024
@@ -119,6 +134,8 @@ class HeadParser:
         framing = self._framing(headers, minor)
         if "expect" in headers:
             _expect(request, framing)
+        if "upgrade" in headers:
+            request.upgrade = _wants_websocket(request, framing)
         return request, framing
 
     def _headers(self) -> dict[str, str]:
@@ -189,6 +206,15 @@ def _keep_alive(headers: dict[str, str], minor: int) -> bool:
         return minor == 1
     tokens = {token.strip() for token in connection.lower().split(",")}
     return "close" not in tokens and (minor == 1 or "keep-alive" in tokens)
+
+
+def _wants_websocket(request: HttpRequest, framing: Framing) -> bool:
+    """Tell whether a request asks to go on as WebSocket [RFC 6455 §4.1]; other upgrades are not taken up."""
+    headers = request.headers
+    tokens = {token.strip() for token in headers.get("connection", "").lower().split(",")}
+    names = {name.strip() for name in headers["upgrade"].lower().split(",")}
+    plain = request.method == "GET" and request.version == 1 and not framing.chunked and not framing.length
+    return plain and "upgrade" in tokens and "websocket" in names
 
 
 def _name(raw: bytes) -> str:

@@ -28,3 +28,5 @@ class HttpRequest(Struct, eq=False):
     body: bytes = b""
     interim: bytes = b""  # goes out before the answer, as soon as all earlier answers have
     answer: bytes | None = None  # the encoded response, until its turn has come
+    upgrade: bool = False  # it asks to leave HTTP for WebSocket, and has not been answered
+    opened: bool = False  # its answer goes out in pieces

@@ -1,8 +1,9 @@
 """The server's side of one HTTP/1.1 connection, without I/O [RFC 9110, RFC 9112].
 
 Bytes in, requests out; answers in, bytes out, in the order of the requests. Served: HTTP/1.1 and 1.0,
-keep-alive, pipelining, HEAD, `Expect: 100-continue`, chunked request bodies. Not served: upgrades, TRACE,
-CONNECT, content codings, responses in pieces. Cutting the byte stream anywhere changes nothing.
+keep-alive, pipelining, HEAD, `Expect: 100-continue`, chunked request bodies, responses in pieces, and the way
+out of HTTP to WebSocket. Not served: other upgrades, TRACE, CONNECT. Cutting the byte stream anywhere changes
+nothing.
 
 What the peer does wrong is recorded in `error` and answered, never raised; the connection ends after that.
 """
@@ -19,6 +20,8 @@ from rimward.protocols.http.responses import PROBLEM, encode_fields, encode_head
 _SAMPLE = 4096  # bytes of what could not be taken that `error` keeps
 _BLANK_LINES = 4  # empty lines ignored before a request line [RFC 9112 §2.2]
 _CLOSE, _KEEP = b"connection: close\r\n", b"connection: keep-alive\r\n"
+_UPGRADE_REQUIRED = 426
+_UPGRADE = b"connection: upgrade\r\nupgrade: websocket\r\n"  # what a 426 has to say [RFC 9110 §15.5.22]
 
 
 class HttpSession:
@@ -39,13 +42,13 @@ class HttpSession:
         "_pending",
         "_reading",
         "_scanned",
-        "date",
         "error",
         "held",
+        "lines",
     )
 
     def __init__(self, limits: Limits, now: int) -> None:
-        self.date: bytes = b""  # a header line that every answer gets, or nothing
+        self.lines: bytes = b""  # whole header lines that the next answer gets beside its own
         self.error: HttpError | None = None  # once set, send `data_to_send()` and close
         self.held = False  # True: the pipeline is full, what follows is parsed by `receive_data(b"")`
         self._limits = limits
@@ -70,8 +73,14 @@ class HttpSession:
 
     @property
     def full(self) -> bool:
-        """Whether as many requests wait as may."""
-        return len(self._pending) >= self._limits.pipeline
+        """Whether no further request may be taken: as many wait as may, or one asks to leave HTTP."""
+        pending = self._pending
+        return len(pending) >= self._limits.pipeline or bool(pending and pending[-1].upgrade)
+
+    @property
+    def front(self) -> HttpRequest | None:
+        """The request whose answer is sent next, where it has none yet."""
+        return self._pending[0] if self._pending else None
 
     @property
     def closing(self) -> bool:
@@ -101,6 +110,9 @@ class HttpSession:
                 if request is None:
                     break
                 requests.append(request)
+                if request.upgrade:
+                    self.held = True  # what follows may not be HTTP
+                    break
                 if not request.keep_alive:
                     self.stop()
                     break
@@ -121,13 +133,14 @@ class HttpSession:
     ) -> None:
         """Answer a request; the bytes leave when all earlier requests are answered."""
         assert request.answer is None
+        if request.upgrade:
+            self._stay(request)
+        connection = _UPGRADE if status == _UPGRADE_REQUIRED else b""
         if not request.keep_alive:
-            connection = _CLOSE
+            connection += _CLOSE
         elif request.version == 0:
-            connection = _KEEP
-        else:
-            connection = b""
-        fields = self.date + encode_fields(headers) if headers else self.date
+            connection += _KEEP
+        fields = self.lines + encode_fields(headers) if headers else self.lines
         if len(self._pending) == 1 and status == 200 and request.method != "HEAD":
             self._pending.clear()  # the usual case, without the detours of the others
             self._out.append(request.interim + encode_head(200, fields, len(body), connection) + body)
@@ -140,6 +153,47 @@ class HttpSession:
             request.answer = head if request.method == "HEAD" else head + body
         self._idle_from = now
         self._release()
+
+    def open(self, request: HttpRequest, status: int, headers: Mapping[str, str]) -> bool:
+        """Begin an answer whose length is not known, of the request that is in front; False: it has no body.
+
+        HTTP/1.1 gets it in chunks; for HTTP/1.0 the end of the connection is its end.
+        """
+        assert request is self.front
+        if request.version == 0:
+            request.keep_alive = False
+            self._last = True
+        fields = self.lines + encode_fields(headers)
+        framing = b"transfer-encoding: chunked\r\n" if request.version else b""
+        connection = b"" if request.keep_alive else _CLOSE
+        self._out.append(request.interim + encode_head(status, fields + framing, None, connection))
+        request.interim = b""
+        request.opened = True
+        if request.method != "HEAD":
+            return True
+        request.answer = b""
+        self._release()
+        return False
+
+    def send(self, request: HttpRequest, data: bytes) -> None:
+        """Send a piece of an answer that is open."""
+        if data:
+            self._out.append(b"%x\r\n%b\r\n" % (len(data), data) if request.version else data)
+
+    def finish(self, request: HttpRequest, now: int) -> None:
+        """End an answer that is open; the next request's turn comes."""
+        request.answer = b"0\r\n\r\n" if request.version else b""
+        self._idle_from = now
+        self._release()
+
+    def detach(self, request: HttpRequest) -> bytes:
+        """Leave HTTP [RFC 9110 §7.8]: return what came behind the request; the session is over."""
+        assert request is self.front
+        assert request.upgrade
+        rest = bytes(self._inbox)
+        self._pending.clear()
+        self.stop()
+        return rest
 
     def expire(self, now: int) -> None:
         """The deadline has passed: give up on a partial request, close what is idle."""
@@ -230,6 +284,12 @@ class HttpSession:
             del self._inbox[: self._length]
         return True
 
+    def _stay(self, request: HttpRequest) -> None:
+        """Go on with HTTP, since the request did not leave it."""
+        request.upgrade = False
+        if not request.keep_alive:
+            self.stop()
+
     def _release(self) -> None:
         """Move what is at the head of the line to the output."""
         pending = self._pending
@@ -256,7 +316,7 @@ class HttpSession:
         request.interim = b""
         self.error = error
         body = problem(error.status, error.detail)
-        fields = self.date + encode_fields({"content-type": PROBLEM})
+        fields = self.lines + encode_fields({"content-type": PROBLEM})
         head = encode_head(error.status, fields, len(body), _CLOSE)
         request.answer = head if request.method == "HEAD" else head + body
         self.stop()

@@ -82,10 +82,12 @@ class Outgoing:
             self._plain[key] = data
         return data
 
-    def numbered(self, version: int, packet_id: int, *, retain: bool, now: float) -> bytes:
-        """Return the packet at QoS 1."""
+    def numbered(
+        self, version: int, packet_id: int, qos: int = 1, *, retain: bool, now: float, dup: bool = False
+    ) -> bytes:
+        """Return the packet at QoS 1 or 2; `dup` tells that the client may have it already."""
         tail, body = self._tail(version, now), self._body(version)
-        return publish(publish_flags(1, retain=retain), self.topic, packet_id, tail, body)
+        return publish(publish_flags(qos, retain=retain, dup=dup), self.topic, packet_id, tail, body)
 
     def _body(self, version: int) -> bytes:
         return self.payload if version == 5 else self.older

@@ -2,10 +2,12 @@
 
 The driver feeds bytes, answers each packet in order with the methods below until the session is `closed`,
 and sends `data_to_send()`. A broken rule never raises: it stands in `error`, and the goodbye in the
-protocol's own words follows the answers to the packets before it. Sessions end with their connection: expiry
-0, session present 0. What is not offered (QoS 2, extended
-authentication) is announced and refused [5: 3.2.2.3].
+protocol's own words follows the answers to the packets before it. What a session keeps beyond its connection
+is in `Flights`, which the driver hands from one connection to the next. What is not offered is refused by
+name [5: 3.2.2.3].
 """
+
+from msgspec.structs import replace
 
 from rimward.protocols.mqtt import encoding
 from rimward.protocols.mqtt.admission import (
@@ -13,17 +15,25 @@ from rimward.protocols.mqtt.admission import (
     SessionLimits,
     check_connect,
     goodbyes,
+    keep_alive_of,
     offer,
     reason_text,
 )
+from rimward.protocols.mqtt.authentication import check_auth, method_of, step
+from rimward.protocols.mqtt.flights import Flights
 from rimward.protocols.mqtt.packets import (
+    Auth,
     Connack,
     Connect,
     Disconnect,
     Packet,
     Pingreq,
     Puback,
+    Pubcomp,
     Publish,
+    Publish2,
+    Pubrec,
+    Pubrel,
     Suback,
     Subscribe,
     Unsuback,
@@ -32,21 +42,30 @@ from rimward.protocols.mqtt.packets import (
 from rimward.protocols.mqtt.reasons import MqttError, Reason
 from rimward.protocols.mqtt.sending import Sending
 
+PENDING = -1  # the reason of a PUBREC that is not ready
+MOST_TAKEN = 8  # times Receive Maximum: QoS 2 ids of one client that it has not released
+
 
 class ServerSession(Sending):
     """One client's session at a server."""
 
     __slots__ = (
         "_aliases",
+        "_before",
         "_keep_alive",
         "_reason_texts",
         "_said_goodbye",
         "accepted",
         "client_id",
         "connect",
+        "exchanging",
+        "expiry",
         "goodbye_reason",
         "held",
         "last_packet",
+        "method",
+        "proof",
+        "taken",
     )
 
     def __init__(
@@ -60,11 +79,18 @@ class ServerSession(Sending):
         """`now` is monotonic seconds; `topics` and `counters` may be shared by many sessions."""
         super().__init__(limits, topics=topics, counters=counters)
         self.connect: Connect | None = None  # None until the client has said who it is
-        self.client_id: str = ""  # as accepted
-        self.accepted: bool = False
+        self.client_id = ""  # as accepted
+        self.accepted = False
+        self.expiry: int = 0  # seconds that the session outlives the connection; FOR_EVER is what it says
         self.held: set[int] = set()  # the client's packet ids whose answer is not ready, never ours [2.2.1]
-        self.goodbye_reason: int = 0  # what the client's DISCONNECT said
-        self.last_packet: float = now
+        # the client's QoS 2 ids from their PUBLISH to their PUBCOMP, with the reason of their PUBREC
+        self.taken: dict[int, int] = {}
+        self._before: set[int] | None = None  # those of an earlier connection
+        self.goodbye_reason = 0  # what the client's DISCONNECT said
+        self.last_packet = now
+        self.method = None  # of its enhanced authentication
+        self.exchanging = False  # that is not at its end
+        self.proof: bytes | None = None  # what CONNACK says in the method's words
         self._keep_alive = 0.0  # seconds
         self._reason_texts = True
         self._aliases: dict[int, str] = {}
@@ -82,7 +108,7 @@ class ServerSession(Sending):
     @property
     def deadline(self) -> float | None:
         """Monotonic seconds at which the client has been silent for too long [3.1.2.10]; None is never."""
-        if self.connect is None:
+        if not self.accepted:
             return self.last_packet + self.limits.connect_timeout
         return self.last_packet + 1.5 * self._keep_alive if self._keep_alive else None
 
@@ -101,34 +127,53 @@ class ServerSession(Sending):
         if self.error is not None and not self._said_goodbye:
             self._said_goodbye = True
             self.close()
-            self.out.append(self._fitting(*goodbyes(self.error, self.version, accepted=self.accepted)))
+            self.out.append(self._fitting(*self._goodbyes(self.error)))
         data = b"".join(self.out)
         self.out.clear()
         self.out_size = 0
         return data
 
-    def accept(self, assigned_client_id: str = "") -> None:
-        """Answer CONNECT with success."""
+    def accept(
+        self, assigned_client_id: str = "", flights: Flights | None = None, *, present: bool = False
+    ) -> None:
+        """Answer CONNECT with success; `present` tells that `flights` are of an earlier connection."""
         assert self.connect is not None
         self.client_id = assigned_client_id or self.connect.client_id
         properties = None
         if self.version == 5:
-            properties = offer(self.limits, self.connect, assigned_client_id or None)
-        self._say(Connack(properties=properties))
-        self.accepted = not self.closed
+            properties = offer(self.limits, self.connect, assigned_client_id or None, self.expiry, self.proof)
+        self._say(Connack(present, properties=properties))
+        self.accepted: bool = not self.closed
+        if self.method is not None:
+            self.exchanging = False
+            self.open_lane()
         self.out_room: int = 0 if self._peer_packet_size or self.closed else self.limits.max_output
+        if flights is not None:
+            self.adopt(flights)
+            self.taken = flights.received
+            self._before = set(flights.received)
 
-    def hold(self, packet_id: int) -> bool:
-        """Take on the answer to a QoS 1 message; False where its id, or one message more, breaks a rule."""
-        if packet_id in self.held:
+    # -- the client's messages
+
+    def hold(self, packet_id: int, qos: int = 1) -> bool:
+        """Take on the answer to a message; False where its id, or one message more, breaks a rule."""
+        limit, count = self.limits.receive_maximum, len(self.held) + len(self.taken)
+        if self._before:  # a client counts anew on each connection [5: 4.9]
+            count -= len(self._before)
+        if packet_id in self.held or packet_id in self.taken:
             self.fail(Reason.PROTOCOL_ERROR, f"packet identifier {packet_id} is still in use")
-        elif self.version == 5 and len(self.held) >= self.limits.receive_maximum:
+        elif self.version == 5 and count >= limit:
             self.fail(
                 Reason.RECEIVE_MAXIMUM_EXCEEDED,
-                f"{len(self.held) + 1} messages unacknowledged, the limit is {self.limits.receive_maximum}",
+                f"{count + 1} messages unacknowledged, the limit is {limit}",
             )
-        else:
+        elif qos == 1:
             self.held.add(packet_id)
+            return True
+        elif len(self.taken) >= MOST_TAKEN * limit:
+            self.fail(Reason.QUOTA_EXCEEDED, f"{len(self.taken)} messages at QoS 2 are not released")
+        else:
+            self.taken[packet_id] = PENDING
             return True
         return False
 
@@ -136,8 +181,7 @@ class ServerSession(Sending):
         """Send PUBACK. Reason and text reach MQTT 5 clients alone."""
         self.held.discard(packet_id)
         if reason and self.version == 5:
-            properties = reason_text(text) if self._reason_texts else None
-            self._say(Puback(packet_id, reason, properties), Puback(packet_id, reason))
+            self._refuse(Puback, packet_id, reason, text)
         else:
             self._send(encoding.puback(packet_id))
 
@@ -150,6 +194,52 @@ class ServerSession(Sending):
         else:
             self._send(b"\x40\x02" + identity)
 
+    def record(self, packet_id: int, reason: int = 0, text: str = "") -> None:
+        """Send PUBREC; at a reason of 0x80 or more the flow ends, and the id is free again [5: 4.3.3]."""
+        if self.version != 5:
+            reason = 0
+        if self.closed:
+            self.taken[packet_id] = reason  # it is said when the client asks again
+            return
+        if reason >= 0x80:
+            self.forget(packet_id)
+            self._refuse(Pubrec, packet_id, reason, text)
+        else:
+            self.taken[packet_id] = reason
+            self._send(encoding.encode(Pubrec(packet_id), self.version))
+
+    def repeated(self, packet_id: int) -> int | None:
+        """Answer a QoS 2 message that was taken before and return the answer's reason; None: it is new.
+
+        PENDING: the answer to the first one serves both.
+        """
+        reason = self.taken.get(packet_id)
+        if reason is not None:
+            if self._before is not None:
+                self._before.discard(packet_id)
+            if reason != PENDING:
+                self.record(packet_id, reason)
+        return reason
+
+    def complete(self, packet_id: int, reason: int = 0) -> None:
+        """Send PUBCOMP and forget the id."""
+        self.forget(packet_id)
+        if not self.closed:
+            answer = Pubcomp(packet_id, reason if self.version == 5 else 0)
+            self._send(encoding.encode(answer, self.version))
+
+    def forget(self, packet_id: int) -> None:
+        """Let an id go without a word."""
+        self.taken.pop(packet_id, None)
+        if self._before is not None:
+            self._before.discard(packet_id)
+
+    def _refuse(self, kind: type[Puback | Pubrec], packet_id: int, reason: int, text: str) -> None:
+        properties = reason_text(text) if self._reason_texts else None
+        self._say(kind(packet_id, reason, properties), kind(packet_id, reason))
+
+    # -- other answers
+
     def granted(self, packet: Subscribe, reasons: tuple[int, ...]) -> None:
         """Send SUBACK, one reason per filter."""
         if self.version != 5:
@@ -160,42 +250,42 @@ class ServerSession(Sending):
         """Send UNSUBACK, one reason per filter."""
         self._say(Unsuback(packet.packet_id, reasons))
 
+    def challenge(self, data: bytes) -> None:
+        """Send the next step of an enhanced authentication."""
+        assert self.method is not None
+        self._say(step(self.method, data))
+
+    def authenticated_again(self, data: bytes) -> None:
+        """Send AUTH that ends a re-authentication well [5: 4.12.1]."""
+        assert self.method is not None
+        self.exchanging = False
+        self._say(step(self.method, data, Reason.SUCCESS))
+
     def pong(self) -> None:
         """Send PINGRESP."""
         self._send(encoding.PINGRESP)
 
-    # -- private
-
-    def _say(self, *packets: Packet) -> None:
-        """Send the first of some answers that the client takes; where it takes none, end the session."""
-        if data := self._fitting(*packets):
-            self._send(data)
-        else:
-            self.fail(
-                Reason.PACKET_TOO_LARGE,
-                f"an answer is over the client's limit, {self._peer_packet_size} bytes",
-            )
-
-    def _fitting(self, *packets: Packet) -> bytes:
-        """Return the first packet within the client's limit [MQTT-3.1.2-24], or nothing."""
-        for packet in packets:
-            data = encoding.encode(packet, self.version)
-            if not self._peer_packet_size or len(data) <= self._peer_packet_size:
-                return data
-        return b""
+    def _goodbyes(self, error: MqttError) -> tuple[Packet, ...]:
+        reference = self.limits.server_reference
+        return goodbyes(error, self.version, reference, accepted=self.accepted)
 
     # -- rules of the connection
 
     def _accept(self, packet: Packet) -> Packet:
+        if self.method is not None and not self.accepted and not isinstance(packet, Auth | Disconnect):
+            raise MqttError(Reason.PROTOCOL_ERROR, "only AUTH may come before CONNACK [MQTT-3.1.2-30]")
         match packet:
             case Publish():
                 return self._accept_publish(packet)
-            case Puback() | Pingreq() | Subscribe() | Unsubscribe():
+            case Puback() | Pubrec() | Pubrel() | Pubcomp() | Pingreq() | Subscribe() | Unsubscribe():
                 pass
             case Connect() if self.connect is None:
                 self._accept_connect(packet)
             case Disconnect():
                 self._accept_disconnect(packet)
+            case Auth():
+                check_auth(packet, self.method, accepted=self.accepted, exchanging=self.exchanging)
+                self.exchanging = True
             case _:
                 raise MqttError(
                     Reason.PROTOCOL_ERROR, f"{type(packet).__name__.upper()} is not expected here"
@@ -204,28 +294,37 @@ class ServerSession(Sending):
 
     def _accept_connect(self, packet: Connect) -> None:
         self.connect = packet
-        self.open_lane()
-        self._keep_alive = float(packet.keep_alive)
+        self.method: str | None = method_of(packet)
+        if self.method is None:
+            self.open_lane()
+        self.exchanging: bool = self.method is not None
+        self._keep_alive = float(keep_alive_of(packet, self.limits))
+        longest = self.limits.max_session_expiry
+        if self.version != 5:  # MQTT 3.1.1 names no time
+            self.expiry = 0 if packet.clean_start else min(self.limits.session_expiry_3, longest)
         if (properties := packet.properties) is not None:
             self._window = min(self._window, properties.receive_maximum or 0xFFFF)
             self._peer_packet_size = properties.maximum_packet_size or 0
             self._reason_texts = properties.request_problem_information != 0
+            self.expiry = min(properties.session_expiry or 0, longest)
         check_connect(packet, self.limits)
 
     def _accept_disconnect(self, packet: Disconnect) -> None:
         self.ended = True
         self.goodbye_reason = packet.reason
         asked = packet.properties.session_expiry if packet.properties is not None else None
-        if asked and not (
-            self.connect and self.connect.properties and self.connect.properties.session_expiry
-        ):
+        if asked is None:
+            return
+        before = self.connect.properties.session_expiry if self.connect and self.connect.properties else None
+        if asked and not before:
             raise MqttError(
                 Reason.PROTOCOL_ERROR, "a DISCONNECT asks for a session expiry that CONNECT did not"
             )
+        self.expiry = min(asked, self.limits.max_session_expiry)
 
     def _accept_publish(self, packet: Publish) -> Publish:
         if packet.qos == 2:
-            raise MqttError(Reason.QOS_NOT_SUPPORTED, "QoS 2 is not offered, the maximum is 1")
+            packet = Publish2(*(getattr(packet, name) for name in packet.__struct_fields__))
         properties = packet.properties
         if properties is None:
             return packet
@@ -248,6 +347,4 @@ class ServerSession(Sending):
         topic = self._aliases.get(alias)
         if topic is None:
             raise MqttError(Reason.PROTOCOL_ERROR, f"topic alias {alias} was never set")
-        return Publish(
-            topic, packet.payload, packet.qos, packet.retain, packet.packet_id, packet.dup, packet.properties
-        )
+        return replace(packet, topic=topic)

@@ -18,7 +18,7 @@ from .visitors import GOODBYES, PATIENCE, VISITORS, Visitor
 APP = """\
 import asyncio
 from msgspec import Struct
-from rimward import App, Reject, State, http, mqtt
+from rimward import App, Reject, State, http, mqtt, ws
 app = App("contract", compat="2026-11-01")
 class Reading(Struct):
     celsius: float
@@ -44,6 +44,9 @@ def ask_mqtt(device: str, reading: Reading, state: State[Device]) -> Answer:
 @app.edge(http.post("/ask/{device}"))
 def ask_http(device: str, reading: Reading, state: State[Device]) -> Answer:
     return decide(device, reading, state)
+@app.edge(ws("/ask/{device}"))
+def ask_ws(device: str, reading: Reading, state: State[Device]) -> Answer:
+    return decide(device, reading, state)
 async def think() -> Answer:
     begun.set()
     async with asyncio.timeout(20):
@@ -55,6 +58,9 @@ async def think_mqtt(payload: bytes) -> Answer:
     return await think()
 @app.edge(http.post("/think"))
 async def think_http(payload: bytes) -> Answer:
+    return await think()
+@app.edge(ws("/think"))
+async def think_ws(payload: bytes) -> Answer:
     return await think()
 """
 WARM = b'{"celsius": 3}'

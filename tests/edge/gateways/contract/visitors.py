@@ -4,7 +4,9 @@ import asyncio
 from collections.abc import Callable
 from typing import Protocol, Self
 
+import msgspec
 from msgspec import Struct
+from tests.protocols.websocket.frames import CLOSE, TEXT, frame
 
 from rimward.events.refusals import Words
 from rimward.protocols.mqtt import (
@@ -175,5 +177,59 @@ class Http(Stream):
         return str(words.http)
 
 
-VISITORS: dict[str, Callable[[int], Visitor]] = {"mqtt5": Mqtt, "mqtt3": OldMqtt, "http": Http}
-GOODBYES = {"mqtt5": "0x81", "mqtt3": "closed", "http": "400"}  # to who breaks the protocol's rules
+class Ws(Stream):
+    """A page that has opened a socket; one socket a path."""
+
+    gateway = "http"
+    replies = True
+
+    def __init__(self, port: int) -> None:
+        super().__init__(port)
+        self.path: str | None = None
+
+    async def tell(self, path: str, body: bytes) -> Heard:
+        if self.path is None:
+            await self.open(path)
+        assert path == self.path
+        self.writer.write(frame(TEXT, body))
+        _, answer = await self.next()
+        if answer.startswith(b'{"type":"about:blank"'):
+            return Heard(str(msgspec.json.decode(answer)["status"]), answer.decode())
+        return Heard("ok", body=answer)
+
+    async def open(self, path: str) -> None:
+        lines = ["Host: localhost", "Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13"]
+        key = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="
+        self.writer.write("\r\n".join([f"GET /{path} HTTP/1.1", *lines, key, "", ""]).encode())
+        async with asyncio.timeout(PATIENCE):
+            assert (await self.reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 101 ")
+        self.path = path
+
+    async def next(self) -> tuple[int, bytes]:
+        """Return the opcode and the data of the next frame."""
+        async with asyncio.timeout(PATIENCE):
+            first, size = await self.reader.readexactly(2)
+            if size == 126:
+                size = int.from_bytes(await self.reader.readexactly(2), "big")
+            return first & 15, await self.reader.readexactly(size)
+
+    async def babble(self) -> str:
+        await self.open("ask/0")
+        self.writer.write(frame(3, b"x"))  # an opcode that is reserved [RFC 6455 §5.2]
+        opcode, data = await self.next()
+        assert opcode == CLOSE
+        assert await self.read() == b"", "the connection goes on"
+        return str(int.from_bytes(data[:2], "big"))
+
+    @staticmethod
+    def code(words: Words) -> str:
+        return str(words.http)
+
+
+VISITORS: dict[str, Callable[[int], Visitor]] = {"mqtt5": Mqtt, "mqtt3": OldMqtt, "http": Http, "ws": Ws}
+GOODBYES = {
+    "mqtt5": "0x81",
+    "mqtt3": "closed",
+    "http": "400",
+    "ws": "1002",
+}  # to who breaks the protocol's rules

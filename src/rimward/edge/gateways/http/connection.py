@@ -2,19 +2,21 @@
 
 import asyncio
 import socket
+from collections import deque
 from typing import TYPE_CHECKING, Any
 
-from rimward.edge.dispatch.types import Reply, Request, Sender, Ticket
-from rimward.edge.gateways.http.problems import coding_refusal, complete, problem_reply, refusal_reply
-from rimward.observe import Logger, get_logger
+from rimward.edge.access import Pending
+from rimward.edge.dispatch.types import Reply, Sender
+from rimward.edge.gateways.http.entering import Guest, enter
+from rimward.edge.gateways.http.problems import problem_reply
+from rimward.edge.gateways.http.streaming import HEADERS, Pour
+from rimward.edge.gateways.peers import NOBODY, Peer, peer_of
 from rimward.protocols.http import HttpRequest, HttpSession
 
 if TYPE_CHECKING:
     from rimward.edge.gateways.http.gateway import HttpGateway
+    from rimward.edge.gateways.websocket.opening import Arrival
 
-log: Logger = get_logger("rimward.http")
-
-_EMPTY = Reply(status=204)
 _TOO_LARGE = frozenset({413, 414, 431})
 
 
@@ -26,13 +28,17 @@ class Connection(asyncio.Protocol):
         "_gateway",
         "_leave_at",
         "_local",
+        "_pour",
+        "_pours",
         "_reading",
         "_reported",
         "_scheduled",
-        "_sender",
         "_session",
         "_stuck_since",
         "_transport",
+        "peer",
+        "pending",
+        "sender",
     )
 
     _transport: asyncio.Transport
@@ -40,7 +46,11 @@ class Connection(asyncio.Protocol):
     def __init__(self, gateway: "HttpGateway") -> None:
         self._gateway = gateway
         self._session = HttpSession(gateway.limits, gateway.clock())
-        self._sender = Sender("", "http")
+        self.peer: Peer = NOBODY
+        self.sender: Sender = Sender("", "http")
+        self.pending: set[Pending] | None = None  # of requests whose caller's password is being checked
+        self._pours: deque[Pour] | None = None  # answers in pieces whose turn has not come
+        self._pour: Pour | None = None  # the one whose turn it is
         self._local = ""  # the address that the peer has connected to, as Host writes it
         self._batch = False  # True: the output is written at the end of the read
         self._scheduled = False  # True: the output is written when the loop comes around
@@ -55,13 +65,13 @@ class Connection(asyncio.Protocol):
         """Take a connection, or say that there are too many."""
         self._transport = transport
         sock = transport.get_extra_info("socket")
-        if sock is not None:
+        if sock is not None and sock.family != socket.AF_UNIX:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         transport.set_write_buffer_limits(high=self._gateway.config.max_unsent)
-        peer: Any = transport.get_extra_info("peername")
-        here: Any = transport.get_extra_info("sockname")
-        if peer and here:  # neither has a name where the peer is gone already
-            self._sender = Sender(str(peer[0]), "http")
+        self.peer = peer_of(transport)
+        self.sender = Sender(self.peer.address, "http")
+        here: tuple[str, int] | str | None = transport.get_extra_info("sockname")
+        if isinstance(here, tuple) and here:  # a peer that is gone already, or a Unix socket, has no address
             self._local = f"[{here[0]}]" if ":" in here[0] else here[0]
         self._gateway.joined(self)
 
@@ -77,6 +87,8 @@ class Connection(asyncio.Protocol):
         """The peer sends no more; it still gets its answers."""
         if self._leave_at is not None:
             return False
+        if self._pour is not None:  # who reads events says nothing; now it is gone
+            self._pour.cancel()
         self._session.receive_eof()
         self._flush()
         return not self._session.closing
@@ -85,16 +97,27 @@ class Connection(asyncio.Protocol):
         """The peer does not read its answers: nothing more is read from it."""
         self._stuck_since = self._gateway.clock()
         self._gateway.counters["slow_readers"] += 1
+        if self._pour is not None:
+            self._pour.pause()
         self._set_reading()
 
     def resume_writing(self) -> None:
         """The peer has caught up."""
         self._stuck_since = None
+        if self._pour is not None:
+            self._pour.resume()
         self._pump(b"", self._gateway.clock())
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 (why it ended does not matter)
         """Forget the connection; answers that come later find nobody."""
+        if self._pour is not None:
+            self._pour.cancel()
+        if self._pours:
+            self._gateway.streams -= len(self._pours)
+            self._pours.clear()
         self._session.stop()
+        for pending in self.pending or ():
+            pending.cancel()
         self._gateway.left(self)
 
     # -- the gateway's side
@@ -112,7 +135,9 @@ class Connection(asyncio.Protocol):
         self._transport.close()
 
     def drain(self) -> None:
-        """Take no further request; hang up when what is owed is answered."""
+        """Take no further request; hang up when what is owed is answered. A stream is cut: it has no end."""
+        if self._pour is not None:
+            self._pour.cancel()
         self._session.stop()
         self._flush()
 
@@ -123,6 +148,8 @@ class Connection(asyncio.Protocol):
     def check(self, now: int) -> None:
         """Enforce the deadlines; called about once a second."""
         stuck, leave_at, deadline = self._stuck_since, self._leave_at, self._session.deadline
+        if self._pour is not None:
+            self._pour.beat(now, self._gateway.heartbeat)
         if leave_at is not None:
             if now >= leave_at:
                 self._transport.abort()
@@ -156,52 +183,48 @@ class Connection(asyncio.Protocol):
         self._flush()
 
     def _take(self, request: HttpRequest, now: int) -> None:
+        """Let a request in, or say why not: the one place at which it is decided who may call."""
         gateway = self._gateway
         gateway.requests += 1
-        refusal = gateway.guard.refusal(request.headers, self._local) or coding_refusal(request.headers)
+        refusal = gateway.guard.refusal(request.headers, self._local, secure=self.peer.secure)
         if refusal is not None:
-            gateway.counters["denied"] += 1
-            self._answer(request, refusal, now)
-            return
-        message = Request(
-            request.method,
-            request.path,
-            request.query,
-            request.headers,
-            request.body,
-            self._sender,
-            now,
-        )
-        try:
-            ticket = gateway.door.request(message)
-        except Exception:  # the outermost edge: one broken request must not end the connections of others
-            log.exception("a request failed inside the node")
-            gateway.counters["failed"] += 1
-            self._answer(request, problem_reply(500, "the node failed", "failed"), now)
-            return
-        if ticket.done:
-            self._answered(request, ticket, now)
+            self.deny(request, refusal, now)
+        elif request.method == "OPTIONS" and (told := gateway.cors.preflight(request)) is not None:
+            self.answer(request, told, now)
+        elif gateway.access.open:
+            self.admit(request, self, now)
         else:
-            ticket.on_done = lambda done: self._answered(request, done, gateway.clock())
+            enter(gateway.access, self, request, now)
 
-    def _answered(self, request: HttpRequest, ticket: Ticket, now: int) -> None:
-        if ticket.refusal is not None:
-            reply = refusal_reply(ticket.refusal, self._gateway.config.retry_after)
-        elif ticket.reply is None:
-            reply = _EMPTY
-        else:
-            reply = complete(ticket.reply)
-        self._answer(request, reply, now)
+    def deny(self, request: HttpRequest, reply: Reply, now: int) -> None:
+        """Refuse who may not call."""
+        self._gateway.counters["denied"] += 1
+        self.answer(request, reply, now)
 
-    def _answer(self, request: HttpRequest, reply: Reply, now: int) -> None:
+    def admit(self, request: HttpRequest, caller: "Connection | Guest", now: int) -> None:
+        """Have a request answered that may be made."""
+        if request.upgrade:
+            self.sender = caller.sender  # a socket has one for all of its time
+            if self._gateway.upgrade(self, request, now):
+                return
+        self._gateway.asker.ask(caller, request, now)
+
+    def answer(self, request: HttpRequest, reply: Reply, now: int) -> None:
+        """Send an answer, in its turn."""
         if self._transport.is_closing():
             return
+        gateway, session = self._gateway, self._session
+        if reply.stream is not None:
+            self._open(request, reply, now)
+            return
+        reply, lines = gateway.finisher.finish(request, reply)
+        if "origin" in request.headers:
+            lines += gateway.cors.lines(request.headers)
         headers = reply.headers
         if reply.content_type is not None:
             headers = {**headers, "content-type": reply.content_type}
-        gateway, session = self._gateway, self._session
         gateway.count_status(reply.status)
-        session.date = gateway.date
+        session.lines = gateway.date + lines
         session.respond(request, reply.status, headers, reply.body, now=now)
         if self._batch or self._scheduled:
             return
@@ -210,6 +233,75 @@ class Connection(asyncio.Protocol):
             gateway.loop.call_soon(self._later)
         else:
             self._flush()
+
+    def leave_http(self, request: HttpRequest) -> "tuple[Arrival, bytes] | None":
+        """Give the transport away, with the bytes that came behind the request; None: others come first."""
+        from rimward.edge.gateways.websocket.opening import Arrival
+
+        if self._session.front is not request:
+            return None
+        self._write()
+        headers = request.headers
+        lines = self._gateway.cors.lines(headers) if "origin" in headers else b""
+        rest = self._session.detach(request)
+        self._leave_at = self._gateway.clock()  # nothing more is done here
+        if not self._reading:
+            self._transport.resume_reading()
+        return Arrival(request, self._transport, self.peer, self.sender, lines), rest
+
+    # -- answers in pieces
+
+    @property
+    def clock(self) -> Any:
+        """The gateway's clock, monotonic ns."""
+        return self._gateway.clock
+
+    def _open(self, request: HttpRequest, reply: Reply, now: int) -> None:
+        """Begin an answer in pieces, now or when the earlier ones are sent."""
+        gateway = self._gateway
+        if gateway.streams >= gateway.config.max_streams:
+            gateway.counters["streams_refused"] += 1
+            fields = {"retry-after": str(gateway.config.retry_after)}
+            detail = f"{gateway.streams} streams are open, the limit"
+            self.answer(request, problem_reply(503, detail, "busy", fields), now)
+            return
+        gateway.streams += 1
+        if self._pours is None:
+            self._pours = deque()
+        self._pours.append(Pour(self, request, reply))
+        if not self._batch:
+            self._flush()
+
+    def _begin_pour(self) -> None:
+        """Begin the answer in pieces whose turn has come."""
+        assert self._pours is not None
+        gateway, session, pour = self._gateway, self._session, self._pours.popleft()
+        lines = gateway.cors.lines(pour.request.headers) if "origin" in pour.request.headers else b""
+        session.lines = gateway.date + lines
+        gateway.count_status(200)
+        if session.open(pour.request, 200, HEADERS):
+            self._pour = pour
+            pour.sent_at = gateway.clock()
+            if self._stuck_since is not None:
+                pour.pause()
+            pour.begin(gateway.tasks)
+        else:
+            gateway.streams -= 1
+        self._write()
+
+    def send_piece(self, request: HttpRequest, data: bytes) -> None:
+        """Send a piece of the answer that is open."""
+        if not self._transport.is_closing():
+            self._session.send(request, data)
+            self._write()
+
+    def poured(self, request: HttpRequest) -> None:
+        """End the answer that is open."""
+        self._pour = None
+        self._gateway.streams -= 1
+        if self._session.front is request and not self._transport.is_closing():
+            self._session.finish(request, self._gateway.clock())
+            self._later()
 
     def _later(self) -> None:
         self._scheduled = False
@@ -226,7 +318,7 @@ class Connection(asyncio.Protocol):
         gateway.count_status(error.status)
         gateway.counters["refused"] += 1
         reason = "too-large" if error.status in _TOO_LARGE else "undecodable"
-        gateway.on_dead(reason, error.detail, self._sender, error.target, error.sample)
+        gateway.on_dead(reason, error.detail, self.sender, error.target, error.sample)
 
     def _write(self) -> None:
         data = self._session.data_to_send()
@@ -237,7 +329,9 @@ class Connection(asyncio.Protocol):
     def _flush(self) -> None:
         """Write what is ready, and end the connection when it is over."""
         self._write()
-        session = self._session
+        session, pours = self._session, self._pours
+        if pours and self._pour is None and session.front is pours[0].request:
+            self._begin_pour()
         if not session.closing:
             self._set_reading()
         elif self._leave_at is None and not self._transport.is_closing():
@@ -251,6 +345,9 @@ class Connection(asyncio.Protocol):
             self._transport.close()
             return
         self._leave_at = gateway.clock() + round(gateway.config.linger * 1e9)
+        if not self._transport.can_write_eof():  # TLS has an end of its own, which waits for the peer's
+            self._transport.close()
+            return
         self._transport.write_eof()
         self._set_reading()
 

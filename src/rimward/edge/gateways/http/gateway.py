@@ -1,25 +1,61 @@
 """The HTTP gateway of a node: it listens, keeps the connections within their limits and counts.
 
 Functions serve the routes (RFC 9110, 9112); what they refuse is told as problem+json (RFC 9457). It does no
-TLS, no HTTP/2, no files.
+TLS, no HTTP/2, no files. A WebSocket begins here and goes on in `edge.gateways.websocket`.
 """
 
 import asyncio
 import socket
 import time
 from collections.abc import Callable
+from typing import Protocol
 
-from rimward.edge.dispatch.types import Door, Sender
+from rimward.edge.access import Access
+from rimward.edge.dispatch.types import Door, Reply, Sender
 from rimward.edge.gateways.descriptors import allowed
+from rimward.edge.gateways.http.asking import Asker
 from rimward.edge.gateways.http.config import HttpConfig
 from rimward.edge.gateways.http.connection import Connection
+from rimward.edge.gateways.http.cors import Cors
+from rimward.edge.gateways.http.finishing import Finisher
 from rimward.edge.gateways.http.guard import Guard
+from rimward.edge.gateways.http.keys import Keys, KeyShelf
+from rimward.edge.gateways.http.problems import problem_reply
 from rimward.edge.gateways.turns import Turns
-from rimward.protocols.http import Limits
+from rimward.edge.gateways.websocket.topics import Topics
+from rimward.protocols.http import HttpRequest, Limits
 
 SHARE = 0.125  # of the process's file descriptors that callers may take
 SWEEP = 1.0  # seconds between two looks at the deadlines
+_SOCKETS = (
+    "sockets_refused",
+    "socket_messages",
+    "socket_refusals",
+    "socket_actions_dropped",
+    "socket_answers_dropped",
+)
 OnDead = Callable[[str, str, Sender, str, bytes], object]  # reason, detail, sender, path, first bytes
+
+
+class Open(Protocol):
+    """An open connection: one of HTTP, or what it has become."""
+
+    @property
+    def busy(self) -> bool:
+        """Whether answers are owed."""
+        ...
+
+    def drain(self) -> None:
+        """Take nothing more, end when what is owed is answered."""
+        ...
+
+    def abort(self) -> None:
+        """Cut it off."""
+        ...
+
+    def check(self, now: int) -> None:
+        """Enforce the deadlines."""
+        ...
 
 
 class HttpGateway:
@@ -27,7 +63,7 @@ class HttpGateway:
 
     loop: Turns
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 (the node wires every seam by name)
         self,
         door: Door,
         *,
@@ -35,44 +71,67 @@ class HttpGateway:
         config: HttpConfig,
         on_dead: OnDead,
         wall: Callable[[], int] | None = None,
+        shelf: KeyShelf | None = None,
+        access: Access | None = None,
     ) -> None:
         """`clock` is monotonic ns, `wall` ns since the epoch.
 
-        Without a wall clock answers carry no Date [RFC 9110 §6.6.1].
+        Without a wall clock answers carry no Date [RFC 9110 §6.6.1]; without a shelf no idempotency key is
+        honoured; without `access` everybody may call.
         """
         self.door = door
         self.clock = clock
         self.config = config
         self.on_dead = on_dead
         self.limits: Limits = config.session_limits()
+        self.access: Access = access or Access(None, clock)
         self.guard: Guard = Guard(config.hosts, config.origins)
+        self.cors: Cors = Cors(config)
+        self.finisher: Finisher = Finisher(config)
+        self.asker: Asker = Asker(door, config, clock, Keys(config, shelf, wall or clock))
         self.write_timeout: int = round(config.write_timeout * 1e9)  # ns
+        self.heartbeat: int = round(config.heartbeat * 1e9)  # ns
+        self.streams = 0  # answers in pieces that are open, or wait for their turn
+        self.tasks: set[asyncio.Task[None]] = set()  # of answers in pieces
         self.date = b""
         self.requests = 0
         self.bytes_in = 0
         self.bytes_out = 0
-        names = ("accepted", "over_limit", "refused", "denied", "failed", "timeouts")
+        names = ("accepted", "over_limit", "refused", "denied", "timeouts", "streams_refused", *_SOCKETS)
         self.counters: dict[str, int] = dict.fromkeys((*names, "slow_readers", "slow_readers_cut"), 0)
         self._statuses = [0] * 6  # answers by the status's first digit
         self._wall = wall
-        self._connections: set[Connection] = set()
+        self.topics: Topics = Topics()  # whose actions sockets are told
+        self.mqtt: Callable[[], asyncio.Protocol] | None = None  # makes MQTT connections, for /mqtt
+        self.sockets = 0  # that are open
+        self._connections: set[Open] = set()
         self._server: asyncio.Server | None = None
         self._sweep: asyncio.TimerHandle | None = None
         self._empty = asyncio.Event()
         self._max_connections = config.max_connections
 
     def begin(self, loop: Turns) -> None:
-        """From now on answers are written when a turn of the loop is over."""
+        """Take up what is kept; from now on answers are written when a turn of the loop is over."""
         self.loop = loop
+        self.asker.keys.load()
         self.look()
 
-    async def serve(self, sock: socket.socket) -> None:
-        """Listen on a bound socket."""
+    def open(self) -> None:
+        """Take connections, which `connection` makes the protocol of."""
         loop = asyncio.get_running_loop()
         self._max_connections = allowed(self.config.max_connections, SHARE)
         self.begin(loop)
-        self._server = await loop.create_server(lambda: Connection(self), sock=sock, backlog=1024)
         self._sweep = loop.call_later(SWEEP, self._look_again, loop)
+
+    def connection(self) -> Connection:
+        """Return the protocol of one more connection, over whatever transport."""
+        return Connection(self)
+
+    async def serve(self, sock: socket.socket) -> None:
+        """Open, and listen on a bound socket."""
+        self.open()
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_server(self.connection, sock=sock, backlog=1024)
 
     async def close(self, drain: float) -> None:
         """Stop listening and wait up to `drain` seconds for the answers that are owed."""
@@ -96,6 +155,11 @@ class HttpGateway:
             "requests": self.requests,
             "bytes_in": self.bytes_in,
             "bytes_out": self.bytes_out,
+            "streams": self.streams,
+            "sockets": self.sockets,
+            "keys": len(self.asker.keys),
+            "failed": self.asker.failed,
+            **self.asker.keys.counters,
             **self.counters,
             **classes,
         }
@@ -111,9 +175,10 @@ class HttpGateway:
             self.counters["over_limit"] += 1
             connection.refuse()
 
-    def left(self, connection: Connection) -> None:
+    def left(self, connection: Open) -> None:
         """Count a connection out."""
         self._connections.discard(connection)
+        self.sockets -= not isinstance(connection, Connection)
         if not self._connections:
             self._empty.set()
 
@@ -121,12 +186,40 @@ class HttpGateway:
         """Count an answer."""
         self._statuses[status // 100] += 1
 
+    def upgrade(self, connection: Connection, request: HttpRequest, now: int) -> bool:
+        """Take up a request's wish to go on as WebSocket; False where it is answered as HTTP."""
+        from rimward.edge.gateways.websocket.opening import Way, open_socket, wanted_of
+
+        way = Way(self.door, self.topics, self.mqtt)
+        wanted = wanted_of(request, way)
+        if wanted is None:
+            return False
+        if isinstance(wanted, Reply):
+            self.counters["sockets_refused"] += 1
+            connection.answer(request, wanted, now)
+            return True
+        arrival = connection.leave_http(request)
+        if arrival is None:
+            refusal = problem_reply(400, "a WebSocket opens when earlier requests are answered", "invalid")
+            connection.answer(request, refusal, now)
+            return True
+        given, rest = arrival
+        socket = open_socket(self, way, given, wanted)
+        self._connections.discard(connection)
+        self._connections.add(socket)
+        self.sockets += 1
+        self.count_status(101)
+        if rest:
+            socket.data_received(rest)
+        return True
+
     # -- own
 
     def look(self) -> None:
         """Tell the time anew and check the connections' deadlines."""
         if self._wall is not None:
             self.date: bytes = f"date: {_date(self._wall() // 1_000_000_000)}\r\n".encode("ascii")
+        self.asker.keys.expire()
         now = self.clock()
         for connection in list(self._connections):
             connection.check(now)

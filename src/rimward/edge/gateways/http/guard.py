@@ -1,7 +1,7 @@
 """Who may call: loopback is no credential, since any web page can reach it (GUARANTEES §7).
 
 A foreign name in Host is a page that pointed its own name at this machine. Origin and Sec-Fetch-Site tell
-that a page of another site calls. No CORS header is ever sent.
+that a page of another site calls. A WebSocket's handshake is judged by the same: its browser sends Origin.
 """
 
 from rimward.edge.dispatch.types import Reply
@@ -20,22 +20,23 @@ class Guard:
         self._origins = frozenset(origin.lower().rstrip("/") for origin in origins)
         self._verdicts: dict[tuple[str, str], bool] = {}
 
-    def refusal(self, headers: dict[str, str], local: str) -> Reply | None:
+    def refusal(self, headers: dict[str, str], local: str, *, secure: bool = False) -> Reply | None:
         """Return the answer to who may not call; None lets the request in.
 
-        `local` is the address that the peer has connected to, as Host writes it.
+        `local` is the address that the peer has connected to, as Host writes it; `secure` says that the
+        connection is TLS. A page of this node's own address is no foreign one.
         """
         host = headers.get("host")
         if host is not None and not self._verdicts.get((host, local)) and not self._is_ours(host, local):
             return problem_reply(421, "this node does not serve that Host", "denied")
         if "origin" in headers:
-            return self._of_page(headers["origin"].lower(), host)
+            return self._of_page(headers["origin"].lower(), host, "https" if secure else "http")
         if headers.get("sec-fetch-site", "none") not in _OWN_SITE:
             return problem_reply(403, "a page of another site may not call this node", "denied")
         return None
 
-    def _of_page(self, origin: str, host: str | None) -> Reply | None:
-        if origin in self._origins or (host is not None and origin == f"http://{host.lower()}"):
+    def _of_page(self, origin: str, host: str | None, scheme: str) -> Reply | None:
+        if origin in self._origins or (host is not None and origin == f"{scheme}://{host.lower()}"):
             return None
         return problem_reply(403, "pages of this Origin may not call this node", "denied")
 

@@ -17,14 +17,6 @@ def refusal_reply(refusal: Refusal, retry_after: int) -> Reply:
     return problem_reply(status, refusal.detail, refusal.kind, headers)
 
 
-def coding_refusal(headers: dict[str, str]) -> Reply | None:
-    """Return the answer to a body in a content coding [RFC 9110 §8.4]: what is decoded may grow a lot."""
-    if headers.get("content-encoding", "identity").lower() == "identity":
-        return None
-    detail = "bodies are taken as they are, without a content coding"
-    return problem_reply(415, detail, "payload", {"accept-encoding": "identity"})
-
-
 def complete(reply: Reply) -> Reply:
     """Return a reply that HTTP can carry: a status it knows, and a body where an error has none."""
     if not 200 <= reply.status <= 599:
@@ -35,4 +27,8 @@ def complete(reply: Reply) -> Reply:
     return reply
 
 
-_DETAILS = {404: "nothing is served here", 405: "this path does not serve that method"}
+_DETAILS = {
+    404: "nothing is served here",
+    405: "this path does not serve that method",
+    426: "a WebSocket is opened here",
+}

@@ -4,12 +4,13 @@ One message is encoded once per version, QoS and retain flag, and put into the o
 nothing is written here. Connections come and go; subscriptions belong to a `Subscriber`.
 """
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from rimward.edge.dispatch.types import Refusal, Retained, Ticket
+from rimward.edge.dispatch.types import Entry, Refusal, Retained
+from rimward.edge.gateways.mqtt.identifying import may_receive, permitted
 from rimward.edge.gateways.mqtt.replays import Replays
 from rimward.edge.gateways.mqtt.routes import Route, Routes
+from rimward.edge.gateways.mqtt.store import Store
 from rimward.protocols.mqtt import Subscription, TopicTree
 from rimward.protocols.mqtt.encoding import plain_publish
 from rimward.protocols.mqtt.fields import string
@@ -20,23 +21,27 @@ if TYPE_CHECKING:
     from rimward.edge.gateways.mqtt.config import MqttConfig
     from rimward.edge.gateways.mqtt.connection import Connection
     from rimward.edge.gateways.mqtt.subscriber import Subscriber
+    from rimward.protocols.mqtt.flights import Flight
 
 BUSY = 32 << 10  # bytes that wait for a reader, beyond which a shared message goes to another member
 
-StoreRetained = Callable[[str, Retained | None], Ticket | None]
+if TYPE_CHECKING:
+    Kept = tuple[Subscriber, Flight]  # who gets a message, and its way there
+    Recipients = tuple[Delivery[Subscriber], ...]
 
 
 class Broker:
     """Subscriptions, retained messages, and the way of a message to its subscribers."""
 
-    def __init__(self, config: "MqttConfig", store_retained: StoreRetained, counters: dict[str, int]) -> None:
+    def __init__(self, config: "MqttConfig", store: Store, counters: dict[str, int]) -> None:
         self.table: Routes = Routes(config, counters)
         self.routes: dict[str, Route] = self.table.plain
         self.dirty: list[Connection] = []  # those with output to write
         self.retained_count: int = 0
         self.retained_bytes: int = 0
         self._config = config
-        self._store_retained = store_retained
+        self.store: Store = store
+        self._counters = counters
         self._retained: TopicTree[Outgoing] = TopicTree()
         self.replays: Replays = Replays(self._retained)
 
@@ -62,14 +67,14 @@ class Broker:
 
     def listeners(self, topic: str) -> "tuple[Delivery[Subscriber], ...]":
         """Return a topic's subscribers, without remembering them: for topics that come but once."""
-        return self.table.match(topic).deliveries
+        return permitted(self.table.match(topic).deliveries, topic)
 
     def recipients(self, route: Route) -> "tuple[Delivery[Subscriber], ...]":
         """Return who gets one message: every subscriber, and of each group the member whose turn it is."""
         if not route.groups:
             return route.deliveries
-        picked = [group.pick(_load) for group in route.groups]
-        return route.deliveries + tuple([one for one in picked if one is not None])
+        picked = [group.pick(lambda one: _load(one, route.topic)) for group in route.groups]
+        return route.deliveries + permitted(tuple([one for one in picked if one is not None]), route.topic)
 
     # -- messages on their way
 
@@ -109,12 +114,22 @@ class Broker:
         return count
 
     def send_outgoing(
-        self, route: Route, outgoing: Outgoing, now: float, origin: "Subscriber | None" = None
+        self,
+        route: Route,
+        outgoing: Outgoing,
+        now: float,
+        origin: "Subscriber | None" = None,
+        *,
+        kept: "list[Kept] | None" = None,
+        recipients: "Recipients | None" = None,
     ) -> int:
-        """Send a message that has more to it, or whose subscribers ask for more; return how many got it."""
+        """Send a message that has more to it, or whose subscribers ask for more; return how many got it.
+
+        `kept` and `recipients` are what `reserve` has returned and was given, once that is on disk.
+        """
         copies: dict[tuple[int, ...], Outgoing] = {(): outgoing}
         count = 0
-        for delivery in self.recipients(route):
+        for delivery in self.recipients(route) if recipients is None else recipients:
             subscriber = delivery.subscriber
             granted, identifiers = delivery.qos, delivery.identifiers
             if subscriber is origin:
@@ -123,17 +138,51 @@ class Broker:
                     continue
             retain = outgoing.retain and delivery.retain_as_published
             qos = min(outgoing.qos, granted)
+            if kept is not None and qos and subscriber.kept:
+                continue
             copy = copies.get(identifiers)
             if copy is None:
                 copy = copies[identifiers] = outgoing.marked(identifiers)
-            count += subscriber.session.deliver(copy, qos, now, retain=retain)
+            count += subscriber.deliver(copy, qos, now, retain=retain)
             self.mark(subscriber)
+        for subscriber, flight in kept or ():
+            subscriber.take(flight, now)
+            self.mark(subscriber)
+            count += 1
         return count
+
+    def tell(self, topic: str, outgoing: Outgoing, now: float) -> None:
+        """Send a message of the node's own, where nobody may publish, and keep it in memory alone."""
+        self._retained.put(topic, outgoing)
+        found = self.table.match(topic)
+        route = Route(topic, outgoing.topic, b"", found.deliveries, None, groups=found.groups)
+        if route.has_listeners:
+            self.send_outgoing(route, outgoing, now)
+
+    def reserve(
+        self, recipients: "Recipients", outgoing: Outgoing, origin: "Subscriber | None", place: int
+    ) -> "list[Kept]":
+        """Take a message on for the sessions that outlive their connections, before it is on disk."""
+        kept: list[Kept] = []
+        for delivery in recipients:
+            subscriber = delivery.subscriber
+            granted, identifiers = delivery.qos, delivery.identifiers
+            if subscriber is origin:
+                granted, identifiers = delivery.own_qos, delivery.own_identifiers
+            qos = min(outgoing.qos, granted)
+            if qos <= 0 or not subscriber.kept:
+                continue
+            retain = outgoing.retain and delivery.retain_as_published
+            copy = outgoing.marked(identifiers) if identifiers else outgoing
+            flight = subscriber.reserve(copy, qos, retain=retain, place=place)
+            if flight is not None:
+                kept.append((subscriber, flight))
+        return kept
 
     def mark(self, subscriber: "Subscriber") -> None:
         """Note that a subscriber's connection has output to write, or is to be closed."""
         session = subscriber.session
-        if not session.dirty:
+        if not session.dirty and subscriber.connection is not None:
             session.dirty = True
             self.dirty.append(subscriber.connection)
 
@@ -148,18 +197,16 @@ class Broker:
             outgoing.expires_at = one.expires_at
             self._put_retained(topic, outgoing)
 
-    def retain(self, topic: str, outgoing: Outgoing) -> Ticket | None:
-        """Keep a message as its topic's last, or forget it if it is empty; None: nothing to wait for.
+    def retain(self, topic: str, outgoing: Outgoing) -> Entry | None:
+        """Keep a message as its topic's last, or forget it if it is empty; None: there is nothing to keep.
 
-        If the disk refuses it, the one before it stands again.
+        Where there is no room for it after all, it is counted. If the disk refuses it, `unretain` it.
         """
-        before = self._retained.get(topic)
-        if not outgoing.payload and before is None:
+        if not outgoing.payload and self._retained.get(topic) is None:
             return None
-        if (refusal := self._no_room(outgoing, before)) is not None:
-            refused = Ticket()
-            refused.finish(refusal)
-            return refused
+        if self.no_room(topic, outgoing) is not None:
+            self._counters["retained_refused"] = self._counters.get("retained_refused", 0) + 1
+            return None
         self._put_retained(topic, outgoing if outgoing.payload else None)
         payload, older = outgoing.payload, outgoing.older
         kept = Retained(
@@ -169,7 +216,7 @@ class Broker:
             outgoing.expires_at,
             None if older is payload else older,
         )
-        return self._store_retained(topic, kept if outgoing.payload else None)
+        return self.store.disk.retained(topic, kept if outgoing.payload else None)
 
     def unretain(self, topic: str, outgoing: Outgoing, before: Outgoing | None) -> None:
         """Take a message back that the disk refused, unless a later one stands there."""
@@ -192,9 +239,11 @@ class Broker:
             self.retained_bytes += outgoing.size
             self._retained.put(topic, outgoing)
 
-    def _no_room(self, outgoing: Outgoing, before: Outgoing | None) -> Refusal | None:
+    def no_room(self, topic: str, outgoing: Outgoing) -> Refusal | None:
+        """Tell why a message can't be retained."""
         if not outgoing.payload:
             return None
+        before = self._retained.get(topic)
         config = self._config
         if before is None and self.retained_count >= config.max_retained:
             return Refusal("full", f"{config.max_retained} topics are retained, the limit")
@@ -206,9 +255,11 @@ class Broker:
         return None
 
 
-def _load(subscriber: "Subscriber") -> int:
-    """Return how much a member of a group has to do: 0 nothing that would delay a message."""
+def _load(subscriber: "Subscriber", topic: str) -> int:
+    """Return how much a member of a group has to do: 0 nothing that would delay a message of the topic."""
     session = subscriber.session
+    if not may_receive(subscriber, topic):
+        return 3
     if session.closed:
         return 2
     return 0 if session.has_window and session.out_size < BUSY else 1

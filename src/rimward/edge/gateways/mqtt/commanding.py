@@ -34,8 +34,9 @@ def send_command(
     own = [delivery for delivery in broker.listeners(topic) if delivery.subscriber is subscriber]
     if not own:
         return f"it does not listen to {topic}"
-    outgoing = Outgoing(string(topic), payload, own[0].qos, retain=False, properties=properties)
-    if not subscriber.session.deliver(outgoing, own[0].qos, 0.0, retain=False):
+    qos = min(own[0].qos, 1)
+    outgoing = Outgoing(string(topic), payload, qos, retain=False, properties=properties)
+    if not subscriber.deliver(outgoing, qos, 0.0, retain=False):
         return "too much waits for it already"
     broker.mark(subscriber)
     return None

@@ -10,25 +10,19 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from rimward.edge.dispatch.types import Sender, Ticket
-from rimward.edge.gateways.mqtt.arrival import Arrival, message_of, refusal_of
+from rimward.edge.gateways.mqtt.answering import answer, confirm, is_repeated
+from rimward.edge.gateways.mqtt.arrival import Arrival, hand_over
+from rimward.edge.gateways.mqtt.authenticating import Exchange
 from rimward.edge.gateways.mqtt.broker import Broker
 from rimward.edge.gateways.mqtt.gate import Gate
+from rimward.edge.gateways.mqtt.greeting import Greeting
+from rimward.edge.gateways.mqtt.identifying import NO_ROUTES, KnownRoutes, routes_of
+from rimward.edge.gateways.mqtt.parting import half_close, said_goodbye
 from rimward.edge.gateways.mqtt.routes import Route
 from rimward.edge.gateways.mqtt.subscriber import Subscriber
-from rimward.edge.gateways.mqtt.subscribing import subscribe, unsubscribe
+from rimward.edge.gateways.peers import Peer, peer_of
 from rimward.observe import Logger, get_logger
-from rimward.protocols.mqtt import (
-    Connect,
-    Packet,
-    Pingreq,
-    Puback,
-    Publish,
-    Reason,
-    ServerSession,
-    Subscribe,
-    Unsubscribe,
-    Will,
-)
+from rimward.protocols.mqtt import Packet, Publish, Reason, ServerSession, Will
 from rimward.protocols.mqtt.stream import PlainPublish, packet_of
 
 log: Logger = get_logger("rimward.mqtt")
@@ -43,13 +37,17 @@ class Connection(asyncio.Protocol):
         "_clock",
         "_deaf",
         "_gate",
+        "_greeting",
         "_heard_at",
+        "_shut",
         "_transport",
         "_writable",
         "arrivals",
         "broker",
         "check_at",
+        "exchange",
         "leaving",
+        "routes",
         "sender",
         "session",
         "subscriber",
@@ -64,14 +62,18 @@ class Connection(asyncio.Protocol):
         self.broker: Broker = gate.broker
         self.arrivals: deque[Arrival] | None = None  # in the order in which they are answered
         self.subscriber: Subscriber | None = None  # None until the client has been let in
+        self.routes: KnownRoutes = NO_ROUTES  # to which it may publish without a further question
         self.leaving = False  # the goodbye is out; what comes is not read
         self.check_at: int = 0
         self._clock = gate.clock
         self._heard_at = 0  # monotonic ns at which the last whole packet was read
+        self.exchange: Exchange | None = None  # of a re-authentication
         self._gate = gate
         self._transport: asyncio.Transport | None = None
         self._writable = True
         self._deaf = False  # reading is paused
+        self._shut = True  # nothing is taken the short way: the client is not in yet, or leaves
+        self._greeting = Greeting(self, gate)
 
     # -- events of the socket
 
@@ -85,31 +87,30 @@ class Connection(asyncio.Protocol):
             peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             peer.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         if not self._gate.opened(self):
-            self.leaving = True
+            self.leaving = self._shut = True
             transport.abort()
         elif (deadline := self.session.deadline) is not None:
             self._gate.watch(self, deadline)
 
     def data_received(self, data: bytes) -> None:  # noqa: C901, PLR0912 (flat: calls cost more than steps, docs/adr/0012)
         """Answer every packet that the bytes complete."""
-        if self.leaving:
+        if self._shut:
+            self._greet(data)
             return
         gate, broker, session = self._gate, self.broker, self.session
         read_at = self._clock()
-        gate.reading = session.dirty = (
-            True  # what comes up for this device is looked at when the read is over
-        )
+        gate.reading = session.dirty = True  # its output is looked at when the read is over
         try:
-            packets = session.take(data)
+            packets = session.cut(data)
             if packets:
                 self._heard_at = read_at
                 gate.packets_in += len(packets)
             for packet in packets:
                 if type(packet) is not tuple:
-                    if type(packet) is not int or not self._confirm(packet):
-                        self._answer(packet_of(packet), read_at)
-                elif (route := broker.routes.get(packet[0])) is None or self.arrivals:
-                    self._answer(packet_of(packet), read_at)
+                    if type(packet) is not int or not confirm(self, packet):
+                        self.answer_in_order(packet_of(packet), read_at)
+                elif (route := self.routes.get(packet[0])) is None or self.arrivals:
+                    self.answer_in_order(packet_of(packet), read_at)
                 else:
                     topic, payload, qos, identity = packet
                     ticket = gate.door.plain(topic, payload, qos, self.sender, read_at)
@@ -123,7 +124,7 @@ class Connection(asyncio.Protocol):
                 if session.closed:
                     break
         except Exception as error:  # noqa: BLE001 (the edge of a connection: one broken message ends one connection)
-            self._broken(error)
+            self.broken(error)
         gate.reading = False
         if session.out or session.over:
             broker.dirty.append(self)
@@ -176,16 +177,17 @@ class Connection(asyncio.Protocol):
         if self.leaving:
             return
         self.leaving: bool = True
+        self._shut = True
         session = self.session
+        if self._greeting is not None:
+            self._greeting.cancel()
         session.close()
         if session.error is not None:
             self.count(f"closed_{session.error.reason.name.lower()}")
             self._bury(session.error.detail, session.error.packet)
         if self.subscriber is not None:
-            self._gate.left(self.subscriber)
-        will = session.connect.will if session.connect is not None and session.accepted else None
-        if will is not None and with_will and not self._said_goodbye():
-            self._publish_will(will)
+            will = "withdrawn" if said_goodbye(session) else "sent" if with_will else "held"
+            self._gate.sessions.left(self.subscriber, self, will=will)
         self._hang_up()
 
     def check(self, now: float) -> None:
@@ -193,6 +195,9 @@ class Connection(asyncio.Protocol):
         session = self.session
         if self.leaving:
             self.abort()
+            return
+        if self._greeting is not None and self._greeting.asks:
+            self._greeting.check(now)
             return
         # it can't be heard while it is not read
         session.last_packet = now if self._deaf else max(session.last_packet, self._heard_at * 1e-9)
@@ -215,7 +220,16 @@ class Connection(asyncio.Protocol):
         while arrivals and arrivals[0].ready:
             arrivals.popleft().finish(now)
         if self._deaf and len(arrivals) <= self._gate.limits.receive_maximum // 2:
-            self._listen(again=True)
+            self.listen(again=True)
+        self.wake()
+
+    @property
+    def now(self) -> float:
+        """Monotonic seconds."""
+        return self._clock() * 1e-9
+
+    def wake(self) -> None:
+        """Note that there is output to write, and write it when this turn of the loop is over."""
         self.mark()
         self._gate.flush_soon()
 
@@ -236,7 +250,7 @@ class Connection(asyncio.Protocol):
 
     # -- messages
 
-    def _broken(self, error: Exception) -> None:
+    def broken(self, error: Exception) -> None:
         """End a connection whose message could not be handled."""
         self.count("internal_errors")
         log.error("a message could not be handled", error=type(error).__name__)
@@ -249,24 +263,15 @@ class Connection(asyncio.Protocol):
         if self._hold(packet):
             self._wait(Arrival(self, packet, route, 0.0), ticket)
 
-    def _arrive_in_order(self, packet: Publish, read_at: int) -> None:
+    def arrive_in_order(self, packet: Publish, read_at: int) -> None:
         """Take a message that waits for others, or has more to it than a known topic and a payload."""
         if self._hold(packet):
-            self._take(packet, self.broker.route(packet.topic), read_at)
+            self.take(packet, self.broker.route(packet.topic), read_at)
 
-    def _take(self, packet: Publish, route: Route, read_at: int) -> None:
+    def take(self, packet: Publish, route: Route, read_at: int) -> None:
+        """Hand a message over, and keep its place among those that wait for their answer."""
         arrival = Arrival(self, packet, route, read_at * 1e-9)
-        refusal = refusal_of(packet, route)
-        if refusal is None:
-            self._wait(arrival, self._gate.door.message(message_of(packet, self.sender, read_at)))
-            return
-        kept = self._gate.on_dead(refusal.kind, refusal.detail, self.sender, packet.topic, packet.payload)
-        ticket = Ticket()
-        if kept.done or not packet.qos:
-            ticket.finish(kept.refusal or refusal)
-        else:  # it is answered when its dead letter is on disk, or with the disk's own refusal
-            kept.on_done = lambda kept: ticket.finish(kept.refusal or refusal)
-        self._wait(arrival, ticket)
+        self._wait(arrival, hand_over(arrival, self._gate, read_at))
 
     def _hold(self, packet: Publish) -> bool:
         """Take on a message's answer; False where the session refuses, or has taken on the same before."""
@@ -275,14 +280,16 @@ class Connection(asyncio.Protocol):
         session = self.session
         if packet.dup and session.version == 4 and packet.packet_id in session.held:
             return False  # an impatient resend: the first one's answer serves both
-        return session.hold(packet.packet_id)
+        if packet.qos == 2 and is_repeated(self, packet):
+            return False
+        return session.hold(packet.packet_id, packet.qos)
 
     def _wait(self, arrival: Arrival, ticket: Ticket | None) -> None:
         if self.arrivals is None:
             self.arrivals = deque()
         self.arrivals.append(arrival)
         if len(self.arrivals) >= self._gate.limits.receive_maximum and not self._deaf:
-            self._listen(again=False)
+            self.listen(again=False)
         if ticket is None:
             arrival.go_on()
         elif ticket.done:
@@ -290,7 +297,7 @@ class Connection(asyncio.Protocol):
         else:
             ticket.on_done = arrival.answered
 
-    def _listen(self, *, again: bool) -> None:
+    def listen(self, *, again: bool) -> None:
         """Read no more while too many messages wait for their answer, or read again."""
         self._deaf = not again
         if self._transport is None or self._transport.is_closing():
@@ -300,57 +307,71 @@ class Connection(asyncio.Protocol):
         else:
             self._transport.pause_reading()
 
-    def _publish_will(self, will: Will) -> None:
-        self.count("wills")
+    @classmethod
+    def gone(cls, gate: Gate, subscriber: Subscriber) -> "Connection":
+        """Return a connection that is over, for what is still to be sent in its client's name."""
+        connection = cls(gate)
+        connection.subscriber, connection.sender = subscriber, subscriber.sender
+        connection.leaving = True
+        connection.session.close()
+        return connection
+
+    def publish_will(self, will: Will) -> None:
+        """Hand over what a client wanted to be published when it goes without a word."""
         packet = Publish(will.topic, will.payload, will.qos, will.retain, 0, False, will.properties)
-        self._take(packet, self.broker.route(will.topic), self._gate.clock())
+        self.take(packet, self.broker.route(will.topic), self._gate.clock())
 
-    # -- other packets
-
-    def _confirm(self, packet_id: int) -> bool:
-        """Take a PUBACK behind which nothing waits and which nothing on disk is about."""
-        subscriber = self.subscriber
-        if subscriber is None or subscriber.kept or self.broker.replays.waiting:
-            return False
-        return self.session.confirmed_plain(packet_id)
-
-    def _answer(self, packet: Packet, read_at: int) -> None:
-        now = read_at * 1e-9
-        match packet:
-            case Publish():
-                self._arrive_in_order(packet, read_at)
-            case Puback():
-                self.session.confirmed(packet, now)
-                if self.subscriber is not None:
-                    self.broker.replays.go_on(self.subscriber, now)
-            case Pingreq():
-                self.session.pong()
-            case Subscribe() if self.subscriber is not None:
-                subscribe(self.subscriber, packet, self._gate, now)
-            case Unsubscribe() if self.subscriber is not None:
-                unsubscribe(self.subscriber, packet, self._gate)
-            case Connect():
-                self._connect(packet)
-            case _:
-                pass  # DISCONNECT: the session has ended
-
-    def _connect(self, packet: Connect) -> None:
-        subscriber = self._gate.admit(self, packet)
-        if subscriber is None:
+    def _greet(self, data: bytes) -> None:
+        """Take what comes until the client is in; what comes from one that leaves is not read."""
+        greeting = self._greeting
+        if self.leaving or greeting is None:
             return
-        self.subscriber = subscriber
-        self.sender: Sender = subscriber.sender
-        self.session.accept("" if packet.client_id else subscriber.sender.id)
-        self.session.last_packet = self._heard_at * 1e-9
-        if (deadline := self.session.deadline) is not None:
+        gate, session = self._gate, self.session
+        read_at = self._clock()
+        gate.reading = True
+        session.dirty = True
+        try:
+            packets = session.feed(data)
+            if packets:
+                self._heard_at = read_at
+                gate.packets_in += len(packets)
+            greeting.receive(packets, read_at)
+        except Exception as error:  # noqa: BLE001 (as for all reads)
+            self.broken(error)
+        gate.reading = session.dirty = False
+        gate.unwritten += len(data)
+        self.wake()
+
+    def answer_in_order(self, packet: Packet, read_at: int) -> None:
+        """Answer a packet that has waited for the client to be let in."""
+        if isinstance(packet, Publish):
+            self.arrive_in_order(packet, read_at)
+        else:
+            answer(self, self._gate, packet, read_at)
+
+    def heard(self) -> None:
+        """Let the keep-alive run: the client is in."""
+        session = self.session
+        session.last_packet = self._heard_at * 1e-9
+        if (deadline := session.deadline) is not None:
             self._gate.watch(self, deadline)
 
-    # -- the end
+    def greeted(self) -> None:
+        """Take what comes the short way from now on."""
+        self._greeting: Greeting | None = None
+        self._shut: bool = self.leaving
 
-    def _said_goodbye(self) -> bool:
-        """Tell whether the client has left in good order, which takes its will back [3.1.2.5]."""
-        session = self.session
-        return session.ended and session.error is None and session.goodbye_reason == 0
+    def forget_allowed(self) -> None:
+        """Ask anew what the client's identity may publish to."""
+        if self.subscriber is not None:
+            self.routes = routes_of(self.subscriber.identity, self.broker)
+
+    @property
+    def peer(self) -> Peer:
+        """Who is at the other end."""
+        return peer_of(self._transport)
+
+    # -- the end
 
     def _bury(self, detail: str, packet: bytes) -> None:
         """Keep a message that could not be read, as far as it came."""
@@ -368,14 +389,9 @@ class Connection(asyncio.Protocol):
         if data := self.session.data_to_send():
             transport.write(data)
         if self._deaf:
-            self._listen(again=True)  # else the peer's end is not seen
+            self.listen(again=True)  # else the peer's end is not seen
         if self.session.error is None:
             transport.close()
         else:
-            _half_close(transport)  # a full close with bytes unread would reset the goodbye away
+            half_close(transport)  # a full close with bytes unread would reset the goodbye away
         self._gate.watch(self, self._gate.clock() * 1e-9 + self._gate.config.linger)
-
-
-def _half_close(transport: asyncio.Transport) -> None:
-    if transport.can_write_eof() and not transport.is_closing():
-        transport.write_eof()

@@ -3,21 +3,24 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
+from rimward.edge.access import Access, Identity
 from rimward.edge.dispatch.types import PlainDoor, Sender, Ticket
 from rimward.edge.gateways.mqtt.broker import Broker
 from rimward.edge.gateways.mqtt.config import MqttConfig
+from rimward.edge.gateways.mqtt.sessions import Sessions
 from rimward.protocols.mqtt import Connect, SessionLimits
 
 if TYPE_CHECKING:
     from rimward.edge.gateways.mqtt.connection import Connection
-    from rimward.edge.gateways.mqtt.subscriber import Subscriber
 
 
 class Gate(Protocol):
     """The gateway, as its connections see it."""
 
+    access: Access
     door: PlainDoor
     broker: Broker
+    sessions: Sessions
     clock: Callable[[], int]  # monotonic ns
     config: MqttConfig
     limits: SessionLimits
@@ -29,8 +32,12 @@ class Gate(Protocol):
     packets_in: int
     packets_out: int
 
-    def admit(self, connection: "Connection", packet: Connect) -> "Subscriber | None":
-        """Return whose session it is; None where it is refused, which the session then says."""
+    def welcome(self, connection: "Connection", address: str) -> bool:
+        """Hear a client's CONNECT before anything is asked; False where it is refused for what it costs."""
+        ...
+
+    def admit(self, connection: "Connection", packet: Connect, identity: Identity) -> Sender | None:
+        """Name the sender of a new session; None where it is refused, which the session then says."""
         ...
 
     def watch(self, connection: "Connection", deadline: float) -> None:
@@ -39,10 +46,6 @@ class Gate(Protocol):
 
     def opened(self, connection: "Connection") -> bool:
         """Count a connection in; False where there is no room."""
-        ...
-
-    def left(self, subscriber: "Subscriber") -> None:
-        """End a session with its connection."""
         ...
 
     def lost(self, connection: "Connection") -> None:

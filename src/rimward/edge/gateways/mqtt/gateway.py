@@ -6,62 +6,74 @@ import socket
 from collections.abc import Callable, Sequence
 
 from rimward.app.effects import Action, EventPayload
-from rimward.edge.dispatch.types import PlainDoor, Retained, Sender, Ticket
+from rimward.edge.access import Access, Denial, Identity
+from rimward.edge.dispatch.types import PlainDoor, Sender, Ticket
 from rimward.edge.gateways.descriptors import allowed
-from rimward.edge.gateways.mqtt.broker import Broker, StoreRetained
+from rimward.edge.gateways.mqtt.broker import Broker
 from rimward.edge.gateways.mqtt.commanding import send_command
 from rimward.edge.gateways.mqtt.config import MqttConfig
 from rimward.edge.gateways.mqtt.connection import Connection
+from rimward.edge.gateways.mqtt.disk import Disk
 from rimward.edge.gateways.mqtt.events import outgoing_event
+from rimward.edge.gateways.mqtt.figures import Figures
+from rimward.edge.gateways.mqtt.floods import Floods
+from rimward.edge.gateways.mqtt.identifying import farewell
 from rimward.edge.gateways.mqtt.routes import Route
+from rimward.edge.gateways.mqtt.sessions import Sessions
+from rimward.edge.gateways.mqtt.store import Store
 from rimward.edge.gateways.mqtt.subscriber import Subscriber
 from rimward.edge.gateways.mqtt.wheel import Wheel
 from rimward.edge.gateways.turns import Turns
 from rimward.observe import Logger, get_logger
-from rimward.protocols.mqtt import Connect, Reason, SessionLimits
+from rimward.protocols.mqtt import Connect, Reason, SessionLimits, Will
 from rimward.protocols.mqtt.outgoing import Outgoing
+from rimward.protocols.scram import METHOD
 
 log: Logger = get_logger("rimward.mqtt")
 
 SWEEP = 1.0  # seconds between two looks at the deadlines
 SHARE = 0.75  # of the process's file descriptors that devices may take
 SPARE = 32  # connections beyond the limit that are still told so; more are cut off
-LoadRetained = Callable[[], dict[str, Retained]]
 OnDead = Callable[[str, str, Sender, str, bytes], Ticket]  # reason, detail, sender, topic, payload
-Authenticate = Callable[[Connect], bool]
+SLICE = 256  # identities that are renewed in one turn of the loop
 
 
 class MqttGateway:
     """Ends the devices' MQTT, hands their messages to the door and carries actions back: a `Router`."""
 
-    def __init__(  # noqa: PLR0913 (the node wires every seam by name)
+    def __init__(
         self,
         door: PlainDoor,
         *,
         clock: Callable[[], int],
         config: MqttConfig,
-        load_retained: LoadRetained,
-        store_retained: StoreRetained,
+        disk: Disk,
         on_dead: OnDead,
-        authenticate: Authenticate | None = None,
+        access: Access | None = None,
     ) -> None:
-        """`clock` is monotonic ns. Without `authenticate` everyone may connect and nobody has a user name."""
+        """`clock` is monotonic ns. Without `access` everyone may connect and nobody has a user name."""
         self.door = door
         self.clock = clock
         self.config = config
-        self.limits: SessionLimits = config.session_limits()
+        self.access: Access = access or Access(None, clock)
+        self.access.changed.append(self.renew)
+        self.limits: SessionLimits = config.session_limits(() if self.access.open else (METHOD,))
         self.topics: dict[bytes, str] = {}
         self.counters: dict[str, int] = {}
         self.on_dead = on_dead
-        self.broker: Broker = Broker(config, store_retained, self.counters)
+        self.broker: Broker = Broker(config, Store(disk, config, self.counters), self.counters)
+        self.sessions: Sessions = Sessions(
+            self.broker, self.access, config, self.counters, self._publish_will
+        )
+        now = clock() * 1e-9
+        self.floods: Floods = Floods(config, self.counters, now)
+        self._figures = Figures(self.broker, self.stats, config.figures_interval, now)
         self.reading = False  # a read's own end sees to the output
         self.unwritten = 0
         self.packets_in = 0
         self.packets_out = 0
-        self._load_retained = load_retained
-        self._authenticate = authenticate
+        self._disk = disk
         self._connections: set[Connection] = set()
-        self._clients: dict[str, Subscriber] = {}  # by client id
         self._wheel: Wheel[Connection] = Wheel()
         self._assigned_prefix = f"auto-{os.urandom(4).hex()}-"
         self._assigned = 0
@@ -75,19 +87,30 @@ class MqttGateway:
     # -- lifecycle
 
     def begin(self, loop: Turns) -> None:
-        """Take up what was retained; from now on output is written when a turn of the loop is over."""
-        self.broker.load_retained(self._load_retained())
+        """Take up what was kept; from now on output is written when a turn of the loop is over."""
+        self.broker.load_retained(self._disk.load_retained())
+        self._figures.look(self.clock() * 1e-9)
         self._loop = loop
+        self.sessions.load(self.clock() * 1e-9)
 
-    async def serve(self, sock: socket.socket) -> None:
-        """Listen on a bound socket."""
+    def open(self) -> None:
+        """Take connections, which `connection` makes the protocol of."""
         loop = asyncio.get_running_loop()
         self._max_connections = allowed(self.config.max_connections, SHARE)
         if self._max_connections < self.config.max_connections:
             log.warning("file descriptors limit the connections", connections=self._max_connections)
         self.begin(loop)
-        self._server = await loop.create_server(lambda: Connection(self), sock=sock, backlog=1024)
         self._sweep = loop.call_later(SWEEP, self._look_again, loop)
+
+    def connection(self) -> Connection:
+        """Return the protocol of one more connection, over whatever transport."""
+        return Connection(self)
+
+    async def serve(self, sock: socket.socket) -> None:
+        """Open, and listen on a bound socket."""
+        self.open()
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_server(self.connection, sock=sock, backlog=1024)
 
     async def close(self, drain: float) -> None:
         """Stop listening, say goodbye to everyone and wait up to `drain` seconds for them to hang up."""
@@ -95,8 +118,9 @@ class MqttGateway:
             self._server.close()
         if self._sweep is not None:
             self._sweep.cancel()
+        reason = Reason.USE_ANOTHER_SERVER if self.config.server_reference else Reason.SERVER_SHUTTING_DOWN
         for connection in list(self._connections):
-            connection.session.fail(Reason.SERVER_SHUTTING_DOWN, "the node stops")
+            connection.session.fail(reason, "the node stops")
             connection.leave(with_will=False)
         if self._connections:
             self._empty.clear()
@@ -115,13 +139,16 @@ class MqttGateway:
     @property
     def look_at(self) -> float | None:
         """Monotonic seconds at which `look` has something to do; None is never."""
-        return self._wheel.next_at
+        moments = [at for at in (self._wheel.next_at, self.sessions.look_at) if at is not None]
+        return min(moments, default=None)
 
     def look(self) -> None:
         """Check the connections whose deadlines may have come."""
         now = self.clock() * 1e-9
         for connection in self._wheel.due(now):
             connection.check(now)
+        self.sessions.look(now)
+        self._figures.look(now)
         self.flush()
 
     def _look_again(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -178,8 +205,8 @@ class MqttGateway:
 
     def command(self, device: str, name: str, payload: bytes, number: str) -> str | None:
         """Queue a command for one device; return why it can't take it. Never blocks."""
-        subscriber = self._clients.get(device)
-        if subscriber is None:
+        subscriber = self.sessions.get(device)
+        if subscriber is None or subscriber.connection is None:
             return "it is not connected"
         why = send_command(self.broker, subscriber, name, payload, number)
         if why is None:
@@ -207,20 +234,23 @@ class MqttGateway:
         self.flush()
 
     def _retain(self, topic: str, outgoing: Outgoing) -> None:
-        ticket = self.broker.retain(topic, outgoing)
-        if ticket is not None and ticket.done and ticket.refusal is not None:
-            self.count("retained_refused")
-            log.warning("an action is not retained", reason=ticket.refusal.detail)
+        refusal = self.broker.no_room(topic, outgoing)
+        if (entry := self.broker.retain(topic, outgoing)) is not None:
+            self._disk.keep([entry])
+        elif refusal is not None:
+            log.warning("an action is not retained", reason=refusal.detail)
 
     def stats(self) -> dict[str, int]:
         """Return the gateway's figures."""
         return {
             **self.counters,
             "connections": len(self._connections),
-            "clients": len(self._clients),
+            **self.sessions.stats(),
             "subscriptions": self.broker.table.subscription_count,
             "subscription_bytes": self.broker.table.subscription_bytes,
             "retained": self.broker.retained_count,
+            "shared_subscriptions": self.broker.table.shared_count,
+            "connections_unannounced": self.floods.unannounced,
             "packets_in": self.packets_in,
             "packets_out": self.packets_out,
         }
@@ -233,52 +263,75 @@ class MqttGateway:
             self.count("connections_cut")
             return False
         self._connections.add(connection)
+        self.floods.opened(connection)
         self.count("connections_total")
         return True
 
-    def admit(self, connection: Connection, packet: Connect) -> Subscriber | None:
-        """Return whose session it is; None where it is refused, which the session then says."""
+    def welcome(self, connection: Connection, address: str) -> bool:
+        """Hear a client's CONNECT before anything is asked; False where it is refused for what it costs."""
+        self.floods.over(connection)
+        session, reference = connection.session, self.config.server_reference
+        if self.config.server_moved:
+            session.fail(Reason.SERVER_MOVED, f"use {reference} from now on")
+        elif len(self._connections) > self._max_connections:
+            reason = Reason.USE_ANOTHER_SERVER if reference else Reason.SERVER_BUSY
+            session.fail(reason, f"{self._max_connections} clients are connected, the limit")
+        elif (why := self.floods.refuse(address, self.clock() * 1e-9)) is not None:
+            session.fail(Reason.CONNECTION_RATE_EXCEEDED, why)
+        return not session.closed
+
+    def admit(self, connection: Connection, packet: Connect, identity: Identity) -> Sender | None:
+        """Name the sender of a new session; None where it is refused, which the session then says."""
         session = connection.session
-        if len(self._connections) > self._max_connections:
-            session.fail(Reason.SERVER_BUSY, f"{self._max_connections} clients are connected, the limit")
-            return None
-        if self._authenticate is not None and not self._authenticate(packet):
+        client_id = packet.client_id or identity.id or self._assign()
+        known = self.sessions.get(client_id)
+        if known is not None and not identity.may_take_over(known.identity):
             self.count("auth_failures")
-            session.fail(Reason.BAD_USER_NAME_OR_PASSWORD, "user name and password are not accepted")
+            session.fail(Reason.NOT_AUTHORIZED, "the session belongs to another identity")
             return None
-        user = packet.username if self._authenticate is not None else None
-        client_id = packet.client_id or self._assign()
-        known = self._clients.get(client_id)
-        if known is not None and known.sender.user != user:
-            self.count("auth_failures")
-            session.fail(Reason.NOT_AUTHORIZED, "the session belongs to another user")
-            return None
-        if known is not None:
-            self.count("takeovers")
-            known.session.fail(Reason.SESSION_TAKEN_OVER, "another connection has this client id")
-            known.connection.leave()
-        sender = Sender(client_id, "mqtt5" if packet.version == 5 else "mqtt3", user)
-        subscriber = self._clients[client_id] = Subscriber(sender, connection)
-        return subscriber
+        return Sender(client_id, "mqtt5" if packet.version == 5 else "mqtt3", identity.user)
+
+    def renew(self) -> None:
+        """Hold every session to the access file as it is now; those that are not good any more end."""
+        self.broker.table.forget_all()
+        self._renew(self.sessions.all())
+
+    def _renew(self, subscribers: list[Subscriber]) -> None:
+        for subscriber in subscribers[:SLICE]:
+            renewed = self.access.renew(subscriber.identity)
+            connection = subscriber.connection
+            if not isinstance(renewed, Denial):
+                subscriber.identity = renewed
+                if connection is not None:
+                    connection.forget_allowed()
+            elif not subscriber.ended:
+                self.count("identities_ended")
+                if connection is not None:
+                    connection.session.fail(farewell(renewed), renewed.detail)
+                    connection.leave()
+                self.sessions.end(subscriber)
+        self.broker.table.forget_all()
+        if len(subscribers) > SLICE and self._loop is not None:
+            self._loop.call_soon(lambda: self._renew(subscribers[SLICE:]))
 
     def watch(self, connection: Connection, deadline: float) -> None:
         """Look at a connection again at a time in monotonic seconds."""
         self._wheel.add(connection, deadline)
 
-    def left(self, subscriber: Subscriber) -> None:
-        """End a session with its connection."""
-        for topic_filter in list(subscriber.filters):
-            self.broker.unsubscribe(subscriber, topic_filter)
-        self.broker.replays.forget(subscriber)
-        if self._clients.get(subscriber.sender.id) is subscriber:
-            del self._clients[subscriber.sender.id]
-
     def lost(self, connection: Connection) -> None:
         """Count a connection out."""
         self._connections.discard(connection)
+        self.floods.over(connection)
         self._wheel.remove(connection)
         if not self._connections:
             self._empty.set()
+
+    def _publish_will(self, subscriber: Subscriber, will: Will, connection: Connection | None) -> None:
+        """Publish a will behind all that its connection has sent, if that has just ended."""
+        self.count("wills")
+        if connection is None:
+            connection = Connection.gone(self, subscriber)
+        connection.publish_will(will)
 
     def _assign(self) -> str:
         self._assigned += 1

@@ -15,6 +15,12 @@ def puback_reason(refusal: Refusal) -> Reason:
     return Reason(REFUSALS[refusal.kind].mqtt5)
 
 
+def is_buried(refusal: Refusal, version: int, qos: int) -> bool:
+    """Tell whether a message goes to the dead letters: always, or where its sender can't be told."""
+    dead = REFUSALS[refusal.kind].dead
+    return dead == "yes" or (dead == "3.1.1 only" and version == 4 and qos > 0)
+
+
 def may_succeed_later(refusal: Refusal) -> bool:
     """Tell whether the same message may be taken when it is sent again."""
     return REFUSALS[refusal.kind].later

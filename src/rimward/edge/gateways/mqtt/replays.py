@@ -7,6 +7,7 @@ was replaced meanwhile is left out: the subscriber has got the later one.
 import asyncio
 from typing import TYPE_CHECKING
 
+from rimward.edge.gateways.mqtt.identifying import may_receive
 from rimward.protocols.mqtt import Subscription, TopicTree
 from rimward.protocols.mqtt.outgoing import Outgoing
 
@@ -55,29 +56,33 @@ class Replays:
 
     def go_on(self, subscriber: "Subscriber", now: float) -> None:
         """Send what the subscriber takes now; to be called again when it has read or acknowledged."""
-        replay = self.waiting.get(subscriber)
-        if replay is None or replay.scheduled:
+        replay, connection = self.waiting.get(subscriber), subscriber.connection
+        if replay is None or replay.scheduled or connection is None:
             return
-        session = subscriber.session
-        while not session.closed and self._has_more(replay):
+        session = connection.session
+        while not session.closed and self._has_more(subscriber, replay):
             if session.out_size >= PIECE:
-                subscriber.connection.write()
+                if not session.over:
+                    connection.write()
                 if not session.out:  # else its reader is behind
                     replay.scheduled = True
                     asyncio.get_running_loop().call_soon(self._again, subscriber, now)
                 return
             outgoing = replay.messages[-1]
-            qos = min(replay.qos, outgoing.qos, 1)
-            if qos and not session.has_window:
+            qos = min(replay.qos, outgoing.qos)
+            if qos and not subscriber.has_window:
                 break
             replay.messages.pop()
             if not outgoing.is_expired(now) and self._is_current(outgoing):
                 if replay.identifier:
                     outgoing = outgoing.marked((replay.identifier,))
-                session.deliver(outgoing, qos, now, retain=True)
+                subscriber.deliver(outgoing, qos, now, retain=True)
         else:
             self.forget(subscriber)
-        subscriber.connection.write()
+        if session.over:
+            connection.wake()  # what came before the end is answered first
+        else:
+            connection.write()
 
     def _again(self, subscriber: "Subscriber", now: float) -> None:
         replay = self.waiting.get(subscriber)
@@ -85,12 +90,13 @@ class Replays:
             replay.scheduled = False
             self.go_on(subscriber, now)
 
-    def _has_more(self, replay: _Replay) -> bool:
+    def _has_more(self, subscriber: "Subscriber", replay: _Replay) -> bool:
         while not replay.messages and replay.wishes:
             replay.filter, wish = next(iter(replay.wishes.items()))
             del replay.wishes[replay.filter]
             replay.qos, replay.identifier = wish.qos, wish.identifier
-            replay.messages = list(self._retained.find(replay.filter))
+            found = self._retained.find(replay.filter)
+            replay.messages = [one for one in found if may_receive(subscriber, one.topic[2:].decode())]
             replay.messages.reverse()
         return bool(replay.messages)
 

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
+from rimward.edge.gateways.mqtt.identifying import permitted
 from rimward.protocols.mqtt import MqttError, Subscription, Subscriptions
 from rimward.protocols.mqtt.fields import string
 from rimward.protocols.mqtt.outgoing import NOTHING
 from rimward.protocols.mqtt.subscriptions import Delivery, Group, Match, Options
-from rimward.protocols.mqtt.topics import check_name, is_wild, problem, split_shared
+from rimward.protocols.mqtt.topics import SHARED, check_name, is_wild, problem, split_shared
 
 if TYPE_CHECKING:
     from rimward.edge.gateways.mqtt.config import MqttConfig
@@ -39,6 +40,11 @@ class Route(Struct, frozen=True):
         return not (self.kept or self.groups or any(one.identifiers for one in self.deliveries))
 
     @property
+    def may_keep(self) -> bool:
+        """Whether a message above QoS 0 may have to be on disk for some of its subscribers."""
+        return self.kept or bool(self.groups)
+
+    @property
     def has_listeners(self) -> bool:
         """Whether anybody gets its messages."""
         return bool(self.deliveries or self.groups)
@@ -50,6 +56,7 @@ class Routes:
     def __init__(self, config: "MqttConfig", counters: dict[str, int]) -> None:
         self.plain: dict[str, Route] = {}  # where the plain lane looks; it asks nothing of what it finds
         self.subscription_count = 0
+        self.shared_count = 0
         self._others: dict[str, Route] = {}
         self._cached = 0  # deliveries of both
         self._config = config
@@ -73,9 +80,10 @@ class Routes:
 
     def add(self, subscriber: "Subscriber", wish: Subscription) -> bool:
         """Add or replace a subscription; return whether it is new."""
-        options = Options(min(wish.qos, 1), wish.no_local, wish.retain_as_published, wish.identifier)
+        options = Options(wish.qos, wish.no_local, wish.retain_as_published, wish.identifier)
         new = self._subscriptions.add(wish.filter, subscriber, options)
         self.subscription_count += new
+        self.shared_count += new and wish.filter.startswith(SHARED)
         self._forget(wish.filter)
         return new
 
@@ -84,6 +92,7 @@ class Routes:
         if topic_filter not in subscriber.filters or not self._subscriptions.remove(topic_filter, subscriber):
             return False
         self.subscription_count -= 1
+        self.shared_count -= topic_filter.startswith(SHARED)
         self._forget(topic_filter)
         return True
 
@@ -92,8 +101,9 @@ class Routes:
         return self._subscriptions.group(topic_filter)
 
     def match(self, topic: str) -> "Match[Subscriber]":
-        """Return who listens to a topic, without remembering it: for topics that come but once."""
-        return self._subscriptions.match(topic)
+        """Return who listens to a topic and may, without remembering it: for topics that come but once."""
+        found = self._subscriptions.match(topic)
+        return Match(permitted(found.deliveries, topic), found.groups)
 
     def route(self, topic: str) -> Route:
         """Return what is known of a topic, and remember it if messages may be published to it."""
@@ -103,7 +113,7 @@ class Routes:
         refused = _refused(topic)
         if refused is not None:
             return Route(topic, b"", b"", (), refused)
-        found, head = self._subscriptions.match(topic), string(topic)
+        found, head = self.match(topic), string(topic)
         kept = any(one.qos and one.subscriber.kept for one in found.deliveries)
         route = Route(topic, head, head + NOTHING, found.deliveries, None, kept, found.groups)
         if len(topic) <= CACHED_CHARACTERS:
@@ -114,7 +124,7 @@ class Routes:
         routes = self.plain if route.is_plain else self._others
         self._cached += len(route.deliveries)
         if len(routes) >= ROUTES_CACHED or self._cached > DELIVERIES_CACHED:
-            self._forget_all()
+            self.forget_all()
             self._counters["routes_forgotten"] = self._counters.get("routes_forgotten", 0) + 1
             self._cached: int = len(route.deliveries)
         routes[topic] = route
@@ -122,12 +132,13 @@ class Routes:
     def _forget(self, topic_filter: str) -> None:
         _, wanted = split_shared(topic_filter)
         if is_wild(wanted):
-            self._forget_all()
+            self.forget_all()
         else:
             self.plain.pop(wanted, None)
             self._others.pop(wanted, None)
 
-    def _forget_all(self) -> None:
+    def forget_all(self) -> None:
+        """Find out anew who gets what: what identities may receive has changed."""
         self.plain.clear()
         self._others.clear()
         self._cached = 0
