@@ -42,7 +42,7 @@ class Client:
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, version: int = 5) -> None:
         self.reader, self.writer, self.version = reader, writer, version
         self.connack = Packet(CONNACK)
-        self.connections: Callable[[], int] = lambda: 0  # that the node counts
+        self.standing: Callable[[], int] = lambda: 0  # that the node counts
         self._kept: list[Packet] = []  # read ahead of their turn
 
     def send(self, *data: bytes) -> None:
@@ -171,10 +171,10 @@ class Client:
 
     async def cut(self) -> None:
         """Cut the connection off, as a network that fails does, and wait until the node has seen it."""
-        before = self.connections()
+        before = self.standing()
         self.writer.transport.abort()
         async with asyncio.timeout(PATIENCE):
-            while self.connections() >= before:  # noqa: ASYNC110 (the node's own state)
+            while self.standing() >= before:  # noqa: ASYNC110 (the node's own state)
                 await asyncio.sleep(0)
 
 
@@ -221,7 +221,7 @@ class House:
         """Open a connection that has not said anything yet."""
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
         client = Client(reader, writer, version)
-        client.connections = lambda: self.node.mqtt.stats()["connections"]
+        client.standing = lambda: self.node.mqtt.stats()["connections"]
         self.clients.append(client)
         return client
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import struct
+from collections.abc import Callable
 
 import pytest
 
@@ -35,12 +36,12 @@ ILL_FORMED = {
     "never": b"a\xff",
     "beyond": b"a\xf4\x90\x80\x80",  # U+110000
 }
-PLACES = {
+PLACES: dict[str, Callable[[bytes, int], bytes]] = {
     "topic": lambda text, version: publish(text, version=version),
     "filter": lambda text, version: subscribe(1, (text, 0), version=version),
     "unsubscribe": lambda text, version: unsubscribe(1, text, version=version),
 }
-LOGINS = {
+LOGINS: dict[str, Callable[[bytes, int], Hello]] = {
     "client id": Hello,
     "will topic": lambda text, version: Hello("a", version, will=Will(text)),
     "user name": lambda text, version: Hello("a", version, username=text),

@@ -72,10 +72,10 @@ def names_in(file: str) -> frozenset[str]:
     path = HERE / file
     if not path.is_file():
         return frozenset()
-    functions = ast.FunctionDef | ast.AsyncFunctionDef
-    tree = ast.parse(path.read_text())
     return frozenset(
-        node.name for node in ast.walk(tree) if isinstance(node, functions) and node.name.startswith("test_")
+        node.name
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test_")
     )
 
 

@@ -1,4 +1,4 @@
-"""What a server may answer to anything at all, told by readers that share nothing with the server's own code."""
+"""What a server may answer to anything at all, told by readers that share nothing with its own code."""
 
 import re
 

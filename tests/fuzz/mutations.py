@@ -28,7 +28,9 @@ def _writes(text: str) -> Writes:
 @st.composite
 def mutated(draw: st.DrawFn, seeds: list[Writes]) -> Writes:
     """Return a conversation made of those of the corpus, with a few things wrong."""
-    writes = [write for writes in draw(st.lists(st.sampled_from(seeds), min_size=1, max_size=2)) for write in writes]
+    writes = [
+        write for writes in draw(st.lists(st.sampled_from(seeds), min_size=1, max_size=2)) for write in writes
+    ]
     kept = draw(st.integers(0, min(2, len(writes))))  # the handshake may stay as it is
     data = bytearray(b"".join(writes[kept:]))
     for _ in range(draw(st.integers(0, 5))):

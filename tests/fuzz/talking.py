@@ -9,7 +9,7 @@ from .mutations import Writes
 PATIENCE = 15.0  # seconds after which a conversation hangs; never a measure of speed
 MOST = 16 << 20  # bytes that a server may answer to one conversation
 
-PING = b"\x40\x00\xbe\xef"  # an empty CoAP message, confirmable, that a server answers by a reset [RFC 7252 §4.3]
+PING = b"\x40\x00\xbe\xef"  # an empty CoAP message, which a server answers by a reset [RFC 7252 §4.3]
 PONG = b"\x70\x00\xbe\xef"
 
 

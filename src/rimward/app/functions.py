@@ -103,6 +103,6 @@ def _source(
         case Ws():
             return "ws", None, "/" + trigger.pattern.text, trigger.pattern.names
         case Coap():
-            return "coap", trigger.method, trigger.pattern.text, trigger.pattern.names
+            return "coap", trigger.method, "/" + trigger.pattern.text, trigger.pattern.names
         case _:
             return None, None, None, ()

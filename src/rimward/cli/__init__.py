@@ -17,6 +17,7 @@ GROUPS = {
     "run": {
         "dev": "run an app with all four layers on this machine",
         "send": "send one message as a device would, and show the answer",
+        "device": "who may come in: add, list, remove, set a password",
     },
     "look": {
         "status": "what runs, how fast, and what waits",

@@ -1,4 +1,4 @@
-"""`rimward send mqtt TOPIC PAYLOAD`, `http METHOD PATH [PAYLOAD]` or `ws PATH PAYLOAD`: one message."""
+"""`rimward send mqtt TOPIC PAYLOAD`, `http|coap METHOD PATH [PAYLOAD]` or `ws PATH PAYLOAD`: one message."""
 
 import argparse
 import sys
@@ -12,6 +12,7 @@ from rimward.local.text import printable
 
 if TYPE_CHECKING:
     from rimward.local.sending import Sent
+    from rimward.protocols.coap import Message
 
 LOOPBACK = "127.0.0.1"
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")
@@ -19,9 +20,10 @@ EXAMPLES = """\
 examples:
   rimward send mqtt trucks/7/temperature '{"celsius": 9.5}'
   rimward send http GET /trucks/7
+  rimward send coap GET /meters/7
   rimward send ws /houses/7 '{"celsius": 21}'
 
-rimward send mqtt --help, and the same of http and ws, explain each.
+rimward send mqtt --help, and the same of http, coap and ws, explain each.
 """
 EXAMPLES_MQTT = """\
 examples:
@@ -52,10 +54,23 @@ PAYLOAD is sent as it is, as text where it is UTF-8; @FILE sends a file, - what 
 that comes back is shown; a function that returns nothing sends none. Exit codes: 0, and 1 for a refusal.
 """
 
+EXAMPLES_COAP = """\
+examples:
+  rimward send coap GET /meters/7
+  rimward send coap POST /meters/7 '{"kwh": 2.5}'
+  rimward send coap GET /meters/7 --observe 60
+  rimward send coap GET /.well-known/core
+
+PAYLOAD is sent as it is, as JSON where it is JSON; @FILE sends a file, - what comes in. --observe shows what
+changes for so many seconds. Exit codes: 0 for a code below 4.00, else 1.
+"""
+COAP_METHODS = {"GET": 1, "POST": 2, "PUT": 3, "DELETE": 4, "FETCH": 5, "PATCH": 6, "IPATCH": 7}
+FORMATS = ("text", "octets", "json", "cbor")
+
 
 def add_arguments(parser: Parser) -> None:
     """Declare what the verb takes."""
-    kinds = parser.add_subparsers(dest="kind", metavar="mqtt|http|ws", required=True)
+    kinds = parser.add_subparsers(dest="kind", metavar="mqtt|http|coap|ws", required=True)
     mqtt = kinds.add_parser("mqtt", description="publish one message", epilog=EXAMPLES_MQTT)
     mqtt.add_argument("topic", metavar="TOPIC", help="without wildcards")
     mqtt.add_argument("payload", metavar="PAYLOAD", help="text, @FILE or -")
@@ -70,11 +85,18 @@ def add_arguments(parser: Parser) -> None:
     http.add_argument(
         "--header", metavar="LINE", action="append", default=[], help="such as 'accept: text/plain'"
     )
+    coap = kinds.add_parser("coap", description="send one request over UDP", epilog=EXAMPLES_COAP)
+    coap.add_argument("method", metavar="METHOD", help=", ".join(COAP_METHODS))
+    coap.add_argument("path", metavar="PATH", help="with its query")
+    coap.add_argument("payload", metavar="PAYLOAD", nargs="?", help="text, @FILE or -")
+    coap.add_argument("--format", choices=FORMATS, help="of the payload (default: json where it is JSON)")
+    coap.add_argument("--accept", choices=FORMATS, help="of the response")
+    coap.add_argument("--observe", type=duration, metavar="SECONDS", default=0.0, help="show what changes")
     ws = kinds.add_parser("ws", description="send one message on a WebSocket", epilog=EXAMPLES_WS)
     ws.add_argument("path", metavar="PATH", help="with its slash and query")
     ws.add_argument("payload", metavar="PAYLOAD", help="text, @FILE or -")
     ws.add_argument("--subprotocol", metavar="NAME", help="json, msgpack, cbor or cloudevents.json")
-    for one in (mqtt, http, ws):
+    for one in (mqtt, http, coap, ws):
         one.add_argument("--host", help=f"(default: {LOOPBACK})")
         one.add_argument("--port", type=port, metavar="PORT", help="(default: that of the running dev)")
         text = "that any answer may take (default: 5)"
@@ -87,13 +109,19 @@ def run(options: argparse.Namespace) -> int:
     if options.port is None:
         options.port = _port(options)
     options.host = options.host or LOOPBACK
-    return {"mqtt": _mqtt, "http": _http, "ws": _ws}[options.kind](options)
+    return {"mqtt": _mqtt, "http": _http, "coap": _coap, "ws": _ws}[options.kind](options)
 
 
 def _port(options: argparse.Namespace) -> int:
     if options.host is not None:
         raise UsageError(f"--host {options.host} needs its --port")
-    return int(running(folder_of(options.data))["ready"]["mqtt" if options.kind == "mqtt" else "http"])
+    kind = "http" if options.kind == "ws" else options.kind
+    found = running(folder_of(options.data))["ready"][kind]
+    if found is None:
+        raise CommandError(
+            f"the app that runs has no {options.kind} function: add one, or name --host and --port"
+        )
+    return int(found)
 
 
 def _mqtt(options: argparse.Namespace) -> int:
@@ -168,6 +196,42 @@ def _http(options: argparse.Namespace) -> int:
         if answer.body:
             print(_text(answer.body))
     return 0 if answer.status < 400 else 1
+
+
+def _coap(options: argparse.Namespace) -> int:
+    from rimward.local.asking import ask
+
+    good = True
+    for answer in ask((options.host, options.port), _coap_request(options), options.timeout,
+                      observe=options.observe):  # fmt: skip
+        good = good and answer.code < "4"
+        if options.json:
+            json_line({"code": answer.code, "name": answer.name, "format": answer.format,
+                       "body": _body(answer.body), "ms": answer.ms})  # fmt: skip
+            continue
+        print(f"CoAP {answer.code} {answer.name} ({answer.ms:.3g} ms)", flush=True)
+        if answer.body:
+            print(_text(answer.body), flush=True)
+    return 0 if good else 1
+
+
+def _coap_request(options: argparse.Namespace) -> "Message":
+    """Return what the command line asks for."""
+    from rimward.local.asking import FORMATS as NUMBERS
+    from rimward.protocols.coap import request
+    from rimward.protocols.coap.options import OBSERVE
+
+    method = COAP_METHODS.get(options.method.upper())
+    if method is None:
+        raise UsageError(f"METHOD is {options.method!r}, it must be one of {', '.join(COAP_METHODS)}")
+    payload = b"" if options.payload is None else _payload(options.payload)
+    name = options.format or ("json" if payload and not isinstance(_body(payload), str | bytes) else None)
+    return request(
+        method, options.path, payload,
+        content_format=None if name is None else NUMBERS[name],
+        accept=None if options.accept is None else NUMBERS[options.accept],
+        more=[(OBSERVE, b"")] if options.observe else None,
+    )  # fmt: skip
 
 
 def _ws(options: argparse.Namespace) -> int:

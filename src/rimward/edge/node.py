@@ -79,6 +79,7 @@ def doors_of(
         clock=clocks.monotonic,
         config=CoapConfig(blocks=BlockLimits(body=limits.payload_bytes)),
         links=links_of(run.function for run in runs),
+        access=access,
     )
     http.mqtt = mqtt.connection
     if any(isinstance(trigger := run.function.trigger, Ws) and trigger.topic for run in runs):

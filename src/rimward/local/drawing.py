@@ -109,6 +109,9 @@ def draw(found: Boundary) -> str:
     return "\n".join(parts) + "\n"
 
 
+WORDS = {"mqtt": "MQTT", "http": "HTTP", "coap": "CoAP", "ws": "WebSocket"}  # protocols as people write them
+
+
 def arrange(found: Boundary) -> Picture:
     """Return every box and arrow, not yet placed."""
     picture = Picture()
@@ -121,7 +124,7 @@ def arrange(found: Boundary) -> Picture:
         picture.add(key, "edge", [one.name, what, budget, one.reply and f"replies {one.reply}"])
         if one.path is not None:
             source = f"device {one.protocol} {one.method} {one.path}"
-            how = {"mqtt": "MQTT", "ws": "WebSocket"}.get(one.protocol or "", f"HTTP {one.method}")
+            how = f"{WORDS.get(one.protocol or '', one.protocol)} {one.method or ''}".strip()
             loose = [name for group in found.unbound if group.path == one.path for name in group.captures]
             unbound = f"unbound: {', '.join(loose)}" if loose else None
             picture.add(source, "device", [one.path, how, unbound])

@@ -2,6 +2,7 @@
 
 from rimward.edge.outbox import DeadLetter
 from rimward.protocols.mqtt import Properties
+from rimward.testing.coap import Coap, CoapResponse, Observation
 from rimward.testing.device import Ack, Device
 from rimward.testing.errors import CloudMissing, SiteClosed
 from rimward.testing.http import Http, Response
@@ -15,12 +16,15 @@ __all__ = [
     "Ack",
     "Captured",
     "CloudMissing",
+    "Coap",
+    "CoapResponse",
     "DeadLetter",
     "Device",
     "Http",
     "Inbox",
     "Ledger",
     "NothingCame",
+    "Observation",
     "Properties",
     "Published",
     "Received",

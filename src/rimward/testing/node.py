@@ -14,12 +14,14 @@ from rimward.app import App
 from rimward.edge.access import Access
 from rimward.edge.config import NodeConfig
 from rimward.edge.dispatch import Clocks, Dispatcher, FunctionRun, Tracing
+from rimward.edge.gateways.coap import CoapGateway
 from rimward.edge.gateways.http import HttpGateway
 from rimward.edge.gateways.mqtt import MqttGateway
 from rimward.edge.node import doors_of
 from rimward.events import Reject
 from rimward.observe import Trace
 from rimward.testing.clock import Clock, Loop
+from rimward.testing.coap import Call
 from rimward.testing.line import Line, Peer
 from rimward.testing.outbox import SiteOutbox
 
@@ -70,8 +72,11 @@ class SiteNode:
         doors = doors_of(self.dispatcher, config, self.outbox, Access(None, clock.monotonic, believe=True))
         self.mqtt: MqttGateway = doors.mqtt
         self.http: HttpGateway = doors.http
+        self.coap: CoapGateway = doors.coap
+        self._callers: dict[Any, Call] = {}  # of CoAP, by address
         self.mqtt.begin(self.loop)
         self.http.begin(self.loop)
+        self.coap.connect(self._sent, self.loop)
         for run in self.dispatcher.functions.values():
             run.call = self._watched(run)
         for run, period in self.dispatcher.beats:
@@ -86,6 +91,15 @@ class SiteNode:
         self._lines.append(line)
         return line
 
+    def deliver(self, data: bytes, address: tuple[str, int], caller: Call) -> None:
+        """Take a datagram in the next turn; what is sent to the address goes to the caller."""
+        self._callers[address] = caller
+        self.loop.call_soon(lambda: self.coap.datagrams.datagram(data, address))
+
+    def _sent(self, data: bytes, address: Any) -> None:
+        if (caller := self._callers.get(address)) is not None:
+            self.loop.call_soon(lambda: caller.receive(data))
+
     @property
     def tasks(self) -> set[asyncio.Task[Any]]:
         """The async functions that still run."""
@@ -96,6 +110,8 @@ class SiteNode:
         """Monotonic ns at which `look` has something to do; None is never."""
         due = [stream.due() for stream in self.dispatcher.streams.values()]
         moments = [at for at in due if at is not None]
+        if (due_at := self.coap.datagrams.endpoint.deadline) is not None:
+            moments.append(due_at)
         if (deadline := self.mqtt.look_at) is not None:
             moments.append(round(deadline * 1e9))
         return min(moments, default=None)
@@ -103,6 +119,7 @@ class SiteNode:
     def look(self) -> None:
         """Do what a node does once a second."""
         self.mqtt.look()
+        self.coap.look()
         self.dispatcher.feeder.advance()
         self.dispatcher.expire()
 

@@ -12,7 +12,6 @@ import random
 import sqlite3
 import tempfile
 from collections.abc import Callable, Mapping
-from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
@@ -28,6 +27,8 @@ from rimward.edge.outbox import DeadLetter
 from rimward.events import Duration, RimwardError, from_ns, nanoseconds, to_ns
 from rimward.observe import Trace
 from rimward.testing.clock import Clock, Loop
+from rimward.testing.cloud import has_cloud
+from rimward.testing.coap import Coap
 from rimward.testing.device import Device, Identity, Version
 from rimward.testing.errors import CloudMissing, SiteClosed
 from rimward.testing.http import Http
@@ -46,7 +47,6 @@ S = TypeVar("S", bound=Struct)
 T = TypeVar("T")
 
 NODE = "node-1"
-CLOUD = ("deltalake", "pyarrow", "duckdb")
 MEMORY = Path("/dev/shm")  # noqa: S108 (a folder with a random name is made in it) files that never meet a disk
 TURNS = 16  # of the real loop that async functions get at each step of the clock
 TOLD = 10  # errors and dead letters that a failed test's note names
@@ -92,6 +92,7 @@ class Site:
         self._sender: Sender | None = None
         self._hub: SiteHub | None = None
         self.http: Http = Http(self)
+        self.coap: Coap = Coap(self)
 
     # -- its life
 
@@ -269,7 +270,7 @@ class Site:
                 return
 
     def _upload(self) -> bool:
-        if not self.uplink.is_up or not _has_cloud() or not self.app.facts:
+        if not self.uplink.is_up or not has_cloud() or not self.app.facts:
             return False
         if self._sender is None:
             self._sender = Sender(self._config, self.clock, self.uplink, self._chance.randbytes(4).hex())
@@ -340,7 +341,7 @@ class Site:
         """Where every forwarded row is at this moment."""
         from rimward.console.ledger import balances, read_ledger
 
-        if (self.folder / "lake").exists() and _has_cloud():
+        if (self.folder / "lake").exists() and has_cloud():
             entries = read_ledger(self.folder)
         else:
             entries = balances(read_lanes(self.folder), [])
@@ -388,13 +389,9 @@ class Site:
     def _the_hub(self) -> "SiteHub":
         if self._hub is None:
             self.node  # noqa: B018 (raises where the Site is closed)
-            if not _has_cloud():
+            if not has_cloud():
                 raise CloudMissing("a Site's lake needs the cloud extra: pip install 'rimward[cloud]'")
             from rimward.testing.hub import SiteHub
 
             self._hub = SiteHub(self.app, self.folder, self._settings, self.clock.wall, self._errors.append)
         return self._hub
-
-
-def _has_cloud() -> bool:
-    return all(find_spec(package) is not None for package in CLOUD)

@@ -1,12 +1,13 @@
 """An access file as text, a clock that tests move, and answers as they come."""
 
 import asyncio
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
+from typing import TypeVar
 
 from argon2 import PasswordHasher
 
@@ -16,6 +17,8 @@ from rimward.edge.access.file import parse
 from rimward.edge.access.passwords import PasswordLimits
 from rimward.edge.access.tokens import Tokens
 from rimward.edge.gateways.peers import Certificate, Peer
+
+T = TypeVar("T")
 
 PATIENCE = 20.0  # seconds before a test gives up; never a measure of speed
 SECOND = 1_000_000_000
@@ -35,6 +38,12 @@ def cheap(password: str) -> str:
     return PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash(password)
 
 
+def off_loop(function: Callable[[], T]) -> T:
+    """Run what reads files in a thread, as a node does."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(function).result()
+
+
 @dataclass
 class House:
     """Access by a file's text."""
@@ -48,8 +57,7 @@ class House:
         self.access = Access(self.book(self.text), lambda: self.now, limits=self.limits)
 
     def book(self, text: str) -> Book:
-        with ThreadPoolExecutor(1) as pool:  # keys are read off the loop, as in a node
-            return pool.submit(self._book, text).result()
+        return off_loop(lambda: self._book(text))
 
     def _book(self, text: str) -> Book:
         file = parse(text, "access.toml")

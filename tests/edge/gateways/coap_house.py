@@ -99,8 +99,7 @@ class House:
         self.gateway = CoapGateway(
             bench.dispatcher, clock=self.clock, config=config, links=links_of(functions), chance=lambda: 0.0
         )
-        self.gateway.begin(asyncio.get_running_loop())
-        self.gateway.datagrams._send = self._send
+        self.gateway.connect(self._send, asyncio.get_running_loop())
         self._mid = 0
 
     def _send(self, data: bytes, address: Any) -> None:

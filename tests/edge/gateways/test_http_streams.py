@@ -36,6 +36,12 @@ async def flood() -> AsyncIterator[str]:
         yield "x" * 65536
 
 
+@app.edge(http.get("/tight"))
+async def tight() -> AsyncIterator[int]:
+    while True:
+        yield 1
+
+
 @app.edge(http.get("/broken"))
 async def broken() -> AsyncIterator[int]:
     yield 1
@@ -121,6 +127,16 @@ async def test_a_reader_that_reads_nothing_makes_the_function_wait(web: Web) -> 
     assert int((await web.call("GET", "/made"))[2]) == before
     await reader.readexactly(before * 65536)  # it goes on when the reader has caught up
     await web.until(lambda: web.node.http.stats()["slow_readers"] >= 1)
+    writer.close()
+    await web.until(lambda: web.node.http.stats()["streams"] == 0)
+
+
+async def test_a_function_that_never_waits_leaves_the_others_their_turn(web: Web) -> None:
+    reader, writer = await web.open()
+    writer.write(b"GET /tight HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    for _ in range(3):
+        await reader.readuntil(b"data: 1\n\n")
+        assert (await web.call("GET", "/made"))[0] == 200
     writer.close()
     await web.until(lambda: web.node.http.stats()["streams"] == 0)
 

@@ -3,12 +3,13 @@
 import asyncio
 import threading
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import paho.mqtt.client as paho
 import pytest
 from paho.mqtt.enums import CallbackAPIVersion
-from tests.protocols.websocket.frames import BINARY, TEXT, frame
+from tests.protocols.websocket.frames import BINARY, CLOSE, TEXT, frame
 
 from .test_websocket import raw
 from .web_house import Web, open_web
@@ -117,3 +118,18 @@ async def test_a_page_of_another_origin_can_not_speak_mqtt(web: Web) -> None:
     answer = await web.exchange("\r\n".join(["GET /mqtt HTTP/1.1", *lines, *key, PROTOCOL, "", ""]).encode())
     assert answer.startswith(b"HTTP/1.1 403 ")
     assert web.node.mqtt.stats()["connections"] == 0
+
+
+async def test_a_node_that_stops_says_so_in_mqtts_words(tmp_path: Path) -> None:
+    async with AsyncExitStack() as stack:
+        web = await stack.enter_async_context(open_web(tmp_path, FUNCTIONS))
+        async with raw(web, "/mqtt", PROTOCOL) as socket:
+            socket.writer.write(frame(BINARY, CONNECT))
+            head = await socket.reader.readexactly(2)
+            await socket.reader.readexactly(head[1])
+            stopping = asyncio.create_task(stack.aclose())
+            before, _ = await_close(await socket.reader.readuntil(b"\x88\x02\x03\xe8"))
+            assert before[2] == 0xE0
+            assert before[4] == 0x8B  # DISCONNECT: the server is shutting down
+            socket.writer.write(frame(CLOSE, b"\x03\xe8"))
+            await stopping

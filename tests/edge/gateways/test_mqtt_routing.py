@@ -4,6 +4,7 @@ import pytest
 
 from rimward.edge.gateways.mqtt import MqttConfig
 from rimward.protocols.mqtt import (
+    Connect,
     Properties,
     Publish,
     Reason,
@@ -201,14 +202,14 @@ async def test_a_shared_subscription_has_its_identifier_and_no_local_is_a_protoc
         assert getattr(last, "reason", None) == Reason.PROTOCOL_ERROR
 
 
-@pytest.mark.parametrize("version", [4, 5])
-async def test_a_share_name_that_is_none_is_refused_for_its_filter_alone(version: int) -> None:
+@pytest.mark.parametrize("wish", ["$share//a", "$share/g", "$share/+/a"])
+async def test_a_share_name_that_is_none_ends_an_mqtt_5_connection_and_is_refused_in_3_1_1(wish: str) -> None:
     async with serving() as site:
-        device = await site.client("d", version)
-        refused = 0x80 if version == 4 else 0x8F
-        assert await device.subscribe("$share//a", "$share/g", "$share/+/a", "ok") == Suback(
-            1, (refused, refused, refused, 1)
-        )
+        old, new = await site.client("old", 4), await site.client("new", 5)
+        assert await old.subscribe(wish, "ok") == Suback(1, (0x80, 1))
+        new.send(encode(Subscribe(2, (Subscription(wish),)), 5))
+        last = await new.ended()
+        assert getattr(last, "reason", None) == Reason.TOPIC_FILTER_INVALID
 
 
 async def test_subscriptions_of_all_clients_are_bounded_in_number() -> None:
@@ -252,3 +253,78 @@ async def test_topics_that_many_listen_to_do_not_fill_the_memory_of_routes() -> 
             table.route(f"t/{number}")
         assert len(table.plain) <= 16_384
         assert site.stat("routes_forgotten") == 1
+
+
+KEPT = Properties(session_expiry=60)
+
+
+@pytest.mark.parametrize("properties", [None, KEPT], ids=["ends with its connection", "outlives it"])
+async def test_what_a_member_has_not_acknowledged_goes_to_another_when_its_session_ends(
+    properties: Properties | None,
+) -> None:
+    async with serving() as site:
+        first = await site.client("first", properties=properties)
+        await subscribe_as(first, 7, Subscription("$share/g/j", 1))
+        sender = await site.client("s")
+        for number in range(3):
+            sender.publish("j", b"%d" % number, 1)
+            await sender.next()
+        second = await site.client("second", properties=properties)
+        await subscribe_as(second, 8, Subscription("$share/g/j", 1))
+        taken = await first.next()
+        assert isinstance(taken, Publish)
+        assert taken.payload == b"0"
+        first.session.acknowledge(taken.packet_id)
+        first.flush()
+        await first.next()
+        first.hang_up()
+        await until(lambda: site.stat("clients") == 2)
+        if properties is not None:
+            site.now += 61_000_000_000
+            site.gateway.look()
+        found = [await second.message() for _ in range(2)]
+        assert [(one.payload, one.qos) for one in found] == [(b"1", 1), (b"2", 1)]
+        assert [identifiers(one) for one in found] == [(8,), (8,)]
+        assert site.stat("shared_handed_on") == 2
+
+
+async def test_a_member_that_is_away_gets_nothing_while_another_is_there_and_all_of_it_when_none_is() -> None:
+    async with serving() as site:
+        away = await site.client("away", properties=KEPT)
+        await members([away], "$share/g/j")
+        there = await site.client("there")
+        await members([there], "$share/g/j")
+        away.hang_up()
+        await until(lambda: site.stat("clients") == 1)
+        sender = await site.client("s")
+        for number in range(4):
+            sender.publish("j", b"%d" % number, 1)
+            await sender.next()
+        assert [(await there.message()).payload for _ in range(4)] == [b"0", b"1", b"2", b"3"]
+        there.goodbye()
+        await until(lambda: site.stat("clients") == 1)
+        sender.publish("j", b"kept", 1)
+        await sender.next()
+        again = await Client.open(site.port, Connect("away", 5, clean_start=False, properties=KEPT))
+        site.clients.append(again)
+        await again.next()
+        assert again.connack.session_present
+        assert (await again.message()).payload == b"kept"
+
+
+async def test_a_message_at_qos_2_that_was_sent_goes_to_no_other_member() -> None:
+    async with serving() as site:
+        first = await site.client("first")
+        await members([first], "$share/g/j", 2)
+        sender = await site.client("s")
+        packet = encode(Publish("j", b"once", 2, packet_id=1), 5)
+        sender.send(packet)
+        await sender.read(4)  # PUBREC
+        assert (await first.read(1))[0] >> 4 == 3
+        second = await site.client("second")
+        await members([second], "$share/g/j", 2)
+        first.hang_up()
+        await until(lambda: site.stat("clients") == 2)
+        sender.publish("j", b"next")
+        assert (await second.message()).payload == b"next"
+        assert site.stat("shared_handed_on") == 0

@@ -16,3 +16,4 @@ class AccessError(RimwardError):
         super().__init__(f"{file}: {place}{said} {rule}" if place else f"{file}: {rule}")
         self.file = file
         self.place = place
+        self.rule = rule

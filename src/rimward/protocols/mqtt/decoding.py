@@ -35,7 +35,7 @@ from rimward.protocols.mqtt.reasons import (
     MqttError,
     Reason,
 )
-from rimward.protocols.mqtt.topics import check_filter, check_name
+from rimward.protocols.mqtt.topics import SHARED, check_filter, check_name, split_shared
 
 
 def decode_body(first: int, reader: Reader, version: int) -> Packet:
@@ -188,7 +188,9 @@ def _subscription(topic_filter: str, options: int, version: int) -> Subscription
     if options > (0x2F if version == 5 else 2) or options & 3 == 3:
         raise malformed(f"subscription options are {options:#04x}")
     no_local = options & 4 == 4
-    if no_local and topic_filter.startswith("$share/"):
+    if version == 5:
+        split_shared(topic_filter)
+    if no_local and topic_filter.startswith(SHARED):
         raise MqttError(Reason.PROTOCOL_ERROR, "a shared subscription has No Local set")
     return Subscription(topic_filter, options & 3, no_local, options & 8 == 8, options >> 4)
 

@@ -22,6 +22,7 @@ class Outgoing:
         "properties",
         "qos",
         "retain",
+        "share",
         "size",
         "topic",
     )
@@ -47,6 +48,7 @@ class Outgoing:
         self.older: bytes = payload if older is None else older
         self.qos: int = qos
         self.retain: bool = retain
+        self.share: str = ""  # the shared filter for which it goes to one subscriber alone
         self.expires_at: float = 0.0  # monotonic seconds; 0 is never
         self.properties: bytes = encoded if properties is None else props.encode(forwarded(properties))
         self.size: int = len(topic) + len(payload) + len(self.properties) + 8  # bytes, about
@@ -54,16 +56,30 @@ class Outgoing:
             self.size += len(older)
         self._plain: dict[int, bytes] = {}
 
-    def marked(self, identifiers: tuple[int, ...]) -> "Outgoing":
-        """Return a copy with the identifiers of the subscriptions that it goes to [5: 3.3.4]."""
+    def marked(self, identifiers: tuple[int, ...], share: str = "") -> "Outgoing":
+        """Return a copy with the identifiers of the subscriptions that it goes to [5: 3.3.4].
+
+        `share` is the shared filter for which it goes to one subscriber alone.
+        """
         body = b"".join([b"\x0b" + varint(one) for one in identifiers]) + self._own_properties()
+        copy = self._copy(varint(len(body)) + body)
+        copy.share = share
+        return copy
+
+    def unmarked(self) -> "Outgoing":
+        """Return a copy without identifiers, as it was before `marked`."""
+        body = self._own_properties()
+        while body[:1] == b"\x0b":
+            at = 1
+            while body[at] > 0x7F:
+                at += 1
+            body = body[at + 1 :]
+        return self._copy(varint(len(body)) + body)
+
+    def _copy(self, properties: bytes) -> "Outgoing":
+        older = None if self.older is self.payload else self.older
         copy = Outgoing(
-            self.topic,
-            self.payload,
-            self.qos,
-            retain=self.retain,
-            encoded=varint(len(body)) + body,
-            older=None if self.older is self.payload else self.older,
+            self.topic, self.payload, self.qos, retain=self.retain, encoded=properties, older=older
         )
         copy.expires_at = self.expires_at
         return copy

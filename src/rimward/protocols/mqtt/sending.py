@@ -4,6 +4,7 @@ from collections import deque
 
 from rimward.protocols.mqtt import encoding
 from rimward.protocols.mqtt.admission import SessionLimits
+from rimward.protocols.mqtt.aliases import Aliases
 from rimward.protocols.mqtt.flights import Flight, Flights
 from rimward.protocols.mqtt.outgoing import NOTHING, Outgoing
 from rimward.protocols.mqtt.packets import Packet, Puback, Pubcomp, Pubrec, Pubrel
@@ -27,6 +28,7 @@ class Sending(Decoder):
         "_flights",
         "_next_id",
         "_peer_packet_size",
+        "_short",
         "_waiting",
         "_waiting_size",
         "_window",
@@ -61,6 +63,7 @@ class Sending(Decoder):
         self._waiting_size = 0  # bytes
         self._window, self._peer_packet_size = limits.max_inflight, 0  # bytes; 0 is no limit
         self._next_id = 0
+        self._short: Aliases | None = None  # names for topics, where the client takes some
         self._flights: Flights | None = None  # where the session outlives its connection
 
     def fail(self, reason: Reason, detail: str) -> None:
@@ -123,6 +126,9 @@ class Sending(Decoder):
         if self.out_size + size > self.limits.max_output:
             self._count("dropped_slow_reader")
             return False
+        if self._short is not None:
+            data = self._short.apply(data, self._peer_packet_size)
+            size = len(data)
         self.out.append(data)
         self.out_size += size
         return True
@@ -249,6 +255,11 @@ class Sending(Decoder):
         self.inflight[packet_id] = flight
         return flight
 
+    @property
+    def unfinished(self) -> list[Flight]:
+        """Return the messages that the client has not acknowledged, in order; of plain ones stand-ins."""
+        return [*self.inflight.values(), *(self._waiting or ())]
+
     # -- private
 
     def _settle(self, flight: Flight) -> None:
@@ -286,11 +297,16 @@ class Sending(Decoder):
             self.fail(Reason.QUOTA_EXCEEDED, f"more than {self.limits.max_output} bytes wait to be read")
             return False
         if flights is None:
-            self.inflight[packet_id] = ONCE if flight.qos == 1 else TWICE
+            flight.sent = True
+            if not message.share:
+                flight = ONCE if flight.qos == 1 else TWICE
+            self.inflight[packet_id] = flight
         else:
             flights.numbered.pop(packet_id, None)
             flight.packet_id, flight.sent = packet_id, True
             self.inflight[packet_id] = flight
+        if self._short is not None:
+            data = self._short.apply(data, self._peer_packet_size)
         self._send(data)
         return True
 

@@ -19,6 +19,7 @@ from rimward.protocols.mqtt.admission import (
     offer,
     reason_text,
 )
+from rimward.protocols.mqtt.aliases import Aliases
 from rimward.protocols.mqtt.authentication import check_auth, method_of, step
 from rimward.protocols.mqtt.flights import Flights
 from rimward.protocols.mqtt.packets import (
@@ -147,7 +148,8 @@ class ServerSession(Sending):
         if self.method is not None:
             self.exchanging = False
             self.open_lane()
-        self.out_room: int = 0 if self._peer_packet_size or self.closed else self.limits.max_output
+        plain = not (self._peer_packet_size or self._short or self.closed)
+        self.out_room: int = self.limits.max_output if plain else 0
         if flights is not None:
             self.adopt(flights)
             self.taken = flights.received
@@ -306,6 +308,8 @@ class ServerSession(Sending):
             self._window = min(self._window, properties.receive_maximum or 0xFFFF)
             self._peer_packet_size = properties.maximum_packet_size or 0
             self._reason_texts = properties.request_problem_information != 0
+            if names := min(properties.topic_alias_maximum or 0, self.limits.aliases_to_clients):
+                self._short: Aliases | None = Aliases(names)
             self.expiry = min(properties.session_expiry or 0, longest)
         check_connect(packet, self.limits)
 

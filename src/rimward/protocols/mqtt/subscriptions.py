@@ -8,7 +8,7 @@ from typing import Generic, TypeVar
 
 from msgspec import Struct
 
-from rimward.protocols.mqtt.topics import is_wild, split_shared
+from rimward.protocols.mqtt.topics import SHARED, is_wild, split_shared
 
 S = TypeVar("S")
 
@@ -37,6 +37,7 @@ class Delivery(Struct, Generic[S], frozen=True):
     retain_as_published: bool
     identifiers: tuple[int, ...] = ()  # of its subscriptions that fit
     own_identifiers: tuple[int, ...] = ()  # the same for messages of its own
+    share: str = ""  # the shared filter for which it is this subscriber's turn
 
 
 class Group(Generic[S]):
@@ -57,7 +58,7 @@ class Group(Generic[S]):
     def add(self, member: S, options: Options) -> bool:
         """Add or replace a member; return whether it is new."""
         new = member not in self._members
-        self._members[member] = _delivery(member, options)
+        self._members[member] = _delivery(member, options, f"{SHARED}{self.name}/{self.filter}")
         self._ring = None
         return new
 
@@ -349,7 +350,7 @@ def _collect(node: _Node[S], levels: list[str], at: int, found: list[_Holders[S]
         node = following
 
 
-def _delivery(subscriber: S, options: Options) -> Delivery[S]:
+def _delivery(subscriber: S, options: Options, share: str = "") -> Delivery[S]:
     own = -1 if options.no_local else options.qos
     identifiers = (options.identifier,) if options.identifier else ()
     return Delivery(
@@ -359,6 +360,7 @@ def _delivery(subscriber: S, options: Options) -> Delivery[S]:
         options.retain_as_published,
         identifiers,
         () if options.no_local else identifiers,
+        share,
     )
 
 

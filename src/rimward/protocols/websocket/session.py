@@ -34,7 +34,7 @@ class WebSocketSession:
         self._fragments: bytearray | None = None  # of the message that is not whole
         self._is_text = False
         self._bad_text = False
-        self.over = False  # send `data_to_send()` and close the connection
+        self.over: bool = False  # send `data_to_send()` and close the connection
 
     @property
     def open(self) -> bool:
@@ -94,7 +94,7 @@ class WebSocketSession:
         """Return what is to be sent now, joined."""
         pieces = self._protocol.data_to_send()
         if SEND_EOF in pieces:
-            self.over: bool = True
+            self.over = True
         return b"".join(pieces)
 
     def _take(self, frame: Frame, found: list[WebSocketMessage]) -> bool:

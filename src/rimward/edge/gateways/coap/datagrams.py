@@ -21,21 +21,22 @@ class Datagrams:
     reliable = False
     bert = False
 
-    def __init__(
-        self, gateway: "CoapGateway", endpoint: Endpoint, send: Callable[[bytes, Any], object] | None = None
-    ) -> None:
-        """`send` takes datagrams where there is no socket."""
+    def __init__(self, gateway: "CoapGateway", endpoint: Endpoint) -> None:
         self.endpoint: Endpoint = endpoint
         self.largest: int = gateway.config.block
         self.unsent: int = 0  # datagrams that the kernel had no room for
         self._gateway = gateway
-        self._send = send
+        self._send: Callable[[bytes, Any], object] | None = None
         self._sock: socket.socket | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._due = 0  # monotonic ns for which the timer is set
         self._batch = False  # what is to be sent leaves at the end of the batch
         endpoint.sending.settled = gateway.serving.observing.settled
+
+    def connect(self, send: Callable[[bytes, Any], object]) -> None:
+        """Send datagrams this way, where there is no socket."""
+        self._send = send
 
     # -- the loop's side
 

@@ -5,6 +5,7 @@ import os
 import random
 import socket
 from collections.abc import Callable
+from typing import Any
 
 from rimward.edge.access import Access
 from rimward.edge.dispatch.types import Watched
@@ -60,6 +61,11 @@ class CoapGateway:
     def begin(self, loop: Turns) -> None:
         """From now on notifications are made when a turn of the loop is over."""
         self.serving.observing.loop = loop
+
+    def connect(self, send: Callable[[bytes, Any], object], loop: Turns) -> None:
+        """Send datagrams this way, where there is no socket; they come in by `datagrams.datagram`."""
+        self.begin(loop)
+        self.datagrams.connect(send)
 
     def open(self) -> None:
         """Get ready for what comes in, whoever listens for it."""

@@ -42,7 +42,7 @@ class Asker:
         self._config = config
         self._clock = clock
         self.keys: Keys = keys
-        self.failed = 0  # requests that broke something of ours
+        self.failed: int = 0  # requests that broke something of ours
 
     def ask(self, caller: Caller, request: HttpRequest, now: int) -> None:
         """Have a request answered, now or later."""

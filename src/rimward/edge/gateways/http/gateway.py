@@ -91,7 +91,7 @@ class HttpGateway:
         self.asker: Asker = Asker(door, config, clock, Keys(config, shelf, wall or clock))
         self.write_timeout: int = round(config.write_timeout * 1e9)  # ns
         self.heartbeat: int = round(config.heartbeat * 1e9)  # ns
-        self.streams = 0  # answers in pieces that are open, or wait for their turn
+        self.streams: int = 0  # answers in pieces that are open, or wait for their turn
         self.tasks: set[asyncio.Task[None]] = set()  # of answers in pieces
         self.date = b""
         self.requests = 0
@@ -103,8 +103,9 @@ class HttpGateway:
         self._wall = wall
         self.topics: Topics = Topics()  # whose actions sockets are told
         self.mqtt: Callable[[], asyncio.Protocol] | None = None  # makes MQTT connections, for /mqtt
-        self.sockets = 0  # that are open
+        self.sockets: int = 0  # that are open
         self._connections: set[Open] = set()
+        self._carriers: set[Open] = set()  # sockets that carry MQTT, whose gateway says goodbye to them
         self._server: asyncio.Server | None = None
         self._sweep: asyncio.TimerHandle | None = None
         self._empty = asyncio.Event()
@@ -150,7 +151,7 @@ class HttpGateway:
         """Return what the gateway has counted."""
         classes = {f"status_{digit}xx": self._statuses[digit] for digit in range(2, 6)}
         return {
-            "connections": len(self._connections),
+            "connections": len(self._connections) + len(self._carriers),
             "busy": sum(connection.busy for connection in self._connections),
             "requests": self.requests,
             "bytes_in": self.bytes_in,
@@ -169,7 +170,7 @@ class HttpGateway:
     def joined(self, connection: Connection) -> None:
         """Count a connection in, or refuse it."""
         self.counters["accepted"] += 1
-        full = len(self._connections) >= self._max_connections
+        full = len(self._connections) + len(self._carriers) >= self._max_connections
         self._connections.add(connection)
         if full:
             self.counters["over_limit"] += 1
@@ -178,6 +179,7 @@ class HttpGateway:
     def left(self, connection: Open) -> None:
         """Count a connection out."""
         self._connections.discard(connection)
+        self._carriers.discard(connection)
         self.sockets -= not isinstance(connection, Connection)
         if not self._connections:
             self._empty.set()
@@ -206,7 +208,7 @@ class HttpGateway:
         given, rest = arrival
         socket = open_socket(self, way, given, wanted)
         self._connections.discard(connection)
-        self._connections.add(socket)
+        (self._carriers if wanted.mqtt else self._connections).add(socket)
         self.sockets += 1
         self.count_status(101)
         if rest:
@@ -221,7 +223,7 @@ class HttpGateway:
             self.date: bytes = f"date: {_date(self._wall() // 1_000_000_000)}\r\n".encode("ascii")
         self.asker.keys.expire()
         now = self.clock()
-        for connection in list(self._connections):
+        for connection in (*self._connections, *self._carriers):
             connection.check(now)
 
     def _look_again(self, loop: asyncio.AbstractEventLoop) -> None:

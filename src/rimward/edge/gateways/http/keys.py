@@ -69,7 +69,7 @@ class Keys:
         self._kept: OrderedDict[str, KeptAnswer] = OrderedDict()  # by digest of sender and key, oldest first
         self._running: dict[str, bytes] = {}  # digest of what is asked for, by key
         self._of_one: dict[str, int] = {}
-        self.bytes = 0
+        self.bytes: int = 0  # of the answers that are kept
         self.counters: dict[str, int] = {"keys_replayed": 0, "keys_refused": 0}
 
     def __len__(self) -> int:

@@ -64,6 +64,7 @@ class Pour:
         try:
             async for piece in self._stream:
                 self._send(_event(piece), connection.clock())
+                await asyncio.sleep(0)  # a function that never waits must leave the others their turn
                 await self._may_write.wait()
         except PourError as error:
             self._send(_problem_event(error), connection.clock())

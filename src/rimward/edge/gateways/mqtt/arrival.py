@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from rimward.edge.dispatch.types import Entry, Message, Refusal, Reply, Sender, Ticket
 from rimward.edge.gateways.mqtt.events import outgoing_event
-from rimward.edge.gateways.mqtt.identifying import publish_refusal
+from rimward.edge.gateways.mqtt.identifying import may_reply_to, publish_refusal
 from rimward.edge.gateways.mqtt.refusals import is_buried, may_succeed_later, puback_reason
 from rimward.events.cloudevents import is_binary
 from rimward.protocols.mqtt import Properties, Publish, Reason, ServerSession
@@ -166,7 +166,7 @@ def hand_over(arrival: Arrival, gate: "Gate", read_at: int) -> Ticket | None:
     connection, packet = arrival.connection, arrival.packet
     refusal = (
         refusal_of(packet, arrival.route)
-        or publish_refusal(gate.access, connection.subscriber, packet.topic, connection.routes)
+        or publish_refusal(connection, gate.access, packet.topic)
         or arrival.no_room()
     )
     if refusal is None:
@@ -175,7 +175,7 @@ def hand_over(arrival: Arrival, gate: "Gate", read_at: int) -> Ticket | None:
             message.commits = arrival.commits
         return gate.door.message(message)
     ticket = Ticket()
-    if not is_buried(refusal, connection.session.version, packet.qos):
+    if may_succeed_later(refusal) or not is_buried(refusal, connection.session.version, packet.qos):
         ticket.finish(refusal)
         return ticket
     kept = gate.on_dead(refusal.kind, refusal.detail, connection.sender, packet.topic, packet.payload)
@@ -191,7 +191,8 @@ def send_reply(connection: "Connection", packet: Publish, reply: Reply) -> None:
     broker, properties = connection.broker, packet.properties
     topic = properties.response_topic if properties is not None else None
     route = broker.route(topic) if topic is not None else None
-    if properties is None or route is None or route.problem is not None or not route.has_listeners:
+    allowed = topic is not None and may_reply_to(connection.subscriber, topic)
+    if properties is None or route is None or not allowed or route.problem or not route.has_listeners:
         connection.count("replies_dropped")
         return
     correlation, more = properties.correlation_data, tuple(reply.headers.items())

@@ -76,6 +76,34 @@ class Broker:
         picked = [group.pick(lambda one: _load(one, route.topic)) for group in route.groups]
         return route.deliveries + permitted(tuple([one for one in picked if one is not None]), route.topic)
 
+    def hand_on(self, flights: "list[Flight]", now: float) -> "list[Entry]":
+        """Give what a member of a group has not taken to others, for its session has ended [5: 4.8.2].
+
+        Returns what keeps them. One at QoS 2 that was sent goes to nobody else [MQTT-4.8.2-5].
+        """
+        entries: list[Entry] = []
+        for flight in flights:
+            message = flight.message
+            group = self.table.group(message.share) if message.share else None
+            if group is None or (flight.qos == 2 and flight.sent):
+                continue
+            topic = message.topic[2:].decode()
+            found = group.pick(lambda one, topic=topic: _load(one, topic))
+            for delivery in permitted((found,) if found is not None else (), topic):
+                subscriber, qos = delivery.subscriber, min(message.qos, delivery.qos)
+                copy = message.unmarked().marked(delivery.identifiers, message.share)
+                self._counters["shared_handed_on"] = self._counters.get("shared_handed_on", 0) + 1
+                if qos == 1 and subscriber.kept:
+                    moved = subscriber.reserve(copy, qos, retain=False, place=self.store.next_place())
+                    if moved is not None:
+                        entries.append(self.store.entry(moved, subscriber.sender.id))
+                        subscriber.take(moved, now)
+                else:
+                    subscriber.deliver(copy, qos, now, retain=False)
+                if subscriber.connection is not None:
+                    subscriber.connection.wake()
+        return entries
+
     # -- messages on their way
 
     def send(self, route: Route, payload: bytes, qos: int, origin: "Subscriber | None" = None) -> int:
@@ -127,7 +155,7 @@ class Broker:
 
         `kept` and `recipients` are what `reserve` has returned and was given, once that is on disk.
         """
-        copies: dict[tuple[int, ...], Outgoing] = {(): outgoing}
+        copies: dict[tuple[tuple[int, ...], str], Outgoing] = {((), ""): outgoing}
         count = 0
         for delivery in self.recipients(route) if recipients is None else recipients:
             subscriber = delivery.subscriber
@@ -140,9 +168,10 @@ class Broker:
             qos = min(outgoing.qos, granted)
             if kept is not None and qos and subscriber.kept:
                 continue
-            copy = copies.get(identifiers)
+            marks = (identifiers, delivery.share)
+            copy = copies.get(marks)
             if copy is None:
-                copy = copies[identifiers] = outgoing.marked(identifiers)
+                copy = copies[marks] = outgoing.marked(*marks)
             count += subscriber.deliver(copy, qos, now, retain=retain)
             self.mark(subscriber)
         for subscriber, flight in kept or ():
@@ -173,7 +202,8 @@ class Broker:
             if qos <= 0 or not subscriber.kept:
                 continue
             retain = outgoing.retain and delivery.retain_as_published
-            copy = outgoing.marked(identifiers) if identifiers else outgoing
+            marked = identifiers or delivery.share
+            copy = outgoing.marked(identifiers, delivery.share) if marked else outgoing
             flight = subscriber.reserve(copy, qos, retain=retain, place=place)
             if flight is not None:
                 kept.append((subscriber, flight))

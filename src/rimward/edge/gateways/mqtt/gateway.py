@@ -308,8 +308,8 @@ class MqttGateway:
                 self.count("identities_ended")
                 if connection is not None:
                     connection.session.fail(farewell(renewed), renewed.detail)
-                    connection.leave()
-                self.sessions.end(subscriber)
+                    connection.leave(with_will=False)
+                self.sessions.end(subscriber, self.clock() * 1e-9)
         self.broker.table.forget_all()
         if len(subscribers) > SLICE and self._loop is not None:
             self._loop.call_soon(lambda: self._renew(subscribers[SLICE:]))

@@ -1,6 +1,6 @@
 """Who a client is and what it may do, asked where a session, a route or a subscription is made.
 
-A CONNECT whose password is hashed elsewhere waits, and so does everything that the client sends behind it.
+A topic that was allowed once is remembered by its connection; deliveries are looked at when a route is made.
 """
 
 from typing import TYPE_CHECKING, Protocol
@@ -12,10 +12,12 @@ from rimward.protocols.mqtt.subscriptions import Delivery
 
 if TYPE_CHECKING:
     from rimward.edge.gateways.mqtt.broker import Broker
+    from rimward.edge.gateways.mqtt.connection import Connection
     from rimward.edge.gateways.mqtt.routes import Route
     from rimward.edge.gateways.mqtt.subscriber import Subscriber
 
 ALLOWED_CACHED = 64  # topics of one connection that are known to be allowed; beyond it the memory starts anew
+NO_ROUTES: "dict[str, Route]" = {}  # of a client that is not let in yet
 
 
 class KnownRoutes(Protocol):
@@ -24,9 +26,6 @@ class KnownRoutes(Protocol):
     def get(self, topic: str, /) -> "Route | None":
         """Return a topic's route, None where it is not known or has to be asked for."""
         ...
-
-
-NO_ROUTES: "dict[str, Route]" = {}  # of a client that is not let in yet
 
 
 class AllowedRoutes:
@@ -72,18 +71,24 @@ def let_in(
     return answer
 
 
-def publish_refusal(
-    access: Access, subscriber: "Subscriber | None", topic: str, routes: KnownRoutes
-) -> Refusal | None:
+def publish_refusal(connection: "Connection", access: Access, topic: str) -> Refusal | None:
     """Return why a client may not publish to a topic; what it may is remembered."""
+    subscriber = connection.subscriber
     if subscriber is None or subscriber.identity.free:
         return None
     why = access.may(subscriber.identity, Action.PUBLISH, topic)
     if why is not None:
         return Refusal("denied", why)
-    if isinstance(routes, AllowedRoutes):
-        routes.allow(topic)
+    if isinstance(connection.routes, AllowedRoutes):
+        connection.routes.allow(topic)
     return None
+
+
+def may_reply_to(subscriber: "Subscriber | None", topic: str) -> bool:
+    """Tell whether a reply may go where its asker has it: else anybody could have the node write anywhere."""
+    if subscriber is None or may_receive(subscriber, topic):
+        return True
+    return subscriber.identity.may(Action.PUBLISH, topic) is None
 
 
 def permitted(

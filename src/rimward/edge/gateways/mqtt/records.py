@@ -39,6 +39,7 @@ class MessageRecord(Struct, frozen=True, gc=False, array_like=True):
     properties: bytes = b"\0"
     older: bytes | None = None
     until: int = 0  # wall ns; 0 is for ever
+    share: str = ""  # the shared filter for which it goes to this client alone
 
 
 _encode = msgspec.msgpack.encode
@@ -89,6 +90,7 @@ def encode_flight(flight: Flight, until: int) -> bytes:
             message.properties,
             older,
             until,
+            message.share,
         )
     )
 
@@ -105,6 +107,7 @@ def decode_flight(key: str, value: bytes) -> tuple[str, Flight, int]:
         encoded=record.properties,
         older=record.older,
     )
+    message.share = record.share
     flight = Flight(message, record.qos, retain=record.retain, packet_id=packet_id)
     flight.seq, flight.released = seq, record.released
     return client_id, flight, record.until

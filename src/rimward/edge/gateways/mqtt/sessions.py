@@ -15,7 +15,7 @@ from rimward.edge.gateways.mqtt.subscriber import Away, Subscriber
 from rimward.edge.gateways.mqtt.wheel import Wheel
 from rimward.protocols.mqtt import Connect, Reason, Will
 from rimward.protocols.mqtt.admission import FOR_EVER
-from rimward.protocols.mqtt.flights import Flights
+from rimward.protocols.mqtt.flights import Flight, Flights
 
 if TYPE_CHECKING:
     from rimward.edge.gateways.mqtt.config import MqttConfig
@@ -94,10 +94,11 @@ class Sessions:
         """Return every session, connected or not."""
         return list(self._all.values())
 
-    def end(self, subscriber: Subscriber) -> None:
-        """End a session whose identity is not good any more."""
+    def end(self, subscriber: Subscriber, now: float) -> None:
+        """End a session whose identity is not good any more; its will is not its to leave."""
+        subscriber.will = None
         if not subscriber.ended:
-            self._forget(subscriber)
+            self._forget(subscriber, now, [])
 
     def stats(self) -> dict[str, int]:
         """Return how many there are, and what they keep."""
@@ -120,7 +121,7 @@ class Sessions:
             known = self._all.get(sender.id)
         entries: list[Entry] = []
         if known is not None and (packet.clean_start or known.expires_at <= connection.now):
-            entries = self._end(known)
+            entries = self._end(known, connection.now, [])
             known = None
         subscriber = known or self._begin(connection, sender, identity)
         session = connection.session
@@ -159,7 +160,7 @@ class Sessions:
         now, at_once = connection.now, subscriber.will
         if subscriber.flights is None or not subscriber.expiry:
             subscriber.will = None
-            self._forget(subscriber)
+            self._forget(subscriber, now, connection.session.unfinished)
         else:
             self._put_away(subscriber, now)
             if subscriber.will_at <= now:
@@ -195,7 +196,7 @@ class Sessions:
                 continue
             if subscriber.expires_at <= now:
                 self._count("sessions_expired")
-                self._forget(subscriber)
+                self._forget(subscriber, now, [])
                 continue
             if subscriber.will_at <= now:
                 will, subscriber.will, subscriber.will_at = subscriber.will, None, NEVER
@@ -211,28 +212,34 @@ class Sessions:
 
     # -- the end
 
-    def _forget(self, subscriber: Subscriber) -> None:
-        entries = self._end(subscriber)
+    def _forget(self, subscriber: Subscriber, now: float, left: list[Flight]) -> None:
+        entries = self._end(subscriber, now, left)
         if entries:
             self._store.disk.keep(entries)
 
-    def _end(self, subscriber: Subscriber) -> list[Entry]:
-        """End a session; return what forgets it on disk. A will that waits is sent now [3.1.3.2.2]."""
+    def _end(self, subscriber: Subscriber, now: float, left: list[Flight]) -> list[Entry]:
+        """End a session; return what forgets it on disk. A will that waits is sent now [3.1.3.2.2].
+
+        `left` is what its connection had not acknowledged, where it keeps nothing itself.
+        """
         for topic_filter in list(subscriber.filters):
             self._broker.unsubscribe(subscriber, topic_filter)
         self._broker.replays.forget(subscriber)
         self._wheel.remove(subscriber)
         subscriber.ended = True
         client_id, flights = subscriber.sender.id, subscriber.flights
+        if flights is not None:
+            left = [*flights.inflight.values(), *flights.waiting]
+        entries = self._broker.hand_on(left, now)
         if self._all.get(client_id) is subscriber:
             del self._all[client_id]
         if (will := subscriber.will) is not None:
             subscriber.will = None
             self._publish_will(subscriber, will, None)
         if flights is None:
-            return []
+            return entries
         self._kept -= 1
-        return self._store.erase(client_id, flights)
+        return entries + self._store.erase(client_id, flights)
 
     def _count(self, name: str) -> None:
         self._counters[name] = self._counters.get(name, 0) + 1

@@ -171,6 +171,7 @@ class Conversation:
         try:
             async for piece in reply.stream:
                 self._send(piece.body, piece.content_type)
+                await asyncio.sleep(0)  # a function that never waits must leave the others their turn
                 await self._may_write.wait()
         except PourError as error:
             self._refuse(error.refusal)

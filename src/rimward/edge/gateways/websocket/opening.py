@@ -10,6 +10,7 @@ from typing import NamedTuple
 from msgspec.structs import replace
 
 from rimward.edge.dispatch.types import Door, Reply, Sender
+from rimward.edge.gateways.http.entering import MQTT_PATH
 from rimward.edge.gateways.http.problems import problem_reply
 from rimward.edge.gateways.peers import Peer
 from rimward.edge.gateways.websocket.connection import Gate, WebSocketConnection
@@ -18,8 +19,6 @@ from rimward.edge.gateways.websocket.framed import SUBPROTOCOL, FramedTransport
 from rimward.edge.gateways.websocket.topics import Topics
 from rimward.protocols.http import HttpError, HttpRequest
 from rimward.protocols.websocket import Opening, opening_of
-
-MQTT_PATH = "/mqtt"
 
 
 class Wanted(NamedTuple):
