@@ -73,3 +73,7 @@ def _digest() -> str:
     for path in (ROOT / "pyproject.toml", ROOT / "hatch_build.py", *sorted((ROOT / "src").rglob("*.py"))):
         total.update(path.read_bytes())
     return total.hexdigest()[:16]
+
+
+if __name__ == "__main__":
+    print(compiled_package())

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 from benchmarks.__main__ import main, names
-from benchmarks.rig.cells import Sample, loads
 from benchmarks.action.figures import action_figures, footprint_figures
+from benchmarks.rig.cells import Sample, loads
 from benchmarks.rig.native import Load, Result, drive
 from benchmarks.rig.processes import BenchError, cpu_ns, process, rss_bytes
 from benchmarks.rig.servers import Server, responder
