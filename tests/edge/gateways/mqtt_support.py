@@ -89,6 +89,10 @@ class FakeDoor:
             kept.on_done = lambda kept: ticket.finish(kept.refusal or refusal)
         return ticket
 
+    def plain(self, topic: str, payload: bytes, qos: int, sender: Sender, read_at: int) -> Ticket | None:
+        """Do the same."""
+        return self.message(Message(topic, payload, qos, sender, read_at))
+
     def request(self, request: Request) -> Ticket:
         """Answer nothing: no HTTP comes here."""
         raise NotImplementedError(request)

@@ -1,7 +1,6 @@
 """Sessions that outlive their connections: what waits for the disk, what the disk has, what comes back."""
 
 import asyncio
-from dataclasses import replace
 
 import pytest
 from tests.conformance.house import Client

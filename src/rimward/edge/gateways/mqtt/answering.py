@@ -67,6 +67,11 @@ def _take_acknowledgement(connection: "Connection", packet: Puback | Pubrec | Pu
             connection.session.completed(packet, now)
 
 
+def confirm(connection: "Connection", packet_id: int) -> bool:
+    """Take a PUBACK that says success; False where something waits for it, and `answer` is to be asked."""
+    return not connection.broker.replays.waiting and connection.session.confirmed_plain(packet_id)
+
+
 def _go_on(connection: "Connection", now: float) -> None:
     """Send what had to wait for the client's acknowledgement."""
     subscriber = connection.subscriber

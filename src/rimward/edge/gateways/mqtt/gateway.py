@@ -3,11 +3,11 @@
 import asyncio
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
-from rimward.app.effects import EventPayload
+from rimward.app.effects import Action, EventPayload
 from rimward.edge.access import Access, Denial, Identity
-from rimward.edge.dispatch.types import Door, Sender, Ticket
+from rimward.edge.dispatch.types import PlainDoor, Sender, Ticket
 from rimward.edge.gateways.descriptors import allowed
 from rimward.edge.gateways.mqtt.broker import Broker
 from rimward.edge.gateways.mqtt.commanding import send_command
@@ -45,7 +45,7 @@ class MqttGateway:
 
     def __init__(  # noqa: PLR0913 (the node wires every seam by name)
         self,
-        door: Door,
+        door: PlainDoor,
         *,
         clock: Callable[[], int],
         config: MqttConfig,
@@ -197,6 +197,18 @@ class MqttGateway:
         if not self.reading:
             self.flush_soon()
         return count
+
+    def publish_all(self, actions: Sequence[Action]) -> None:
+        """Queue what one call publishes. Never blocks."""
+        broker = self.broker
+        for topic, payload, qos, retain in actions:
+            route = broker.routes.get(topic)
+            if route is None or retain or type(payload) is not bytes:
+                self._publish_more(broker.route(topic), payload, qos, retain=retain)
+            elif route.deliveries:
+                broker.send(route, payload, qos)
+        if not self.reading:
+            self.flush_soon()
 
     def _publish_more(self, route: Route, payload: bytes, qos: int, *, retain: bool) -> int:
         """Queue a message that has more to it, or that can't be published."""
