@@ -26,7 +26,7 @@ from rimward.edge.dispatch.failures import place_of
 from rimward.edge.outbox import DeadLetter
 from rimward.events import Duration, RimwardError, from_ns, nanoseconds, to_ns
 from rimward.observe import Trace
-from rimward.testing.clock import Clock, Loop
+from rimward.testing.clock import Clock, Loop, whole_seconds
 from rimward.testing.cloud import has_cloud
 from rimward.testing.coap import Coap
 from rimward.testing.device import Device, Identity, Version
@@ -207,14 +207,15 @@ class Site:
     ) -> Device:
         """Return an MQTT device, connected; `keep_alive` is how often it says that it lives, none by default.
 
-        `session` is how long its session outlives a connection; what comes meanwhile at QoS 1 waits for it.
+        `session` is how long its session outlives a connection and gathers what comes at QoS 1.
 
         Raises:
             Refused: the node does not accept it.
         """
         self.node  # noqa: B018 (raises where the Site is closed)
-        every, lasting = (one and max(1, round(nanoseconds(one) / 1e9)) for one in (keep_alive, session))
-        device = Device(self, Identity(id, protocol, user, every or 0, session=lasting or 0))
+        device = Device(
+            self, Identity(id, protocol, user, whole_seconds(keep_alive), session=whole_seconds(session))
+        )
         device.connect()
         return device
 
