@@ -213,9 +213,8 @@ class Site:
             Refused: the node does not accept it.
         """
         self.node  # noqa: B018 (raises where the Site is closed)
-        device = Device(
-            self, Identity(id, protocol, user, whole_seconds(keep_alive), session=whole_seconds(session))
-        )
+        every, lasting = whole_seconds(keep_alive), whole_seconds(session)
+        device = Device(self, Identity(id, protocol, user, every, session=lasting))
         device.connect()
         return device
 
