@@ -8,8 +8,8 @@ HERE = Path(__file__).parent
 
 
 def names() -> list[str]:
-    """Return the benchmarks: the folders beside this file that are packages."""
-    return sorted(folder.parent.name for folder in HERE.glob("*/__init__.py"))
+    """Return the benchmarks: the folders beside this file that can be run."""
+    return sorted(folder.parent.name for folder in HERE.glob("*/__main__.py"))
 
 
 def main(arguments: list[str]) -> int:

@@ -6,12 +6,12 @@ import sys
 from types import FrameType
 from typing import NoReturn
 
-from benchmarks.action.cells import loads, measure
 from benchmarks.action.figures import LIMIT, OURS, RIVAL, action_figures, footprint_figures
 from benchmarks.action.footprint import idle_mb, ready_ms
-from benchmarks.action.processes import BenchError
-from benchmarks.action.servers import SERVERS
 from benchmarks.report import all_met, print_json, print_table
+from benchmarks.rig.cells import loads, measure
+from benchmarks.rig.processes import BenchError
+from benchmarks.rig.servers import SERVERS
 
 
 def main(arguments: list[str]) -> int:

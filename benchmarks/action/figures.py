@@ -3,8 +3,8 @@
 from collections.abc import Callable, Mapping, Sequence
 from statistics import median
 
-from benchmarks.action.cells import BUSY, BUSY_SURE, DEEP, ONE, PACED, Sample, Samples
 from benchmarks.report import Bar, Figure
+from benchmarks.rig.cells import BUSY, BUSY_SURE, DEEP, ONE, PACED, Sample, Samples
 
 OURS, LIMIT, RIVAL = "rimward", "responder", "mosquitto+node-red"
 Of = Callable[[Sample], float]

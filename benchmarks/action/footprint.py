@@ -9,15 +9,15 @@ from pathlib import Path
 
 import msgspec
 
-from benchmarks.action.native import HERE
-from benchmarks.action.processes import BenchError, process, rss_bytes
-from benchmarks.action.servers import START, rimward
+from benchmarks.rig.native import HERE
+from benchmarks.rig.processes import BenchError, process, rss_bytes
+from benchmarks.rig.servers import START, rimward
 from rimward.edge.config import NodeConfig
 
 CONNECT = b"\x10\x0d\x00\x04MQTT\x04\x02\x00\x00\x00\x01b"
 
 
-def ready_ms() -> float:
+def ready_ms(python: str | Path = sys.executable) -> float:
     """Start the I/O process as the supervisor does; return ms until a waiting device has its CONNACK."""
     with ExitStack() as stack:
         data = stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-"))
@@ -28,7 +28,7 @@ def ready_ms() -> float:
         device.sendall(CONNECT)
         fds = [listener.fileno() for listener in listeners]
         doors = ["--fd", f"mqtt={fds[0]}", "--fd", f"http={fds[1]}"]
-        command = [sys.executable, "-m", "rimward.edge", config, *doors]
+        command = [python, "-m", "rimward.edge", config, *doors]
         started = time.monotonic_ns()
         stack.enter_context(process(command, fds=fds))
         answer = device.recv(4)

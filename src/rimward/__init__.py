@@ -1,5 +1,10 @@
 """Rimward: compute where events happen. What an app file imports, and nothing else."""
 
+# ruff: noqa: E402 (what is asked for here decides which modules are imported)
+import rimward.pure as _pure
+
+_pure.prefer_sources()
+
 from rimward.app import (
     App,
     Device,

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 
 import pytest
 from benchmarks.__main__ import main, names
-from benchmarks.action.cells import Sample, loads
 from benchmarks.action.figures import action_figures, footprint_figures
-from benchmarks.action.native import Load, Result, drive
-from benchmarks.action.processes import BenchError, cpu_ns, process, rss_bytes
-from benchmarks.action.servers import Server, responder
+from benchmarks.rig.cells import Sample, loads
+from benchmarks.rig.native import Load, Result, drive
+from benchmarks.rig.processes import BenchError, cpu_ns, process, rss_bytes
+from benchmarks.rig.servers import Server, responder
 
 CONNECT = b"\x10\x0d\x00\x04MQTT\x04\x02\x00\x00\x00\x01b"
 CONNACK = b"\x20\x02\x00\x00"

@@ -120,18 +120,18 @@ async def test_a_plain_event_takes_few_calls_and_one_write(tmp_path: Path) -> No
     names, written = await calls_of(tmp_path, 0, 1)
     command = encode(Publish("a/command", b'{"mode":"max"}'), 4)
     assert written == [command]
-    assert len(names) <= 14 + TURN, names
+    assert len(names) <= 12 + TURN, names
 
 
 async def test_one_at_qos_1_takes_little_more_and_the_same_one_write(tmp_path: Path) -> None:
     names, [written] = await calls_of(tmp_path, 1, 1)
     assert b'{"mode":"max"}' in written
     assert written.endswith(b"\x40\x02\x00\x04")  # the acknowledgement
-    assert len(names) <= 18 + TURN, names
+    assert len(names) <= 14 + TURN, names
 
 
 async def test_events_that_share_a_read_share_its_calls_and_its_write(tmp_path: Path) -> None:
     names, written = await calls_of(tmp_path, 0, 8)
     command = encode(Publish("a/command", b'{"mode":"max"}'), 4)
     assert written == [command * 8]
-    assert len(names) <= 8 * 9 + 4 + TURN, names
+    assert len(names) <= 8 * 7 + 5 + TURN, names

@@ -6,6 +6,7 @@ from typing import Any, assert_type
 
 import pytest
 
+from rimward import App
 from rimward.devices.errors import Refused, Unanswered, Unreachable
 from rimward.events import OutboxBroken
 from rimward.testing import Ack, Inbox, NothingCame, Properties, Response, Site, SiteClosed
@@ -320,6 +321,25 @@ async def test_a_device_that_leaves_gets_nothing_and_can_come_back() -> None:
         device.connect()
         await device.publish("lines/a/weigh", {"weight": 1}, qos=1)
         assert lamp.all == [{"parts": 1}]
+
+
+@pytest.mark.parametrize("protocol", ["mqtt3", "mqtt5"])
+async def test_a_session_that_lasts_gets_what_came_while_it_was_away_and_over_a_kill(protocol: Any) -> None:
+    async with Site(App("notes", compat="2026-11-01")) as site:
+        reader, sender = site.device("reader", protocol=protocol, session="1h"), site.device("sender")
+        inbox = reader.subscribe("notes/#")
+        reader.disconnect(politely=False)
+        await sender.publish("notes/1", "kept", qos=1)
+        await sender.publish("notes/2", "gone", qos=0)
+        await site.kill9()
+        await sender.publish("notes/3", "after", qos=1)
+        reader.connect()
+        assert inbox.all == ["kept", "after"]
+        reader.disconnect()
+        await site.advance("8d" if protocol == "mqtt3" else "61m")
+        await sender.publish("notes/4", "too late", qos=1)
+        reader.connect()
+        assert inbox.all == ["kept", "after"]
 
 
 async def test_a_second_device_of_one_id_takes_the_place_of_the_first() -> None:

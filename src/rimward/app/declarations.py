@@ -216,12 +216,14 @@ class Declarations:
             NoNode: no node runs in this context.
             ValueError: the topic has a wildcard, or qos is not 0 or 1.
         """
-        found = current.get() or effects.effects("publish")
+        actions = current.get().actions
+        if actions is None:
+            raise effects.no_node("publish")
         if topic not in checked:
             check_topic(topic)
         if qos not in (0, 1):
             raise ValueError(f"app.publish: qos is {qos}, it must be 0 or 1")
-        found.actions.append((topic, encode_payload(payload), qos, retain))
+        actions.append((topic, encode_payload(payload), qos, retain))
 
     def forward(self, fact: Struct) -> None:
         """Send a fact to the cloud: with the message's transaction, exactly once into its table.

@@ -1,7 +1,7 @@
 """Effects: what a function asks its node to do. The app finds its node by context, never by a global."""
 
 from contextvars import ContextVar
-from typing import Any, Protocol
+from typing import Any, NoReturn, Protocol
 
 import msgspec
 
@@ -37,7 +37,10 @@ class EventPayload(bytes):
 class Effects(Protocol):
     """Where a running call leaves its effects; they are released when the call returns."""
 
-    actions: list[Action]  # to the topics' subscribers
+    @property
+    def actions(self) -> list[Action] | None:
+        """Those to the topics' subscribers; None where no call runs."""
+        ...
 
     def forward(self, fact: msgspec.Struct) -> None:
         """Hold a fact for the cloud; raises OutboxFull where there is no room."""
@@ -48,7 +51,28 @@ class Effects(Protocol):
         ...
 
 
-current: ContextVar[Effects | None] = ContextVar("rimward_effects", default=None)
+class _Nowhere:
+    """Stands where no node runs."""
+
+    actions: None = None
+
+    def forward(self, fact: msgspec.Struct) -> NoReturn:
+        del fact
+        raise no_node("forward")
+
+    def now(self) -> NoReturn:
+        raise no_node("now")
+
+
+current: ContextVar[Effects] = ContextVar("rimward_effects", default=_Nowhere())  # noqa: B039 (nothing in it can be changed)
+
+
+def no_node(verb: str) -> NoNode:
+    """Return the error of a verb that was called outside a call."""
+    return NoNode(
+        f"app.{verb} was called outside a node; call it inside a function that a node runs, "
+        "or use rimward dev"
+    )
 
 
 def effects(verb: str) -> Effects:
@@ -58,11 +82,8 @@ def effects(verb: str) -> Effects:
         NoNode: nothing runs in this context.
     """
     found = current.get()
-    if found is None:
-        raise NoNode(
-            f"app.{verb} was called outside a node; call it inside a function that a node runs, "
-            "or use rimward dev"
-        )
+    if found.actions is None:
+        raise no_node(verb)
     return found
 
 

@@ -6,14 +6,10 @@ import msgspec
 from msgspec import Struct, field
 
 from rimward.edge.gateways.listening.config import AcceptConfig, ListenerConfig
+from rimward.edge.gateways.mqtt.config import MqttConfig
+from rimward.edge.outbox.config import OutboxConfig
 
-
-class OutboxConfig(Struct, frozen=True, forbid_unknown_fields=True):
-    """What the outbox may hold and for how long."""
-
-    max_bytes: int = 1 << 30
-    keep_after_commit: float = 86_400.0  # seconds that committed rows stay
-    dead_bytes: int = 8 << 20  # the dead letters' own budget
+__all__ = ["LimitsConfig", "NodeConfig", "OutboxConfig", "read"]
 
 
 class LimitsConfig(Struct, frozen=True, forbid_unknown_fields=True):
@@ -48,6 +44,7 @@ class NodeConfig(Struct, frozen=True, forbid_unknown_fields=True):
     accept: AcceptConfig = AcceptConfig()
     drain: float = 2.0  # seconds that async functions get when the node stops
     limits: LimitsConfig = LimitsConfig()
+    mqtt: MqttConfig = MqttConfig()  # packets and connections at a time are as `limits` says
     http: HttpConfig = HttpConfig()
     outbox: OutboxConfig = OutboxConfig()
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple, Self
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from rimward.app import App
 from rimward.app.settings import settings_of
@@ -24,7 +25,7 @@ from rimward.edge.gateways.coap import CoapConfig, CoapGateway
 from rimward.edge.gateways.coap.resources import links_of
 from rimward.edge.gateways.http import HttpConfig, HttpGateway
 from rimward.edge.gateways.listening.listening import Listening
-from rimward.edge.gateways.mqtt import MqttConfig, MqttGateway
+from rimward.edge.gateways.mqtt import MqttGateway
 from rimward.edge.gateways.websocket.topics import BothWays
 from rimward.edge.health import Health
 from rimward.edge.keeping import Keeper
@@ -53,7 +54,9 @@ def doors_of(
     mqtt = MqttGateway(
         dispatcher,
         clock=clocks.monotonic,
-        config=MqttConfig(max_packet_size=limits.payload_bytes, max_connections=limits.connections),
+        config=replace(config.mqtt, max_packet_size=limits.payload_bytes, max_connections=limits.connections),
+        priority=dispatcher.board.priority,
+        fill=outbox.fill,
         disk=keeper,
         on_dead=keeper.bury,
         access=access,

@@ -29,6 +29,10 @@ class Bucket:
         self._tokens = self.left(now) - count
         return max(0.0, -self._tokens / self._rate)
 
+    def lack(self, count: float, now: float) -> float:
+        """Return the seconds after which there are enough; 0 where there are."""
+        return max(0.0, (count - self.left(now)) / self._rate)
+
     def left(self, now: float) -> float:
         """Return how many there are; less than none where some are owed."""
         if now > self._at:

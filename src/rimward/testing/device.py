@@ -54,6 +54,7 @@ class Identity(Struct, frozen=True):
     protocol: Version = "mqtt5"
     user: str | None = None
     keep_alive: int = 0  # seconds; 0 turns it off
+    session: int = 0  # seconds that its session outlives a connection
     will: Will | None = None
 
 
@@ -86,7 +87,8 @@ class _Sent:
 class Device:
     """One device. It is connected at once, and again by itself after the node was killed.
 
-    As a real one does, it then subscribes anew and sends again what was not acknowledged.
+    As a real one does, it then subscribes anew and sends again what was not acknowledged. One whose session
+    outlives its connections gets what came in between.
     """
 
     def __init__(self, house: House, identity: Identity) -> None:
@@ -274,13 +276,15 @@ class Device:
     def _open(self) -> None:
         identity = self._identity
         version = 5 if identity.protocol == "mqtt5" else 4
+        lasting = Properties(session_expiry=identity.session) if identity.session and version == 5 else None
         connect = Connect(
             identity.id,
             version,
-            clean_start=True,
+            clean_start=not identity.session,
             keep_alive=identity.keep_alive,
             username=identity.user,
             will=identity.will,
+            properties=lasting,
         )
         self._goodbye = ""
         self._session = ClientSession(connect, self._now())
@@ -312,14 +316,16 @@ class Device:
                 pass
 
     def _resume(self, session: ClientSession) -> None:
-        """Subscribe as before, and send again what was not acknowledged."""
+        """Subscribe as before where the session is a new one, and send again what was not acknowledged."""
         self._asked.clear()
+        present = session.connack is not None and session.connack.session_present
         for topic_filter in self._filters:
-            self._ask(session, topic_filter)
+            if not present or topic_filter not in self._granted:
+                self._ask(session, topic_filter)
         unsent, self._unsent = self._unsent, []
         for sent in unsent:
             sent.times += 1
-            self._waiting[session.publish_again(sent.packet)] = sent
+            self._waiting[session.publish_again(sent.packet, resumed=present)] = sent
         self._keep_alive()
 
     def _ask(self, session: ClientSession, topic_filter: str) -> None:

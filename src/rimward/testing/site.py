@@ -203,15 +203,20 @@ class Site:
         protocol: Version = "mqtt5",
         user: str | None = None,
         keep_alive: Duration | None = None,
+        session: Duration | None = None,
     ) -> Device:
         """Return an MQTT device, connected; `keep_alive` is how often it says that it lives, none by default.
+
+        With `session` it has one that outlives its connections by so long (in MQTT 3.1.1 as long as the node
+        keeps it): what comes meanwhile at QoS 1 waits for it.
 
         Raises:
             Refused: the node does not accept it.
         """
         seconds = 0 if keep_alive is None else max(1, round(nanoseconds(keep_alive) / 1e9))
         self.node  # noqa: B018 (raises where the Site is closed)
-        device = Device(self, Identity(id, protocol, user, seconds))
+        lasting = 0 if session is None else max(1, round(nanoseconds(session) / 1e9))
+        device = Device(self, Identity(id, protocol, user, seconds, session=lasting))
         device.connect()
         return device
 

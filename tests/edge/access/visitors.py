@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import ClassVar, Protocol
 
 from msgspec import Struct
+from tests.protocols.websocket.frames import BINARY, frame
 
 from rimward.protocols.mqtt import (
     ClientSession,
@@ -42,6 +43,20 @@ class Place(Struct):
     ports: dict[str, int]  # by protocol; with "s" at its end where it is TLS
     shown: Callable[[Who], Shown]
     say: Callable[[str, bytes, bool], None]  # topic, payload, retain
+
+
+class Incoming(Protocol):
+    """What bytes come from."""
+
+    async def read(self, size: int, /) -> bytes: ...
+
+
+class Outgoing(Protocol):
+    """Where bytes go."""
+
+    def write(self, data: bytes, /) -> None: ...
+
+    def close(self) -> None: ...
 
 
 class Visitor(Protocol):
@@ -80,7 +95,7 @@ class Mqtt:
     def __init__(self, place: Place) -> None:
         self.place = place
 
-    async def opened(self, shown: Shown) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    async def opened(self, shown: Shown) -> "tuple[Incoming, Outgoing]":
         """Open what carries MQTT."""
         return await connected(self.place, "mqtt", shown)
 
@@ -117,10 +132,58 @@ class OldMqtt(Mqtt):
         return "no" if dead else "yes"
 
 
+HANDSHAKE = """\
+GET /mqtt HTTP/1.1
+Host: localhost
+Upgrade: websocket
+Connection: Upgrade
+Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==
+Sec-WebSocket-Version: 13
+Sec-WebSocket-Protocol: mqtt
+
+"""
+
+
+class _Framed:
+    """A stream inside the frames of a WebSocket, for reading and for writing."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader = reader
+        self._writer = writer
+
+    async def read(self, size: int) -> bytes:
+        """Return what one frame of the node has: none is longer than 64 KiB here."""
+        del size
+        head = await self._reader.readexactly(2)
+        length = head[1]
+        if length == 126:
+            length = int.from_bytes(await self._reader.readexactly(2), "big")
+        data = await self._reader.readexactly(length)
+        return data if head[0] & 15 == BINARY else b""
+
+    def write(self, data: bytes) -> None:
+        self._writer.write(frame(BINARY, data))
+
+    def close(self) -> None:
+        self._writer.close()
+
+
+class MqttOverWebSocket(Mqtt):
+    """MQTT 5 in the frames of a WebSocket, on HTTP's listener."""
+
+    async def opened(self, shown: Shown) -> "tuple[_Framed, _Framed]":
+        reader, writer = await connected(self.place, "http", shown)
+        writer.write(HANDSHAKE.replace("\n", "\r\n").encode())
+        answer = await reader.readuntil(b"\r\n\r\n")
+        assert answer.startswith(b"HTTP/1.1 101 "), answer
+        framed = _Framed(reader, writer)
+        return framed, framed
+
+
 class _Try:
     """One connection of MQTT."""
 
-    def __init__(self, visitor: Mqtt, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def __init__(self, visitor: Mqtt, reader: "Incoming", writer: "Outgoing") -> None:
         self.visitor = visitor
         self.reader = reader
         self.writer = writer
@@ -224,5 +287,6 @@ class Http:
 VISITORS: dict[str, Callable[[Place], Visitor]] = {
     "MQTT 5": Mqtt,
     "MQTT 3.1.1": OldMqtt,
+    "MQTT over WebSocket": MqttOverWebSocket,
     "HTTP": Http,
 }

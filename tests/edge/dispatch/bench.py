@@ -2,13 +2,14 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from textwrap import dedent
 
 import msgspec
 
+from rimward.app.effects import Action
 from rimward.app.loading import load
 from rimward.app.settings import settings_of
 from rimward.edge.api import read_lanes
@@ -56,6 +57,10 @@ class Bench:
     def publish(self, topic: str, payload: bytes, qos: int, *, retain: bool) -> int:
         self.sent.append((topic, payload))
         return 1
+
+    def publish_all(self, actions: Sequence[Action]) -> None:
+        for topic, payload, qos, retain in actions:
+            self.publish(topic, payload, qos, retain=retain)
 
     def flush(self) -> None:
         """Nothing is held back here."""

@@ -89,6 +89,10 @@ class FakeDoor:
             kept.on_done = lambda kept: ticket.finish(kept.refusal or refusal)
         return ticket
 
+    def plain(self, topic: str, payload: bytes, qos: int, sender: Sender, read_at: int) -> Ticket | None:
+        """Do the same."""
+        return self.message(Message(topic, payload, qos, sender, read_at))
+
     def request(self, request: Request) -> Ticket:
         """Answer nothing: no HTTP comes here."""
         raise NotImplementedError(request)
@@ -187,7 +191,11 @@ class Site:
     """A gateway that serves on a free loopback port, with its door and its disk."""
 
     def __init__(
-        self, config: MqttConfig | None = None, disk: Disk | None = None, access: Access | None = None
+        self,
+        config: MqttConfig | None = None,
+        disk: Disk | None = None,
+        access: Access | None = None,
+        priority: Callable[[str], str] = lambda _: "normal",
     ) -> None:
         """A `disk` of an earlier Site is what its node has left when it was killed."""
         self.disk = disk or Disk()
@@ -202,6 +210,7 @@ class Site:
             disk=self.disk,
             on_dead=self._bury,
             access=access,
+            priority=priority,
         )
         self.door.publish = self._publish
         self.port = 0
@@ -397,10 +406,13 @@ class Client(Raw):
 
 @asynccontextmanager
 async def serving(
-    config: MqttConfig | None = None, disk: Disk | None = None, access: Access | None = None
+    config: MqttConfig | None = None,
+    disk: Disk | None = None,
+    access: Access | None = None,
+    priority: Callable[[str], str] = lambda _: "normal",
 ) -> AsyncGenerator[Site, None]:
     """Serve a gateway on a free port."""
-    async with Site(config, disk, access) as site:
+    async with Site(config, disk, access, priority) as site:
         yield site
 
 

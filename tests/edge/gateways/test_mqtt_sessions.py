@@ -24,10 +24,10 @@ from tests.conformance.wire import (
     subscribe,
     unsubscribe,
 )
+from tests.edge.access.access_support import device, living
 
 from rimward.edge.gateways.mqtt import MqttConfig
 from rimward.edge.gateways.mqtt.records import MESSAGES, SESSIONS, TAKEN
-from rimward.protocols.mqtt import Connect
 
 from .mqtt_support import Disk, Site, serving, until
 
@@ -44,7 +44,7 @@ def hello(
     user: str = "",
 ) -> Hello:
     lasting = ((SESSION_EXPIRY, expiry),) if version == 5 and expiry else ()
-    return Hello(name, version, clean, 0, will, user or None, None, lasting)
+    return Hello(name, version, clean, 0, will, user or None, "secret" if user else None, lasting)
 
 
 async def opened(site: Site, greeting: Hello) -> Client:
@@ -97,6 +97,8 @@ async def test_a_disk_that_refuses_a_session_refuses_its_client() -> None:
             client = await opened(site, hello("a", version))
             packets = await client.closed()
             assert [(packet.kind, packet.reason) for packet in packets] == [(CONNACK, reason)]
+        await until(lambda: site.stat("clients") == 0)
+        assert site.stat("sessions") == 0, "one that began with a CONNECT that failed is none"
         short = await come(site, hello("b", expiry=0))
         assert not short.connack.reason
 
@@ -208,6 +210,20 @@ async def test_a_subscription_that_the_disk_refuses_is_none() -> None:
         site.disk.full = True
         assert (await client.subscribe(("t", 1))).reasons == (0x97,)
         assert site.stat("subscriptions") == 0
+
+
+async def test_a_connect_that_the_disk_refuses_leaves_the_session_and_its_will_as_they_were() -> None:
+    async with serving() as site:
+        will = Will("will", b"gone", properties=((WILL_DELAY, 60),))
+        client = await come(site, hello("a", expiry=100, will=will))
+        await client.subscribe(("t", 1))
+        await client.cut()
+        site.disk.full = True
+        await (await opened(site, hello("a", expiry=0))).closed()
+        site.disk.full = False
+        pass_by(site, 70)
+        assert site.door.topics == ["will"]
+        assert (await come(site, hello("a"))).connack.session_present
 
 
 # -- at QoS 2
@@ -324,17 +340,20 @@ async def test_what_is_acknowledged_is_forgotten_on_disk() -> None:
         assert site.stat("queued_bytes") == 0
 
 
-async def test_a_session_belongs_to_its_user_while_it_is_away_and_after_a_restart() -> None:
-    def everyone(_: Connect) -> bool:
-        return True
-
+async def test_a_session_belongs_to_its_identity_while_it_is_away_and_after_a_restart() -> None:
     disk = Disk()
-    async with serving(disk=disk, authenticate=everyone) as site:
-        await (await come(site, hello("a", user="ann"))).cut()
-        assert await (await opened(site, hello("a", user="bob"))).goodbye() == 0x87
-    async with serving(disk=disk, authenticate=everyone) as site:
-        assert await (await opened(site, hello("a", user="bob", clean=True))).goodbye() == 0x87
-        assert (await come(site, hello("a", user="ann"))).connack.session_present
+    with living(device("ann") + device("bob")) as house:
+        for clean in (False, True):
+            async with serving(disk=disk, access=house.access) as site:
+                client = await come(site, hello("ann", user="ann"))
+                assert client.connack.session_present == clean
+                await client.cut()
+                assert await (await opened(site, hello("ann", user="bob", clean=clean))).goodbye() in {
+                    0x85,
+                    0x87,
+                }
+        async with serving(disk=disk, access=house.access) as site:
+            assert (await come(site, hello("ann", user="ann"))).connack.session_present
 
 
 @pytest.mark.parametrize(("policy", "left"), [("oldest", b"345"), ("newest", b"012")])

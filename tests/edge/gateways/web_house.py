@@ -70,13 +70,17 @@ class Web:
 
 
 @asynccontextmanager
-async def open_web(folder: Path, functions: str) -> AsyncGenerator[Web]:
-    """A node that listens while the test runs; its data stay in the folder."""
+async def open_web(folder: Path, functions: str, access: str = "") -> AsyncGenerator[Web]:
+    """A node that listens while the test runs; its data stay in the folder, and its `access.toml`."""
+    (folder / "access.toml").write_text(access)
     file = folder / "app.py"
     file.write_text(HEAD + functions)
     with socket.socket() as sock, socket.socket() as mqtt:
         for one in (sock, mqtt):
             one.bind(("127.0.0.1", 0))
-        async with Node(load(str(file)), NodeConfig(app=str(file), data=str(folder))) as node:
+        config = NodeConfig(
+            app=str(file), data=str(folder), access=str(folder / "access.toml") if access else ""
+        )
+        async with Node(load(str(file)), config) as node:
             await node.serve(mqtt, sock)
             yield Web(node, sock.getsockname()[1])

@@ -126,7 +126,7 @@ def test_no_packet_is_longer_than_four_length_bytes_can_say() -> None:
 def test_the_short_ways_to_encode_give_the_same_bytes(size: int, version: int) -> None:
     payload, tail = b"x" * size, b"\0" if version == 5 else b""
     assert plain_publish(string("a/b") + tail, payload) == encode(Publish("a/b", payload), version)
-    numbered = plain_publish_1(string("a/b"), b"\0\x07", tail, payload)
+    numbered = plain_publish_1(string("a/b"), b"\0\x07" + tail, payload)
     assert numbered == encode(Publish("a/b", payload, 1, packet_id=7), version)
     assert puback(7) == encode(Puback(7), version)
 

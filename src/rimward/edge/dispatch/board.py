@@ -8,7 +8,7 @@ from rimward.app import App
 from rimward.app.functions import StreamDeclaration
 from rimward.app.triggers import Coap, Every, Http, Mqtt, Pattern, Ws
 from rimward.edge.dispatch.commands import is_answer
-from rimward.edge.dispatch.functions import FunctionRun, Plain
+from rimward.edge.dispatch.functions import FunctionRun, Plain, plain_of
 from rimward.edge.dispatch.ports import TOPICS_CACHED, Listeners
 from rimward.edge.dispatch.routes import Match, Routes
 from rimward.edge.dispatch.streams import StreamRun
@@ -77,9 +77,14 @@ class Board:
         if len(listeners.bounds) == 1 and not listeners.streams and not listeners.answers:
             bound, time_field = listeners.bounds[0]
             if time_field is None and bound.is_plain:
-                self.lane[topic] = Plain.of(bound)
+                self.lane[topic] = plain_of(bound)
         self._known[topic] = listeners
         return listeners
+
+    def priority(self, topic: str) -> str:
+        """Return the class of a topic: the highest of its functions', "normal" where there is none."""
+        classes = {bound.run.function.priority for bound, _ in self.listeners(topic).bounds}
+        return next((name for name in ("critical", "normal", "bulk") if name in classes), "normal")
 
     def serve(self, protocol: str, method: str, segments: list[str]) -> "Match[FunctionRun] | Allowed":
         """Return the one function that serves a path, or the methods that others serve it with.

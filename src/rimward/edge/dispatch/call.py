@@ -9,14 +9,12 @@ from msgspec import Struct
 
 from rimward.app.effects import Action, current
 from rimward.app.facts import Fact
-from rimward.edge.dispatch.types import Message
 from rimward.edge.outbox import Forward
 
 if TYPE_CHECKING:
     from contextvars import Token
 
     from rimward.app.effects import Effects
-    from rimward.edge.dispatch.work import Work
 
 
 class Ground(Protocol):
@@ -30,10 +28,6 @@ class Ground(Protocol):
 
     def wall(self) -> int:
         """Return the wall clock, ns since the epoch."""
-        ...
-
-    def work_of(self, message: Message) -> "Work":
-        """Return the work that a message is."""
         ...
 
 
@@ -58,17 +52,9 @@ class Call(Struct, gc=False):
     """The effects of one call: actions and facts wait here, and are dropped when the call raises."""
 
     ground: Ground
-    message: Message | None  # of a call on the fast lane
-    source: Source | None = None  # made from the message when a fact or a failure needs it
+    source: Source
     actions: list[Action] = []
     forwards: list[Forward] | None = None
-
-    def work(self) -> "Work":
-        """Return the work of a call on the fast lane."""
-        if self.source is None:
-            assert self.message is not None
-            self.source = self.ground.work_of(self.message)
-        return cast("Work", self.source)
 
     def forward(self, fact: Struct) -> None:
         """Hold a fact until the call returns.
@@ -77,19 +63,60 @@ class Call(Struct, gc=False):
             TypeError: it is not of a declared type, or a value is not of its field's.
             OutboxFull: there is no room.
         """
-        declared = self.ground.facts.get(type(fact))
-        if declared is None:
-            raise TypeError(f"app.forward: {type(fact).__name__} is not a fact; declare it with @app.fact")
-        values = declared.row(fact)
-        self.ground.admit(declared.spec.priority, row_bytes(values))
-        source = self.source or self.work()
+        declared, values = row_of(self.ground, fact)
         if self.forwards is None:
             self.forwards = []
-        self.forwards.append(forward_of(declared, values, source.origin()))
+        self.forwards.append(forward_of(declared, values, self.source.origin()))
 
     def now(self) -> int:
         """Return the node's wall clock, ns."""
         return self.ground.wall()
+
+
+class LaneCall:
+    """The effects of the calls on the fast lane, one after the other: nothing is made for a call.
+
+    It stays in the context of whatever a node's gateways run in; between two calls it has no actions.
+    """
+
+    __slots__ = ("_ground", "actions", "rows")
+
+    def __init__(self, ground: Ground) -> None:
+        self._ground = ground
+        self.actions: list[Action] | None = None
+        self.rows: list[tuple[Fact, tuple[Any, ...]]] | None = None  # of the facts
+
+    def forward(self, fact: Struct) -> None:
+        """Hold a fact until the call returns; raises as `Call.forward` does."""
+        row = row_of(self._ground, fact)
+        if self.rows is None:
+            self.rows = []
+        self.rows.append(row)
+
+    def now(self) -> int:
+        """Return the node's wall clock, ns."""
+        return self._ground.wall()
+
+    def end(self) -> list[tuple[Fact, tuple[Any, ...]]]:
+        """End the call; return its rows."""
+        rows = self.rows or []
+        self.actions = self.rows = None
+        return rows
+
+
+def row_of(ground: Ground, fact: Struct) -> tuple[Fact, tuple[Any, ...]]:
+    """Return a fact's declaration and row, if there is room for it.
+
+    Raises:
+        TypeError: it is not of a declared type, or a value is not of its field's.
+        OutboxFull: there is no room.
+    """
+    declared = ground.facts.get(type(fact))
+    if declared is None:
+        raise TypeError(f"app.forward: {type(fact).__name__} is not a fact; declare it with @app.fact")
+    values = declared.row(fact)
+    ground.admit(declared.spec.priority, row_bytes(values))
+    return declared, values
 
 
 def forward_of(fact: Fact, values: tuple[Any, ...], origin: Origin) -> Forward:
@@ -178,7 +205,7 @@ class Running:
 
     def task(self) -> "asyncio.Task[Any]":
         """Go on as a Task, which its caller owns."""
-        token: Token[Effects | None] = current.set(self._call)
+        token: Token[Effects] = current.set(self._call)
         try:
             self._task = asyncio.get_running_loop().create_task(self._rest())
         finally:

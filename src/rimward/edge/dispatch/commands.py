@@ -76,7 +76,7 @@ class Commands:
 
     def _send(self, device: Device, name: str, payload: bytes, number: str) -> None:
         router = self._router()
-        why = f"{device.protocol} devices take no commands"
+        why: str | None = f"{device.protocol} devices take no commands"
         if device.protocol.startswith("mqtt") and isinstance(router, CommandRouter):
             why = router.command(device.id, name, payload, number)
         if why is not None:

@@ -12,17 +12,18 @@ from msgspec import Struct
 
 from rimward.app import App
 from rimward.app.device import Device
-from rimward.app.effects import current
+from rimward.app.effects import Action, current
 from rimward.app.facts import Fact
 from rimward.edge.dispatch.board import WS, Allowed, Board
-from rimward.edge.dispatch.call import Call
+from rimward.edge.dispatch.call import Call, LaneCall
 from rimward.edge.dispatch.carried import carry_message, carry_request, refuse, reply_of, wants_structured
 from rimward.edge.dispatch.closing import Closing
 from rimward.edge.dispatch.commands import Commands
 from rimward.edge.dispatch.encodings import OBJECTS, agree, encoding_of, media_types
 from rimward.edge.dispatch.failures import bad_payload, check_time, failed, no_route, refused, replied
 from rimward.edge.dispatch.feeding import Feeder
-from rimward.edge.dispatch.functions import Bound, FunctionRun, Held, Plain, fill
+from rimward.edge.dispatch.functions import SAMPLE_ONE_IN, Bound, FunctionRun, Held, Span, fill
+from rimward.edge.dispatch.lane import end_plain
 from rimward.edge.dispatch.payloads import BadPayloadError
 from rimward.edge.dispatch.ports import NODE, Clocks, Listeners, OutboxPort
 from rimward.edge.dispatch.pouring import pour, socket_of
@@ -30,13 +31,13 @@ from rimward.edge.dispatch.renaming import load_cells, load_windows
 from rimward.edge.dispatch.routes import Match, path_segments
 from rimward.edge.dispatch.streams import StreamRun
 from rimward.edge.dispatch.tracing import Tracing
-from rimward.edge.dispatch.types import Message, Reply, Request, Router, Socket, Ticket
+from rimward.edge.dispatch.types import Message, Reply, Request, Router, Sender, Socket, Ticket
 from rimward.edge.dispatch.waiting import Waiting, queue
 from rimward.edge.dispatch.watching import EVERY, Tap, Watching
 from rimward.edge.dispatch.work import Work
 from rimward.edge.outbox import Transaction
 
-_enter, _leave = current.set, current.reset
+_current, _enter, _leave = current.get, current.set, current.reset
 
 
 class Dispatcher:
@@ -60,7 +61,6 @@ class Dispatcher:
         self.tracing = tracing
         self.admit: Callable[[str, int], None] = outbox.admit
         self.router: Router  # set by the node before any gateway listens
-        self.events: int = 0
         self.actions: int = 0
         self.counters: dict[str, int] = {"forwards": 0, "replies_dropped": 0}
         self.outbox = outbox
@@ -70,7 +70,7 @@ class Dispatcher:
             outbox, tracing, self.counters, self._clock, self.watching
         ).end
         self._offset = clocks.wall() - clocks.monotonic()
-        self._event_count = 0
+        self._event_count = self._events = 0  # the latter without those of the fast lane
         self.waiting: Waiting = Waiting(self, clocks.monotonic)
         self.commands: Commands = Commands(lambda: self.router, tracing.boot, self.counters)
         self._cells = {struct: load_cells(outbox, type_, clocks.wall) for struct, type_ in app.states.items()}
@@ -79,6 +79,7 @@ class Dispatcher:
         }
         self.board: Board = Board(app, self.functions, lambda stream: load_windows(outbox, stream))
         self._lane = self.board.lane
+        self.lane_call: LaneCall = LaneCall(self)
         self._span = tracing.ring.add
         self.beats: list[tuple[FunctionRun, float]] = self.board.beats
         self.streams: dict[str, StreamRun] = self.board.streams
@@ -87,41 +88,63 @@ class Dispatcher:
     # -- the door
 
     def message(self, message: Message) -> Ticket | None:
-        """Run what listens to a topic; None means taken, with nothing to wait for.
+        """Run what listens to a topic; None means taken, with nothing to wait for."""
+        if message.content_type is not None or message.commits is not None:
+            return self._several(message)
+        topic, payload, qos = message.topic, message.payload, message.qos
+        return self.plain(topic, payload, qos, message.sender, message.read_at, message)
 
-        Most events meet one plain function and leave actions alone: for them nothing is made in advance.
+    def plain(
+        self,
+        topic: str,
+        payload: bytes,
+        qos: int,
+        sender: Sender,
+        read_at: int,
+        message: Message | None = None,
+    ) -> Ticket | None:
+        """Run what listens to a topic on a message of which `message`, if there is one, has the rest.
+
+        Most events meet one plain function and leave actions alone: for them nothing is made.
         """
-        plain = self._lane.get(message.topic)
-        if plain is None or message.content_type is not None or message.commits is not None:
-            return self._several(message)
+        plain = self._lane.get(topic)
+        if plain is None:
+            return self._several(message or Message(topic, payload, qos, sender, read_at))
         try:
-            payload = plain.decode(message.payload)
+            value = plain.decode(payload)
         except Exception:  # noqa: BLE001 (told in full by the longer way)
-            return self._several(message)
-        self.events += 1
-        figures, clock = plain.figures, self._clock
-        figures.calls += 1
-        call = Call(self, message)
+            return self._several(message or Message(topic, payload, qos, sender, read_at))
+        call, figures, clock = self.lane_call, plain.figures, self._clock
+        figures.alone = number = figures.alone + 1
+        token = None if _current() is call else _enter(call)
+        actions: list[Action] = []
+        call.actions = actions
         begun = clock()
-        token = _enter(call)
+        error = None
         try:
-            result = plain.call(payload)
-        except Exception as error:  # noqa: BLE001 (a user's function may raise anything; it is counted and told)
-            _leave(token)
-            return self._plain_failed(plain, call, error, begun)
-        _leave(token)
+            result = plain.call(value)
+        except Exception as raised:  # noqa: BLE001 (a user's function may raise anything; it is counted and told)
+            result, error = None, raised
         ended = clock()
-        if call.actions:
-            publish = self.router.publish
-            for topic, body, qos, retain in call.actions:
-                publish(topic, body, qos, retain=retain)
-                self.actions += 1
-        self._span((plain.name, message.read_at, begun, ended))
-        if figures.record(message.read_at, begun, ended):
-            return self._plain_more(plain, call, result, (begun, ended), keep=True)
-        if result is not None or call.forwards is not None:
-            return self._plain_more(plain, call, result, (begun, ended), keep=False)
-        return None
+        call.actions = None
+        if token is not None:
+            _leave(token)
+        if error is None:
+            if actions:
+                self.actions += len(actions)
+                self.router.publish_all(actions)
+            span: Span = (plain.name, read_at, begun, ended)
+            self._span(span)
+            figures.take(span)
+            if (
+                ended < figures.sample_at
+                and ended - read_at <= figures.limit
+                and number % SAMPLE_ONE_IN
+                and result is call.rows is None
+            ):
+                return None
+        work = self.work_of(message or Message(topic, payload, qos, sender, read_at))
+        return end_plain(self, plain, work, (result, error, len(actions)), (begun, ended))
 
     def request(self, request: Request) -> Ticket:
         """Run the one function that serves a route."""
@@ -154,7 +177,7 @@ class Dispatcher:
             return refused("not-acceptable", f"the reply can be written as {offers}")
         work.encoding, work.structured = encoding, wants_structured(headers.get("accept"))
         work.wants_reply = True
-        self.events += 1
+        self._events += 1
         ticket = self._begin(work, listeners, waits=True)
         return ticket if ticket is not None else replied(Reply(status=204))
 
@@ -201,6 +224,11 @@ class Dispatcher:
         if transaction.puts:
             self.outbox.append(transaction, None)
 
+    @property
+    def events(self) -> int:
+        """How many messages and requests found what they run."""
+        return self._events + sum(run.figures.alone for run in self.functions.values())
+
     # -- what work needs
 
     def wall(self) -> int:
@@ -235,38 +263,13 @@ class Dispatcher:
             carry_message(message, work)
         except BadPayloadError as error:
             return self._refuse(work, listeners, error)
-        self.events += 1
+        self._events += 1
         return self._begin(work, listeners, waits=message.qos > 0)
 
     def _refuse(self, work: Work, listeners: Listeners, error: BadPayloadError) -> Ticket | None:
         """Refuse a message before any function has seen it."""
-        self.events += 1
+        self._events += 1
         refuse(self.tracing, listeners, work, error, self._clock())
-        return self.end(work)
-
-    def _plain_failed(self, plain: Plain, call: Call, error: Exception, begun: int) -> Ticket | None:
-        """End a plain call that raised."""
-        work = call.work()
-        failed(self.tracing, plain.bound.run, work, error, (begun, self._clock()))
-        return self.end(work)
-
-    def _plain_more(
-        self, plain: Plain, call: Call, result: Any, times: tuple[int, int], *, keep: bool
-    ) -> Ticket | None:
-        """End a plain call that leaves more than actions: facts, a reply or a trace."""
-        work = call.work()
-        figures = work.figures = plain.figures
-        if keep:
-            over = times[1] - work.read_at > figures.limit
-            self.tracing.note(work, plain.bound.run.name, *times, over=over)
-        if call.forwards is not None:
-            work.tx.forwards += call.forwards
-            self.counters["forwards"] += len(call.forwards)
-        work.actions = len(call.actions)
-        try:
-            self._take_reply(work, result)
-        except Exception as error:  # noqa: BLE001 (a value that can't be written)
-            failed(self.tracing, plain.bound.run, work, error, times)
         return self.end(work)
 
     def work_of(self, message: Message) -> Work:
@@ -318,7 +321,7 @@ class Dispatcher:
         """Run one function on a message, or on a stream's value."""
         run = bound.run
         figures = work.figures = run.figures
-        figures.calls += 1
+        figures.others += 1
         payload = given
         try:
             if bound.problem is not None:
@@ -328,8 +331,8 @@ class Dispatcher:
                 if time_field is not None:
                     check_time(payload, time_field)
                     work.event, work.time_field = payload, time_field
-        except BadPayloadError as error:
-            bad_payload(self.tracing, run, work, error, self._clock())
+        except BadPayloadError as bad:
+            bad_payload(self.tracing, run, work, bad, self._clock())
             return
         held = Held(bound) if bound.slots else None
         event = work.as_event(self.node) if bound.event_at >= 0 else None
@@ -337,7 +340,7 @@ class Dispatcher:
         if bound.device_at >= 0:
             sender = work.sender
             arguments[bound.device_at] = Device(sender.id, sender.user, sender.protocol, self.commands)
-        call = Call(self, None, work)
+        call = Call(self, work)
         if run.is_async:
             self.waiting.run(bound, arguments, call, held, work)
             return
@@ -356,15 +359,17 @@ class Dispatcher:
 
     def measure(self, run: FunctionRun, work: Work, begun: int, ended: int) -> None:
         figures = run.figures
-        if figures.record(work.read_at, begun, ended) or work.error is not None:
+        span = (run.name, work.read_at, begun, ended)
+        figures.take(span)
+        if figures.keeps(work.read_at, ended) or work.error is not None:
             over = ended - work.read_at > figures.limit
             self.tracing.note(work, run.name, begun, ended, over=over)
-        self._span((run.name, work.read_at, begun, ended))
+        self._span(span)
 
     def succeeded(self, bound: Bound, call: Call, held: Held | None, work: Work, result: Any) -> None:
         if bound.run.streams:
             result = pour(result, bound.run, work, self)
-        self._take_reply(work, result)  # first: a reply that can't be written leaves nothing else
+        self.take_reply(work, result)  # first: a reply that can't be written leaves nothing else
         if held is not None:
             for slot, cell, handle in zip(bound.slots, held.cells, held.handles, strict=True):
                 value = handle.changed()
@@ -381,13 +386,11 @@ class Dispatcher:
             work.tx.forwards += call.forwards
             self.counters["forwards"] += len(call.forwards)
         if call.actions:
-            publish = self.router.publish
-            for topic, payload, qos, retain in call.actions:
-                publish(topic, payload, qos, retain=retain)
+            self.router.publish_all(call.actions)
             self.actions += len(call.actions)
             work.actions += len(call.actions)
 
-    def _take_reply(self, work: Work, result: Any) -> None:
+    def take_reply(self, work: Work, result: Any) -> None:
         """Take what a function returned: the first value is the reply, what nobody asked for is counted."""
         if result is None:
             return

@@ -2,7 +2,7 @@
 
 import io
 import re
-from typing import Any, Literal, cast
+from typing import Any, ClassVar, Literal, cast
 
 import cbor2
 import msgspec
@@ -41,7 +41,7 @@ _REFUSED_TAGS = (25, 28, 29, 30, 35, 36, 256, 258, 260, 261, 43000)  # cycles, p
 class MediaTypeError(BadPayloadError):
     """A content type that can't be read."""
 
-    kind = "media-type"
+    kind: ClassVar[str] = "media-type"
 
 
 def encoding_of(content_type: str | None) -> Encoding | None:

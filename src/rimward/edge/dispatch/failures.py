@@ -16,7 +16,7 @@ log: Logger = get_logger("rimward.dispatch")
 
 def bad_payload(tracing: Tracing, run: FunctionRun, work: Work, error: BadPayloadError, now: int) -> None:
     """Refuse and bury a payload that does not fit."""
-    run.figures.errors += 1
+    run.figures.failed()
     work.error = "payload"
     work.refuse(error.kind, str(error))
     work.bury(error.kind, str(error), run.name)
@@ -26,7 +26,7 @@ def bad_payload(tracing: Tracing, run: FunctionRun, work: Work, error: BadPayloa
 def failed(
     tracing: Tracing, run: FunctionRun, work: Work, error: BaseException, times: tuple[int, int]
 ) -> None:
-    run.figures.errors += 1
+    run.figures.failed()
     if isinstance(error, Reject):
         work.error = f"rejected: {error.kind}"
         work.refuse(error.kind, error.detail)

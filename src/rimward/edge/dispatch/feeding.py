@@ -85,7 +85,7 @@ class Feeder:
 
     def _forward_emitted(self, fact: Fact, stream: StreamRun, key: str, value: Emitted, work: Work) -> None:
         try:
-            call = Call(self._host, None, value.source(work, f"{stream.name}/{key}"))
+            call = Call(self._host, value.source(work, f"{stream.name}/{key}"))
             call.forward(value.value)
         except (OutboxFull, OutboxBroken) as error:
             work.undo()

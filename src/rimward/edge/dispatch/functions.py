@@ -35,70 +35,114 @@ PAYLOAD = object()  # stands where the payload goes
 EVENT = object()  # stands where the event goes
 
 
+Span = tuple[str, int, int, int]  # of a call: the function, then read, begun and ended, monotonic ns
+
+
 class Figures:
-    """What is counted of one function: exact, mergeable, and cheap."""
+    """What is counted of one function: exact, mergeable, and cheap.
+
+    Calls are put down as spans and counted into the histograms many at a time, which halves their cost.
+    """
 
     __slots__ = (
-        "_counts",
-        "_sample_at",
+        "_counted",
+        "_spans",
+        "alone",
         "budget",
-        "calls",
         "commit",
-        "decode",
         "errors",
-        "function",
         "limit",
-        "overruns",
-        "total",
+        "others",
+        "sample_at",
+        "take",
     )
 
     def __init__(self, budget: float | None) -> None:
         self.budget: int | None = None if budget is None else round(budget * 1e9)  # ns
-        self.calls: int = 0
+        self.alone: int = 0  # calls on the fast lane, each a message of its own
+        self.others: int = 0  # all other calls
         self.errors: int = 0
-        self.overruns: int = 0
-        self.decode: Histogram = Histogram()
-        self.function: Histogram = Histogram()
         self.commit: Histogram = Histogram()
-        self.total: Histogram = Histogram()
-        self._counts = (self.decode.counts, self.function.counts, self.total.counts)
         self.limit: int = NEVER if self.budget is None else self.budget  # ns that a call may take in all
-        self._sample_at = 0  # monotonic ns from which on the next ordinary event is kept
+        self.sample_at: int = 0  # monotonic ns from which on the next ordinary event is kept
+        self._counted = Counted()
+        self._spans: list[Span] = []  # not counted yet; each 1,024th call counts them
+        self.take: Callable[[Span], None] = self._spans.append  # count a call; the caller then asks `keeps`
 
-    def record(self, read_at: int, begun: int, ended: int) -> bool:
-        """Record a call's stages, by monotonic ns; return whether its event is kept, as `Tracing` says."""
-        decode, function, total = begun - read_at, ended - begun, ended - read_at
-        if decode >= TABLE_FROM and function >= TABLE_FROM and total < TABLE_TO:
-            decodes, functions, totals = self._counts
-            decodes[TABLE[decode >> 4]] += 1
-            functions[TABLE[function >> 4]] += 1
-            totals[TABLE[total >> 4]] += 1
-        else:
-            self.decode.record(decode)
-            self.function.record(function)
-            self.total.record(total)
-        if total > self.limit:
-            self.overruns += 1
+    @property
+    def calls(self) -> int:
+        """How many calls there were."""
+        return self.alone + self.others
+
+    def keeps(self, read_at: int, ended: int) -> bool:
+        """Return whether a call that was taken is kept, as `Tracing` says."""
+        if ended - read_at > self.limit:
             return True
-        if ended >= self._sample_at:
-            self._sample_at = ended + SAMPLE_EVERY
+        if ended >= self.sample_at:
+            self.sample_at = ended + SAMPLE_EVERY
             return True
-        return self.calls % SAMPLE_ONE_IN == 0
+        if self.calls % SAMPLE_ONE_IN == 0:
+            return True
+        if len(self._spans) >= SAMPLE_ONE_IN:
+            self.count()
+        return False
+
+    def failed(self) -> None:
+        """Count a call that raised, or could not be made."""
+        self.errors += 1
+        if len(self._spans) >= SAMPLE_ONE_IN:
+            self.count()
+
+    def count(self) -> "Counted":
+        """Return what was counted of all spans."""
+        if self._spans:
+            self._counted.add(self._spans, self.limit)
+            self._spans.clear()
+        return self._counted
 
     def stats(self) -> FunctionStats:
         """Return the figures as they leave the process."""
+        counted = self.count()
         return FunctionStats(
             calls=self.calls,
             errors=self.errors,
-            overruns=self.overruns,
+            overruns=counted.overruns,
             budget=None if self.budget is None else self.budget / 1e9,
             stages={
-                "decode": self.decode.sparse(),
-                "function": self.function.sparse(),
+                "decode": counted.decode.sparse(),
+                "function": counted.function.sparse(),
                 "commit": self.commit.sparse(),
-                "total": self.total.sparse(),
+                "total": counted.total.sparse(),
             },
         )
+
+
+class Counted:
+    """The histograms of a function's stages."""
+
+    __slots__ = ("decode", "function", "overruns", "total")
+
+    def __init__(self) -> None:
+        self.decode: Histogram = Histogram()
+        self.function: Histogram = Histogram()
+        self.total: Histogram = Histogram()
+        self.overruns: int = 0
+
+    def add(self, spans: list[Span], limit: int) -> None:
+        """Count spans, and those that took more ns than the limit."""
+        decodes, functions, totals = self.decode.counts, self.function.counts, self.total.counts
+        for _, read_at, begun, ended in spans:
+            decode, function, total = begun - read_at, ended - begun, ended - read_at
+            if decode >= TABLE_FROM and function >= TABLE_FROM and total < TABLE_TO:
+                decodes[TABLE[decode >> 4]] += 1
+                functions[TABLE[function >> 4]] += 1
+                totals[TABLE[total >> 4]] += 1
+            else:
+                self.decode.record(decode)
+                self.function.record(function)
+                self.total.record(total)
+            if total > limit:
+                self.overruns += 1
 
 
 class StateSlot(Struct):
@@ -109,28 +153,18 @@ class StateSlot(Struct):
     key: str
 
 
-class Plain(Struct):
+class Plain:
     """A function of one topic that needs nothing but the payload: the fast lane."""
 
-    name: str
-    bound: "Bound"
-    figures: Figures
-    decode: Decode
-    call: Callable[[Any], Any]  # takes the payload
+    __slots__ = ("bound", "call", "decode", "figures", "name")
 
-    @classmethod
-    def of(cls, bound: "Bound") -> "Plain":
-        """Return the lane of a function for which `is_plain` holds."""
-        run, at = bound.run, bound.payload_at
-        function, arguments = run.call, bound.arguments
-        if run.decode is None:
-            return cls(run.name, bound, run.figures, _nothing, lambda _: function(*arguments))
-        if at == len(arguments) - 1:
-            return cls(run.name, bound, run.figures, run.decode, partial(function, *arguments[:at]))
-        before, after = arguments[:at], arguments[at + 1 :]
-        return cls(
-            run.name, bound, run.figures, run.decode, lambda payload: function(*before, payload, *after)
-        )
+    def __init__(self, bound: "Bound", decode: Decode, call: Callable[[Any], Any]) -> None:
+        """`call` takes what `decode` makes of the payload."""
+        self.name: str = bound.run.name
+        self.bound: Bound = bound
+        self.figures: Figures = bound.run.figures
+        self.decode: Decode = decode
+        self.call: Callable[[Any], Any] = call
 
 
 class Bound(Struct):
@@ -154,6 +188,18 @@ class Bound(Struct):
             and self.event_at < 0
             and self.device_at < 0
         )
+
+
+def plain_of(bound: Bound) -> Plain:
+    """Return the lane of a function that `is_plain`."""
+    run, at = bound.run, bound.payload_at
+    function, arguments = run.call, bound.arguments
+    if run.decode is None:
+        return Plain(bound, _nothing, lambda _: function(*arguments))
+    if at == len(arguments) - 1:
+        return Plain(bound, run.decode, partial(function, *arguments[:at]))
+    before, after = arguments[:at], arguments[at + 1 :]
+    return Plain(bound, run.decode, lambda payload: function(*before, payload, *after))
 
 
 class FunctionRun:

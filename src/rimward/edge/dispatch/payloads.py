@@ -3,7 +3,7 @@
 import enum
 import re
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 
@@ -14,7 +14,7 @@ _INT = re.compile(r"0|-?[1-9][0-9]{0,18}", re.ASCII)  # one spelling each: captu
 class BadPayloadError(Exception):
     """A payload that does not fit its type; the message names the path, the value and the rule."""
 
-    kind = "payload"  # of the refusal
+    kind: ClassVar[str] = "payload"  # of the refusal
 
 
 def decoder_for(type_: Any) -> Decode:

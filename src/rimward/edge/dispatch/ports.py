@@ -26,6 +26,10 @@ class OutboxPort(Protocol):
         """Raise OutboxFull where there is no room."""
         ...
 
+    def fill(self) -> float:
+        """Return how full it is, from 0 to 1."""
+        ...
+
     def touch(self, space: str, key: str, encode: Callable[[], bytes | None]) -> None:
         """Write a value with the next commit."""
         ...

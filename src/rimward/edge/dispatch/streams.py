@@ -1,7 +1,7 @@
 """Streams at run time: the declared steps as operators, a window per key, and what closes falls out."""
 
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 from msgspec import Struct
@@ -108,7 +108,7 @@ class StreamRun:
             moment = getattr(value, self._time, None)
             if getattr(moment, "tzinfo", None) is None:
                 raise BadPayloadError(f"{self._time} is {moment!r}, it must be a time with its zone")
-            time = to_ns(moment)  # pyright: ignore[reportArgumentType] (it has a zone: it is a datetime)
+            time = to_ns(cast("datetime", moment))  # it has a zone
         names = tuple(
             str(captures[key] if key in captures else getattr(value, key))
             for key in self.declaration.stream.keys

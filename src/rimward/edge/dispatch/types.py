@@ -9,6 +9,7 @@ from typing import Protocol
 
 from msgspec import Struct
 
+from rimward.app.effects import Action
 from rimward.events import CloudEvent, RimwardError
 
 Entry = tuple[str, str, bytes | None]  # space, key and value of what is kept on disk; None forgets it
@@ -116,7 +117,7 @@ class Ticket:
     __slots__ = ("done", "matched", "on_done", "refusal", "reply")
 
     def __init__(self, *, matched: bool = True) -> None:
-        self.done = False  # True once the answer may be sent
+        self.done: bool = False  # True once the answer may be sent
         self.matched: bool = matched  # False: no function listens here
         self.refusal: Refusal | None = None
         self.reply: Reply | None = None
@@ -124,7 +125,7 @@ class Ticket:
 
     def finish(self, refusal: Refusal | None = None) -> None:
         """Mark the answer as ready and tell the gateway."""
-        self.done: bool = True
+        self.done = True
         if refusal is not None:
             self.refusal = refusal
         if self.on_done is not None:
@@ -158,11 +159,23 @@ class Watched(Door, Protocol):
         ...
 
 
+class PlainDoor(Door, Protocol):
+    """A door with a lane for messages that are a topic and a payload."""
+
+    def plain(self, topic: str, payload: bytes, qos: int, sender: Sender, read_at: int) -> Ticket | None:
+        """As `message`, for one that has no more to it: no object is made of it."""
+        ...
+
+
 class Router(Protocol):
     """How actions reach devices; the MQTT broker implements it."""
 
     def publish(self, topic: str, payload: bytes, qos: int, *, retain: bool) -> int:
         """Queue a message to every subscriber and return how many there were. Never blocks."""
+        ...
+
+    def publish_all(self, actions: Sequence[Action]) -> None:
+        """Queue what one call publishes. Never blocks."""
         ...
 
     def flush(self) -> None:

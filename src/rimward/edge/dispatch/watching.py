@@ -3,9 +3,10 @@
 It costs those that nobody watches nothing: cells ask one empty dict, topics not even that.
 """
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import TypeVar
 
+from rimward.app.effects import Action
 from rimward.edge.dispatch.commands import CommandRouter
 from rimward.edge.dispatch.types import Router
 
@@ -68,6 +69,12 @@ class Tap:
         count = self.router.publish(topic, payload, qos, retain=retain)
         self._watching.tell_topic(topic)
         return count
+
+    def publish_all(self, actions: Sequence[Action]) -> None:
+        """Pass on what one call publishes, and tell those who watch."""
+        self.router.publish_all(actions)
+        for topic, *_ in actions:
+            self._watching.tell_topic(topic)
 
     def flush(self) -> None:
         """Pass it on."""

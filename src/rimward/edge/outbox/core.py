@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from rimward.edge.config import OutboxConfig
+from rimward.edge.outbox.config import OutboxConfig
 from rimward.edge.outbox.file import begin_epoch, give_up, open_file, settle
 from rimward.edge.outbox.records import DeadLetter, Forward
 from rimward.wire import Epoch, Mark, Marks, Row

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Self
 
-from rimward.edge.config import OutboxConfig
+from rimward.edge.outbox.config import OutboxConfig
 from rimward.edge.outbox.core import OutboxCore
 from rimward.edge.outbox.file import writable
 from rimward.edge.outbox.records import DeadLetter, Forward, Transaction
@@ -151,6 +151,10 @@ class Outbox:
         self._touched[space, key] = encode
         if self._lazy is None:
             self._lazy = self._loop.call_later(LAZY, self._lazily)
+
+    def fill(self) -> float:
+        """Return how full it is, from 0 to 1."""
+        return self._core.bytes / self._config.max_bytes
 
     def stats(self) -> dict[str, int | float]:
         """Return fill, commits and what is broken."""

@@ -53,13 +53,13 @@ class ClientSession(Decoder):
         """Queue the CONNECT. `timeout` is seconds that CONNACK and PINGRESP may take."""
         super().__init__(_announced_size(connect), version=connect.version)
         self.connect: Connect = connect
-        self.client_id = connect.client_id  # or the one that the server assigned
+        self.client_id: str = connect.client_id  # or the one that the server assigned
         self.connack: Connack | None = None  # None until the server has answered
-        self.closed = False
+        self.closed: bool = False
         self.unacknowledged: dict[int, Publish] = {}  # sent at QoS 1, by packet id
-        self.receive_maximum = 0xFFFF  # the server's
-        self.maximum_qos = 2
-        self.peer_packet_size = 0  # bytes that the server takes; 0 is no limit
+        self.receive_maximum: int = 0xFFFF  # the server's
+        self.maximum_qos: int = 2
+        self.peer_packet_size: int = 0  # bytes that the server takes; 0 is no limit
         self._out: list[bytes] = [encoding.encode(connect, connect.version)]
         self._timeout = timeout
         self._keep_alive = float(connect.keep_alive)
@@ -159,9 +159,12 @@ class ClientSession(Decoder):
             self.unacknowledged[packet.packet_id] = packet
         return packet.packet_id
 
-    def publish_again(self, packet: Publish) -> int:
-        """Queue a QoS 1 message of an earlier connection, marked as a duplicate; return its new packet id."""
-        packet_id = self._free_id()
+    def publish_again(self, packet: Publish, *, resumed: bool = False) -> int:
+        """Queue a QoS 1 message of an earlier connection, marked as a duplicate; return its packet id.
+
+        In a session that is resumed it keeps the one that it had [4.4]; send those first.
+        """
+        packet_id = packet.packet_id if resumed else self._free_id()
         again = Publish(packet.topic, packet.payload, 1, packet.retain, packet_id, True, packet.properties)
         self._send(again)
         self.unacknowledged[packet_id] = again
@@ -189,7 +192,7 @@ class ClientSession(Decoder):
         """Queue the goodbye."""
         if not self.closed:
             self._out.append(encoding.encode(Disconnect(reason), self.version))
-            self.closed: bool = True
+            self.closed = True
 
     # -- private
 
@@ -239,11 +242,11 @@ class ClientSession(Decoder):
         self.open_lane()
         if (properties := packet.properties) is None:
             return
-        self.receive_maximum: int = properties.receive_maximum or 0xFFFF
-        self.peer_packet_size: int = properties.maximum_packet_size or 0
-        self.client_id: str = properties.assigned_client_id or self.client_id
+        self.receive_maximum = properties.receive_maximum or 0xFFFF
+        self.peer_packet_size = properties.maximum_packet_size or 0
+        self.client_id = properties.assigned_client_id or self.client_id
         if properties.maximum_qos is not None:
-            self.maximum_qos: int = properties.maximum_qos
+            self.maximum_qos = properties.maximum_qos
         if properties.server_keep_alive is not None:
             self._keep_alive = float(properties.server_keep_alive)
 

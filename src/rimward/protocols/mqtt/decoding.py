@@ -64,7 +64,8 @@ def decode_body(first: int, reader: Reader, version: int) -> Packet:
     return packet
 
 
-_ACKNOWLEDGEMENTS = {
+_Acknowledgement = type[Puback] | type[Pubrec] | type[Pubrel] | type[Pubcomp]
+_ACKNOWLEDGEMENTS: dict[int, tuple[_Acknowledgement, frozenset[int]]] = {
     props.PUBACK: (Puback, PUBACK_REASONS),
     props.PUBREC: (Pubrec, PUBACK_REASONS),
     props.PUBREL: (Pubrel, PUBREL_REASONS),

@@ -51,16 +51,19 @@ def plain_publish(head: bytes, payload: bytes) -> bytes:
     """Return a PUBLISH at QoS 0. `head` is the topic as `string` gives it, for MQTT 5 with its properties."""
     length = len(head) + len(payload)
     if length < 128:
-        return b"".join((_SHORT[length], head, payload))
+        return _SHORT[length] + head + payload
     return b"".join((b"\x30", varint(length), head, payload))
 
 
-def plain_publish_1(head: bytes, packet_id: bytes, tail: bytes, payload: bytes) -> bytes:
-    """Return a PUBLISH at QoS 1. `head` is the topic as `string` gives it, `tail` the properties if any."""
-    length = len(head) + 2 + len(tail) + len(payload)
+def plain_publish_1(head: bytes, identity: bytes, payload: bytes) -> bytes:
+    """Return a PUBLISH at QoS 1. `head` is the topic as `string` gives it.
+
+    `identity` is the packet id, and for MQTT 5 the properties.
+    """
+    length = len(head) + len(identity) + len(payload)
     if length < 128:
-        return b"".join((_SHORT_1[length], head, packet_id, tail, payload))
-    return b"".join((b"\x32", varint(length), head, packet_id, tail, payload))
+        return _SHORT_1[length] + head + identity + payload
+    return b"".join((b"\x32", varint(length), head, identity, payload))
 
 
 def publish(first: int, topic: bytes, packet_id: int, properties: bytes, payload: bytes) -> bytes:

@@ -12,7 +12,7 @@ class Reader:
 
     def __init__(self, data: bytes, pos: int, end: int) -> None:
         self.data: bytes = data
-        self.pos = pos
+        self.pos: int = pos
         self.end: int = end
 
     def take(self, size: int) -> bytes:
@@ -20,7 +20,7 @@ class Reader:
         start = self.pos
         if start + size > self.end:
             raise malformed(f"{size} bytes expected, {self.end - start} left in the packet")
-        self.pos: int = start + size
+        self.pos = start + size
         return self.data[start : start + size]
 
     def rest(self) -> bytes:

@@ -75,6 +75,8 @@ CONNACK_CODES_3: dict[Reason, int] = {
     Reason.SERVER_SHUTTING_DOWN: 3,
     Reason.QUOTA_EXCEEDED: 3,
     Reason.CONNECTION_RATE_EXCEEDED: 3,
+    Reason.USE_ANOTHER_SERVER: 3,
+    Reason.SERVER_MOVED: 3,
     Reason.BAD_USER_NAME_OR_PASSWORD: 4,
     Reason.NOT_AUTHORIZED: 5,
     Reason.QOS_NOT_SUPPORTED: 5,  # a will that is never taken: 3 would have the client try for ever

@@ -140,24 +140,26 @@ class Sending(Decoder):
         """
         inflight = self.inflight
         packet_id = self._next_id + 1
-        if (
-            self.closed
-            or self._waiting
-            or not self.out_room
-            or len(inflight) >= self._window
-            or packet_id > 0xFFFF
-            or packet_id in inflight
-        ):
+        if self._waiting or len(inflight) >= self._window or packet_id > 0xFFFF or packet_id in inflight:
             return False
-        tail = b"\0" if self.version == 5 else b""
-        data = encoding.plain_publish_1(head, packet_id.to_bytes(2, "big"), tail, payload)
+        identity = packet_id.to_bytes(2, "big")
+        if self.version == 5:
+            identity += b"\0"  # no properties
+        data = encoding.plain_publish_1(head, identity, payload)
         size = self.out_size + len(data)
-        if size > self.limits.max_output:
+        if size > self.out_room:
             return False
         self._next_id = packet_id
         inflight[packet_id] = ONCE
         self.out.append(data)
         self.out_size = size
+        return True
+
+    def confirmed_plain(self, packet_id: int) -> bool:
+        """Take a PUBACK that says success; False where `confirmed` is to be asked, for something waits."""
+        if self._waiting or self._flights is not None or self.inflight.get(packet_id) is not ONCE:
+            return False
+        del self.inflight[packet_id]
         return True
 
     # -- what the client says to them

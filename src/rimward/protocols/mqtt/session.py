@@ -103,7 +103,7 @@ class ServerSession(Sending):
         """Return the packets that `data` completes, up to the first that breaks a rule."""
         packets = self.feed(data)
         if packets:
-            self.last_packet: float = now
+            self.last_packet = now
         return packets
 
     @property
@@ -139,7 +139,7 @@ class ServerSession(Sending):
     ) -> None:
         """Answer CONNECT with success; `present` tells that `flights` are of an earlier connection."""
         assert self.connect is not None
-        self.client_id: str = assigned_client_id or self.connect.client_id
+        self.client_id = assigned_client_id or self.connect.client_id
         properties = None
         if self.version == 5:
             properties = offer(self.limits, self.connect, assigned_client_id or None, self.expiry, self.proof)
@@ -186,6 +186,15 @@ class ServerSession(Sending):
             self._refuse(Puback, packet_id, reason, text)
         else:
             self._send(encoding.puback(packet_id))
+
+    def acknowledge_plain(self, identity: bytes) -> None:
+        """Send the PUBACK of a message that was answered at once; `identity` is its packet id as it came."""
+        size = self.out_size + 4
+        if size <= self.out_room:
+            self.out.append(b"\x40\x02" + identity)
+            self.out_size: int = size
+        else:
+            self._send(b"\x40\x02" + identity)
 
     def record(self, packet_id: int, reason: int = 0, text: str = "") -> None:
         """Send PUBREC; at a reason of 0x80 or more the flow ends, and the id is free again [5: 4.3.3]."""
@@ -306,7 +315,7 @@ class ServerSession(Sending):
 
     def _accept_disconnect(self, packet: Disconnect) -> None:
         self.ended = True
-        self.goodbye_reason: int = packet.reason
+        self.goodbye_reason = packet.reason
         asked = packet.properties.session_expiry if packet.properties is not None else None
         if asked is None:
             return

@@ -50,7 +50,7 @@ class Group(Generic[S]):
         self.filter: str = topic_filter  # without the share name
         self._members: dict[S, Delivery[S]] = {}
         self._ring: tuple[Delivery[S], ...] | None = None  # the members in the order of their turns
-        self._next = 0  # whose turn it is
+        self._next: int = 0  # whose turn it is
 
     def __len__(self) -> int:
         return len(self._members)
@@ -86,7 +86,7 @@ class Group(Generic[S]):
                 break
         if best < 0:
             return None
-        self._next: int = best + 1
+        self._next = best + 1
         return ring[best]
 
 
@@ -226,10 +226,10 @@ class Subscriptions(Generic[S]):
 
     def _walk(self, topic: str, found: list[_Holders[S]]) -> None:
         levels = topic.split("/")
-        node: _Node[S] | None = self._root
-        at = 0
+        root, at = self._root, 0
+        node: _Node[S] | None = root
         if topic.startswith("$"):  # first-level wildcards don't see $-topics [4.7.2]
-            node = node.below.get(levels[0]) if node.below is not None else None
+            node = root.below.get(levels[0]) if root.below is not None else None
             at = 1
         if node is not None:
             _collect(node, levels, at, found)

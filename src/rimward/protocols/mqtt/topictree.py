@@ -45,9 +45,7 @@ class TopicTree(Generic[V]):
                 return
             node = following
         node.value = None
-        while path and node.value is None and not node.below:
-            node, level = path.pop()
-            del node.below[level]
+        _prune(path, node)
 
     def find(self, topic_filter: str) -> Iterator[V]:
         """Yield the value of every topic that a filter fits."""
@@ -68,6 +66,13 @@ class TopicTree(Generic[V]):
         for node in nodes:
             if node.value is not None:
                 yield node.value
+
+
+def _prune(path: list[tuple[_Leaf[V], str]], node: _Leaf[V]) -> None:
+    """Forget a node, and those above it, as far as nothing is there."""
+    while path and node.value is None and not node.below:
+        node, level = path.pop()
+        del node.below[level]
 
 
 def _everything(nodes: list[_Leaf[V]], *, hide: bool) -> Iterator[V]:

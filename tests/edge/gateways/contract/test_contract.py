@@ -13,12 +13,15 @@ from rimward.edge.config import NodeConfig, OutboxConfig
 from rimward.edge.node import Node
 from rimward.events import REFUSALS
 
-from .visitors import GOODBYES, PATIENCE, VISITORS, Visitor
+from .coap_visitors import CoapTcp, CoapUdp
+from .visitors import GOODBYES as OTHERS_GOODBYES
+from .visitors import PATIENCE, Visitor
+from .visitors import VISITORS as OTHERS
 
 APP = """\
 import asyncio
 from msgspec import Struct
-from rimward import App, Reject, State, http, mqtt, ws
+from rimward import App, Reject, State, coap, http, mqtt, ws
 app = App("contract", compat="2026-11-01")
 class Reading(Struct):
     celsius: float
@@ -47,6 +50,9 @@ def ask_http(device: str, reading: Reading, state: State[Device]) -> Answer:
 @app.edge(ws("/ask/{device}"))
 def ask_ws(device: str, reading: Reading, state: State[Device]) -> Answer:
     return decide(device, reading, state)
+@app.edge(coap.post("ask/{device}"))
+def ask_coap(device: str, reading: Reading, state: State[Device]) -> Answer:
+    return decide(device, reading, state)
 async def think() -> Answer:
     begun.set()
     async with asyncio.timeout(20):
@@ -62,8 +68,13 @@ async def think_http(payload: bytes) -> Answer:
 @app.edge(ws("/think"))
 async def think_ws(payload: bytes) -> Answer:
     return await think()
+@app.edge(coap.post("think"))
+async def think_coap(payload: bytes) -> Answer:
+    return await think()
 """
 WARM = b'{"celsius": 3}'
+VISITORS = {**OTHERS, "coap": CoapUdp, "coap+tcp": CoapTcp}
+GOODBYES = {**OTHERS_GOODBYES, "coap": "reset", "coap+tcp": "7.05"}
 kinds = pytest.mark.parametrize("kind", VISITORS)
 
 
@@ -82,14 +93,28 @@ class House:
         return self.node.health.snapshot().gateways[visitor.gateway].get(name, 0)
 
 
+def both() -> tuple[socket.socket, socket.socket]:
+    """Return a listening socket, and one for datagrams on the same port."""
+    while True:
+        stream, datagrams = socket.create_server(("127.0.0.1", 0)), socket.socket(type=socket.SOCK_DGRAM)
+        try:
+            datagrams.bind(stream.getsockname())
+        except OSError:  # another one has it: try the next
+            stream.close()
+            datagrams.close()
+            continue
+        return stream, datagrams
+
+
 @asynccontextmanager
 async def house(tmp_path: Path, outbox: OutboxConfig | None = None) -> AsyncGenerator[House]:
     file = tmp_path / "app.py"
     file.write_text(APP)
     config = NodeConfig(app=str(file), data=str(tmp_path), outbox=outbox or OutboxConfig())
     doors = {name: socket.create_server(("127.0.0.1", 0)) for name in ("mqtt", "http")}
+    doors["coap"], datagrams = both()
     async with Node(load(str(file)), config) as node:
-        await node.serve(doors["mqtt"], doors["http"])
+        await node.serve(doors["mqtt"], doors["http"], (doors["coap"], datagrams))
         yield House(node, {name: door.getsockname()[1] for name, door in doors.items()})
 
 
@@ -161,7 +186,7 @@ async def test_a_node_that_stops_answers_what_it_has_taken(tmp_path: Path, kind:
             await stopping
 
 
-@kinds
+@pytest.mark.parametrize("kind", [kind for kind in VISITORS if kind != "coap"])  # whose datagrams have none
 async def test_connections_are_counted_in_and_out(tmp_path: Path, kind: str) -> None:
     async with house(tmp_path) as home:
         async with home.visitor(kind) as visitor:

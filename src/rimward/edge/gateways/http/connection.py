@@ -5,7 +5,7 @@ import socket
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
-from rimward.edge.access import Pending
+from rimward.edge.access import Access, Identity, Pending
 from rimward.edge.dispatch.types import Reply, Sender
 from rimward.edge.gateways.http.entering import Guest, enter
 from rimward.edge.gateways.http.problems import problem_reply
@@ -36,6 +36,7 @@ class Connection(asyncio.Protocol):
         "_session",
         "_stuck_since",
         "_transport",
+        "identity",
         "peer",
         "pending",
         "sender",
@@ -48,6 +49,7 @@ class Connection(asyncio.Protocol):
         self._session = HttpSession(gateway.limits, gateway.clock())
         self.peer: Peer = NOBODY
         self.sender: Sender = Sender("", "http")
+        self.identity: Identity | None = None  # of who opened a socket; None where everybody may
         self.pending: set[Pending] | None = None  # of requests whose caller's password is being checked
         self._pours: deque[Pour] | None = None  # answers in pieces whose turn has not come
         self._pour: Pour | None = None  # the one whose turn it is
@@ -145,6 +147,12 @@ class Connection(asyncio.Protocol):
         """Cut the connection off."""
         self._transport.abort()
 
+    def renew(self, access: Access) -> None:
+        """Hold the answer that is sent in pieces to the access file as it is now."""
+        if self._pour is not None and not self._pour.may_go_on(access):
+            self._gateway.counters["identities_ended"] += 1
+            self._pour.cancel()
+
     def check(self, now: int) -> None:
         """Enforce the deadlines; called about once a second."""
         stuck, leave_at, deadline = self._stuck_since, self._leave_at, self._session.deadline
@@ -204,18 +212,18 @@ class Connection(asyncio.Protocol):
     def admit(self, request: HttpRequest, caller: "Connection | Guest", now: int) -> None:
         """Have a request answered that may be made."""
         if request.upgrade:
-            self.sender = caller.sender  # a socket has one for all of its time
+            self.sender, self.identity = caller.sender, caller.identity  # a socket's, for all of its time
             if self._gateway.upgrade(self, request, now):
                 return
         self._gateway.asker.ask(caller, request, now)
 
-    def answer(self, request: HttpRequest, reply: Reply, now: int) -> None:
-        """Send an answer, in its turn."""
+    def answer(self, request: HttpRequest, reply: Reply, now: int, identity: Identity | None = None) -> None:
+        """Send an answer, in its turn; one in pieces ends when its identity does."""
         if self._transport.is_closing():
             return
         gateway, session = self._gateway, self._session
         if reply.stream is not None:
-            self._open(request, reply, now)
+            self._open(Pour(self, request, reply, identity), now)
             return
         reply, lines = gateway.finisher.finish(request, reply)
         if "origin" in request.headers:
@@ -247,7 +255,7 @@ class Connection(asyncio.Protocol):
         self._leave_at = self._gateway.clock()  # nothing more is done here
         if not self._reading:
             self._transport.resume_reading()
-        return Arrival(request, self._transport, self.peer, self.sender, lines), rest
+        return Arrival(request, self._transport, self.peer, self.sender, lines, self.identity), rest
 
     # -- answers in pieces
 
@@ -256,19 +264,19 @@ class Connection(asyncio.Protocol):
         """The gateway's clock, monotonic ns."""
         return self._gateway.clock
 
-    def _open(self, request: HttpRequest, reply: Reply, now: int) -> None:
+    def _open(self, pour: Pour, now: int) -> None:
         """Begin an answer in pieces, now or when the earlier ones are sent."""
         gateway = self._gateway
         if gateway.streams >= gateway.config.max_streams:
             gateway.counters["streams_refused"] += 1
             fields = {"retry-after": str(gateway.config.retry_after)}
             detail = f"{gateway.streams} streams are open, the limit"
-            self.answer(request, problem_reply(503, detail, "busy", fields), now)
+            self.answer(pour.request, problem_reply(503, detail, "busy", fields), now)
             return
         gateway.streams += 1
         if self._pours is None:
             self._pours = deque()
-        self._pours.append(Pour(self, request, reply))
+        self._pours.append(pour)
         if not self._batch:
             self._flush()
 

@@ -26,15 +26,24 @@ MQTT_PATH = "/mqtt"  # where a WebSocket carries MQTT, whose CONNECT says who it
 class Guest:
     """Who makes one request, on a connection that others may share: a `Caller`."""
 
-    __slots__ = ("_connection", "sender")
+    __slots__ = ("_connection", "identity", "sender")
 
-    def __init__(self, connection: "Connection", sender: Sender) -> None:
+    def __init__(self, connection: "Connection", sender: Sender, identity: Identity) -> None:
         self._connection = connection
         self.sender = sender
+        self.identity: Identity | None = identity
 
     def answer(self, request: HttpRequest, reply: Reply, now: int) -> None:
         """Send an answer, in its turn."""
-        self._connection.answer(request, reply, now)
+        self._connection.answer(request, reply, now, self.identity)
+
+
+def renewed(access: Access, identity: Identity, method: str, path: str) -> Identity | str:
+    """Return an identity as it is by now, or why what it began with that request must end."""
+    found = access.renew(identity)
+    if isinstance(found, Denial):
+        return found.detail
+    return access.may(found, Action.REQUEST, f"{method} {path}") or found
 
 
 def enter(access: Access, connection: "Connection", request: HttpRequest, now: int) -> None:
@@ -52,7 +61,7 @@ def enter(access: Access, connection: "Connection", request: HttpRequest, now: i
         if refusal is not None:
             connection.deny(request, refusal, now)
         elif isinstance(answer, Identity):
-            connection.admit(request, Guest(connection, sender_of(answer, connection.peer)), now)
+            connection.admit(request, Guest(connection, sender_of(answer, connection.peer), answer), now)
 
     credentials = credentials_of(request.headers, connection.peer)
     if credentials is None:

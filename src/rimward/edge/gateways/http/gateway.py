@@ -27,6 +27,7 @@ from rimward.protocols.http import HttpRequest, Limits
 
 SHARE = 0.125  # of the process's file descriptors that callers may take
 SWEEP = 1.0  # seconds between two looks at the deadlines
+_STREAMS = ("streams_refused", "identities_ended")
 _SOCKETS = (
     "sockets_refused",
     "socket_messages",
@@ -57,6 +58,10 @@ class Open(Protocol):
         """Enforce the deadlines."""
         ...
 
+    def renew(self, access: Access) -> None:
+        """End what its identity may not go on with."""
+        ...
+
 
 class HttpGateway:
     """Serves HTTP from a bound socket through the door."""
@@ -85,6 +90,7 @@ class HttpGateway:
         self.on_dead = on_dead
         self.limits: Limits = config.session_limits()
         self.access: Access = access or Access(None, clock)
+        self.access.changed.append(self.renew)
         self.guard: Guard = Guard(config.hosts, config.origins)
         self.cors: Cors = Cors(config)
         self.finisher: Finisher = Finisher(config)
@@ -97,7 +103,16 @@ class HttpGateway:
         self.requests = 0
         self.bytes_in = 0
         self.bytes_out = 0
-        names = ("accepted", "over_limit", "refused", "denied", "timeouts", "streams_refused", *_SOCKETS)
+        names = (
+            "accepted",
+            "over_limit",
+            "refused",
+            "denied",
+            "timeouts",
+            "streams_refused",
+            "identities_ended",
+            *_SOCKETS,
+        )
         self.counters: dict[str, int] = dict.fromkeys((*names, "slow_readers", "slow_readers_cut"), 0)
         self._statuses = [0] * 6  # answers by the status's first digit
         self._wall = wall
@@ -216,6 +231,11 @@ class HttpGateway:
         return True
 
     # -- own
+
+    def renew(self) -> None:
+        """Hold sockets and streams to the access file as it is now; requests are asked each time."""
+        for connection in list(self._connections):
+            connection.renew(self.access)
 
     def look(self) -> None:
         """Tell the time anew and check the connections' deadlines."""

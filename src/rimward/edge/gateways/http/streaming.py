@@ -7,7 +7,9 @@ goes. When the caller leaves, the function is cancelled. A silent stream tells i
 import asyncio
 from typing import TYPE_CHECKING
 
+from rimward.edge.access import Access, Identity
 from rimward.edge.dispatch.types import Piece, PourError, Reply
+from rimward.edge.gateways.http.entering import renewed
 from rimward.events import REFUSALS
 from rimward.observe import Logger, get_logger
 from rimward.protocols.http import EVENT_STREAM, HttpRequest, problem
@@ -24,8 +26,12 @@ HEADERS = {"content-type": EVENT_STREAM, "cache-control": "no-store", "x-accel-b
 class Pour:
     """One answer in pieces; the gateway owns its task."""
 
-    def __init__(self, connection: "Connection", request: HttpRequest, reply: Reply) -> None:
+    def __init__(
+        self, connection: "Connection", request: HttpRequest, reply: Reply, identity: Identity | None
+    ) -> None:
+        """`identity` is who reads it; None where everybody may."""
         assert reply.stream is not None
+        self._identity = identity
         self.request = request
         self.sent_at: int = 0  # monotonic ns of the last sign of life
         self._connection = connection
@@ -40,6 +46,16 @@ class Pour:
         tasks.add(task)
         task.add_done_callback(tasks.discard)
         task.add_done_callback(self._ended)  # also of a task that was cancelled before it began
+
+    def may_go_on(self, access: Access) -> bool:
+        """Tell whether its reader still is who it was, and may still read it."""
+        if self._identity is None:
+            return True
+        found = renewed(access, self._identity, self.request.method, self.request.path)
+        if isinstance(found, str):
+            return False
+        self._identity = found
+        return True
 
     def pause(self) -> None:
         """Ask for no further value: the caller reads too slowly."""

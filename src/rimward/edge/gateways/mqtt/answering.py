@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from rimward.edge.dispatch.types import Ticket
 from rimward.edge.gateways.mqtt.authenticating import authenticate_again
 from rimward.edge.gateways.mqtt.gate import Gate
+from rimward.edge.gateways.mqtt.rates import OverRate, refuse
 from rimward.edge.gateways.mqtt.subscriber import Subscriber
 from rimward.edge.gateways.mqtt.subscribing import subscribe, unsubscribe
 from rimward.protocols.mqtt import (
@@ -35,17 +36,13 @@ def answer(connection: "Connection", gate: Gate, packet: Packet, read_at: int) -
     """Answer one packet."""
     session, subscriber, now = connection.session, connection.subscriber, read_at * 1e-9
     match packet:
-        case Puback():
-            session.confirmed(packet, now)
-            _go_on(connection, now)
-        case Pubrec():
-            _take_pubrec(connection, packet, now)
-            _go_on(connection, now)
-        case Pubcomp():
-            session.completed(packet, now)
+        case Puback() | Pubrec() | Pubcomp():
+            _take_acknowledgement(connection, packet, now)
             _go_on(connection, now)
         case Pubrel():
             _take_pubrel(connection, packet)
+        case OverRate():
+            refuse(connection, packet, read_at)
         case Publish():  # at QoS 2
             connection.arrive_in_order(packet, read_at)
         case Pingreq():
@@ -58,6 +55,21 @@ def answer(connection: "Connection", gate: Gate, packet: Packet, read_at: int) -
             authenticate_again(connection, packet, connection.peer, gate)
         case _:
             pass  # DISCONNECT: the session has ended
+
+
+def _take_acknowledgement(connection: "Connection", packet: Puback | Pubrec | Pubcomp, now: float) -> None:
+    match packet:
+        case Puback():
+            connection.session.confirmed(packet, now)
+        case Pubrec():
+            _take_pubrec(connection, packet, now)
+        case Pubcomp():
+            connection.session.completed(packet, now)
+
+
+def confirm(connection: "Connection", packet_id: int) -> bool:
+    """Take a PUBACK that says success; False where something waits for it, and `answer` is to be asked."""
+    return not connection.broker.replays.waiting and connection.session.confirmed_plain(packet_id)
 
 
 def _go_on(connection: "Connection", now: float) -> None:

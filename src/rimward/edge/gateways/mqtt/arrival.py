@@ -81,7 +81,7 @@ class Arrival:
                 self._recipients = broker.recipients(self.route)
                 self._kept = broker.reserve(self._recipients, outgoing, origin, self.place)
                 entries += [broker.store.entry(flight, to.sender.id) for to, flight in self._kept]
-        if packet.qos == 2 and packet.packet_id and origin is not None and origin.kept:
+        if packet.qos == 2 and packet.packet_id and origin is not None and origin.kept and not origin.ended:
             version = self.connection.session.version
             reason = 0 if refusal is None or version != 5 else puback_reason(refusal)
             entries.append(broker.store.taken(packet.packet_id, origin.sender.id, reason))
@@ -243,6 +243,8 @@ def refusal_of(packet: Publish, route: "Route") -> Refusal | None:
     """Return why a message is refused before any function sees it."""
     if route.problem is not None:
         return Refusal("topic", route.problem)
+    if route.shed:
+        return Refusal("busy", "the node has too much to do, and refuses messages of this class")
     detail = _payload_problem(packet)
     return Refusal("payload", detail) if detail is not None else None
 

@@ -4,8 +4,26 @@ from typing import Literal
 
 from msgspec import Struct
 
+from rimward.edge.gateways.overload import OverloadConfig
 from rimward.protocols.mqtt import SessionLimits
 from rimward.protocols.mqtt.admission import FOR_EVER
+
+
+class RateConfig(Struct, frozen=True, forbid_unknown_fields=True):
+    """What is taken in a second; 0 is no limit."""
+
+    messages: float = 0.0  # of one client
+    bytes: float = 0.0  # of one client, topics and payloads
+    critical: float = 0.0  # messages of all clients whose topic is of this class
+    normal: float = 0.0
+    bulk: float = 0.0
+    burst: float = 2.0  # seconds of a rate that may come at once
+    patience: float = 5.0  # seconds that an MQTT 3.1.1 client is not read before it is closed
+
+    @property
+    def limits(self) -> bool:
+        """Whether there is any."""
+        return any((self.messages, self.bytes, self.critical, self.normal, self.bulk))
 
 
 class MqttConfig(Struct, frozen=True, forbid_unknown_fields=True):
@@ -39,6 +57,8 @@ class MqttConfig(Struct, frozen=True, forbid_unknown_fields=True):
     response_information: str = ""  # for those that ask: where replies may go; {client} is the client id
     aliases_to_clients: int = 32  # topics of one client that get a short name, where it takes as many
     figures_interval: float = 10.0  # seconds between two $SYS messages; 0: there are none
+    rates: RateConfig = RateConfig()
+    overload: OverloadConfig = OverloadConfig()
     connect_timeout: float = 10.0  # seconds from a connection to its CONNECT
     linger: float = 2.0  # seconds that a client gets to read a goodbye
 

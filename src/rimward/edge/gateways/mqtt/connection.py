@@ -9,8 +9,8 @@ import socket
 from collections import deque
 from typing import TYPE_CHECKING
 
-from rimward.edge.dispatch.types import Message, Sender, Ticket
-from rimward.edge.gateways.mqtt.answering import answer, is_repeated
+from rimward.edge.dispatch.types import Sender, Ticket
+from rimward.edge.gateways.mqtt.answering import answer, confirm, is_repeated
 from rimward.edge.gateways.mqtt.arrival import Arrival, hand_over
 from rimward.edge.gateways.mqtt.authenticating import Exchange
 from rimward.edge.gateways.mqtt.broker import Broker
@@ -23,6 +23,7 @@ from rimward.edge.gateways.mqtt.subscriber import Subscriber
 from rimward.edge.gateways.peers import Peer, peer_of
 from rimward.observe import Logger, get_logger
 from rimward.protocols.mqtt import Packet, Publish, Reason, ServerSession, Will
+from rimward.protocols.mqtt.stream import PlainPublish, packet_of
 
 log: Logger = get_logger("rimward.mqtt")
 
@@ -91,32 +92,35 @@ class Connection(asyncio.Protocol):
         elif (deadline := self.session.deadline) is not None:
             self._gate.watch(self, deadline)
 
-    def data_received(self, data: bytes) -> None:  # noqa: C901 (flat: calls cost more than steps, docs/adr/0012)
+    def data_received(self, data: bytes) -> None:  # noqa: C901, PLR0912 (flat: calls cost more than steps, docs/adr/0012)
         """Answer every packet that the bytes complete."""
         if self._shut:
             self._greet(data)
             return
-        gate, broker, session, clock = self._gate, self.broker, self.session, self._clock
-        read_at = clock()
-        gate.reading = True
-        session.dirty = True  # what comes up for this device is looked at when the read is over
+        gate, broker, session = self._gate, self.broker, self.session
+        read_at = self._clock()
+        gate.reading = session.dirty = True  # its output is looked at when the read is over
         try:
-            packets = session.feed(data)
+            packets = session.cut(data)
             if packets:
                 self._heard_at = read_at
                 gate.packets_in += len(packets)
             for packet in packets:
-                if type(packet) is not Publish:
-                    answer(self, gate, packet, read_at)
-                elif (
-                    (route := self.routes.get(packet.topic)) is None
-                    or packet.retain
-                    or packet.properties is not None
-                    or self.arrivals
-                ):
-                    self.arrive_in_order(packet, read_at)
+                if type(packet) is not tuple:
+                    if type(packet) is not int or not confirm(self, packet):
+                        self.answer_in_order(packet_of(packet), read_at)
+                elif (route := self.routes.get(packet[0])) is None or self.arrivals:
+                    self.answer_in_order(packet_of(packet), read_at)
                 else:
-                    self._arrive(packet, route, read_at)
+                    topic, payload, qos, identity = packet
+                    ticket = gate.door.plain(topic, payload, qos, self.sender, read_at)
+                    if ticket is not None:
+                        self._arrive_later(packet, route, ticket)
+                    else:
+                        if qos:
+                            session.acknowledge_plain(identity)
+                        if route.deliveries:
+                            broker.send(route, payload, qos, self.subscriber)
                 if session.closed:
                     break
         except Exception as error:  # noqa: BLE001 (the edge of a connection: one broken message ends one connection)
@@ -252,30 +256,24 @@ class Connection(asyncio.Protocol):
         log.error("a message could not be handled", error=type(error).__name__)
         self.session.fail(Reason.IMPLEMENTATION_SPECIFIC_ERROR, "the node failed")
 
-    def _arrive(self, packet: Publish, route: Route, read_at: int) -> None:
-        """Take a message that is a topic and a payload, and waits for no other."""
-        payload, qos = packet.payload, packet.qos
-        ticket = self._gate.door.message(Message(packet.topic, payload, qos, self.sender, read_at))
-        if ticket is not None:
-            if self._hold(packet):
-                self._wait(Arrival(self, packet, route, 0.0), ticket)
-            return
-        if qos:
-            self.session.acknowledge(packet.packet_id)
-        if route.deliveries:
-            self.broker.send(route, payload, qos, self.subscriber)
+    def _arrive_later(self, plain: PlainPublish, route: Route, ticket: Ticket) -> None:
+        """Take a message that is a topic and a payload, and whose answer is not ready."""
+        packet = packet_of(plain)
+        assert isinstance(packet, Publish)
+        if self.hold(packet):
+            self.wait(Arrival(self, packet, route, 0.0), ticket)
 
     def arrive_in_order(self, packet: Publish, read_at: int) -> None:
         """Take a message that waits for others, or has more to it than a known topic and a payload."""
-        if self._hold(packet):
+        if self.hold(packet):
             self.take(packet, self.broker.route(packet.topic), read_at)
 
     def take(self, packet: Publish, route: Route, read_at: int) -> None:
         """Hand a message over, and keep its place among those that wait for their answer."""
         arrival = Arrival(self, packet, route, read_at * 1e-9)
-        self._wait(arrival, hand_over(arrival, self._gate, read_at))
+        self.wait(arrival, hand_over(arrival, self._gate, read_at))
 
-    def _hold(self, packet: Publish) -> bool:
+    def hold(self, packet: Publish) -> bool:
         """Take on a message's answer; False where the session refuses, or has taken on the same before."""
         if not packet.qos:
             return True
@@ -286,7 +284,8 @@ class Connection(asyncio.Protocol):
             return False
         return session.hold(packet.packet_id, packet.qos)
 
-    def _wait(self, arrival: Arrival, ticket: Ticket | None) -> None:
+    def wait(self, arrival: Arrival, ticket: Ticket | None) -> None:
+        """Keep a message's place until it is answered."""
         if self.arrivals is None:
             self.arrivals = deque()
         self.arrivals.append(arrival)

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
 from rimward.edge.access import Access, Identity
-from rimward.edge.dispatch.types import Door, Sender, Ticket
+from rimward.edge.dispatch.types import PlainDoor, Sender, Ticket
 from rimward.edge.gateways.mqtt.broker import Broker
 from rimward.edge.gateways.mqtt.config import MqttConfig
 from rimward.edge.gateways.mqtt.sessions import Sessions
@@ -18,7 +18,7 @@ class Gate(Protocol):
     """The gateway, as its connections see it."""
 
     access: Access
-    door: Door
+    door: PlainDoor
     broker: Broker
     sessions: Sessions
     clock: Callable[[], int]  # monotonic ns

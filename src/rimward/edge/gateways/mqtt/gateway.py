@@ -3,11 +3,11 @@
 import asyncio
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
-from rimward.app.effects import EventPayload
+from rimward.app.effects import Action, EventPayload
 from rimward.edge.access import Access, Denial, Identity
-from rimward.edge.dispatch.types import Door, Sender, Ticket
+from rimward.edge.dispatch.types import PlainDoor, Sender, Ticket
 from rimward.edge.gateways.descriptors import allowed
 from rimward.edge.gateways.mqtt.broker import Broker
 from rimward.edge.gateways.mqtt.commanding import send_command
@@ -18,11 +18,13 @@ from rimward.edge.gateways.mqtt.events import outgoing_event
 from rimward.edge.gateways.mqtt.figures import Figures
 from rimward.edge.gateways.mqtt.floods import Floods
 from rimward.edge.gateways.mqtt.identifying import farewell
+from rimward.edge.gateways.mqtt.rates import Rates
 from rimward.edge.gateways.mqtt.routes import Route
 from rimward.edge.gateways.mqtt.sessions import Sessions
 from rimward.edge.gateways.mqtt.store import Store
 from rimward.edge.gateways.mqtt.subscriber import Subscriber
 from rimward.edge.gateways.mqtt.wheel import Wheel
+from rimward.edge.gateways.overload import Overload
 from rimward.edge.gateways.turns import Turns
 from rimward.observe import Logger, get_logger
 from rimward.protocols.mqtt import Connect, Reason, SessionLimits, Will
@@ -41,17 +43,22 @@ SLICE = 256  # identities that are renewed in one turn of the loop
 class MqttGateway:
     """Ends the devices' MQTT, hands their messages to the door and carries actions back: a `Router`."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 (the node wires every seam by name)
         self,
-        door: Door,
+        door: PlainDoor,
         *,
         clock: Callable[[], int],
         config: MqttConfig,
         disk: Disk,
         on_dead: OnDead,
         access: Access | None = None,
+        priority: Callable[[str], str] = lambda _: "normal",
+        fill: Callable[[], float] = lambda: 0.0,
     ) -> None:
-        """`clock` is monotonic ns. Without `access` everyone may connect and nobody has a user name."""
+        """`clock` is monotonic ns. Without `access` everyone may connect and nobody has a user name.
+
+        `priority` names the class of a topic, `fill` says how full the outbox is, from 0 to 1.
+        """
         self.door = door
         self.clock = clock
         self.config = config
@@ -66,6 +73,10 @@ class MqttGateway:
             self.broker, self.access, config, self.counters, self._publish_will
         )
         now = clock() * 1e-9
+        self._rates = Rates(config.rates, priority, now) if config.rates.limits else None
+        self.overload: Overload = Overload(config.overload, fill)
+        self.broker.table.shed = lambda topic: self.overload.refuses(priority(topic))
+        self._look_due = 0.0  # by the loop's clock
         self.floods: Floods = Floods(config, self.counters, now)
         self._figures = Figures(self.broker, self.stats, config.figures_interval, now)
         self.reading = False  # a read's own end sees to the output
@@ -100,11 +111,15 @@ class MqttGateway:
         if self._max_connections < self.config.max_connections:
             log.warning("file descriptors limit the connections", connections=self._max_connections)
         self.begin(loop)
+        self._look_due = loop.time() + SWEEP
         self._sweep = loop.call_later(SWEEP, self._look_again, loop)
 
     def connection(self) -> Connection:
         """Return the protocol of one more connection, over whatever transport."""
-        return Connection(self)
+        connection = Connection(self)
+        if self._rates is not None:
+            self._rates.limit(connection, self)
+        return connection
 
     async def serve(self, sock: socket.socket) -> None:
         """Open, and listen on a bound socket."""
@@ -151,7 +166,15 @@ class MqttGateway:
         self._figures.look(now)
         self.flush()
 
+    def weigh(self, lag: float) -> None:
+        """Refuse classes, or admit them again, by the seconds that the loop is late."""
+        if self.overload.look(lag, self.clock() * 1e-9):
+            log.warning("the node refuses the lower classes", classes=self.overload.level)
+            self.broker.table.forget_all()
+
     def _look_again(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.weigh(loop.time() - self._look_due)
+        self._look_due: float = loop.time() + SWEEP
         self._sweep = loop.call_later(SWEEP, self._look_again, loop)
         self.look()
 
@@ -174,6 +197,18 @@ class MqttGateway:
         if not self.reading:
             self.flush_soon()
         return count
+
+    def publish_all(self, actions: Sequence[Action]) -> None:
+        """Queue what one call publishes. Never blocks."""
+        broker = self.broker
+        for topic, payload, qos, retain in actions:
+            route = broker.routes.get(topic)
+            if route is None or retain or type(payload) is not bytes:
+                self._publish_more(broker.route(topic), payload, qos, retain=retain)
+            elif route.deliveries:
+                broker.send(route, payload, qos)
+        if not self.reading:
+            self.flush_soon()
 
     def _publish_more(self, route: Route, payload: bytes, qos: int, *, retain: bool) -> int:
         """Queue a message that has more to it, or that can't be published."""
@@ -238,6 +273,7 @@ class MqttGateway:
             "subscription_bytes": self.broker.table.subscription_bytes,
             "retained": self.broker.retained_count,
             "shared_subscriptions": self.broker.table.shared_count,
+            "classes_refused": self.overload.level,
             "connections_unannounced": self.floods.unannounced,
             "packets_in": self.packets_in,
             "packets_out": self.packets_out,

@@ -3,6 +3,7 @@
 The memory is bounded in topics and in what they hold; where it is full, it starts anew.
 """
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
@@ -33,11 +34,12 @@ class Route(Struct, frozen=True):
     problem: str | None  # why the node takes nothing on it
     kept: bool = False  # a message above QoS 0 is put on disk for some of its subscribers
     groups: "tuple[Group[Subscriber], ...]" = ()  # each message goes to one member of each as well
+    shed: bool = False  # the node has too much to do for messages of its class
 
     @property
     def is_plain(self) -> bool:
         """Whether the plain lane may take its messages, which all go to everyone as they are."""
-        return not (self.kept or self.groups or any(one.identifiers for one in self.deliveries))
+        return not (self.kept or self.groups or self.shed or any(one.identifiers for one in self.deliveries))
 
     @property
     def may_keep(self) -> bool:
@@ -57,6 +59,7 @@ class Routes:
         self.plain: dict[str, Route] = {}  # where the plain lane looks; it asks nothing of what it finds
         self.subscription_count = 0
         self.shared_count = 0
+        self.shed: Callable[[str], bool] = lambda _: False  # whether a topic's class is refused now
         self._others: dict[str, Route] = {}
         self._cached = 0  # deliveries of both
         self._config = config
@@ -115,7 +118,8 @@ class Routes:
             return Route(topic, b"", b"", (), refused)
         found, head = self.match(topic), string(topic)
         kept = any(one.qos and one.subscriber.kept for one in found.deliveries)
-        route = Route(topic, head, head + NOTHING, found.deliveries, None, kept, found.groups)
+        shed = self.shed(topic)
+        route = Route(topic, head, head + NOTHING, found.deliveries, None, kept, found.groups, shed)
         if len(topic) <= CACHED_CHARACTERS:
             self._remember(topic, route)
         return route

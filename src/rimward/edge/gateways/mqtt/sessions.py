@@ -11,7 +11,7 @@ from rimward.edge.access import Access, Denial, Identity
 from rimward.edge.dispatch.types import Entry, Sender, Ticket
 from rimward.edge.gateways.mqtt.broker import Broker
 from rimward.edge.gateways.mqtt.store import NEVER, Found, Store
-from rimward.edge.gateways.mqtt.subscriber import Away, Subscriber
+from rimward.edge.gateways.mqtt.subscriber import Away, Subscriber, Terms
 from rimward.edge.gateways.mqtt.wheel import Wheel
 from rimward.protocols.mqtt import Connect, Reason, Will
 from rimward.protocols.mqtt.admission import FOR_EVER
@@ -124,6 +124,9 @@ class Sessions:
             entries = self._end(known, connection.now, [])
             known = None
         subscriber = known or self._begin(connection, sender, identity)
+        subscriber.before = None
+        if known is not None:
+            subscriber.before = Terms(known.expiry, known.expires_at, known.will, known.will_at)
         session = connection.session
         subscriber.sender, subscriber.connection, subscriber.expiry = sender, connection, session.expiry
         subscriber.identity = identity
@@ -154,8 +157,11 @@ class Sessions:
             return
         self.connected -= 1
         subscriber.connection, subscriber.session = None, subscriber.away
+        if not connection.session.accepted:
+            self._fall_back(subscriber, connection.now)
+            return
         subscriber.expiry = connection.session.expiry
-        if not connection.session.accepted or will == "withdrawn":
+        if will == "withdrawn":
             subscriber.will = None
         now, at_once = connection.now, subscriber.will
         if subscriber.flights is None or not subscriber.expiry:
@@ -171,6 +177,17 @@ class Sessions:
             self._store.disk.keep([self._store.session(subscriber)])
         if at_once is not None and will == "sent":
             self._publish_will(subscriber, at_once, connection)
+
+    def _fall_back(self, subscriber: Subscriber, now: float) -> None:
+        """Leave a session as it was before a CONNECT that failed; end one that began with it."""
+        before = subscriber.before
+        if before is None:
+            subscriber.will = None
+            self._forget(subscriber, now, [])
+            return
+        subscriber.expiry, subscriber.expires_at, subscriber.will, subscriber.will_at = before
+        self._watch(subscriber)
+        self._store.disk.keep([self._store.session(subscriber)])
 
     def _put_away(self, subscriber: Subscriber, now: float) -> None:
         """Let the times run that begin with the end of a connection."""

@@ -114,7 +114,7 @@ class Store:
             subscriber.will,
             _wall(subscriber.will_at, disk.wall_of),
             subscriber.identity.badge,
-            subscriber.flights.last_sent if subscriber.flights is not None else 0,
+            sent=subscriber.flights.last_sent if subscriber.flights is not None else 0,
         )
         return (SESSIONS, subscriber.sender.id, records.encode_session(record))
 

@@ -1,6 +1,6 @@
 """Who gets messages: a client with its session, which may outlive its connection."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from rimward.edge.access import Identity
 from rimward.edge.dispatch.types import Sender, Ticket
@@ -13,6 +13,15 @@ from rimward.protocols.mqtt.sending import Sending
 if TYPE_CHECKING:
     from rimward.edge.gateways.mqtt.connection import Connection
     from rimward.protocols.mqtt import Subscription, Will
+
+
+class Terms(NamedTuple):
+    """How a session ends, as its last connection left it."""
+
+    expiry: int
+    expires_at: float
+    will: "Will | None"
+    will_at: float
 
 
 class Away(Sending):
@@ -41,6 +50,7 @@ class Subscriber:
 
     __slots__ = (
         "away",
+        "before",
         "check_at",
         "connection",
         "ended",
@@ -75,6 +85,7 @@ class Subscriber:
         self.will_at: float = NEVER  # monotonic seconds at which a delayed will is due
         self.expiry: int = 0  # seconds after its connection
         self.expires_at: float = NEVER  # monotonic seconds; of one that is connected it does not
+        self.before: Terms | None = None  # what it falls back to if the CONNECT that is under way fails
         self.ended: bool = False
         self.check_at: int = 0
         self.store: Store = store

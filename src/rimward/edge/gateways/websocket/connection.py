@@ -4,14 +4,16 @@ import asyncio
 from collections.abc import Callable
 from typing import Protocol
 
+from rimward.edge.access import Access, Identity
 from rimward.edge.dispatch.types import Sender
 from rimward.edge.gateways.http.config import HttpConfig
+from rimward.edge.gateways.http.entering import renewed
 from rimward.edge.gateways.peers import Peer
 from rimward.edge.gateways.turns import Turns
 from rimward.protocols.websocket import WebSocketMessage, WebSocketSession
 
 _SAMPLE = 4096  # bytes of what could not be taken that are kept
-GOING_AWAY, TOO_BIG, INTERNAL_ERROR = 1001, 1009, 1011  # close codes [RFC 6455 §7.4.1]
+GOING_AWAY, POLICY, TOO_BIG, INTERNAL_ERROR = 1001, 1008, 1009, 1011  # close codes [RFC 6455 §7.4.1]
 
 
 class Gate(Protocol):
@@ -66,6 +68,7 @@ class WebSocketConnection(asyncio.Protocol):
         self.sender = sender
         self.peer = peer
         self.path: str = ""
+        self.identity: Identity | None = None  # of who opened it; None where everybody may
         self.session: WebSocketSession = WebSocketSession(gate.config.max_message)
         self.gate = gate
         self.transport = transport
@@ -196,6 +199,17 @@ class WebSocketConnection(asyncio.Protocol):
     def abort(self) -> None:
         """Cut the connection off."""
         self.transport.abort()
+
+    def renew(self, access: Access) -> None:
+        """Say goodbye to who is not who it was, or may not have opened the socket any more."""
+        if self.identity is None:
+            return
+        found = renewed(access, self.identity, "GET", self.path)
+        if isinstance(found, str):
+            self.gate.counters["identities_ended"] += 1
+            self.close(POLICY, found)
+        else:
+            self.identity = found
 
     def check(self, now: int) -> None:
         """Enforce the deadlines; called about once a second."""

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
+from rimward.edge.access import Identity
 from rimward.edge.dispatch.types import Door, Reply, Sender
 from rimward.edge.gateways.http.entering import MQTT_PATH
 from rimward.edge.gateways.http.problems import problem_reply
@@ -38,6 +39,7 @@ class Arrival(NamedTuple):
     peer: Peer
     sender: Sender
     lines: bytes  # header lines that the answer gets
+    identity: Identity | None  # None where everybody may
 
 
 class Way(NamedTuple):
@@ -73,7 +75,7 @@ def open_socket(gate: Gate, way: Way, arrival: Arrival, wanted: Wanted) -> WebSo
     """Answer an upgrade and return the socket that it has become."""
     request, transport = arrival.request, arrival.transport
     connection = WebSocketConnection(gate, transport, replace(arrival.sender, protocol="ws"), arrival.peer)
-    connection.path = request.path
+    connection.path, connection.identity = request.path, arrival.identity
     transport.set_protocol(connection)
     transport.write(wanted.opening.answer(wanted.subprotocol, arrival.lines))
     if wanted.mqtt:

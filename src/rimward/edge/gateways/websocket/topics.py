@@ -1,7 +1,9 @@
 """Actions for sockets: who has opened `ws(path, topic=…)` is told what functions publish to that topic."""
 
+from collections.abc import Sequence
 from typing import Protocol
 
+from rimward.app.effects import Action
 from rimward.edge.dispatch.types import Router
 
 MAX_OF_ONE = 1024  # sockets of one topic
@@ -63,6 +65,12 @@ class BothWays:
     def publish(self, topic: str, payload: bytes, qos: int, *, retain: bool) -> int:
         """Queue a message to every subscriber and return how many there were. Never blocks."""
         return self._mqtt.publish(topic, payload, qos, retain=retain) + self._topics.tell(topic, payload)
+
+    def publish_all(self, actions: Sequence[Action]) -> None:
+        """Queue what one call publishes. Never blocks."""
+        self._mqtt.publish_all(actions)
+        for topic, payload, *_ in actions:
+            self._topics.tell(topic, payload)
 
     def flush(self) -> None:
         """Write the joined output of every session that has some."""

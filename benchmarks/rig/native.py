@@ -2,6 +2,8 @@
 
 import shutil
 import subprocess
+from collections.abc import Generator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Self
@@ -9,7 +11,7 @@ from typing import Self
 import msgspec
 from msgspec import Struct
 
-from benchmarks.action.processes import CLIENT_CPU, BenchError, line_of, process
+from benchmarks.rig.processes import CLIENT_CPU, BenchError, line_of, process
 
 HERE = Path(__file__).parent
 PEERS = HERE.parent / ".peers"
@@ -77,6 +79,52 @@ class Devices:
 
     def __exit__(self, *error: object) -> None:
         self._running.__exit__(None, None, None)
+
+
+class Fan(Struct, frozen=True):
+    """What the subscribers of one publisher saw."""
+
+    copies: int
+    seconds: float
+
+
+class Fanned:
+    """A run of one publisher and many subscribers, used as `Devices` is."""
+
+    def __init__(self, port: int, subscribers: int, warm_ms: int, measure_ms: int) -> None:
+        self._milliseconds = warm_ms + measure_ms
+        numbers = (port, subscribers, warm_ms, measure_ms)
+        self._running = process([build("fan"), *map(str, numbers)], cpu=CLIENT_CPU, log=None)
+
+    def __enter__(self) -> Self:
+        self._child = self._running.__enter__()
+        return self
+
+    def begin(self) -> None:
+        """Wait for the end of the warm-up."""
+        line_of(self._child, 20 + self._milliseconds / 1e3)
+
+    def finish(self) -> Fan:
+        """Wait for the end of the measurement."""
+        return msgspec.json.decode(line_of(self._child, 20 + self._milliseconds / 1e3), type=Fan)
+
+    def __exit__(self, *error: object) -> None:
+        self._running.__exit__(None, None, None)
+
+
+class Crowd(Struct, frozen=True):
+    """How long many devices took to connect."""
+
+    connections: int
+    seconds: float
+
+
+@contextmanager
+def crowd(port: int, connections: int, at_once: int) -> Generator[Crowd]:
+    """Connect many devices that then say nothing, and keep them as long as the block lasts."""
+    command = [build("crowd"), str(port), str(connections), str(at_once)]
+    with process(command, cpu=CLIENT_CPU, log=None, wait_for_end=True) as child:
+        yield msgspec.json.decode(line_of(child, 120), type=Crowd)
 
 
 def drive(port: int, load: Load, log: int | None = None) -> Result:

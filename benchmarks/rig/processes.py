@@ -37,13 +37,17 @@ def process(
     env: Mapping[str, str] | None = None,
     fds: Sequence[int] = (),
     log: IO[bytes] | int | None = subprocess.DEVNULL,
+    wait_for_end: bool = False,
 ) -> Generator[subprocess.Popen[bytes]]:
-    """Run a command in a session of its own; end it, and what is left of its session, on leaving."""
+    """Run a command in a session of its own; end it, and what is left of its session, on leaving.
+
+    Its input is empty, or open until then if it `wait_for_end`.
+    """
     with on_cpu(cpu):
         child = subprocess.Popen(
             [str(part) for part in command],
             bufsize=0,
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE if wait_for_end else subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=log,
             env={**os.environ, **(env or {})},
@@ -65,8 +69,9 @@ def _end(child: subprocess.Popen[bytes]) -> None:
         child.wait()
     with suppress(ProcessLookupError):
         os.killpg(child.pid, signal.SIGKILL)  # the session is ours: nobody else's process is in it
-    if child.stdout is not None:
-        child.stdout.close()
+    for pipe in (child.stdin, child.stdout):
+        if pipe is not None:
+            pipe.close()
 
 
 def line_of(child: subprocess.Popen[bytes], timeout: float) -> bytes:

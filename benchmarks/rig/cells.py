@@ -1,13 +1,13 @@
 """The measurements: every server under every load, a fresh server each time, the rounds interleaved."""
 
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from msgspec import Struct
 
-from benchmarks.action.native import Devices, Load, Result
-from benchmarks.action.processes import BenchError, cpu_ns
-from benchmarks.action.servers import SERVERS
+from benchmarks.rig.native import Devices, Load, Result
+from benchmarks.rig.processes import BenchError, cpu_ns
+from benchmarks.rig.servers import SERVERS
 
 PACED, ONE, BUSY, BUSY_SURE, DEEP = "paced", "one", "busy", "busy, QoS 1", "eight in flight"
 
@@ -49,17 +49,24 @@ def loads(*, quick: bool) -> dict[str, Load]:
     }
 
 
-def measure(names: Iterable[str], rounds: int, by_name: Mapping[str, Load]) -> Samples:
+def measure(
+    names: Iterable[str],
+    rounds: int,
+    by_name: Mapping[str, Load],
+    only: Mapping[str, Collection[str]] | None = None,
+) -> Samples:
     """Run all of it; a peer that can't be had here is left out, and said so.
+
+    `only` names the servers of a load where they are not all.
 
     Raises:
         BenchError: Rimward can't be measured.
     """
-    names = list(names)
+    names, only = list(names), only or {}
     samples: Samples = {load: {name: [] for name in names} for load in by_name}
     for number in range(rounds):
         for load_name, load in by_name.items():
-            for name in list(names):
+            for name in [name for name in names if name in only.get(load_name, names)]:
                 print(f"bench: round {number + 1} of {rounds}, {load_name}, {name}", file=sys.stderr)
                 try:
                     samples[load_name][name].append(run(name, load))

@@ -1,0 +1,1 @@
+"""The same HTTP function at three servers."""

@@ -1,0 +1,139 @@
+"""How much one client may send, and one class of topics: token buckets, asked once a read.
+
+Only a node that is configured so has them; another one's sessions are plain ones. What is beyond its rate is
+said in the protocol's words. QoS 0 can't be told: it is dropped and counted. MQTT 5 is answered with 0x97.
+MQTT 3.1.1 has no such answer: the client is not read until its rate allows for what it has sent, and where
+that would take longer than `patience`, the connection is closed without the acknowledgement.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from rimward.edge.dispatch.types import Refusal, Ticket
+from rimward.edge.gateways.mqtt.arrival import Arrival
+from rimward.edge.gateways.overload import LOWEST_FIRST
+from rimward.protocols.buckets import Bucket
+from rimward.protocols.mqtt import Packet, Publish, ServerSession
+
+if TYPE_CHECKING:
+    from rimward.edge.gateways.mqtt.config import RateConfig
+    from rimward.edge.gateways.mqtt.connection import Connection
+    from rimward.edge.gateways.mqtt.gate import Gate
+
+LEAST_BYTES = 64 << 10  # of a burst
+
+
+class OverRate(Publish, frozen=True, gc=False):
+    """A message beyond its rate; its type keeps it out of the others' short way."""
+
+
+class RatedSession(ServerSession):
+    """A session whose reads are held to a rate."""
+
+    __slots__ = ("rate",)
+    rate: "Rate"
+
+    def feed(self, data: bytes) -> list[Packet]:
+        """Return the packets that the bytes complete, those beyond their rate as `OverRate`."""
+        packets = super().feed(data)
+        return self.rate.admit(packets) if packets and self.accepted else packets
+
+
+def _rate_of(config: "RateConfig", name: str) -> float:
+    return {"bulk": config.bulk, "normal": config.normal, "critical": config.critical}[name]
+
+
+class Rates:
+    """The buckets of the classes, and what each connection's are made of."""
+
+    def __init__(self, config: "RateConfig", priority: Callable[[str], str], now: float) -> None:
+        """`priority` names the class of a topic; `now` is monotonic seconds."""
+        self.config = config
+        self.priority = priority
+        self.classes: dict[str, Bucket] = {
+            name: Bucket(rate, max(1.0, rate * config.burst), now)
+            for name in LOWEST_FIRST
+            if (rate := _rate_of(config, name))
+        }
+
+    def limit(self, connection: "Connection", gate: "Gate") -> None:
+        """Hold a connection that is just made to its rate."""
+        now = gate.clock() * 1e-9
+        session = RatedSession(now, gate.limits, topics=gate.topics, counters=gate.counters)
+        session.rate = Rate(self, connection, gate)
+        connection.session = session
+
+
+class Rate:
+    """One connection's buckets."""
+
+    __slots__ = ("_bytes", "_connection", "_gate", "_messages", "_rates")
+
+    def __init__(self, rates: Rates, connection: "Connection", gate: "Gate") -> None:
+        config, now = rates.config, gate.clock() * 1e-9
+        self._rates = rates
+        self._connection = connection
+        self._gate = gate
+        self._messages: Bucket | None = None
+        self._bytes: Bucket | None = None
+        if rate := config.messages:
+            self._messages = Bucket(rate, max(1.0, rate * config.burst), now)
+        if rate := config.bytes:
+            least = max(LEAST_BYTES, gate.config.max_packet_size)
+            self._bytes = Bucket(rate, max(float(least), rate * config.burst), now)
+
+    def admit(self, packets: list[Packet]) -> list[Packet]:
+        """Return a read's packets, the messages beyond their rate as `OverRate`."""
+        now = self._gate.clock() * 1e-9
+        return [self._admit(one, now) if isinstance(one, Publish) else one for one in packets]
+
+    def _admit(self, packet: Publish, now: float) -> Publish:
+        costs = self._costs(packet)
+        wait = max((bucket.lack(cost, now) for bucket, cost in costs), default=0.0)
+        if wait and not self._may_wait(packet, wait):
+            return OverRate(*(getattr(packet, name) for name in packet.__struct_fields__))
+        for bucket, cost in costs:
+            bucket.owe(cost, now)
+        if wait:
+            self._pause(wait)
+        return packet
+
+    def _costs(self, packet: Publish) -> list[tuple[Bucket, float]]:
+        costs: list[tuple[Bucket, float]] = []
+        if self._messages is not None:
+            costs.append((self._messages, 1))
+        if self._bytes is not None:
+            costs.append((self._bytes, len(packet.topic) + len(packet.payload)))
+        classes = self._rates.classes
+        if classes and (of_class := classes.get(self._rates.priority(packet.topic))) is not None:
+            costs.append((of_class, 1))
+        return costs
+
+    def _may_wait(self, packet: Publish, wait: float) -> bool:
+        """Tell whether a message is taken after all, and the client has to wait for its next."""
+        version = self._connection.session.version
+        return version == 4 and packet.qos > 0 and wait <= self._rates.config.patience
+
+    def _pause(self, seconds: float) -> None:
+        connection = self._connection
+        connection.count("clients_slowed")
+        connection.listen(again=False)
+        asyncio.get_running_loop().call_later(seconds, self._read_again)
+
+    def _read_again(self) -> None:
+        connection = self._connection
+        if not connection.leaving and len(connection.arrivals or ()) < self._gate.limits.receive_maximum:
+            connection.listen(again=True)
+
+
+def refuse(connection: "Connection", packet: OverRate, read_at: int) -> None:
+    """Answer a message that is beyond its rate, in its turn."""
+    connection.count("refused_over_rate")
+    if not packet.qos:
+        connection.count("dropped_over_rate")
+    elif connection.hold(packet):
+        ticket = Ticket()
+        ticket.finish(Refusal("busy", "more is sent than the rate allows"))
+        arrival = Arrival(connection, packet, connection.broker.route(packet.topic), read_at * 1e-9)
+        connection.wait(arrival, ticket)
