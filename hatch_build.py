@@ -15,7 +15,7 @@ from typing import Any
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 PACKAGES = ("rimward/protocols/mqtt", "rimward/edge/dispatch")
-# Left as they are: a Protocol that is asked for at run time, a class of a built-in one, what only names others.
+# Left as they are: a Protocol that is asked for at run time, a class of a built-in one, packages.
 PURE = frozenset({"__init__.py", "commands.py", "pouring.py"})
 
 _BUILD = """\
