@@ -16,7 +16,7 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 PACKAGES = ("rimward/protocols/mqtt", "rimward/edge/dispatch")
 # Left as they are: a Protocol that is asked for at run time, a class of a built-in one, bases.
-PURE = frozenset({"__init__.py", "commands.py", "pouring.py", "types.py"})
+PURE = frozenset({"__init__.py", "commands.py", "packets.py", "pouring.py", "types.py"})
 
 _BUILD = """\
 import sys
