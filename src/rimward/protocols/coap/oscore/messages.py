@@ -78,10 +78,8 @@ def protect_response(
     that may be a replay [§8.3].
     """
     piv = None if sequence is None else piv_of(sequence)
-    if piv is None:
-        nonce = context.nonce(asking.kid, asking.piv)
-    else:
-        nonce = context.nonce(context.keys.sender, piv)
+    named = (asking.kid, asking.piv) if piv is None else (context.keys.sender, piv)
+    nonce = context.nonce(*named)
     inside, outside = _parted(message.options)
     watched = any(number == opt.OBSERVE for number, _ in inside)
     if watched and piv is not None:  # the order of notifications is that of their numbers [§4.1.3.5.2]
@@ -119,10 +117,7 @@ def open_response(context: Context, message: Message, asking: Asking) -> Message
     if value is None:
         raise CoapError("the response is not protected by OSCORE")
     piv = compressed_of(value).piv
-    if piv is None:
-        nonce = context.nonce(asking.kid, asking.piv)
-    else:
-        nonce = context.nonce(context.keys.recipient, piv)
+    nonce = context.nonce(*((asking.kid, asking.piv) if piv is None else (context.keys.recipient, piv)))
     return _opened(context.receiving, nonce, message, aad_of(asking.kid, asking.piv))
 
 
