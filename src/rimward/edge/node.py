@@ -83,6 +83,7 @@ def doors_of(
         config=CoapConfig(blocks=BlockLimits(body=limits.payload_bytes)),
         links=links_of(run.function for run in runs),
         access=access,
+        disk=keeper,
     )
     http.mqtt = mqtt.connection
     if any(isinstance(trigger := run.function.trigger, Ws) and trigger.topic for run in runs):

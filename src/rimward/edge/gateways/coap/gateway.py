@@ -12,6 +12,8 @@ from rimward.edge.dispatch.types import Watched
 from rimward.edge.gateways.coap.config import CoapConfig
 from rimward.edge.gateways.coap.connection import Connection
 from rimward.edge.gateways.coap.datagrams import Datagrams
+from rimward.edge.gateways.coap.security import Security
+from rimward.edge.gateways.coap.sequences import Disk
 from rimward.edge.gateways.coap.serving import Serving
 from rimward.edge.gateways.coap.trust import Trust
 from rimward.edge.gateways.descriptors import allowed
@@ -27,7 +29,7 @@ _SECOND = 1_000_000_000
 class CoapGateway:
     """Serves CoAP from bound sockets, UDP and TCP, through the door."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 (the node wires every seam by name)
         self,
         door: Watched,
         *,
@@ -35,16 +37,18 @@ class CoapGateway:
         config: CoapConfig,
         links: list[Link] | None = None,
         access: Access | None = None,
+        disk: Disk | None = None,
         chance: Callable[[], float] = random.random,
     ) -> None:
         """`clock` is monotonic ns; `links` is what `/.well-known/core` tells; `chance` gives 0 to 1.
 
-        Without `access` everybody may do everything.
+        Without `access` everybody may do everything; without a `disk` nobody may come by OSCORE.
         """
         self.clock = clock
         self.config = config
         self.trust: Trust = Trust(config, os.urandom(32))
-        self.serving: Serving = Serving(door, config, self.trust, links or [], clock, access)
+        security = Security(access or Access(None, clock), self.trust, disk, clock)
+        self.serving: Serving = Serving(door, config, security, links or [])
         self.counters: dict[str, int] = dict.fromkeys(
             ("accepted", "over_limit", "aborted", "timeouts", "slow_readers", "slow_readers_cut",
              "stream_requests", "bytes_in", "bytes_out", "socket_errors"), 0
@@ -117,6 +121,7 @@ class CoapGateway:
             **endpoint.sending.counters,
             **self.counters,
             **serving.counters,
+            **serving.security.counters,
             **serving.assemblies.counters,
             **serving.cutter.counters,
             **{f"observe_{name}": count for name, count in serving.observing.observers.counters.items()},
