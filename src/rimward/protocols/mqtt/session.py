@@ -242,15 +242,17 @@ class ServerSession(Sending):
 
     # -- other answers
 
-    def granted(self, packet: Subscribe, reasons: tuple[int, ...]) -> None:
-        """Send SUBACK, one reason per filter."""
+    def granted(self, packet: Subscribe, reasons: tuple[int, ...], text: str = "") -> None:
+        """Send SUBACK, one reason per filter; the text says why one was refused, to MQTT 5 clients alone."""
         if self.version != 5:
             reasons = tuple(min(128, reason) for reason in reasons)
-        self._say(Suback(packet.packet_id, reasons))
+        properties = reason_text(text) if self._reason_texts else None
+        self._say(Suback(packet.packet_id, reasons, properties), Suback(packet.packet_id, reasons))
 
-    def ended_subscriptions(self, packet: Unsubscribe, reasons: tuple[int, ...]) -> None:
-        """Send UNSUBACK, one reason per filter."""
-        self._say(Unsuback(packet.packet_id, reasons))
+    def ended_subscriptions(self, packet: Unsubscribe, reasons: tuple[int, ...], text: str = "") -> None:
+        """Send UNSUBACK, one reason per filter; the text says why one did not end anything."""
+        properties = reason_text(text) if self._reason_texts else None
+        self._say(Unsuback(packet.packet_id, reasons, properties), Unsuback(packet.packet_id, reasons))
 
     def challenge(self, data: bytes) -> None:
         """Send the next step of an enhanced authentication."""
