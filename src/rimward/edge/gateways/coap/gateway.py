@@ -9,6 +9,7 @@ from typing import Any
 
 from rimward.edge.access import Access
 from rimward.edge.dispatch.types import Watched
+from rimward.edge.gateways.admission import Admission, Load
 from rimward.edge.gateways.coap.config import CoapConfig
 from rimward.edge.gateways.coap.connection import Connection
 from rimward.edge.gateways.coap.datagrams import Datagrams
@@ -27,7 +28,7 @@ _SECOND = 1_000_000_000
 class CoapGateway:
     """Serves CoAP from bound sockets, UDP and TCP, through the door."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 (the node wires every seam by name)
         self,
         door: Watched,
         *,
@@ -36,6 +37,7 @@ class CoapGateway:
         links: list[Link] | None = None,
         access: Access | None = None,
         chance: Callable[[], float] = random.random,
+        load: Load = Load(),  # noqa: B008 (it is frozen)
     ) -> None:
         """`clock` is monotonic ns; `links` is what `/.well-known/core` tells; `chance` gives 0 to 1.
 
@@ -45,6 +47,9 @@ class CoapGateway:
         self.config = config
         self.trust: Trust = Trust(config, os.urandom(32))
         self.serving: Serving = Serving(door, config, self.trust, links or [], clock, access)
+        self.serving.admission = Admission(
+            config.rates, load, self.serving.counters, clock() * 1e-9, largest=config.max_message
+        )
         self.counters: dict[str, int] = dict.fromkeys(
             ("accepted", "over_limit", "aborted", "timeouts", "slow_readers", "slow_readers_cut",
              "stream_requests", "bytes_in", "bytes_out", "socket_errors"), 0
