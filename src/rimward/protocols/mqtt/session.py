@@ -80,17 +80,17 @@ class ServerSession(Sending):
         """`now` is monotonic seconds; `topics` and `counters` may be shared by many sessions."""
         super().__init__(limits, topics=topics, counters=counters)
         self.connect: Connect | None = None  # None until the client has said who it is
-        self.client_id = ""  # as accepted
-        self.accepted = False
+        self.client_id: str = ""  # as accepted
+        self.accepted: bool = False
         self.expiry: int = 0  # seconds that the session outlives the connection; FOR_EVER is what it says
         self.held: set[int] = set()  # the client's packet ids whose answer is not ready, never ours [2.2.1]
         # the client's QoS 2 ids from their PUBLISH to their PUBCOMP, with the reason of their PUBREC
         self.taken: dict[int, int] = {}
         self._before: set[int] | None = None  # those of an earlier connection
-        self.goodbye_reason = 0  # what the client's DISCONNECT said
-        self.last_packet = now
-        self.method = None  # of its enhanced authentication
-        self.exchanging = False  # that is not at its end
+        self.goodbye_reason: int = 0  # what the client's DISCONNECT said
+        self.last_packet: float = now
+        self.method: str | None = None  # of its enhanced authentication
+        self.exchanging: bool = False  # that is not at its end
         self.proof: bytes | None = None  # what CONNACK says in the method's words
         self._keep_alive = 0.0  # seconds
         self._reason_texts = True
@@ -144,7 +144,7 @@ class ServerSession(Sending):
         if self.version == 5:
             properties = offer(self.limits, self.connect, assigned_client_id or None, self.expiry, self.proof)
         self._say(Connack(present, properties=properties))
-        self.accepted: bool = not self.closed
+        self.accepted = not self.closed
         if self.method is not None:
             self.exchanging = False
             self.open_lane()
@@ -298,10 +298,10 @@ class ServerSession(Sending):
 
     def _accept_connect(self, packet: Connect) -> None:
         self.connect = packet
-        self.method: str | None = method_of(packet)
+        self.method = method_of(packet)
         if self.method is None:
             self.open_lane()
-        self.exchanging: bool = self.method is not None
+        self.exchanging = self.method is not None
         self._keep_alive = float(keep_alive_of(packet, self.limits))
         longest = self.limits.max_session_expiry
         if self.version != 5:  # MQTT 3.1.1 names no time

@@ -12,10 +12,11 @@ from rimward.edge.dispatch.types import Entry, Sender, Ticket
 from rimward.edge.gateways.mqtt.broker import Broker
 from rimward.edge.gateways.mqtt.reviewing import review
 from rimward.edge.gateways.mqtt.store import NEVER, Found, Store
-from rimward.edge.gateways.mqtt.subscriber import Away, Subscriber, Terms
+from rimward.edge.gateways.mqtt.subscriber import Subscriber, Terms
 from rimward.edge.gateways.mqtt.wheel import Wheel
 from rimward.protocols.mqtt import Connect, Reason, Will
 from rimward.protocols.mqtt.admission import FOR_EVER
+from rimward.protocols.mqtt.away import Away
 from rimward.protocols.mqtt.flights import Flight, Flights
 
 if TYPE_CHECKING:

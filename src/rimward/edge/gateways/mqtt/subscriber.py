@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from rimward.edge.access import Identity
 from rimward.edge.dispatch.types import Sender, Ticket
 from rimward.edge.gateways.mqtt.store import NEVER, Store
-from rimward.protocols.mqtt import SessionLimits
+from rimward.protocols.mqtt.away import Away
 from rimward.protocols.mqtt.flights import Flight, Flights
 from rimward.protocols.mqtt.outgoing import Outgoing
 from rimward.protocols.mqtt.sending import Sending
@@ -23,27 +23,6 @@ class Terms(NamedTuple):
     expires_at: float
     will: "Will | None"
     will_at: float
-
-
-class Away(Sending):
-    """Where the messages of clients go that are not there: what is not kept is dropped and counted."""
-
-    __slots__ = ()
-
-    def __init__(self, limits: SessionLimits, counters: dict[str, int]) -> None:
-        super().__init__(limits, topics=None, counters=counters)
-        self.close()
-        self.dirty = True  # it has no connection to write
-
-    def deliver(self, message: Outgoing, qos: int, now: float, *, retain: bool) -> bool:  # noqa: ARG002 (it takes none)
-        """Take no message."""
-        self._count("dropped_away")
-        return False
-
-    def send_plain(self, data: bytes) -> bool:  # noqa: ARG002 (it takes none)
-        """Take no message."""
-        self._count("dropped_away")
-        return False
 
 
 class Subscriber:
