@@ -94,3 +94,44 @@ async def test_who_wants_no_text_or_has_no_room_for_it_gets_the_reasons_alone(
 
 async def test_mqtt_3_1_1_has_no_room_for_words(site: Site) -> None:
     assert await (await truck(site, 4)).subscribe("else") == Suback(1, (0x80,))
+
+
+# -- the node's own figures
+
+
+ALL = """
+[[rule]]
+subscribe = ["#"]
+"""
+FIGURES = """
+[[rule]]
+subscribe = ["$SYS/broker/clients/#"]
+"""
+
+
+@pytest.mark.parametrize("wish", ["$SYS/#", "$SYS/broker/uptime", "$share/g/$SYS/broker/clients/total"])
+async def test_everything_is_not_the_nodes_own_figures(wish: str) -> None:
+    with living(device("root") + ALL) as house:
+        async with serving(access=house.access) as site:
+            client = await site.client("root", username="root", password=b"secret")
+            suback = await client.subscribe(wish, "#")
+            assert reasons(suback) == (Reason.NOT_AUTHORIZED, 1)
+            assert why(suback) == f"root may not subscribe to {wish}"
+            site.gateway.publish("t", b"x", 0, retain=False)
+            assert (await client.message()).topic == "t", "no figure came"
+
+
+async def test_a_rule_for_figures_lets_those_through_that_it_names() -> None:
+    with living(device("truck-1") + ALL + FIGURES) as house:
+        async with serving(access=house.access) as site:
+            client = await site.client("truck-1", username="truck-1", password=b"secret")
+            assert reasons(await client.subscribe("$SYS/#")) == (1,)
+            found = {(await client.message()).topic for _ in range(7)}
+            assert len(found) == 7
+            assert all(topic.startswith("$SYS/broker/clients/") for topic in found)
+            house.rewrite(device("truck-1") + ALL)
+            await client.subscribe("t")
+            site.now += 3_600_000_000_000
+            site.gateway.look()
+            site.gateway.publish("t", b"x", 0, retain=False)
+            assert (await client.message()).topic == "t", "what is not allowed any more is not told"

@@ -42,6 +42,7 @@ from rimward.protocols.mqtt.packets import (
 )
 from rimward.protocols.mqtt.reasons import MqttError, Reason
 from rimward.protocols.mqtt.sending import Sending
+from rimward.protocols.mqtt.topics import too_large
 
 PENDING = -1  # the reason of a PUBREC that is not ready
 MOST_TAKEN = 8  # times Receive Maximum: QoS 2 ids of one client that it has not released
@@ -348,6 +349,8 @@ class ServerSession(Sending):
                 f"topic alias {alias}, the limit is {self.limits.topic_alias_maximum}",
             )
         if packet.topic:
+            if (detail := too_large(packet.topic)) is not None:  # kept, it would cost far more than it says
+                raise MqttError(Reason.TOPIC_NAME_INVALID, f"{detail}: it can't have an alias")
             self._aliases[alias] = packet.topic
             return packet
         topic = self._aliases.get(alias)
