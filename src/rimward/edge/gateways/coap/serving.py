@@ -116,7 +116,7 @@ class Serving:
         admission = self.admission
         if admission is None or not admission.asks:
             return False
-        caller, route = self.callers.of(incoming.peer)[1].id, ("coap", incoming.method, _path(incoming))
+        caller, route = self.callers.of(incoming)[1].id, ("coap", incoming.method, _path(incoming))
         found = admission.refuse(caller, route, len(incoming.message.payload), incoming.now)
         if found is None:
             return False
