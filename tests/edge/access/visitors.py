@@ -99,7 +99,7 @@ class Mqtt:
     """MQTT 5."""
 
     does: ClassVar[frozenset[Kind]] = frozenset(Kind) - {Kind.REQUEST, Kind.OBSERVE}
-    shows = ON_STREAMS
+    shows: ClassVar[frozenset[str]] = ON_STREAMS
     version = 5
     who = frozenset({0x86})
     no = frozenset({0x87})
@@ -274,7 +274,7 @@ class Http:
     """HTTP/1.1 with Basic, Bearer or a certificate."""
 
     does: ClassVar[frozenset[Kind]] = frozenset({Kind.REQUEST})
-    shows = ON_STREAMS
+    shows: ClassVar[frozenset[str]] = ON_STREAMS
 
     def __init__(self, place: Place) -> None:
         self.place = place
