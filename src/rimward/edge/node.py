@@ -90,6 +90,8 @@ def doors_of(
         disk=keeper,
         load=load,
     )
+    dispatcher.commands.routers["coap"] = coap
+    coap.serving.commanding.replies = dispatcher.commands
     http.mqtt = mqtt.connection
     if any(isinstance(trigger := run.function.trigger, Ws) and trigger.topic for run in runs):
         dispatcher.router = BothWays(mqtt, http.topics)

@@ -16,6 +16,7 @@ class CoapConfig(Struct, frozen=True, forbid_unknown_fields=True):
     amplification: int = 3  # or so many times what it has sent, if that is more
     verified_for: float = 600.0  # how long an address counts as known
     verified_peers: int = 16_384
+    commanded_within: float = 600.0  # since a device was last heard; later it counts as not connected
     etag_from: int = 32  # responses from this size on carry an ETag
     max_connections: int = 4096  # over TCP
     max_message: int = 64 << 10  # over TCP: of one message

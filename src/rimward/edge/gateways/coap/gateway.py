@@ -113,6 +113,10 @@ class CoapGateway:
             connection.abort()
         await self._until(lambda: not self._connections, SWEEP)
 
+    def command(self, device: str, name: str, payload: bytes, number: str) -> str | None:
+        """Send a command to one device; return why it can't take it. Never blocks."""
+        return self.serving.commanding.command(self.datagrams.endpoint, device, name, payload, number)
+
     def stats(self) -> dict[str, int]:
         """Return what the gateway has counted."""
         endpoint, serving = self.datagrams.endpoint, self.serving
@@ -127,6 +131,7 @@ class CoapGateway:
             **self.counters,
             **serving.counters,
             **serving.security.counters,
+            **serving.commanding.counters,
             **serving.assemblies.counters,
             **serving.cutter.counters,
             **{f"observe_{name}": count for name, count in serving.observing.observers.counters.items()},

@@ -7,6 +7,7 @@ from rimward.edge.dispatch.types import Request, Ticket, Watched
 from rimward.edge.gateways.admission import Admission
 from rimward.edge.gateways.coap.answers import SAFE, Answer, answer_of, error_answer, tag
 from rimward.edge.gateways.coap.callers import Callers
+from rimward.edge.gateways.coap.commanding import Commanding
 from rimward.edge.gateways.coap.config import CoapConfig
 from rimward.edge.gateways.coap.cutting import Cutter
 from rimward.edge.gateways.coap.formats import MEDIA
@@ -54,6 +55,7 @@ class Serving:
         self.assemblies: Assemblies = Assemblies(config.blocks)
         self.cutter: Cutter = Cutter(config, trust)
         self.observing: Observing = Observing(door, config, self.cutter, trust, self.callers, clock)
+        self.commanding: Commanding = Commanding(config, lambda: self.callers, trust, clock)
         self.security.wake = self.observing.wake
         self.codes: dict[int, int] = {}  # responses by their code
         self.draining: bool = False
@@ -199,6 +201,7 @@ class Serving:
         path = _path(incoming)
         query = "&".join([_query(one) for one in asked.queries])
         sender = self.callers.check(incoming, Action.REQUEST, f"{incoming.method} {path}")
+        self.commanding.heard(incoming, sender.id)
         return Request(incoming.method, path, query, headers, body, sender, incoming.now)
 
     def _check_conditions(self, incoming: Incoming, request: Request) -> None:
