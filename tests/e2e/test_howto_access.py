@@ -74,9 +74,11 @@ def reader(tmp_path_factory: pytest.TempPathFactory) -> Generator[Reader]:
     with (reader.folder / "access.toml").open("a") as file:
         file.write("\n" + "\n".join(block("toml", having="dashboard")) + "\n")
     for having in ("boundary", "openssl"):
-        done = reader.run(*block("sh", having=having))
+        [line] = block("sh", having=having)
+        done = reader.run(line)
         assert done.returncode == 0, done.stderr
-    words = shlex.split(*block("sh", having="rimward dev app.py"))
+    [start] = block("sh", having="rimward dev app.py")
+    words = shlex.split(start)
     flags = [
         str(reader.folder / word) if word.endswith((".toml", ".pem", ".key")) else word for word in words[3:]
     ]
