@@ -87,6 +87,7 @@ def doors_of(
         config=CoapConfig(blocks=BlockLimits(body=limits.payload_bytes), rates=config.coap.rates),
         links=links_of(run.function for run in runs),
         access=access,
+        disk=keeper,
         load=load,
     )
     http.mqtt = mqtt.connection

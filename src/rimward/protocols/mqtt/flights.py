@@ -18,7 +18,7 @@ class Flight:
         self.qos: int = qos
         self.retain: bool = retain
         self.packet_id: int = packet_id  # 0: it gets one when it is sent
-        self.seq = 0  # its place in the order of all that is kept on disk; 0: it is not kept there
+        self.seq: int = 0  # its place in the order of all that is kept on disk; 0: it is not kept there
         self.sent: bool = False  # perhaps the client has it: from now on it is marked as a duplicate
         self.released: bool = False  # at QoS 2: the client has it, and PUBREL is sent instead
 

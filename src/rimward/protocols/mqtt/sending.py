@@ -55,8 +55,8 @@ class Sending(Decoder):
         )
         self.out: list[bytes] = []  # packets to send
         self.out_size: int = 0  # bytes in it
-        self.out_room = 0  # bytes up to which plain messages may be put there directly; see `send_plain`
-        self.dirty = False  # the driver knows that there is output
+        self.out_room: int = 0  # bytes up to which plain messages may be put there directly; see `send_plain`
+        self.dirty: bool = False  # the driver knows that there is output
         self.inflight: dict[int, Flight] = {}  # what the client has not acknowledged, by our packet ids
         self.settled: list[Flight] = []  # what need not be on disk any more; the driver sees to it
         # messages beyond the client's window; most clients never need the queue, which is not small

@@ -13,6 +13,8 @@ from rimward.edge.gateways.admission import Admission, Load
 from rimward.edge.gateways.coap.config import CoapConfig
 from rimward.edge.gateways.coap.connection import Connection
 from rimward.edge.gateways.coap.datagrams import Datagrams
+from rimward.edge.gateways.coap.security import Security
+from rimward.edge.gateways.coap.sequences import Disk
 from rimward.edge.gateways.coap.serving import Serving
 from rimward.edge.gateways.coap.trust import Trust
 from rimward.edge.gateways.descriptors import allowed
@@ -36,17 +38,19 @@ class CoapGateway:
         config: CoapConfig,
         links: list[Link] | None = None,
         access: Access | None = None,
+        disk: Disk | None = None,
         chance: Callable[[], float] = random.random,
         load: Load = Load(),  # noqa: B008 (it is frozen)
     ) -> None:
         """`clock` is monotonic ns; `links` is what `/.well-known/core` tells; `chance` gives 0 to 1.
 
-        Without `access` everybody may do everything.
+        Without `access` everybody may do everything; without a `disk` nobody may come by OSCORE.
         """
         self.clock = clock
         self.config = config
         self.trust: Trust = Trust(config, os.urandom(32))
-        self.serving: Serving = Serving(door, config, self.trust, links or [], clock, access)
+        security = Security(access or Access(None, clock), self.trust, disk, clock)
+        self.serving: Serving = Serving(door, config, security, links or [])
         self.serving.admission = Admission(
             config.rates, load, self.serving.counters, clock() * 1e-9, largest=config.max_message
         )
@@ -122,6 +126,7 @@ class CoapGateway:
             **endpoint.sending.counters,
             **self.counters,
             **serving.counters,
+            **serving.security.counters,
             **serving.assemblies.counters,
             **serving.cutter.counters,
             **{f"observe_{name}": count for name, count in serving.observing.observers.counters.items()},

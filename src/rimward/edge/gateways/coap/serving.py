@@ -1,9 +1,8 @@
 """Requests served: options read, blocks put together, conditions checked, functions run, answers given."""
 
-from collections.abc import Callable
 from urllib.parse import quote
 
-from rimward.edge.access import Access, Action
+from rimward.edge.access import Action
 from rimward.edge.dispatch.types import Request, Ticket, Watched
 from rimward.edge.gateways.admission import Admission
 from rimward.edge.gateways.coap.answers import SAFE, Answer, answer_of, error_answer, tag
@@ -13,7 +12,7 @@ from rimward.edge.gateways.coap.cutting import Cutter
 from rimward.edge.gateways.coap.formats import MEDIA
 from rimward.edge.gateways.coap.incoming import Incoming
 from rimward.edge.gateways.coap.observing import Observing
-from rimward.edge.gateways.coap.trust import Trust
+from rimward.edge.gateways.coap.security import Security
 from rimward.observe import Logger, get_logger
 from rimward.protocols.coap import (
     METHODS,
@@ -44,17 +43,18 @@ class Serving:
         self,
         door: Watched,
         config: CoapConfig,
-        trust: Trust,
+        security: Security,
         links: list[Link],
-        clock: Callable[[], int],
-        access: Access | None = None,
     ) -> None:
-        """`clock` is monotonic ns; without `access` everybody may do everything."""
-        self.callers: Callers = Callers(access, clock)
+        """`security` also has the clock, and who may do what."""
+        trust, clock = security.trust, security.clock
+        self.callers: Callers = Callers(security.access)
+        self.security: Security = security
         self.counters: dict[str, int] = dict.fromkeys(("denied", "failed", "overloaded", "unanswered"), 0)
         self.assemblies: Assemblies = Assemblies(config.blocks)
         self.cutter: Cutter = Cutter(config, trust)
         self.observing: Observing = Observing(door, config, self.cutter, trust, self.callers, clock)
+        self.security.wake = self.observing.wake
         self.codes: dict[int, int] = {}  # responses by their code
         self.draining: bool = False
         self.admission: Admission | None = None
@@ -84,9 +84,16 @@ class Serving:
         if error.answer == c.BAD_OPTION and not incoming.confirmable and not incoming.way.reliable:
             incoming.way.reject(incoming)  # [RFC 7252 §5.4.1]
             return
-        self._send(incoming, error_answer(error, self._config.retry_after, self._config.blocks.body))
+        answer = error_answer(error, self._config.retry_after, self._config.blocks.body)
+        if incoming.secured is None and incoming.message.get(opt.OSCORE) is not None and not answer.options:
+            answer.options.append(
+                (opt.MAX_AGE, b"")
+            )  # nobody keeps what anybody could have said [RFC 8613 §8.2]
+        self._send(incoming, answer)
 
     def _take(self, incoming: Incoming) -> None:
+        if incoming.message.get(opt.OSCORE) is not None and not self.security.open(incoming):
+            return
         message = incoming.message
         method = METHODS.get(message.code)
         if method is None:
@@ -131,7 +138,7 @@ class Serving:
             raise CoapError("/.well-known/core serves GET", c.METHOD_NOT_ALLOWED)
         if asked.accept not in {None, link_format.FORMAT}:
             raise CoapError("links are application/link-format, 40", c.NOT_ACCEPTABLE)
-        self.callers.check(incoming.peer, Action.REQUEST, "GET /.well-known/core")
+        self.callers.check(incoming, Action.REQUEST, "GET /.well-known/core")
         found = link_format.filtered(self._links, asked.queries)
         answer = Answer(c.CONTENT, [(opt.CONTENT_FORMAT, bytes((link_format.FORMAT,)))])
         answer.payload = link_format.written(found).encode()
@@ -170,7 +177,7 @@ class Serving:
             if asked.observe == OBSERVE:
                 observer = self.observing.begin(incoming, request)
             elif asked.observe == CANCEL:
-                self.observing.cancel(incoming.key, incoming.message.token)
+                self.observing.end(incoming)
         ticket = self._door.request(request)
         if ticket.done:
             self._finish(incoming, ticket, observer)
@@ -191,7 +198,7 @@ class Serving:
             headers["accept"] = MEDIA[asked.accept].partition(";")[0]
         path = _path(incoming)
         query = "&".join([_query(one) for one in asked.queries])
-        sender = self.callers.check(incoming.peer, Action.REQUEST, f"{incoming.method} {path}")
+        sender = self.callers.check(incoming, Action.REQUEST, f"{incoming.method} {path}")
         return Request(incoming.method, path, query, headers, body, sender, incoming.now)
 
     def _check_conditions(self, incoming: Incoming, request: Request) -> None:

@@ -87,7 +87,7 @@ class Listening:
         self._sockets |= await asyncio.to_thread(self._bind, set(given))
         for name, sock in self._sockets.items():
             self._check_open(name, sock)
-        for name, sock in self._sockets.items():
+        for name, sock in list(self._sockets.items()):
             await self._open(name, sock)
         if any(listener.tls is not None for listener in self._hall.listeners):
             self._watching = asyncio.get_running_loop().create_task(self._watch())
@@ -188,6 +188,7 @@ class Listening:
         config = self._configs[name]
         if config.protocol in self._datagrams and sock.type == socket.SOCK_DGRAM:
             await self._datagrams[config.protocol](sock)
+            del self._sockets[name]  # its gateway answers what it owes, and closes it then
             return
         make = self._streams.get(config.protocol)
         if make is None:

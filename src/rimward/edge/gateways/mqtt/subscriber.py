@@ -69,7 +69,7 @@ class Subscriber:
         self.ended: bool = False
         self.check_at: int = 0
         self.store: Store = store
-        self.away = away
+        self.away: Away = away
 
     @property
     def kept(self) -> bool:
