@@ -20,6 +20,7 @@ from rimward.edge.access.clock import TrustedClock
 from rimward.edge.beats import beat
 from rimward.edge.config import NodeConfig
 from rimward.edge.dispatch import Clocks, Dispatcher, FunctionRun, Tracing
+from rimward.edge.dispatch.asked import Asked
 from rimward.edge.dispatch.ports import OutboxPort
 from rimward.edge.gateways.admission import Load
 from rimward.edge.gateways.coap import CoapConfig, CoapGateway
@@ -80,6 +81,7 @@ def doors_of(
         access=access,
         shelf=Shelf(outbox),
         load=load,
+        lane=Asked(dispatcher),
     )
     coap = CoapGateway(
         dispatcher,

@@ -39,6 +39,11 @@ class RequestRates(Struct, frozen=True, forbid_unknown_fields=True):
     bulk: float = 0.0
     burst: float = 2.0  # seconds of a rate that may come at once
 
+    @property
+    def limits(self) -> bool:
+        """Whether there is any."""
+        return any((self.requests, self.bytes, self.critical, self.normal, self.bulk))
+
 
 class NotNow(Struct, frozen=True):
     """Why a request is refused that may be taken later."""
@@ -55,7 +60,7 @@ class Admission:
         self, rates: RequestRates, load: Load, counters: dict[str, int], now: float, *, largest: int
     ) -> None:
         """`now` is monotonic seconds; a burst has at least `largest` bytes: one body always fits."""
-        self._overload = load.overload
+        self.overload: Overload | None = load.overload
         self._classify = load.classify
         self._counters = counters
         for name in ("refused_busy", "refused_over_rate"):
@@ -67,12 +72,12 @@ class Admission:
             for name in LOWEST_FIRST
             if (rate := {"bulk": rates.bulk, "normal": rates.normal, "critical": rates.critical}[name])
         }
-        self._rated = any((rates.requests, rates.bytes, rates.critical, rates.normal, rates.bulk))
+        self._rated = rates.limits
 
     @property
     def asks(self) -> bool:
         """Whether anything can be refused now; else nobody needs to ask."""
-        return self._rated or (self._overload is not None and self._overload.level > 0)
+        return self._rated or (self.overload is not None and self.overload.level > 0)
 
     def refuse(self, caller: str, route: Route, size: int, now: int) -> NotNow | None:
         """Tell why a request is not taken now; one that is taken is counted against its rates.
@@ -80,10 +85,10 @@ class Admission:
         `size` is its body's, `now` monotonic ns.
         """
         kind = self._classify(*route)
-        if self._overload is not None and self._overload.refuses(kind):
+        if self.overload is not None and self.overload.refuses(kind):
             self._counters["refused_busy"] += 1
             detail = f"the node has too much to do, and refuses requests of the class {kind}"
-            return NotNow(True, detail, self._overload.again_after)
+            return NotNow(True, detail, self.overload.again_after)
         return self._over_rate(caller, kind, size, now * 1e-9) if self._rated else None
 
     def _over_rate(self, caller: str, kind: str, size: int, now: float) -> NotNow | None:
