@@ -11,7 +11,6 @@ from msgspec import Struct
 from tests.protocols.websocket.frames import BINARY, frame
 
 from rimward.protocols.mqtt import (
-    ClientSession,
     Connack,
     Connect,
     Packet,
@@ -21,6 +20,7 @@ from rimward.protocols.mqtt import (
     Subscription,
     Will,
 )
+from rimward.protocols.mqtt.client import ClientSession
 
 from .matrix import Action, Kind, Who
 

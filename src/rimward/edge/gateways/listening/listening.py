@@ -4,6 +4,7 @@ import asyncio
 import socket
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING
 
 from rimward.edge.gateways.descriptors import allowed
 from rimward.edge.gateways.listening.accepting import Accepting, Hall
@@ -15,10 +16,12 @@ from rimward.edge.gateways.listening.config import (
     check,
 )
 from rimward.edge.gateways.listening.entering import Entering, MakeProtocol
-from rimward.edge.gateways.listening.tls import Tls
 from rimward.edge.gateways.peers import is_loopback
 from rimward.observe import Logger, get_logger
 from rimward_supervisor.listeners import BACKLOG, ListenError, bind, release
+
+if TYPE_CHECKING:
+    from rimward.edge.gateways.listening.tls import Tls
 
 log: Logger = get_logger("rimward.listening")
 
@@ -61,6 +64,7 @@ class Listening:
         self._hall = Hall(accept, self._count)
         self._sockets: dict[str, socket.socket] = {}
         self._own: set[str] = set()  # names of those that were bound here
+        self._handed: set[str] = set()  # of datagrams: their gateway's, which owes answers when it drains
         self._servers: list[asyncio.Server] = []
         self._watching: asyncio.Task[None] | None = None
         self._problem = ""  # why the files that were read last are not in use
@@ -165,6 +169,8 @@ class Listening:
 
     def _close_sockets(self) -> None:
         for name, sock in self._sockets.items():
+            if name in self._handed:
+                continue
             if name in self._own and sock.fileno() >= 0:
                 release(sock)
             else:
@@ -188,6 +194,7 @@ class Listening:
         config = self._configs[name]
         if config.protocol in self._datagrams and sock.type == socket.SOCK_DGRAM:
             await self._datagrams[config.protocol](sock)
+            self._handed.add(name)
             return
         make = self._streams.get(config.protocol)
         if make is None:
@@ -213,7 +220,7 @@ class Listening:
         self.counters[what] = self.counters.get(what, 0) + 1
 
 
-def _changed(tls: list[Tls]) -> bool:
+def _changed(tls: "list[Tls]") -> bool:
     return sum(one.changed() for one in tls) > 0  # each of them looks
 
 
