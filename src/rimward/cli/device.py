@@ -102,9 +102,10 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _add(options: argparse.Namespace) -> int:
-    from rimward.edge.access.book import TOKEN_PREFIX, digest_of
+    from rimward.edge.access.book import digest_of
     from rimward.edge.access.editing import add, edit
     from rimward.edge.access.file import Device
+    from rimward.edge.access.identity import TOKEN_PREFIX
 
     device = Device(
         options.id, options.user, roles=tuple(options.role), clients=tuple(options.client)

@@ -14,7 +14,6 @@ from rimward.protocols.coap import dotted, request
 from rimward.protocols.coap.options import OBSERVE
 from rimward.protocols.coap.oscore import Keys
 from rimward.protocols.mqtt import (
-    ClientSession,
     Connack,
     Connect,
     Packet,
@@ -24,6 +23,7 @@ from rimward.protocols.mqtt import (
     Subscription,
     Will,
 )
+from rimward.protocols.mqtt.client import ClientSession
 
 from .coap_visitor import asked
 from .matrix import Action, Kind, Who

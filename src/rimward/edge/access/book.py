@@ -8,7 +8,6 @@ from rimward.edge.access.identity import Badge, Denial, DenialKind, Identity, id
 from rimward.edge.access.tokens import Tokens
 from rimward.edge.gateways.peers import Certificate
 
-TOKEN_PREFIX = "rim_"  # noqa: S105 (what tokens of ours begin with)
 COMPILED = 1024  # sets of rules whose compiled form is remembered
 
 

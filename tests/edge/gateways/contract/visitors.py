@@ -10,7 +10,6 @@ from tests.protocols.websocket.frames import CLOSE, TEXT, frame
 
 from rimward.events.refusals import Words
 from rimward.protocols.mqtt import (
-    ClientSession,
     Connack,
     Connect,
     Disconnect,
@@ -20,6 +19,7 @@ from rimward.protocols.mqtt import (
     Publish,
     Subscription,
 )
+from rimward.protocols.mqtt.client import ClientSession
 
 PATIENCE = 20.0  # seconds before a test gives up; never a measure of speed
 

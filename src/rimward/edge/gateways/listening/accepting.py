@@ -8,14 +8,16 @@ import errno
 import ipaddress
 import socket
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rimward.edge.gateways.listening.config import ANY_UNIX, AcceptConfig, ListenerConfig, networks_of
 from rimward.edge.gateways.listening.entering import Entering, MakeProtocol
 from rimward.edge.gateways.listening.handshakes import Handshakes, Wish
-from rimward.edge.gateways.listening.tls import Tls
 from rimward.edge.gateways.peers import plain
 from rimward.protocols.proxy import Forwarded, ProxyError, missing, parse
+
+if TYPE_CHECKING:
+    from rimward.edge.gateways.listening.tls import Tls
 
 TURN = 64  # connections accepted before others are heard
 GRACE = 1.0  # seconds that a connection may be silent before a new one takes its place
@@ -28,7 +30,7 @@ class Accepting:
 
     def __init__(self, name: str, config: ListenerConfig, make: MakeProtocol, hall: "Hall") -> None:
         self.name = name
-        self.tls: Tls | None = Tls(name, config.protocol, config.tls) if config.tls is not None else None
+        self.tls: Tls | None = _tls_of(name, config)
         self._make = make
         self._hall = hall
         self._networks = networks_of(name, config)
@@ -114,6 +116,14 @@ class Accepting:
                 self._hall.wait(Arriving(self, sock, None))
             else:
                 self.go_on(sock, self.make_entering(proxied=False))
+
+
+def _tls_of(name: str, config: ListenerConfig) -> "Tls | None":
+    if config.tls is None:
+        return None
+    from rimward.edge.gateways.listening.tls import Tls  # a node without TLS never reads it
+
+    return Tls(name, config.protocol, config.tls)
 
 
 class Arriving:

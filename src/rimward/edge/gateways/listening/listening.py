@@ -4,6 +4,7 @@ import asyncio
 import socket
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING
 
 from rimward.edge.gateways.descriptors import allowed
 from rimward.edge.gateways.listening.accepting import Accepting, Hall
@@ -15,10 +16,12 @@ from rimward.edge.gateways.listening.config import (
     check,
 )
 from rimward.edge.gateways.listening.entering import Entering, MakeProtocol
-from rimward.edge.gateways.listening.tls import Tls
 from rimward.edge.gateways.peers import is_loopback
 from rimward.observe import Logger, get_logger
 from rimward_supervisor.listeners import BACKLOG, ListenError, bind, release
+
+if TYPE_CHECKING:
+    from rimward.edge.gateways.listening.tls import Tls
 
 log: Logger = get_logger("rimward.listening")
 
@@ -214,7 +217,7 @@ class Listening:
         self.counters[what] = self.counters.get(what, 0) + 1
 
 
-def _changed(tls: list[Tls]) -> bool:
+def _changed(tls: "list[Tls]") -> bool:
     return sum(one.changed() for one in tls) > 0  # each of them looks
 
 

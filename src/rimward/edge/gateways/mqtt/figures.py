@@ -6,17 +6,16 @@ to those who listen. They are on no disk, no device may publish there, and they 
 
 import resource
 from collections.abc import Callable, Mapping
-from importlib.metadata import version
 from math import exp
 from typing import TYPE_CHECKING
 
 from rimward.protocols.mqtt.outgoing import Outgoing, message
+from rimward.version import VERSION
 
 if TYPE_CHECKING:
     from rimward.edge.gateways.mqtt.broker import Broker
 
 PREFIX = "$SYS/broker/"
-_VERSION = f"rimward {version('rimward')}"  # read from files: at start, not on the loop
 _WINDOWS = (("1min", 60.0), ("5min", 300.0), ("15min", 900.0))
 _LOADS = {  # by the counter of which each is the moving average, a minute
     "messages/received": "packets_in",
@@ -88,7 +87,7 @@ class Figures:
             "heap/maximum": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
         }
         texts = {name: str(value) for name, value in values.items()}
-        texts["version"] = _VERSION
+        texts["version"] = f"rimward {VERSION}"
         texts["uptime"] = f"{int(now - self._begun)} seconds"
         for name, counter in _LOADS.items():
             texts.update(self._load(name, stats.get(counter, 0), elapsed))
