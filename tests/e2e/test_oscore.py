@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import socket
 import subprocess
 import sys
 from collections.abc import Generator
@@ -11,7 +12,7 @@ import pytest
 from tests.e2e.running import PATIENCE, Dev
 
 from rimward.protocols.coap import ClientExchange, Timing, request
-from rimward.protocols.coap.codes import POST
+from rimward.protocols.coap.codes import CSM, POST
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180)]
 APP = """\
@@ -97,6 +98,13 @@ def place(tmp_path: Path) -> Generator[tuple[Dev, Meter]]:
     access.write_text(access.read_text() + ANYONE)
     with Dev(tmp_path / "app.py", tmp_path / "data", "--access", str(access), "--coap", "0") as dev:
         yield dev, Meter(tmp_path, dev.ready["coap"], json.loads(added.stdout)["oscore"])
+
+
+def test_one_port_number_serves_udp_and_tcp(place: tuple[Dev, Meter]) -> None:
+    dev, _ = place
+    assert set(dev.ready["more"]) == {"coap"}
+    with socket.create_connection(("127.0.0.1", dev.ready["coap"])) as connection:
+        assert connection.recv(2)[1] == CSM
 
 
 def test_a_device_has_its_identity_also_after_the_node_was_killed(place: tuple[Dev, Meter]) -> None:
