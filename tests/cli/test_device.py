@@ -46,6 +46,7 @@ def test_what_can_not_be_is_told_with_a_next_step(tmp_path: Path) -> None:
         (("add", "a/b", "--token"), "", 1, "device[0].id is 'a/b'"),
         (("add", "a", "--certificate", "none.pem"), "", 1, "none.pem can't be read"),
         (("add", "a", "--token", "--scram"), "", 2, "--scram is for a password"),
+        (("add", "a", "--scram", "--password-stdin"), "\u200epassword\n", 1, "that SCRAM can't carry"),
         (("remove", "a"), "", 1, "there is no device a"),
         (("list",), "", 1, "it can't be read"),
     ):

@@ -8,9 +8,7 @@ import pytest
 
 from rimward.edge.access.passwords import hashed
 
-from . import house as houses
 from .house import House, opened, picky
-from .open import OPEN
 
 PASSWORD = b"correct horse"
 SALT, ROUNDS = b"0123456789abcdef", 4096
@@ -53,18 +51,3 @@ async def guarded(tmp_path: Path, access: str) -> AsyncGenerator[House, None]:
 def version(request: pytest.FixtureRequest) -> int:
     """Each of the two protocol levels."""
     return int(request.param)
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What is open is expected to fail, and fails the run as soon as it does not: it is to leave the list."""
-    for item in items:
-        for name, why in OPEN.items():
-            if item.nodeid.endswith(f"/{name}") or f"/{name}[" in item.nodeid:
-                item.add_marker(pytest.mark.xfail(reason=f"open: {why}", strict=True))
-
-
-@pytest.fixture(autouse=True)
-def what_is_open_is_not_waited_for(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Give what is not done yet a second to be done all the same."""
-    if request.node.get_closest_marker("xfail"):
-        monkeypatch.setattr(houses, "PATIENCE", 1.0)

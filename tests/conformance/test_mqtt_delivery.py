@@ -255,6 +255,10 @@ async def test_messages_of_a_client_come_in_the_order_in_which_it_has_sent_them(
     for name in ("a", "b"):
         client = await house.connect(name, version)
         client.send(*(publish(f"t/{name}", b"%d" % n, qos, n + 1, version=version) for n in range(50)))
+        if qos == 2:  # a server may wait for the PUBRELs [4.3.3]
+            for n in range(50):
+                assert (await client.expect(PUBREC)).packet_id == n + 1
+            client.send(*(acknowledge(PUBREL, n + 1) for n in range(50)))
     came: dict[str, list[int]] = {"t/a": [], "t/b": []}
     for _ in range(100):
         message = await watcher.expect(PUBLISH)

@@ -12,8 +12,6 @@ from pathlib import Path
 
 import pytest
 
-from .open import OPEN
-
 HERE = Path(__file__).parent
 MQTT_5 = """
 1.5.4-1 1.5.4-2 1.5.4-3 1.5.5-1 1.5.7-1 2.1.3-1 2.2.1-2 2.2.1-3 2.2.1-4 2.2.1-5 2.2.1-6 2.2.2-1 3.1.0-1
@@ -108,10 +106,3 @@ def test_every_test_that_a_line_names_exists(table: str) -> None:
         if test not in names_in(file)
     ]
     assert not gone
-
-
-def test_what_is_open_names_tests_that_exist() -> None:
-    for name, why in OPEN.items():
-        file, _, test = name.partition("::")
-        assert test.partition("[")[0] in names_in(file), name
-        assert len(why) >= REASON, name

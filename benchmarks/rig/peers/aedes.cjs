@@ -1,7 +1,8 @@
 // The rule inside the broker's own process: aedes, subscribed in-process. usage: aedes.cjs FOLDER; prints its port
+const { createRequire } = require("node:module");
 const net = require("node:net");
 const path = require("node:path");
-const { Aedes } = require(path.join(process.argv[2], "node_modules", "aedes"));
+const { Aedes } = createRequire(path.join(process.argv[2], "package.json"))("aedes");
 
 async function main() {
   const broker = await Aedes.createBroker({ concurrency: 0 });

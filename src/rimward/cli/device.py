@@ -53,7 +53,9 @@ EXAMPLES_CHANGE = """\
 examples:
   rimward device password truck-1
   rimward device password truck-1 --password-stdin < password.txt
+  rimward device password truck-1 --scram
 
+Keys for SCRAM-SHA-256 are made anew where the device has any; --scram adds them where it has none.
 Connections that were opened with the old one are closed within seconds.
 """
 
@@ -76,6 +78,7 @@ def add_arguments(parser: Parser) -> None:
     shown = words.add_parser("list", description="show who may come in", epilog=EXAMPLES_LIST)
     gone = words.add_parser("remove", description="let a device in no more", epilog=EXAMPLES_REMOVE)
     new = words.add_parser("password", description="set a device's password", epilog=EXAMPLES_CHANGE)
+    new.add_argument("--scram", action="store_true", help="keep keys for SCRAM-SHA-256 of it from now on")
     for below in (gone, new):
         below.add_argument("id", metavar="ID")
     new.add_argument("--password-stdin", action="store_true", help="read the password from what comes in")
@@ -199,7 +202,7 @@ def _password(options: argparse.Namespace) -> int:
     password = _new_password(options)
     edit(
         options.access,
-        rewrite(options.id, lambda one: _secret(one, password, scram=one.scram is not None)),
+        rewrite(options.id, lambda one: _secret(one, password, scram=options.scram or one.scram is not None)),
     )
     if options.json:
         json_line({"changed": options.id, "access": str(options.access)})
@@ -220,7 +223,20 @@ def _secret(device: "Device", password: bytes, *, scram: bool) -> "Device":
     from rimward.edge.access.passwords import hashed
     from rimward.edge.access.scram import scram_keys
 
-    return replace(device, password=hashed(password), scram=scram_keys(password) if scram else None)
+    keys = scram_keys(_prepared(password)) if scram else None
+    return replace(device, password=hashed(password), scram=keys)
+
+
+def _prepared(password: bytes) -> bytes:
+    """Return a password as clients of SCRAM hash it [RFC 5802 §2.2]."""
+    from rimward.protocols.scram import ScramError, saslprep
+
+    try:
+        return saslprep(password.decode()).encode()
+    except ScramError:
+        raise CommandError(
+            "the password has a character that SCRAM can't carry (RFC 4013): use letters, digits and signs"
+        ) from None
 
 
 def _new_password(options: argparse.Namespace) -> bytes:

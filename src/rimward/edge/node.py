@@ -21,6 +21,7 @@ from rimward.edge.beats import beat
 from rimward.edge.config import NodeConfig
 from rimward.edge.dispatch import Clocks, Dispatcher, FunctionRun, Tracing
 from rimward.edge.dispatch.ports import OutboxPort
+from rimward.edge.gateways.admission import Load
 from rimward.edge.gateways.coap import CoapConfig, CoapGateway
 from rimward.edge.gateways.coap.resources import links_of
 from rimward.edge.gateways.http import HttpConfig, HttpGateway
@@ -62,6 +63,7 @@ def doors_of(
         access=access,
     )
     dispatcher.router = mqtt
+    load = Load(mqtt.overload, dispatcher.board.priority_of)
     http = HttpGateway(
         dispatcher,
         clock=clocks.monotonic,
@@ -69,6 +71,7 @@ def doors_of(
             hosts=config.http.hosts,
             origins=config.http.origins,
             credentials=config.http.credentials,
+            rates=config.http.rates,
             max_body=limits.payload_bytes,
             max_message=limits.payload_bytes,
         ),
@@ -76,14 +79,16 @@ def doors_of(
         wall=clocks.wall,
         access=access,
         shelf=Shelf(outbox),
+        load=load,
     )
     coap = CoapGateway(
         dispatcher,
         clock=clocks.monotonic,
-        config=CoapConfig(blocks=BlockLimits(body=limits.payload_bytes)),
+        config=CoapConfig(blocks=BlockLimits(body=limits.payload_bytes), rates=config.coap.rates),
         links=links_of(run.function for run in runs),
         access=access,
         disk=keeper,
+        load=load,
     )
     dispatcher.commands.routers["coap"] = coap
     coap.serving.commanding.replies = dispatcher.commands

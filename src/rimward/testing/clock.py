@@ -10,6 +10,8 @@ import itertools
 from collections import deque
 from collections.abc import Callable
 
+from rimward.events import Duration, nanoseconds
+
 MONOTONIC_START = 1_000_000_000_000  # ns: a machine that has been up for a while, as any is
 
 
@@ -141,3 +143,8 @@ class Loop:
     def kill(self) -> None:
         """Run nothing more."""
         self.alive = False
+
+
+def whole_seconds(duration: Duration | None) -> int:
+    """Return a time as protocols count it, at least one second; 0 where there is none."""
+    return 0 if duration is None else max(1, round(nanoseconds(duration) / 1e9))

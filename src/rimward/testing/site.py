@@ -26,7 +26,7 @@ from rimward.edge.dispatch.failures import place_of
 from rimward.edge.outbox import DeadLetter
 from rimward.events import Duration, RimwardError, from_ns, nanoseconds, to_ns
 from rimward.observe import Trace
-from rimward.testing.clock import Clock, Loop
+from rimward.testing.clock import Clock, Loop, whole_seconds
 from rimward.testing.cloud import has_cloud
 from rimward.testing.coap import Coap
 from rimward.testing.device import Device, Identity, Version
@@ -207,16 +207,14 @@ class Site:
     ) -> Device:
         """Return an MQTT device, connected; `keep_alive` is how often it says that it lives, none by default.
 
-        With `session` it has one that outlives its connections by so long (in MQTT 3.1.1 as long as the node
-        keeps it): what comes meanwhile at QoS 1 waits for it.
+        `session` is how long its session outlives a connection and gathers what comes at QoS 1.
 
         Raises:
             Refused: the node does not accept it.
         """
-        seconds = 0 if keep_alive is None else max(1, round(nanoseconds(keep_alive) / 1e9))
         self.node  # noqa: B018 (raises where the Site is closed)
-        lasting = 0 if session is None else max(1, round(nanoseconds(session) / 1e9))
-        device = Device(self, Identity(id, protocol, user, seconds, session=lasting))
+        every, lasting = whole_seconds(keep_alive), whole_seconds(session)
+        device = Device(self, Identity(id, protocol, user, every, session=lasting))
         device.connect()
         return device
 

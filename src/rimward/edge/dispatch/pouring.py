@@ -43,7 +43,7 @@ def pour(result: Any, run: FunctionRun, work: Work, host: Host) -> Reply:
     return Reply(stream=_Stream(result.__aiter__(), run, encoding, host))
 
 
-def socket_of(match: Match[FunctionRun]) -> Socket:
+def socket_of(match: "Match[FunctionRun]") -> Socket:
     """Return what a WebSocket meets at a path that a function serves."""
     trigger = match.target.function.trigger
     assert isinstance(trigger, Ws)

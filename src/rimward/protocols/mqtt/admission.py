@@ -62,7 +62,7 @@ def goodbyes(error: MqttError, version: int, reference: str, *, accepted: bool) 
     if version == 5:
         elsewhere = reference if error.reason in ELSEWHERE and reference else None
         text = reason_text(error.detail)
-        texts = (text, None)
+        texts: tuple[Properties | None, ...] = (text, None)
         if elsewhere is not None:
             words = text.reason_string if text is not None else None
             texts = (

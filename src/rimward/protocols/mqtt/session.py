@@ -42,6 +42,7 @@ from rimward.protocols.mqtt.packets import (
 )
 from rimward.protocols.mqtt.reasons import MqttError, Reason
 from rimward.protocols.mqtt.sending import Sending
+from rimward.protocols.mqtt.topics import too_large
 
 PENDING = -1  # the reason of a PUBREC that is not ready
 MOST_TAKEN = 8  # times Receive Maximum: QoS 2 ids of one client that it has not released
@@ -80,17 +81,17 @@ class ServerSession(Sending):
         """`now` is monotonic seconds; `topics` and `counters` may be shared by many sessions."""
         super().__init__(limits, topics=topics, counters=counters)
         self.connect: Connect | None = None  # None until the client has said who it is
-        self.client_id = ""  # as accepted
-        self.accepted = False
+        self.client_id: str = ""  # as accepted
+        self.accepted: bool = False
         self.expiry: int = 0  # seconds that the session outlives the connection; FOR_EVER is what it says
         self.held: set[int] = set()  # the client's packet ids whose answer is not ready, never ours [2.2.1]
         # the client's QoS 2 ids from their PUBLISH to their PUBCOMP, with the reason of their PUBREC
         self.taken: dict[int, int] = {}
         self._before: set[int] | None = None  # those of an earlier connection
-        self.goodbye_reason = 0  # what the client's DISCONNECT said
-        self.last_packet = now
-        self.method = None  # of its enhanced authentication
-        self.exchanging = False  # that is not at its end
+        self.goodbye_reason: int = 0  # what the client's DISCONNECT said
+        self.last_packet: float = now
+        self.method: str | None = None  # of its enhanced authentication
+        self.exchanging: bool = False  # that is not at its end
         self.proof: bytes | None = None  # what CONNACK says in the method's words
         self._keep_alive = 0.0  # seconds
         self._reason_texts = True
@@ -144,7 +145,7 @@ class ServerSession(Sending):
         if self.version == 5:
             properties = offer(self.limits, self.connect, assigned_client_id or None, self.expiry, self.proof)
         self._say(Connack(present, properties=properties))
-        self.accepted: bool = not self.closed
+        self.accepted = not self.closed
         if self.method is not None:
             self.exchanging = False
             self.open_lane()
@@ -242,15 +243,17 @@ class ServerSession(Sending):
 
     # -- other answers
 
-    def granted(self, packet: Subscribe, reasons: tuple[int, ...]) -> None:
-        """Send SUBACK, one reason per filter."""
+    def granted(self, packet: Subscribe, reasons: tuple[int, ...], text: str = "") -> None:
+        """Send SUBACK, one reason per filter; the text says why one was refused, to MQTT 5 clients alone."""
         if self.version != 5:
             reasons = tuple(min(128, reason) for reason in reasons)
-        self._say(Suback(packet.packet_id, reasons))
+        properties = reason_text(text) if self._reason_texts else None
+        self._say(Suback(packet.packet_id, reasons, properties), Suback(packet.packet_id, reasons))
 
-    def ended_subscriptions(self, packet: Unsubscribe, reasons: tuple[int, ...]) -> None:
-        """Send UNSUBACK, one reason per filter."""
-        self._say(Unsuback(packet.packet_id, reasons))
+    def ended_subscriptions(self, packet: Unsubscribe, reasons: tuple[int, ...], text: str = "") -> None:
+        """Send UNSUBACK, one reason per filter; the text says why one did not end anything."""
+        properties = reason_text(text) if self._reason_texts else None
+        self._say(Unsuback(packet.packet_id, reasons, properties), Unsuback(packet.packet_id, reasons))
 
     def challenge(self, data: bytes) -> None:
         """Send the next step of an enhanced authentication."""
@@ -296,10 +299,10 @@ class ServerSession(Sending):
 
     def _accept_connect(self, packet: Connect) -> None:
         self.connect = packet
-        self.method: str | None = method_of(packet)
+        self.method = method_of(packet)
         if self.method is None:
             self.open_lane()
-        self.exchanging: bool = self.method is not None
+        self.exchanging = self.method is not None
         self._keep_alive = float(keep_alive_of(packet, self.limits))
         longest = self.limits.max_session_expiry
         if self.version != 5:  # MQTT 3.1.1 names no time
@@ -346,6 +349,8 @@ class ServerSession(Sending):
                 f"topic alias {alias}, the limit is {self.limits.topic_alias_maximum}",
             )
         if packet.topic:
+            if (detail := too_large(packet.topic)) is not None:  # kept, it would cost far more than it says
+                raise MqttError(Reason.TOPIC_NAME_INVALID, f"{detail}: it can't have an alias")
             self._aliases[alias] = packet.topic
             return packet
         topic = self._aliases.get(alias)

@@ -2,6 +2,7 @@
 
 from msgspec import Struct
 
+from rimward.edge.gateways.admission import RequestRates
 from rimward.protocols.coap import BlockLimits, Bounds, ObserveLimits, Timing
 
 
@@ -24,6 +25,7 @@ class CoapConfig(Struct, frozen=True, forbid_unknown_fields=True):
     csm_timeout: float = 10.0  # over TCP: for the peer's first message
     write_timeout: float = 30.0  # over TCP: for a slow reader to take what waits
     linger: float = 1.0  # over TCP: for a peer to read why it was cut
+    rates: RequestRates = RequestRates()
     timing: Timing = Timing()
     bounds: Bounds = Bounds()
     blocks: BlockLimits = BlockLimits()

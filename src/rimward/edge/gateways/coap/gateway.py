@@ -9,6 +9,7 @@ from typing import Any
 
 from rimward.edge.access import Access
 from rimward.edge.dispatch.types import Watched
+from rimward.edge.gateways.admission import Admission, Load
 from rimward.edge.gateways.coap.config import CoapConfig
 from rimward.edge.gateways.coap.connection import Connection
 from rimward.edge.gateways.coap.datagrams import Datagrams
@@ -39,6 +40,7 @@ class CoapGateway:
         access: Access | None = None,
         disk: Disk | None = None,
         chance: Callable[[], float] = random.random,
+        load: Load = Load(),  # noqa: B008 (it is frozen)
     ) -> None:
         """`clock` is monotonic ns; `links` is what `/.well-known/core` tells; `chance` gives 0 to 1.
 
@@ -49,6 +51,9 @@ class CoapGateway:
         self.trust: Trust = Trust(config, os.urandom(32))
         security = Security(access or Access(None, clock), self.trust, disk, clock)
         self.serving: Serving = Serving(door, config, security, links or [])
+        self.serving.admission = Admission(
+            config.rates, load, self.serving.counters, clock() * 1e-9, largest=config.max_message
+        )
         self.counters: dict[str, int] = dict.fromkeys(
             ("accepted", "over_limit", "aborted", "timeouts", "slow_readers", "slow_readers_cut",
              "stream_requests", "bytes_in", "bytes_out", "socket_errors"), 0

@@ -4,6 +4,7 @@ from urllib.parse import quote
 
 from rimward.edge.access import Action
 from rimward.edge.dispatch.types import Request, Ticket, Watched
+from rimward.edge.gateways.admission import Admission
 from rimward.edge.gateways.coap.answers import SAFE, Answer, answer_of, error_answer, tag
 from rimward.edge.gateways.coap.callers import Callers
 from rimward.edge.gateways.coap.commanding import Commanding
@@ -14,7 +15,17 @@ from rimward.edge.gateways.coap.incoming import Incoming
 from rimward.edge.gateways.coap.observing import Observing
 from rimward.edge.gateways.coap.security import Security
 from rimward.observe import Logger, get_logger
-from rimward.protocols.coap import METHODS, Assemblies, Block, CoapError, Link, Observer, asked_of, uint
+from rimward.protocols.coap import (
+    METHODS,
+    Assemblies,
+    Block,
+    CoapError,
+    Link,
+    Observer,
+    asked_of,
+    uint,
+    uint_bytes,
+)
 from rimward.protocols.coap import codes as c
 from rimward.protocols.coap import links as link_format
 from rimward.protocols.coap import options as opt
@@ -48,6 +59,7 @@ class Serving:
         self.security.wake = self.observing.wake
         self.codes: dict[int, int] = {}  # responses by their code
         self.draining: bool = False
+        self.admission: Admission | None = None
         self._door = door
         self._config = config
         self._trust = trust
@@ -98,8 +110,22 @@ class Serving:
             self._discover(incoming)
         elif asked.block2 is not None and asked.block2.number and self._sent_further(incoming):
             return
-        elif (body := self._body(incoming)) is not None:
+        elif not self._crowded(incoming) and (body := self._body(incoming)) is not None:
             self._dispatch(incoming, body)
+
+    def _crowded(self, incoming: Incoming) -> bool:
+        """Refuse a request that there is no room for now, before a block of it is kept [RFC 8516]."""
+        admission = self.admission
+        if admission is None or not admission.asks:
+            return False
+        caller, route = self.callers.of(incoming)[1].id, ("coap", incoming.method, _path(incoming))
+        found = admission.refuse(caller, route, len(incoming.message.payload), incoming.now)
+        if found is None:
+            return False
+        code = c.UNAVAILABLE if found.busy else c.TOO_MANY_REQUESTS
+        after = [(opt.MAX_AGE, uint_bytes(found.after))]
+        self._send(incoming, Answer(code, after, found.detail.encode()))
+        return True
 
     def _check_host(self, host: str) -> None:
         allowed = self._config.hosts
@@ -172,7 +198,7 @@ class Serving:
                     f"the content format {asked.accept} is none that is written", c.NOT_ACCEPTABLE
                 )
             headers["accept"] = MEDIA[asked.accept].partition(";")[0]
-        path = "/" + "/".join([_segment(one) for one in asked.segments])
+        path = _path(incoming)
         query = "&".join([_query(one) for one in asked.queries])
         sender = self.callers.check(incoming, Action.REQUEST, f"{incoming.method} {path}")
         self.commanding.heard(incoming, sender.id)
@@ -237,6 +263,10 @@ class Serving:
 def _accepted(block: Block, incoming: Incoming) -> Block:
     """Return the block that a further one is asked for with: as large as the peer's, or as we like them."""
     return Block(block.number, more=True, szx=block.szx if incoming.way.bert else min(block.szx, 6))
+
+
+def _path(incoming: Incoming) -> str:
+    return "/" + "/".join([_segment(one) for one in incoming.asked.segments])
 
 
 def _segment(text: str) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from rimward.edge.access import Access, Identity, Pending
 from rimward.edge.dispatch.types import Reply, Sender
+from rimward.edge.gateways.http.crowding import crowded
 from rimward.edge.gateways.http.entering import Guest, enter
 from rimward.edge.gateways.http.problems import problem_reply
 from rimward.edge.gateways.http.streaming import HEADERS, Pour
@@ -210,7 +211,10 @@ class Connection(asyncio.Protocol):
         self.answer(request, reply, now)
 
     def admit(self, request: HttpRequest, caller: "Connection | Guest", now: int) -> None:
-        """Have a request answered that may be made."""
+        """Have a request answered that may be made, unless there is no room for it now."""
+        if self._gateway.admission.asks and (reply := crowded(self._gateway, caller, request, now)):
+            self.answer(request, reply, now)
+            return
         if request.upgrade:
             self.sender, self.identity = caller.sender, caller.identity  # a socket's, for all of its time
             if self._gateway.upgrade(self, request, now):

@@ -12,6 +12,7 @@ from typing import Protocol
 
 from rimward.edge.access import Access
 from rimward.edge.dispatch.types import Door, Reply, Sender
+from rimward.edge.gateways.admission import Admission, Load
 from rimward.edge.gateways.descriptors import allowed
 from rimward.edge.gateways.http.asking import Asker
 from rimward.edge.gateways.http.config import HttpConfig
@@ -78,6 +79,7 @@ class HttpGateway:
         wall: Callable[[], int] | None = None,
         shelf: KeyShelf | None = None,
         access: Access | None = None,
+        load: Load = Load(),  # noqa: B008 (it is frozen)
     ) -> None:
         """`clock` is monotonic ns, `wall` ns since the epoch.
 
@@ -114,6 +116,9 @@ class HttpGateway:
             *_SOCKETS,
         )
         self.counters: dict[str, int] = dict.fromkeys((*names, "slow_readers", "slow_readers_cut"), 0)
+        self.admission: Admission = Admission(
+            config.rates, load, self.counters, clock() * 1e-9, largest=config.max_body
+        )
         self._statuses = [0] * 6  # answers by the status's first digit
         self._wall = wall
         self.topics: Topics = Topics()  # whose actions sockets are told

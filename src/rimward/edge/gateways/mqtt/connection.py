@@ -7,10 +7,11 @@ device and to others, is written once for each of them when the turn ends (docs/
 import asyncio
 import socket
 from collections import deque
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from rimward.edge.dispatch.types import Sender, Ticket
-from rimward.edge.gateways.mqtt.answering import answer, confirm, is_repeated
+from rimward.edge.gateways.mqtt.answering import OverRate, answer, confirm, is_repeated
 from rimward.edge.gateways.mqtt.arrival import Arrival, hand_over
 from rimward.edge.gateways.mqtt.authenticating import Exchange
 from rimward.edge.gateways.mqtt.broker import Broker
@@ -23,7 +24,7 @@ from rimward.edge.gateways.mqtt.subscriber import Subscriber
 from rimward.edge.gateways.peers import Peer, peer_of
 from rimward.observe import Logger, get_logger
 from rimward.protocols.mqtt import Packet, Publish, Reason, ServerSession, Will
-from rimward.protocols.mqtt.stream import PlainPublish, packet_of
+from rimward.protocols.mqtt.stream import PlainPublish, Taken, packet_of
 
 log: Logger = get_logger("rimward.mqtt")
 
@@ -45,6 +46,7 @@ class Connection(asyncio.Protocol):
         "arrivals",
         "broker",
         "check_at",
+        "cut",
         "exchange",
         "leaving",
         "routes",
@@ -55,10 +57,10 @@ class Connection(asyncio.Protocol):
 
     def __init__(self, gate: Gate) -> None:
         now = gate.clock() * 1e-9
-        self.session: ServerSession = ServerSession(
-            now, gate.limits, topics=gate.topics, counters=gate.counters
-        )
-        self.sender = Sender("", "mqtt3")
+        session = ServerSession(now, gate.limits, topics=gate.topics, counters=gate.counters)
+        self.session: ServerSession = session
+        self.cut: Callable[[bytes], list[Taken]] = session.cut  # or what holds it to a rate
+        self.sender: Sender = Sender("", "mqtt3")
         self.broker: Broker = gate.broker
         self.arrivals: deque[Arrival] | None = None  # in the order in which they are answered
         self.subscriber: Subscriber | None = None  # None until the client has been let in
@@ -101,7 +103,7 @@ class Connection(asyncio.Protocol):
         read_at = self._clock()
         gate.reading = session.dirty = True  # its output is looked at when the read is over
         try:
-            packets = session.cut(data)
+            packets = self.cut(data)
             if packets:
                 self._heard_at = read_at
                 gate.packets_in += len(packets)
@@ -345,7 +347,7 @@ class Connection(asyncio.Protocol):
 
     def answer_in_order(self, packet: Packet, read_at: int) -> None:
         """Answer a packet that has waited for the client to be let in."""
-        if isinstance(packet, Publish):
+        if isinstance(packet, Publish) and not isinstance(packet, OverRate):
             self.arrive_in_order(packet, read_at)
         else:
             answer(self, self._gate, packet, read_at)

@@ -14,7 +14,8 @@ from rimward.edge.dispatch.types import Refusal, Ticket
 from rimward.edge.gateways.mqtt.arrival import Arrival
 from rimward.edge.gateways.overload import LOWEST_FIRST
 from rimward.protocols.buckets import Bucket
-from rimward.protocols.mqtt import Packet, Publish, ServerSession
+from rimward.protocols.mqtt import Publish
+from rimward.protocols.mqtt.stream import PlainPublish, Taken, packet_of
 
 if TYPE_CHECKING:
     from rimward.edge.gateways.mqtt.config import RateConfig
@@ -26,18 +27,6 @@ LEAST_BYTES = 64 << 10  # of a burst
 
 class OverRate(Publish, frozen=True, gc=False):
     """A message beyond its rate; its type keeps it out of the others' short way."""
-
-
-class RatedSession(ServerSession):
-    """A session whose reads are held to a rate."""
-
-    __slots__ = ("rate",)
-    rate: "Rate"
-
-    def feed(self, data: bytes) -> list[Packet]:
-        """Return the packets that the bytes complete, those beyond their rate as `OverRate`."""
-        packets = super().feed(data)
-        return self.rate.admit(packets) if packets and self.accepted else packets
 
 
 def _rate_of(config: "RateConfig", name: str) -> float:
@@ -59,10 +48,7 @@ class Rates:
 
     def limit(self, connection: "Connection", gate: "Gate") -> None:
         """Hold a connection that is just made to its rate."""
-        now = gate.clock() * 1e-9
-        session = RatedSession(now, gate.limits, topics=gate.topics, counters=gate.counters)
-        session.rate = Rate(self, connection, gate)
-        connection.session = session
+        connection.cut = Rate(self, connection, gate).cut
 
 
 class Rate:
@@ -83,12 +69,18 @@ class Rate:
             least = max(LEAST_BYTES, gate.config.max_packet_size)
             self._bytes = Bucket(rate, max(float(least), rate * config.burst), now)
 
-    def admit(self, packets: list[Packet]) -> list[Packet]:
-        """Return a read's packets, the messages beyond their rate as `OverRate`."""
+    def cut(self, data: bytes) -> list[Taken]:
+        """Return what a read completes, as `Decoder.cut`, the messages beyond their rate as `OverRate`."""
+        session = self._connection.session
+        taken = session.cut(data)
+        if not taken or not session.accepted:
+            return taken
         now = self._gate.clock() * 1e-9
-        return [self._admit(one, now) if isinstance(one, Publish) else one for one in packets]
+        return [self._admit(one, now) if isinstance(one, tuple | Publish) else one for one in taken]
 
-    def _admit(self, packet: Publish, now: float) -> Publish:
+    def _admit(self, taken: PlainPublish | Publish, now: float) -> PlainPublish | Publish:
+        packet = packet_of(taken)
+        assert isinstance(packet, Publish)
         costs = self._costs(packet)
         wait = max((bucket.lack(cost, now) for bucket, cost in costs), default=0.0)
         if wait and not self._may_wait(packet, wait):
@@ -97,7 +89,7 @@ class Rate:
             bucket.owe(cost, now)
         if wait:
             self._pause(wait)
-        return packet
+        return taken
 
     def _costs(self, packet: Publish) -> list[tuple[Bucket, float]]:
         costs: list[tuple[Bucket, float]] = []

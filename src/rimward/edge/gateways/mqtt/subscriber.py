@@ -1,11 +1,12 @@
 """Who gets messages: a client with its session, which may outlive its connection."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
 from rimward.edge.access import Identity
 from rimward.edge.dispatch.types import Sender, Ticket
 from rimward.edge.gateways.mqtt.store import NEVER, Store
-from rimward.protocols.mqtt import SessionLimits
+from rimward.protocols.mqtt.away import Away
 from rimward.protocols.mqtt.flights import Flight, Flights
 from rimward.protocols.mqtt.outgoing import Outgoing
 from rimward.protocols.mqtt.sending import Sending
@@ -22,27 +23,6 @@ class Terms(NamedTuple):
     expires_at: float
     will: "Will | None"
     will_at: float
-
-
-class Away(Sending):
-    """Where the messages of clients go that are not there: what is not kept is dropped and counted."""
-
-    __slots__ = ()
-
-    def __init__(self, limits: SessionLimits, counters: dict[str, int]) -> None:
-        super().__init__(limits, topics=None, counters=counters)
-        self.close()
-        self.dirty = True  # it has no connection to write
-
-    def deliver(self, message: Outgoing, qos: int, now: float, *, retain: bool) -> bool:  # noqa: ARG002 (it takes none)
-        """Take no message."""
-        self._count("dropped_away")
-        return False
-
-    def send_plain(self, data: bytes) -> bool:  # noqa: ARG002 (it takes none)
-        """Take no message."""
-        self._count("dropped_away")
-        return False
 
 
 class Subscriber:
@@ -89,7 +69,7 @@ class Subscriber:
         self.ended: bool = False
         self.check_at: int = 0
         self.store: Store = store
-        self.away = away
+        self.away: Away = away
 
     @property
     def kept(self) -> bool:
@@ -163,6 +143,23 @@ class Subscriber:
         else:
             ticket.on_done = done
         return True
+
+    @property
+    def waiting(self) -> int:
+        """How many messages above QoS 0 wait to be sent."""
+        return len(self.flights.waiting) if self.flights is not None else self.session.queued
+
+    def withhold(self, unwanted: Callable[[Outgoing], bool]) -> list[Flight]:
+        """Drop what waits and is not to be sent, from disk too; return it."""
+        if self.flights is None:
+            return self.session.withhold(unwanted)
+        gone, stubs = self.flights.withhold(unwanted)
+        self.store.withhold(gone, stubs, self.sender.id)
+        if self.connection is not None and self.session is not self.away and not self.session.closed:
+            for stub in stubs:
+                self.session.release(stub.packet_id)
+            self.connection.wake()
+        return gone
 
     def settle(self) -> None:
         """Forget on disk what is over."""
