@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import socket
 import subprocess
 import sys
 from collections.abc import Generator
@@ -11,12 +12,12 @@ import pytest
 from tests.e2e.running import PATIENCE, Dev
 
 from rimward.protocols.coap import ClientExchange, Timing, request
-from rimward.protocols.coap.codes import POST
+from rimward.protocols.coap.codes import CSM, POST
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180)]
 APP = """\
 from msgspec import Struct
-from rimward import App, Device, State, coap
+from rimward import App, CommandTimeout, Device, NotConnected, State, coap
 
 app = App("meters", compat="2026-11-01")
 
@@ -41,10 +42,41 @@ def read(state: State[Total]) -> str:
     return f"total {state.value.kwh}"
 
 
+@app.edge(coap.post("tune/{meter}"))
+async def tune(meter: str, device: Device) -> str:
+    try:
+        return "set to " + await device.command("set", {"to": 7}, timeout="20s", reply=str)
+    except (CommandTimeout, NotConnected) as error:
+        return str(error)
+
+
 @app.edge(coap.post("office/{meter}"))
 def correct(reading: Reading, state: State[Total]) -> None:
     state.value.kwh = reading.kwh
 """
+DEVICE = """\
+import asyncio, json, sys
+from aiocoap import CHANGED, POST, Context, Message, resource
+from aiocoap.credentials import CredentialsMap
+from aiocoap.oscore_sitewrapper import OscoreSiteWrapper
+
+class Setting(resource.Resource):
+    async def render_post(self, request):
+        return Message(code=CHANGED, payload=b"what came: " + request.payload)
+
+async def main(credentials, address):
+    site = resource.Site()
+    site.add_resource(["commands", "set"], Setting())
+    known = CredentialsMap()
+    with open(credentials) as file:
+        known.load_from_dict(json.load(file))
+    site = OscoreSiteWrapper(site, known)
+    context = await Context.create_server_context(site, bind=("127.0.0.1", 0))
+    context.client_credentials = known
+    print((await context.request(Message(code=POST, uri=address)).response).payload.decode(), flush=True)
+
+asyncio.run(main(*sys.argv[1:]))
+"""  # what a device is: it asks, and is asked on the same socket
 ANYONE = '\n[[rule]]\nanyone = true\nrequest = ["POST /office/+"]\n'
 CLIENT = [sys.executable, "-W", "ignore", "-m", "aiocoap.cli.client"]
 OBSERVER = """\
@@ -99,12 +131,28 @@ def place(tmp_path: Path) -> Generator[tuple[Dev, Meter]]:
         yield dev, Meter(tmp_path, dev.ready["coap"], json.loads(added.stdout)["oscore"])
 
 
+def test_one_port_number_serves_udp_and_tcp(place: tuple[Dev, Meter]) -> None:
+    dev, _ = place
+    assert set(dev.ready["more"]) == {"coap"}
+    with socket.create_connection(("127.0.0.1", dev.ready["coap"])) as connection:
+        assert connection.recv(2)[1] == CSM
+
+
 def test_a_device_has_its_identity_also_after_the_node_was_killed(place: tuple[Dev, Meter]) -> None:
     dev, meter = place
     assert meter.post("meters/m-7", '{"kwh": 2}') == "m-7 2.0"
     assert "m-7 may not ask for POST /meters/m-8" in meter.post("meters/m-8", '{"kwh": 2}')
     dev.kill("node")
     assert meter.post("meters/m-7", '{"kwh": 3}') == "m-7 5.0"
+
+
+def test_a_device_is_commanded_by_oscore_on_the_socket_that_it_asked_from(place: tuple[Dev, Meter]) -> None:
+    _, meter = place
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", DEVICE, meter.credentials, f"{meter.address}/tune/m-7"],
+        capture_output=True, text=True, timeout=PATIENCE, check=False,
+    )  # fmt: skip
+    assert done.stdout == 'set to what came: {"to":7}\n', done.stderr
 
 
 async def office(port: int, kwh: int) -> None:

@@ -108,6 +108,16 @@ async def test_a_device_that_refuses_is_not_connected(house: House) -> None:
     assert await told(house) == b"NotConnected: 127.0.0.1: it answered 4.04 Not Found"
 
 
+async def test_a_device_that_wants_to_see_an_echo_is_sent_it_once(house: House) -> None:
+    first = await commanded(house)
+    reply(house, Message(0x81, first.token, [(opt.ECHO, b"again")], b"", ACK, first.mid))
+    [second] = house.heard()
+    assert second.token != first.token
+    assert (second.payload, second.options) == (first.payload, [*first.options, (opt.ECHO, b"again")])
+    reply(house, Message(0x81, second.token, [(opt.ECHO, b"more")], b"", ACK, second.mid))
+    assert await told(house) == b"NotConnected: 127.0.0.1: it answered 4.01 Unauthorized"
+
+
 async def test_a_device_that_resets_is_not_connected(house: House) -> None:
     house.acknowledge(await commanded(house), RST)
     assert await told(house) == b"NotConnected: 127.0.0.1: it reset the command"

@@ -49,7 +49,10 @@ class Question(Struct, eq=False):
     device: str
     name: str
     incoming: Incoming  # the request by which the device was last heard
-    asking: Asking | None  # what opens the response
+    payload: bytes
+    endpoint: Endpoint
+    asking: Asking | None = None  # what opens the response
+    echo: bytes | None = None  # what the device wants to see again [RFC 9175 §2]
 
 
 class Commanding:
@@ -92,7 +95,7 @@ class Commanding:
         incoming = known[0]
         if (why := self._problem(incoming, name, payload, now)) is not None:
             return why
-        return self._ask(endpoint, incoming, Question(number, device, name, incoming, None), payload)
+        return self._ask(Question(number, device, name, incoming, payload, endpoint))
 
     def _problem(self, incoming: Incoming, name: str, payload: bytes, now: int) -> str | None:
         if incoming.way.reliable:
@@ -109,16 +112,19 @@ class Commanding:
             return error.detail
         return None
 
-    def _ask(self, endpoint: Endpoint, incoming: Incoming, question: Question, payload: bytes) -> str | None:
-        message = request(c.POST, "", payload)
+    def _ask(self, question: Question) -> str | None:
+        incoming = question.incoming
+        message = request(c.POST, "", question.payload)
         message.options = [(opt.URI_PATH, ROOT.encode()), (opt.URI_PATH, question.name.encode())]
+        if question.echo is not None:
+            message.options.append((opt.ECHO, question.echo))
         message.token = os.urandom(8)  # nobody else is to guess it
         if (secured := incoming.secured) is not None:
             sequence = secured.numbers.take()
             if sequence is None:
                 return "the disk has not allowed a sequence number for it yet"
             message, question.asking = protect_request(secured.context, message, sequence)
-        if not endpoint.ask(incoming.key, message, self._clock(), question):
+        if not question.endpoint.ask(incoming.key, message, self._clock(), question):
             return "too much waits for it already"
         return None
 
@@ -133,6 +139,13 @@ class Commanding:
             except CoapError as error:
                 self._failed(question, NotConnected(f"{question.device}: {error.detail}"))
                 return
+        echo = message.get(opt.ECHO)
+        if message.code == c.UNAUTHORIZED and echo is not None and question.echo is None:
+            question.echo = echo
+            if (why := self._ask(question)) is not None:
+                self._failed(question, NotConnected(f"{question.device}: {why}"))
+            self.sent()
+            return
         if message.code >= c.BAD_REQUEST:
             said = f"it answered {dotted(message.code)} {name_of(message.code)}"
             self._failed(question, NotConnected(f"{question.device}: {said}"))
