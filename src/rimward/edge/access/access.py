@@ -160,7 +160,7 @@ class Access:
         """Return the device whose keys a request names; None where nobody has them."""
         return None if self.book is None else self.book.with_key_id(kid, context)
 
-    def opened(self, device: Device) -> Identity | Denial:
+    def opened(self, device: "Device") -> Identity | Denial:
         """Return who has sent a message that the device's own keys have opened."""
         book = self.book
         if book is None or device.oscore is None or book.devices.get(device.id) != device:
