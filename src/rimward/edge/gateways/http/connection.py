@@ -190,13 +190,8 @@ class Connection(asyncio.Protocol):
 
     def _is_free(self, known: KnownHead, length: int) -> bool:
         """Whether a request with a known head and as many bytes behind it may be answered at once."""
-        return (
-            length == known.length
-            and self._session.idle
-            and self._local == known.local
-            and self._gateway.access.book is None
-            and self._stuck_since is None
-        )
+        free = self._session.idle and self._stuck_since is None and self._gateway.access.book is None
+        return free and length == known.length and self._local == known.local
 
     def write_out(self) -> None:
         """Write what a turn of the loop has put out."""
