@@ -54,6 +54,7 @@ def node_python() -> Path:
     if not folder.exists():
         print("bench: installing a node", file=sys.stderr)
         shutil.rmtree(PEERS / "node", ignore_errors=True)
+        PEERS.mkdir(parents=True, exist_ok=True)
         uv = Path(sys.executable).with_name("uv")
         lines = (ROOT / "requirements.lock").read_text().splitlines()
         pins = [line.removesuffix(" \\").rstrip("\\ ") for line in lines if line[:1].isalnum()]

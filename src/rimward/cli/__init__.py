@@ -54,9 +54,9 @@ def main(arguments: list[str] | None = None) -> int:
         print(wrapped(HELP.format(verbs=_grouped()), get_terminal_size().columns - 2))
         return 0 if words else 2
     if words[0] == "--version":
-        from importlib.metadata import version
+        from rimward.version import VERSION
 
-        print(f"rimward {version('rimward')}")
+        print(f"rimward {VERSION}")
         return 0
     if words[0] not in VERBS:
         what = "option" if words[0].startswith("-") else "verb"

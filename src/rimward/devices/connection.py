@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Protocol
 
 from rimward.devices.errors import Refused, Unanswered, Unreachable
 from rimward.protocols.mqtt import (
-    ClientSession,
     Connack,
     Connect,
     Packet,
     Properties,
     Reason,
 )
+from rimward.protocols.mqtt.client import ClientSession
 
 
 class Owner(Protocol):

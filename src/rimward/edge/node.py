@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import NamedTuple, Self
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -22,11 +22,11 @@ from rimward.edge.config import NodeConfig
 from rimward.edge.dispatch import Clocks, Dispatcher, FunctionRun, Tracing
 from rimward.edge.dispatch.asked import Asked
 from rimward.edge.dispatch.ports import OutboxPort
-from rimward.edge.gateways.coap import CoapConfig, CoapGateway
-from rimward.edge.gateways.coap.resources import links_of
+from rimward.edge.gateways.admission import Load
 from rimward.edge.gateways.http import HttpConfig, HttpGateway
 from rimward.edge.gateways.listening.listening import Listening
 from rimward.edge.gateways.mqtt import MqttGateway
+from rimward.edge.gateways.overload import Overload
 from rimward.edge.gateways.websocket.topics import BothWays
 from rimward.edge.health import Health
 from rimward.edge.keeping import Keeper
@@ -34,7 +34,9 @@ from rimward.edge.outbox import Outbox
 from rimward.edge.secrets import give_secrets
 from rimward.edge.shelf import Shelf
 from rimward.observe import Recorder
-from rimward.protocols.coap import BlockLimits
+
+if TYPE_CHECKING:
+    from rimward.edge.gateways.coap import CoapGateway
 
 
 class Doors(NamedTuple):
@@ -42,7 +44,6 @@ class Doors(NamedTuple):
 
     mqtt: MqttGateway
     http: HttpGateway
-    coap: CoapGateway
 
 
 def doors_of(
@@ -63,6 +64,7 @@ def doors_of(
         access=access,
     )
     dispatcher.router = mqtt
+    load = Load(mqtt.overload, dispatcher.board.priority_of)
     http = HttpGateway(
         dispatcher,
         clock=clocks.monotonic,
@@ -70,6 +72,7 @@ def doors_of(
             hosts=config.http.hosts,
             origins=config.http.origins,
             credentials=config.http.credentials,
+            rates=config.http.rates,
             max_body=limits.payload_bytes,
             max_message=limits.payload_bytes,
         ),
@@ -77,20 +80,37 @@ def doors_of(
         wall=clocks.wall,
         access=access,
         shelf=Shelf(outbox),
+        load=load,
         lane=Asked(dispatcher),
-    )
-    coap = CoapGateway(
-        dispatcher,
-        clock=clocks.monotonic,
-        config=CoapConfig(blocks=BlockLimits(body=limits.payload_bytes)),
-        links=links_of(run.function for run in runs),
-        access=access,
     )
     http.mqtt = mqtt.connection
     if any(isinstance(trigger := run.function.trigger, Ws) and trigger.topic for run in runs):
         dispatcher.router = BothWays(mqtt, http.topics)
     give_secrets(runs, dispatcher.settings, os.environ, clocks)
-    return Doors(mqtt, http, coap)
+    return Doors(mqtt, http)
+
+
+def coap_of(
+    dispatcher: Dispatcher, config: NodeConfig, outbox: OutboxPort, overload: Overload, access: Access
+) -> "CoapGateway":
+    """Put a CoAP gateway before a dispatcher, as `doors_of` does with the others."""
+    from rimward.edge.gateways.coap import CoapConfig, CoapGateway  # where CoAP is spoken: 30 modules
+    from rimward.edge.gateways.coap.resources import links_of
+    from rimward.protocols.coap import BlockLimits
+
+    clocks = dispatcher.clocks
+    coap = CoapGateway(
+        dispatcher,
+        clock=clocks.monotonic,
+        config=CoapConfig(blocks=BlockLimits(body=config.limits.payload_bytes), rates=config.coap.rates),
+        links=links_of(run.function for run in dispatcher.functions.values()),
+        access=access,
+        disk=Keeper(outbox, clocks),
+        load=Load(overload, dispatcher.board.priority_of),
+    )
+    dispatcher.commands.routers["coap"] = coap
+    coap.serving.commanding.replies = dispatcher.commands
+    return coap
 
 
 def read_settings(app: App, config: NodeConfig) -> Struct | None:
@@ -107,7 +127,6 @@ class Node:
     mqtt: MqttGateway
     http: HttpGateway
     access: Access
-    coap: CoapGateway
     listening: Listening
 
     def __init__(self, app: App, config: NodeConfig) -> None:
@@ -119,6 +138,7 @@ class Node:
         self._stack = AsyncExitStack()
         self._tasks: list[asyncio.Task[None]] = []
         self._watch: Watch | None = None
+        self._coap: CoapGateway | None = None  # made with its first socket
 
     async def __aenter__(self) -> Self:
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -134,7 +154,7 @@ class Node:
             )
             self._open_access(dispatcher)
             stack.callback(self.access.close)
-            self.mqtt, self.http, self.coap = doors_of(dispatcher, config, outbox, self.access)
+            self.mqtt, self.http = doors_of(dispatcher, config, outbox, self.access)
             self.dispatcher, self.outbox = dispatcher, outbox
             self.listening = Listening(
                 config.listeners,
@@ -142,16 +162,16 @@ class Node:
                 streams={
                     "mqtt": self.mqtt.connection,
                     "http": self.http.connection,
-                    "coap+tcp": self.coap.connection,
+                    "coap+tcp": lambda: self.coap.connection(),  # noqa: PLW0108 (`self.coap` would make the gateway now)
                 },
-                datagrams={"coap": self.coap.serve},
+                datagrams={"coap": lambda sock: self.coap.serve(sock)},  # noqa: PLW0108 (as above)
                 may_be_open=config.anonymous or bool(config.access),
                 wall=self.clocks.wall,
             )
             gateways = {
                 "mqtt": self.mqtt.stats,
                 "http": self.http.stats,
-                "coap": self.coap.stats,
+                "coap": lambda: self._coap.stats() if self._coap is not None else {},
                 "listening": self.listening.stats,
                 "access": self.access.stats,
             }
@@ -165,6 +185,13 @@ class Node:
         self._now = TrustedClock(self.clocks.wall, self.folder / "clock")
         functions = self.app.manifest().functions if path is not None else ()
         self.access, self._watch = open_access(path, functions, dispatcher.clocks.monotonic, self._now)
+
+    @property
+    def coap(self) -> "CoapGateway":
+        """The CoAP gateway, made when it is first asked for: most nodes have none."""
+        if self._coap is None:
+            self._coap = coap_of(self.dispatcher, self.config, self.outbox, self.mqtt.overload, self.access)
+        return self._coap
 
     async def serve(
         self, mqtt: socket.socket | None, http: socket.socket | None, coap: tuple[socket.socket, ...] = ()
@@ -183,7 +210,10 @@ class Node:
         """
         self.mqtt.open()
         self.http.open()
-        self.coap.open()
+        configs = self.config.listeners
+        spoken = {configs[name].protocol if name in configs else name for name in (*configs, *sockets)}
+        if not spoken.isdisjoint({"coap", "coap+tcp"}):
+            self.coap.open()
         await self.listening.open(sockets)
         self._beat(1.0, self.dispatcher.feeder.advance)
         self._beat(1.0, self.dispatcher.follow_wall_clock)
@@ -208,7 +238,8 @@ class Node:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.listening.close()
-        await asyncio.gather(self.http.close(self.config.drain), self.coap.close(self.config.drain))
+        doors = [self.http] if self._coap is None else [self.http, self._coap]
+        await asyncio.gather(*(door.close(self.config.drain) for door in doors))
         await self.dispatcher.waiting.close(self.config.drain)
         await self.mqtt.close(self.config.drain)
         await self._stack.aclose()

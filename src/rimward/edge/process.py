@@ -1,11 +1,11 @@
 """The node's I/O process: its command line, its start and its end."""
 
-import argparse
 import asyncio
 import gc
 import os
 import signal
 import socket
+import sys
 from pathlib import Path
 
 import uvloop
@@ -20,6 +20,7 @@ from rimward.observe import Logger, configure, get_logger
 
 log: Logger = get_logger("rimward.node")
 
+USAGE = "usage: python -m rimward.edge CONFIG [--fd NAME=FD] ... [--ready FD]"
 AGAIN = 75  # exit code: whoever watches over the process should start it again (EX_TEMPFAIL)
 
 
@@ -56,19 +57,43 @@ async def _reload(node: Node, asked: asyncio.Event) -> None:
         await node.reload()
 
 
+def _options(arguments: list[str]) -> tuple[Path, dict[str, int], int | None]:
+    """Read the command line, which the supervisor writes; argparse would be a fiftieth of the start.
+
+    Raises:
+        ValueError: it is not as USAGE says.
+    """
+    files: list[str] = []
+    fds: dict[str, int] = {}
+    ready: int | None = None
+    words = iter(arguments)
+    for word in words:
+        option, equals, value = word.partition("=")
+        if option == "--fd":
+            name, _, number = (value if equals else next(words, "")).partition("=")
+            fds[name] = int(number)
+        elif option == "--ready":
+            ready = int(value if equals else next(words, ""))
+        elif word.startswith("-"):
+            raise ValueError(word)
+        else:
+            files.append(word)
+    [config] = files
+    return Path(config), fds, ready
+
+
 def main(arguments: list[str]) -> int:
     """Run the node that the configuration describes."""
-    parser = argparse.ArgumentParser(prog="python -m rimward.edge")
-    parser.add_argument("config", type=Path)
-    parser.add_argument("--fd", action="append", default=[], metavar="NAME=FD")
-    parser.add_argument("--ready", type=int)
-    options = parser.parse_args(arguments)
+    try:
+        path, fds, ready = _options(arguments)
+    except ValueError:
+        print(USAGE, file=sys.stderr)
+        return 2
     configure("node")
-    pairs = [item.split("=") for item in options.fd]
-    sockets = {name: socket.socket(fileno=int(fd)) for name, fd in pairs}
+    sockets = {name: socket.socket(fileno=fd) for name, fd in fds.items()}
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            return 0 if runner.run(run(read(options.config), sockets, options.ready)) else AGAIN
+            return 0 if runner.run(run(read(path), sockets, ready)) else AGAIN
     except LoadError as error:
         log.error("the app can't be loaded", error=str(error))  # noqa: TRY400 (the sentence says it all)
     except AccessError as error:

@@ -11,7 +11,6 @@ from rimward.devices.connection import say
 from rimward.devices.errors import Refused, Unanswered, Unreachable
 from rimward.events.cloudevents import to_mqtt
 from rimward.protocols.mqtt import (
-    ClientSession,
     Connack,
     Connect,
     Disconnect,
@@ -24,6 +23,7 @@ from rimward.protocols.mqtt import (
     Subscriptions,
     Will,
 )
+from rimward.protocols.mqtt.client import ClientSession
 from rimward.protocols.mqtt.subscriptions import Options
 from rimward.testing.clock import Clock, Loop, Planned
 from rimward.testing.inbox import Inbox, Received

@@ -17,7 +17,7 @@ from rimward.edge.dispatch import Clocks, Dispatcher, FunctionRun, Tracing
 from rimward.edge.gateways.coap import CoapGateway
 from rimward.edge.gateways.http import HttpGateway
 from rimward.edge.gateways.mqtt import MqttGateway
-from rimward.edge.node import doors_of
+from rimward.edge.node import coap_of, doors_of
 from rimward.events import Reject
 from rimward.observe import Trace
 from rimward.testing.clock import Clock, Loop
@@ -69,10 +69,11 @@ class SiteNode:
         self.dispatcher: Dispatcher = Dispatcher(
             app, config.node, clocks, self.outbox, tracing, settings=settings
         )
-        doors = doors_of(self.dispatcher, config, self.outbox, Access(None, clock.monotonic, believe=True))
+        access = Access(None, clock.monotonic, believe=True)
+        doors = doors_of(self.dispatcher, config, self.outbox, access)
         self.mqtt: MqttGateway = doors.mqtt
         self.http: HttpGateway = doors.http
-        self.coap: CoapGateway = doors.coap
+        self.coap: CoapGateway = coap_of(self.dispatcher, config, self.outbox, self.mqtt.overload, access)
         self._callers: dict[Any, Call] = {}  # of CoAP, by address
         self.mqtt.begin(self.loop)
         self.http.begin(self.loop)

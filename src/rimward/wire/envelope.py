@@ -10,7 +10,6 @@ import zlib
 from typing import Any
 
 import msgspec
-import zstandard
 from msgspec import Struct
 
 from rimward.events import RimwardError
@@ -75,6 +74,8 @@ def encode(header: Header, rows: list[Row]) -> bytes:
 
 def encode_raw(header: Header, count: int, rows: bytes) -> bytes:
     """Return an envelope of rows that are msgpack already, one after the other."""
+    import zstandard  # nodes write no envelopes in the process that devices wait for
+
     plain = b"\x92" + _encoder.encode(header) + b"\xdd" + count.to_bytes(4, "big") + rows
     body = zstandard.ZstdCompressor(level=3).compress(plain)
     return _CRC.pack(zlib.crc32(body)) + body
@@ -87,6 +88,8 @@ def decode(data: bytes) -> tuple[Header, list[Row]]:
         DamagedError: its checksum does not fit.
         EnvelopeError: it is too large, or its rows are not the range that its header names.
     """
+    import zstandard
+
     if len(data) < _CRC.size or _CRC.unpack_from(data)[0] != zlib.crc32(data[_CRC.size :]):
         raise DamagedError("the checksum does not fit")
     try:
@@ -99,6 +102,8 @@ def decode(data: bytes) -> tuple[Header, list[Row]]:
 
 
 def _decompress(frame: bytes) -> bytes:
+    import zstandard
+
     # max_output_size is ignored for a frame that names its size, so the name is read first.
     size = zstandard.get_frame_parameters(frame).content_size
     if not 0 <= size <= MAX_BYTES:

@@ -24,7 +24,6 @@ from rimward.edge.dispatch.types import (
 from rimward.edge.gateways.mqtt import MqttConfig, MqttGateway
 from rimward.events import REFUSALS
 from rimward.protocols.mqtt import (
-    ClientSession,
     Connack,
     Connect,
     Packet,
@@ -34,6 +33,7 @@ from rimward.protocols.mqtt import (
     Unsuback,
     Will,
 )
+from rimward.protocols.mqtt.client import ClientSession
 
 PATIENCE = 20.0  # seconds that anything may take before a test gives up; never a measure of speed
 

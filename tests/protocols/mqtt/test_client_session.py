@@ -5,7 +5,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rimward.protocols.mqtt import (
-    ClientSession,
     Connack,
     Connect,
     Disconnect,
@@ -24,6 +23,7 @@ from rimward.protocols.mqtt import (
     Unsubscribe,
     encode,
 )
+from rimward.protocols.mqtt.client import ClientSession
 from rimward.protocols.mqtt.outgoing import message
 
 

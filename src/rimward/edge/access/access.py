@@ -15,12 +15,12 @@ import hmac
 import os
 from collections.abc import Callable
 from hashlib import sha256
+from typing import TYPE_CHECKING
 
 from rimward.edge.access.backoff import Backoff
-from rimward.edge.access.book import TOKEN_PREFIX, Book
-from rimward.edge.access.file import Device, ScramKeys
 from rimward.edge.access.grants import Action
 from rimward.edge.access.identity import (
+    TOKEN_PREFIX,
     Answered,
     Badge,
     Credentials,
@@ -29,10 +29,13 @@ from rimward.edge.access.identity import (
     Identity,
     Pending,
     free,
+    looks_like_jwt,
 )
 from rimward.edge.access.passwords import MAX_PASSWORD, PasswordLimits, Passwords
-from rimward.edge.access.scram import ITERATIONS, SALT
-from rimward.edge.access.tokens import looks_like_jwt
+
+if TYPE_CHECKING:  # a node without an access file reads none of its modules
+    from rimward.edge.access.book import Book
+    from rimward.edge.access.file import Device, ScramKeys
 
 REMEMBERED_TOKENS = 4096  # verified ones, by their digest
 _WRONG = "the credentials are not accepted"
@@ -43,7 +46,7 @@ class Access:
 
     def __init__(
         self,
-        book: Book | None,
+        book: "Book | None",
         monotonic: Callable[[], int],
         *,
         limits: PasswordLimits | None = None,
@@ -121,16 +124,19 @@ class Access:
 
     # -- SCRAM, whose exchange is the gateway's
 
-    def scram_keys(self, username: str, client_id: str = "") -> ScramKeys:
+    def scram_keys(self, username: str, client_id: str = "") -> "ScramKeys":
         """Return what an exchange needs; for a name that nobody has, keys that no password fits."""
         device = self.book.login(username, client_id) if self.book is not None else None
         if device is not None and device.scram is not None:
             return device.scram
+        from rimward.edge.access.file import ScramKeys
+        from rimward.edge.access.scram import ITERATIONS, SALT
+
         salt = hmac.digest(self._nobodys, b"salt" + username.encode(), "sha256")[:SALT]
         key = hmac.digest(self._nobodys, b"key" + username.encode(), "sha256")
         return ScramKeys(salt, ITERATIONS, key, key)
 
-    def scram_ended(self, credentials: Credentials, keys: ScramKeys, *, proved: bool) -> Identity | Denial:
+    def scram_ended(self, credentials: Credentials, keys: "ScramKeys", *, proved: bool) -> Identity | Denial:
         """Return who has proved that it has the password of `scram_keys`; the username names it."""
         book, username = self.book, credentials.username or ""
         device = book.login(username, credentials.client_id) if book is not None else None
@@ -148,9 +154,22 @@ class Access:
         detail = f"too many failures from this address: wait {seconds:.0f} s"
         return Denial(DenialKind.THROTTLED, detail, max(seconds, 1.0))
 
+    # -- OSCORE, whose messages are opened by the gateway
+
+    def key_holder(self, kid: bytes, context: bytes | None) -> "Device | None":
+        """Return the device whose keys a request names; None where nobody has them."""
+        return None if self.book is None else self.book.with_key_id(kid, context)
+
+    def opened(self, device: "Device") -> Identity | Denial:
+        """Return who has sent a message that the device's own keys have opened."""
+        book = self.book
+        if book is None or device.oscore is None or book.devices.get(device.id) != device:
+            return Denial(DenialKind.CREDENTIALS, "its credentials are not valid any more")
+        return self._believed(book, book.badge(device, device.oscore.secret, ""))
+
     # -- the node's side
 
-    def replace(self, book: Book) -> None:
+    def replace(self, book: "Book") -> None:
         """Take a reloaded file and tell the gateways."""
         self.book = book
         self._tokens.clear()
@@ -183,7 +202,7 @@ class Access:
 
     # -- the kinds of credentials
 
-    def _by_token(self, book: Book, credentials: Credentials, token: str) -> Identity | Denial:
+    def _by_token(self, book: "Book", credentials: Credentials, token: str) -> Identity | Denial:
         if (late := self.wait(credentials)) is not None:
             return late
         if not token.startswith(TOKEN_PREFIX):
@@ -197,7 +216,7 @@ class Access:
             return self._refused(credentials, _WRONG)
         return self._believed(book, book.badge(device, device.token, credentials.client_id))
 
-    def _by_jwt(self, book: Book, credentials: Credentials, token: str) -> Identity | Denial:
+    def _by_jwt(self, book: "Book", credentials: Credentials, token: str) -> Identity | Denial:
         digest = sha256(token.encode()).digest()
         badge = self._tokens.get(digest)
         if badge is None or book.tokens.has_ended(badge):
@@ -210,7 +229,7 @@ class Access:
             self._tokens[digest] = badge
         return self._believed(book, _as_client(badge, credentials.client_id))
 
-    def _by_certificate(self, book: Book, credentials: Credentials) -> Identity | Denial | None:
+    def _by_certificate(self, book: "Book", credentials: Credentials) -> Identity | Denial | None:
         certificate = credentials.peer.certificate
         if certificate is None:
             return None
@@ -220,7 +239,7 @@ class Access:
         return None if badge is None else self._believed(book, _as_client(badge, credentials.client_id))
 
     def _by_password(
-        self, book: Book, credentials: Credentials, password: bytes, answered: Answered
+        self, book: "Book", credentials: Credentials, password: bytes, answered: Answered
     ) -> Pending | None:
         text = password.decode("ascii", "replace")
         if text.startswith(TOKEN_PREFIX) or (book.tokens.issuers and looks_like_jwt(text)):
@@ -264,7 +283,7 @@ class Access:
             return self._refused(credentials, _WRONG)
         return self._believed(book, book.badge(device, stored, credentials.client_id))
 
-    def _believed(self, book: Book, badge: Badge | Denial) -> Identity | Denial:
+    def _believed(self, book: "Book", badge: Badge | Denial) -> Identity | Denial:
         if isinstance(badge, Denial):
             self._count(f"refused_{badge.kind}")
             return badge

@@ -11,6 +11,7 @@ from rimward.edge.gateways.peers import Peer
 from rimward.protocols.mqtt.topics import MAX_BYTES
 
 MAX_ID = 256  # characters of a device's id or a user's name
+TOKEN_PREFIX = "rim_"  # noqa: S105 (what tokens of ours begin with)
 
 
 class Credentials(Struct, frozen=True):
@@ -200,3 +201,8 @@ class Pending:
 def free(client_id: str, user: str | None = None) -> Identity:
     """Return who everyone is where no access file is: whoever they say."""
     return Identity(Badge("free", client_id, user), None)
+
+
+def looks_like_jwt(text: str) -> bool:
+    """Tell whether a text has the form of a JSON Web Token, as a password may."""
+    return text.startswith("eyJ") and text.count(".") == 2

@@ -3,17 +3,17 @@
 import asyncio
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rimward.app.manifest import FunctionSpec
 from rimward.edge.access.access import Access
-from rimward.edge.access.book import Book
 from rimward.edge.access.clock import TrustedClock
 from rimward.edge.access.errors import AccessError
-from rimward.edge.access.file import read
 from rimward.edge.access.grants import Patterns
-from rimward.edge.access.own import own_patterns
-from rimward.edge.access.tokens import Tokens
 from rimward.observe import Logger, get_logger
+
+if TYPE_CHECKING:
+    from rimward.edge.access.book import Book
 
 log: Logger = get_logger("rimward.access")
 
@@ -22,12 +22,16 @@ EXPIRY = 10.0  # seconds between two looks for tokens whose time is over
 Stamp = tuple[tuple[int, int, int], ...]
 
 
-def load_book(path: Path, own: Patterns, now: Callable[[], int]) -> Book:
+def load_book(path: Path, own: Patterns, now: Callable[[], int]) -> "Book":
     """Return a file as a book; `now` is the credentials' clock, wall ns.
 
     Raises:
         AccessError: the file, or a key that it names, can't be used.
     """
+    from rimward.edge.access.book import Book
+    from rimward.edge.access.file import read
+    from rimward.edge.access.tokens import Tokens
+
     file = read(path)
     return Book(file, own, Tokens(file.jwt, path, now))
 
@@ -45,6 +49,8 @@ def open_access(
     """
     if path is None:
         return Access(None, monotonic), None
+    from rimward.edge.access.own import own_patterns
+
     own = own_patterns(functions)
     stamp = stamp_of(path)
     book = load_book(path, own, now)
@@ -57,7 +63,7 @@ class Watch:
     """Looks at the files and reloads; what can't be used is told, and the book stays as it was."""
 
     def __init__(
-        self, access: Access, path: Path, load: Callable[[], Book], stamp: Stamp, note: Callable[[], None]
+        self, access: Access, path: Path, load: "Callable[[], Book]", stamp: Stamp, note: Callable[[], None]
     ) -> None:
         """`note` keeps the time that credentials are judged by."""
         self._access = access
@@ -102,7 +108,7 @@ class Watch:
         self._access.replace(book)
         return True
 
-    def _read(self) -> tuple[Stamp, Book | AccessError] | None:
+    def _read(self) -> "tuple[Stamp, Book | AccessError] | None":
         """Return the new state of the files, off the loop; None where nothing has changed."""
         self._note()
         stamp = stamp_of(self._path, self._access.book)
@@ -114,7 +120,7 @@ class Watch:
             return stamp, error
 
 
-def stamp_of(path: Path, book: Book | None = None) -> Stamp:
+def stamp_of(path: Path, book: "Book | None" = None) -> Stamp:
     """Return what changes when a file, or a key that its book names, does."""
     keys = [path.parent / key.file for one in (book.file.jwt if book else ()) for key in one.key]
     return tuple(map(_stat, (path, *keys)))

@@ -21,11 +21,6 @@ MAX_TOKEN = 8 << 10  # bytes
 MIN_SECRET = 32  # bytes of a shared one [RFC 7518 §3.2]
 
 
-def looks_like_jwt(text: str) -> bool:
-    """Tell whether a text has the form of a token, as a password may."""
-    return text.startswith("eyJ") and text.count(".") == 2
-
-
 class _Verifier(Struct, frozen=True):
     issuer: Issuer
     key: Key

@@ -2,9 +2,8 @@
 
 import io
 import re
-from typing import Any, ClassVar, Literal, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
 
-import cbor2
 import msgspec
 from msgspec import Struct
 
@@ -12,6 +11,9 @@ from rimward.app import Reply as Wanted
 from rimward.edge.dispatch.payloads import BadPayloadError, Decode
 from rimward.edge.dispatch.types import Reply
 from rimward.events import CloudEvent
+
+if TYPE_CHECKING:
+    import cbor2
 
 Encoding = Literal["json", "msgpack", "cbor", "text"]
 
@@ -93,6 +95,8 @@ def from_cbor(data: bytes) -> Any:
     Raises:
         ValueError: it is none.
     """
+    import cbor2  # with the first CBOR: most nodes never see any
+
     file = io.BytesIO(data)
     decoder = cbor2.CBORDecoder(
         file,
@@ -116,7 +120,7 @@ def _refuse(value: Any, immutable: bool) -> Any:  # noqa: FBT001 (the library's 
     raise ValueError("CBOR has a tag that is not read here")
 
 
-def _refuse_tag(tag: cbor2.CBORTag, immutable: bool) -> Any:  # noqa: FBT001 (the library's signature)
+def _refuse_tag(tag: "cbor2.CBORTag", immutable: bool) -> Any:  # noqa: FBT001 (the library's signature)
     del immutable
     raise ValueError(f"CBOR has the tag {tag.tag}, which is not read here")
 
@@ -227,5 +231,7 @@ def _encode(value: Any, encoding: Encoding) -> bytes:
     if encoding == "msgpack":
         return msgspec.msgpack.encode(value)
     if encoding == "cbor":
+        import cbor2
+
         return cbor2.dumps(msgspec.to_builtins(value, builtin_types=(bytes,)))
     return msgspec.json.encode(value)

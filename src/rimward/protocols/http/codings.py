@@ -9,8 +9,6 @@ import zlib
 from functools import lru_cache
 from typing import Literal
 
-import zstandard
-
 from rimward.protocols.http.errors import HttpError
 
 Coding = Literal["gzip", "zstd"]
@@ -54,6 +52,8 @@ def is_compressible(content_type: str) -> bool:
 def compress(data: bytes, coding: Coding) -> bytes:
     """Return bytes in a coding; the same bytes give the same ones."""
     if coding == "zstd":
+        import zstandard  # with the first body that is zstd
+
         return zstandard.ZstdCompressor(level=_LEVEL["zstd"]).compress(data)
     return zlib.compress(data, _LEVEL["gzip"], wbits=_GZIP)
 
@@ -96,6 +96,8 @@ def _gunzip(data: bytes, limit: int) -> bytes:
 
 
 def _unzstd(data: bytes, limit: int) -> bytes:
+    import zstandard
+
     reader = zstandard.ZstdDecompressor(max_window_size=_WINDOW)
     try:
         if zstandard.frame_content_size(data) > limit:
@@ -109,6 +111,8 @@ def _unzstd(data: bytes, limit: int) -> bytes:
 
 
 def _is_longer(data: bytes, limit: int) -> bool:
+    import zstandard
+
     reader = zstandard.ZstdDecompressor(max_window_size=_WINDOW)
     try:
         return len(reader.stream_reader(io.BytesIO(data)).read(limit + 1)) > limit

@@ -1,7 +1,6 @@
 """MQTT 3.1.1 and 5 without I/O: packets, topics, and the two sides of a connection."""
 
 from rimward.protocols.mqtt.admission import SessionLimits
-from rimward.protocols.mqtt.client import ClientSession
 from rimward.protocols.mqtt.encoding import encode
 from rimward.protocols.mqtt.packets import (
     Auth,
@@ -32,7 +31,6 @@ from rimward.protocols.mqtt.topictree import TopicTree
 
 __all__ = [
     "Auth",
-    "ClientSession",
     "Connack",
     "Connect",
     "Decoder",

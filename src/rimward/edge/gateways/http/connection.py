@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from rimward.edge.access import Access, Identity, Pending
 from rimward.edge.dispatch.types import Reply, Sender
+from rimward.edge.gateways.http.crowding import crowded
 from rimward.edge.gateways.http.entering import Guest, enter
 from rimward.edge.gateways.http.known import KnownHead, pass_by
 from rimward.edge.gateways.http.problems import problem_reply
@@ -190,16 +191,15 @@ class Connection(asyncio.Protocol):
 
     def _is_free(self, known: KnownHead, length: int) -> bool:
         """Whether a request with a known head and as many bytes behind it may be answered at once."""
-        free = self._session.idle and self._stuck_since is None and self._gateway.access.book is None
+        gateway = self._gateway
+        calm = (overload := gateway.admission.overload) is None or not overload.level
+        free = calm and gateway.access.book is None and self._session.idle and self._stuck_since is None
         return free and length == known.length and self._local == known.local
 
     def write_out(self) -> None:
         """Write what a turn of the loop has put out."""
-        if self._session.idle:
-            self._scheduled = False
-            self._write()
-        else:
-            self._later()
+        self._scheduled = False
+        (self._write if self._session.idle else self._later)()
 
     def _pump(self, data: bytes, now: int) -> None:
         session = self._session
@@ -237,7 +237,10 @@ class Connection(asyncio.Protocol):
         self.answer(request, reply, now)
 
     def admit(self, request: HttpRequest, caller: "Connection | Guest", now: int) -> None:
-        """Have a request answered that may be made."""
+        """Have a request answered that may be made, unless there is no room for it now."""
+        if self._gateway.admission.asks and (reply := crowded(self._gateway, caller, request, now)):
+            self.answer(request, reply, now)
+            return
         if request.upgrade:
             self.sender, self.identity = caller.sender, caller.identity  # a socket's, for all of its time
             if self._gateway.upgrade(self, request, now):

@@ -12,6 +12,7 @@ from typing import Protocol
 
 from rimward.edge.access import Access
 from rimward.edge.dispatch.types import AskDoor, Door, Reply, Sender
+from rimward.edge.gateways.admission import Admission, Load
 from rimward.edge.gateways.descriptors import allowed
 from rimward.edge.gateways.http.asking import Asker
 from rimward.edge.gateways.http.config import HttpConfig
@@ -80,6 +81,7 @@ class HttpGateway:
         wall: Callable[[], int] | None = None,
         shelf: KeyShelf | None = None,
         access: Access | None = None,
+        load: Load = Load(),  # noqa: B008 (it is frozen)
         lane: AskDoor | None = None,
     ) -> None:
         """`clock` is monotonic ns, `wall` ns since the epoch.
@@ -98,7 +100,8 @@ class HttpGateway:
         self.cors: Cors = Cors(config)
         self.finisher: Finisher = Finisher(config)
         self.asker: Asker = Asker(door, config, clock, Keys(config, shelf, wall or clock))
-        self.known: KnownHeads = KnownHeads(lane, config.known_heads)
+        short_way = None if config.rates.limits else lane  # which asks for no rate
+        self.known: KnownHeads = KnownHeads(short_way, config.known_heads)
         self.unwritten: list[Connection] = []  # whose output is written when the loop's turn is over
         self.write_timeout: int = round(config.write_timeout * 1e9)  # ns
         self.heartbeat: int = round(config.heartbeat * 1e9)  # ns
@@ -119,6 +122,9 @@ class HttpGateway:
             *_SOCKETS,
         )
         self.counters: dict[str, int] = dict.fromkeys((*names, "slow_readers", "slow_readers_cut"), 0)
+        self.admission: Admission = Admission(
+            config.rates, load, self.counters, clock() * 1e-9, largest=config.max_body
+        )
         self._statuses = [0] * 6  # answers by the status's first digit
         self._wall = wall
         self.topics: Topics = Topics()  # whose actions sockets are told

@@ -8,14 +8,16 @@ import errno
 import ipaddress
 import socket
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rimward.edge.gateways.listening.config import ANY_UNIX, AcceptConfig, ListenerConfig, networks_of
 from rimward.edge.gateways.listening.entering import Entering, MakeProtocol
 from rimward.edge.gateways.listening.handshakes import Handshakes, Wish
-from rimward.edge.gateways.listening.tls import Tls
 from rimward.edge.gateways.peers import plain
 from rimward.protocols.proxy import Forwarded, ProxyError, missing, parse
+
+if TYPE_CHECKING:
+    from rimward.edge.gateways.listening.tls import Tls
 
 TURN = 64  # connections accepted before others are heard
 GRACE = 1.0  # seconds that a connection may be silent before a new one takes its place
@@ -28,7 +30,7 @@ class Accepting:
 
     def __init__(self, name: str, config: ListenerConfig, make: MakeProtocol, hall: "Hall") -> None:
         self.name = name
-        self.tls: Tls | None = Tls(name, config.protocol, config.tls) if config.tls is not None else None
+        self.tls: Tls | None = _tls_of(name, config)
         self._make = make
         self._hall = hall
         self._networks = networks_of(name, config)
@@ -116,12 +118,20 @@ class Accepting:
                 self.go_on(sock, self.make_entering(proxied=False))
 
 
+def _tls_of(name: str, config: ListenerConfig) -> "Tls | None":
+    if config.tls is None:
+        return None
+    from rimward.edge.gateways.listening.tls import Tls  # a node without TLS never reads it
+
+    return Tls(name, config.protocol, config.tls)
+
+
 class Arriving:
     """A connection that has yet to send its PROXY header, or the first byte of TLS."""
 
     def __init__(self, listener: Accepting, sock: socket.socket, entering: Entering | None) -> None:
         self.sock = sock
-        self.deadline = 0.0  # seconds of the loop's clock
+        self.deadline: float = 0.0  # seconds of the loop's clock
         self._listener = listener
         self._entering = entering  # None: the header comes first
         self._header = b""
@@ -183,7 +193,7 @@ class Hall:
     def __init__(self, config: AcceptConfig, count: Callable[[str], None]) -> None:
         self.count = count
         self.listeners: list[Accepting] = []
-        self.handshakes = Handshakes(config, self._resume)
+        self.handshakes: Handshakes = Handshakes(config, self._resume)
         self._limit = config.waiting
         self._config = config
         self._paused: asyncio.TimerHandle | None = None  # until when, where listeners wait for room

@@ -11,10 +11,13 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from rimward.edge.gateways.listening.config import AcceptConfig
 from rimward.edge.gateways.listening.entering import Entering
-from rimward.edge.gateways.listening.secure import Secure
+
+if TYPE_CHECKING:  # a node without TLS never reads it
+    from rimward.edge.gateways.listening.secure import Secure
 
 _SIGNS = re.compile(r"[^a-z0-9]+")
 
@@ -34,7 +37,7 @@ class Handshakes:
 
     def __init__(self, config: AcceptConfig, on_room: Callable[[], None]) -> None:
         self.limit: int = config.waiting  # of those that wait
-        self.nanoseconds = 0  # of CPU that all steps have taken
+        self.nanoseconds: int = 0  # of CPU that all steps have taken
         self._config = config
         self._on_room = on_room  # called when a full queue is half empty
         self._wishes: deque[Wish] = deque()
@@ -66,12 +69,12 @@ class Handshakes:
         self._wishes.append(wish)
         self._schedule()
 
-    def ask(self, secure: Secure) -> None:
+    def ask(self, secure: "Secure") -> None:
         """Have a step taken when its turn has come."""
         self._asking.append(secure)
         self._schedule()
 
-    def ended(self, secure: Secure, failure: OSError | None) -> None:
+    def ended(self, secure: "Secure", failure: OSError | None) -> None:
         """Count how a handshake has ended."""
         self._running.pop(secure).cancel()
         if failure is None:
@@ -111,6 +114,8 @@ class Handshakes:
 
     def _begin(self, wish: Wish) -> None:
         loop = asyncio.get_running_loop()
+        from rimward.edge.gateways.listening.secure import Secure
+
         secure = Secure(wish.context(), wish.entering, self, wish.count)
         late = loop.call_later(self._config.handshake_timeout, secure.refuse, TimeoutError())
         self._running[secure] = late
@@ -121,7 +126,7 @@ class Handshakes:
             self._was_full = False
             self._on_room()
 
-    async def _connect(self, secure: Secure, wish: Wish) -> None:
+    async def _connect(self, secure: "Secure", wish: Wish) -> None:
         try:
             await asyncio.get_running_loop().connect_accepted_socket(lambda: secure, wish.sock)
         except OSError as error:  # it is gone already

@@ -4,6 +4,7 @@ import asyncio
 import socket
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING
 
 from rimward.edge.gateways.descriptors import allowed
 from rimward.edge.gateways.listening.accepting import Accepting, Hall
@@ -15,10 +16,12 @@ from rimward.edge.gateways.listening.config import (
     check,
 )
 from rimward.edge.gateways.listening.entering import Entering, MakeProtocol
-from rimward.edge.gateways.listening.tls import Tls
 from rimward.edge.gateways.peers import is_loopback
 from rimward.observe import Logger, get_logger
 from rimward_supervisor.listeners import BACKLOG, ListenError, bind, release
+
+if TYPE_CHECKING:
+    from rimward.edge.gateways.listening.tls import Tls
 
 log: Logger = get_logger("rimward.listening")
 
@@ -87,7 +90,7 @@ class Listening:
         self._sockets |= await asyncio.to_thread(self._bind, set(given))
         for name, sock in self._sockets.items():
             self._check_open(name, sock)
-        for name, sock in self._sockets.items():
+        for name, sock in list(self._sockets.items()):
             await self._open(name, sock)
         if any(listener.tls is not None for listener in self._hall.listeners):
             self._watching = asyncio.get_running_loop().create_task(self._watch())
@@ -188,6 +191,7 @@ class Listening:
         config = self._configs[name]
         if config.protocol in self._datagrams and sock.type == socket.SOCK_DGRAM:
             await self._datagrams[config.protocol](sock)
+            del self._sockets[name]  # its gateway answers what it owes, and closes it then
             return
         make = self._streams.get(config.protocol)
         if make is None:
@@ -213,7 +217,7 @@ class Listening:
         self.counters[what] = self.counters.get(what, 0) + 1
 
 
-def _changed(tls: list[Tls]) -> bool:
+def _changed(tls: "list[Tls]") -> bool:
     return sum(one.changed() for one in tls) > 0  # each of them looks
 
 

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from rimward.edge.access import DENIALS, Access, Credentials, Denial, DenialKind, Identity
-from rimward.edge.access.file import ScramKeys
 from rimward.edge.gateways.peers import Peer
 from rimward.protocols.mqtt import Auth, Reason
 from rimward.protocols.mqtt.authentication import data_of
 from rimward.protocols.scram import ScramError, ScramServer
 
 if TYPE_CHECKING:
+    from rimward.edge.access.file import ScramKeys
     from rimward.edge.gateways.mqtt.connection import Connection
     from rimward.edge.gateways.mqtt.gate import Gate
 

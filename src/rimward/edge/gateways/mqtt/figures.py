@@ -6,24 +6,32 @@ to those who listen. They are on no disk, no device may publish there, and they 
 
 import resource
 from collections.abc import Callable, Mapping
-from importlib.metadata import version
 from math import exp
 from typing import TYPE_CHECKING
 
 from rimward.protocols.mqtt.outgoing import Outgoing, message
+from rimward.version import VERSION
 
 if TYPE_CHECKING:
     from rimward.edge.gateways.mqtt.broker import Broker
 
 PREFIX = "$SYS/broker/"
-_VERSION = f"rimward {version('rimward')}"  # read from files: at start, not on the loop
 _WINDOWS = (("1min", 60.0), ("5min", 300.0), ("15min", 900.0))
 _LOADS = {  # by the counter of which each is the moving average, a minute
     "messages/received": "packets_in",
     "messages/sent": "packets_out",
     "connections": "connections_total",
 }
-_DROPS = ("dropped_too_large", "dropped_slow_reader", "dropped_over_rate", "dropped_offline", "expired")
+_DROPS = (
+    "dropped_too_large",
+    "dropped_slow_reader",
+    "dropped_over_rate",
+    "dropped_away",
+    "dropped_denied",
+    "dropped_queue_full",
+    "dropped_queues_full",
+    "expired",
+)
 
 
 class Figures:
@@ -60,14 +68,14 @@ class Figures:
 
     def _values(self, now: float, elapsed: float) -> dict[str, str]:
         stats = self._stats()
-        connected = stats["clients"] - stats.get("clients_offline", 0)
+        connected, away = stats["clients"], stats["sessions"] - stats["clients"]
         self._maximum = max(self._maximum, connected)
         values: dict[str, int] = {
-            "clients/total": stats["clients"],
+            "clients/total": stats["sessions"],
             "clients/connected": connected,
             "clients/active": connected,
-            "clients/disconnected": stats.get("clients_offline", 0),
-            "clients/inactive": stats.get("clients_offline", 0),
+            "clients/disconnected": away,
+            "clients/inactive": away,
             "clients/maximum": self._maximum,
             "clients/expired": stats.get("sessions_expired", 0),
             "messages/received": stats["packets_in"],
@@ -79,7 +87,7 @@ class Figures:
             "heap/maximum": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
         }
         texts = {name: str(value) for name, value in values.items()}
-        texts["version"] = _VERSION
+        texts["version"] = f"rimward {VERSION}"
         texts["uptime"] = f"{int(now - self._begun)} seconds"
         for name, counter in _LOADS.items():
             texts.update(self._load(name, stats.get(counter, 0), elapsed))
