@@ -87,8 +87,8 @@ TURN = 7  # calls that write what a turn of the loop has put out, two of them th
 class Wire(asyncio.Transport):
     """Keeps what is written, a piece a write."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, local: str = "127.0.0.1") -> None:
+        super().__init__({"sockname": (local, 80)})
         self.written: list[bytes] = []
         self.closed = False
 
@@ -162,7 +162,11 @@ class House:
             lane=Asked(dispatcher) if lane else None,
         )
         self.gateway.begin(asyncio.get_running_loop())
-        self.wire, self.connection = Wire(), Connection(self.gateway)
+        self.connect("127.0.0.1")
+
+    def connect(self, local: str) -> None:
+        """Go on as a new caller that has connected to an address."""
+        self.wire, self.connection = Wire(local), Connection(self.gateway)
         self.connection.connection_made(self.wire)
 
     async def ask(self, data: bytes) -> bytes:
@@ -301,6 +305,16 @@ async def test_an_access_file_that_comes_later_is_asked_for_heads_that_are_known
             assert (await one.ask(SHORT["a value"])).startswith(b"HTTP/1.1 200 ")
         one.access.book = Book(AccessFile(), Patterns(), Tokens((), tmp_path, lambda: 0))
         assert (await one.ask(SHORT["a value"])).startswith(b"HTTP/1.1 401 ")
+
+
+async def test_a_host_that_is_one_address_of_the_node_is_foreign_at_another(tmp_path: Path) -> None:
+    sent = SHORT["a value"].replace(b"localhost", b"10.0.0.5")
+    async with house(tmp_path) as one:
+        for local, status in (("10.0.0.5", b"200"), ("10.0.0.6", b"421"), ("10.0.0.5", b"200")):
+            one.connect(local)
+            for _ in range(2):
+                assert (await one.ask(sent)).startswith(b"HTTP/1.1 " + status)
+        assert one.passed_by() == 3
 
 
 async def test_heads_are_forgotten_and_counted_beyond_the_limit(tmp_path: Path) -> None:

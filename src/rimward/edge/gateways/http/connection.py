@@ -191,22 +191,15 @@ class Connection(asyncio.Protocol):
 
     def _is_free(self, known: KnownHead, length: int) -> bool:
         """Whether a request with a known head and as many bytes behind it may be answered at once."""
-        return (
-            length == known.length
-            and ((overload := self._gateway.admission.overload) is None or not overload.level)
-            and self._session.idle
-            and self._local == known.local
-            and self._gateway.access.book is None
-            and self._stuck_since is None
-        )
+        gateway = self._gateway
+        calm = (overload := gateway.admission.overload) is None or not overload.level
+        free = calm and gateway.access.book is None and self._session.idle and self._stuck_since is None
+        return free and length == known.length and self._local == known.local
 
     def write_out(self) -> None:
         """Write what a turn of the loop has put out."""
-        if self._session.idle:
-            self._scheduled = False
-            self._write()
-        else:
-            self._later()
+        self._scheduled = False
+        (self._write if self._session.idle else self._later)()
 
     def _pump(self, data: bytes, now: int) -> None:
         session = self._session
