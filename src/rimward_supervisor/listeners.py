@@ -75,6 +75,13 @@ def _beside(
     raise AssertionError
 
 
+def bequeath(sock: socket.socket) -> None:
+    """Set on a listening socket what all its connections are to have: Linux hands it on to them."""
+    if sock.family != socket.AF_UNIX:
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+
+
 def listen(address: Address) -> socket.socket:
     """Return a socket that listens, or for UDP one that is bound.
 
@@ -92,6 +99,7 @@ def listen(address: Address) -> socket.socket:
             bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         bound.bind((address.host, address.port))
         if address.kind == TCP:
+            bequeath(bound)
             bound.listen(BACKLOG)
     except OSError:
         bound.close()

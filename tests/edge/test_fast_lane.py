@@ -1,8 +1,10 @@
-"""From the read of a plain event to the write of its action: what it says, and in how many calls."""
+"""From a connection to its CONNACK, and from a plain event to its action: what is said, in how many calls."""
 
 import asyncio
 import sys
 import time
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from itertools import count
 from pathlib import Path
 from types import FrameType
@@ -32,6 +34,7 @@ def guard(device: str, reading: Reading) -> None:
 """
 
 
+CONNECTING = 77  # calls from a connection to its CONNACK; there were 109 (docs/adr/0062)
 TURN = 2  # calls for all that one turn of the loop reads, however many events: flush_soon and flush
 
 
@@ -76,10 +79,10 @@ def nobody_buried(reason: str, detail: str, sender: Sender, topic: str, payload:
     raise AssertionError(f"{reason}: {detail}: {sender}, {topic}, {payload!r}")
 
 
-async def calls_of(tmp_path: Path, qos: int, readings: int) -> tuple[list[str], list[bytes]]:
-    """Return the calls that one read of some readings takes once the topics are known, and its writes."""
+@asynccontextmanager
+async def gateway_at(tmp_path: Path, traces: Traces) -> AsyncGenerator[MqttGateway]:
+    """Open a gateway with everything behind it, and no sockets."""
     (tmp_path / "app.py").write_text(APP)
-    traces = Traces()
     clocks = Clocks(count(10**12, 1000).__next__, time.time_ns)  # a microsecond passes a look
     async with Outbox(tmp_path, OutboxConfig(), time.time_ns) as outbox:
         tracing = Tracing("node-1", b"12345678", traces, lambda: str(outbox.epoch))
@@ -93,6 +96,13 @@ async def calls_of(tmp_path: Path, qos: int, readings: int) -> tuple[list[str], 
         )
         dispatcher.router = gateway
         gateway.begin(asyncio.get_running_loop())
+        yield gateway
+
+
+async def calls_of(tmp_path: Path, qos: int, readings: int) -> tuple[list[str], list[bytes]]:
+    """Return the calls that one read of some readings takes once the topics are known, and its writes."""
+    traces = Traces()
+    async with gateway_at(tmp_path, traces) as gateway:
         wire, connection = Wire(), Connection(gateway)
         connection.connection_made(wire)
 
@@ -114,6 +124,19 @@ async def calls_of(tmp_path: Path, qos: int, readings: int) -> tuple[list[str], 
             connection.data_received(data)
             gateway.flush()  # as at the end of the loop's turn
     return calls.names, wire.written
+
+
+async def test_a_connection_is_let_in_in_few_calls(tmp_path: Path) -> None:
+    async with gateway_at(tmp_path, Traces()) as gateway:
+        for number in range(2):  # the first fills what is remembered
+            wire, data = Wire(), encode(Connect(f"device-{number}"), 4)
+            with Calls() as calls:
+                connection = gateway.connection()
+                connection.connection_made(wire)
+                connection.data_received(data)
+                gateway.flush()
+            assert wire.written == [b"\x20\x02\0\0"]
+    assert len(calls.names) <= CONNECTING, calls.names
 
 
 async def test_a_plain_event_takes_few_calls_and_one_write(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from rimward.observe import Logger, configure, get_logger
 log: Logger = get_logger("rimward.node")
 
 USAGE = "usage: python -m rimward.edge CONFIG [--fd NAME=FD] ... [--ready FD]"
+YOUNG = 10_000  # objects between two looks for cycles; one connection is some 25 that stay
 AGAIN = 75  # exit code: whoever watches over the process should start it again (EX_TEMPFAIL)
 
 
@@ -35,6 +36,7 @@ async def run(config: NodeConfig, sockets: dict[str, socket.socket], ready: int 
         loop.add_signal_handler(signal.SIGHUP, reloading.set)
         reloader = loop.create_task(_reload(node, reloading))
         gc.freeze()  # what start-up made is not looked at again; collecting first would free 60 KB in 10 ms
+        gc.set_threshold(YOUNG)
         gc.enable()
         if ready is not None:
             os.write(ready, b"{}\n")

@@ -33,7 +33,7 @@ class Peer(Struct, frozen=True):
 
 NOBODY = Peer("")
 
-_introduced: dict[object, Peer] = {}  # by transport, while their protocols' connection_made runs
+_introduced: dict[object, Peer | str] = {}  # by transport, while connection_made runs; a str: by its listener
 _forwarded: WeakKeyDictionary[Any, Peer] = WeakKeyDictionary()  # by transport: it knows the proxy alone
 
 
@@ -45,8 +45,12 @@ def peer_of(transport: Any, listener: str = "") -> Peer:
     """
     if transport is None:
         return NOBODY
-    known = _introduced.get(transport) or _forwarded.get(transport)
-    if known is not None:
+    known = _introduced.get(transport)
+    if known is None and _forwarded:
+        known = _forwarded.get(transport)
+    if isinstance(known, str):
+        listener = known
+    elif known is not None:
         return known
     given: Peer | None = transport.get_extra_info("rimward.peer")
     if given is not None:
@@ -63,15 +67,15 @@ def peer_of(transport: Any, listener: str = "") -> Peer:
 
 
 def introduce(
-    protocol: asyncio.Protocol, transport: asyncio.Transport, peer: Peer, *, forwarded: bool
+    protocol: asyncio.Protocol, transport: asyncio.Transport, listener: str, forwarded: Peer | None = None
 ) -> None:
-    """Give a protocol its connection; `peer_of` its transport is this peer while it is told.
+    """Give a protocol its connection; while it is told, `peer_of` its transport names the listener.
 
-    `forwarded`: for as long as the transport lives, which knows no more than the proxy.
+    `forwarded` is the peer for as long as the transport lives, where that knows no more than the proxy.
     """
-    if forwarded:
-        _forwarded[transport] = peer
-    _introduced[transport] = peer
+    if forwarded is not None:
+        _forwarded[transport] = forwarded
+    _introduced[transport] = listener if forwarded is None else forwarded
     try:
         protocol.connection_made(transport)
     finally:

@@ -1,5 +1,6 @@
 """One packet's body, decoded with every check of MQTT 3.1.1 and 5, sections 2 and 3."""
 
+import struct
 from collections.abc import Callable
 
 from rimward.protocols.mqtt import properties as props
@@ -36,6 +37,10 @@ from rimward.protocols.mqtt.reasons import (
     Reason,
 )
 from rimward.protocols.mqtt.topics import SHARED, check_filter, check_name, split_shared
+
+_NAME = b"\0\4MQTT"
+_FIXED = 10  # bytes of a CONNECT that every client sends in the same form
+_HEAD = struct.Struct(">BBH").unpack_from  # what follows the name: level, flags, keep-alive
 
 
 def decode_body(first: int, reader: Reader, version: int) -> Packet:
@@ -128,9 +133,16 @@ def _reason_and_properties(
 
 
 def _connect(reader: Reader, _: int) -> Connect:
-    reader.binary()
-    version = reader.byte()
-    flags = reader.byte()
+    version: int
+    flags: int
+    keep_alive: int
+    data, start = reader.data, reader.pos
+    if start + _FIXED <= reader.end and data[start : start + 6] == _NAME:
+        version, flags, keep_alive = _HEAD(data, start + 6)
+        reader.pos = start + _FIXED
+    else:
+        reader.binary()
+        version, flags, keep_alive = reader.byte(), reader.byte(), reader.short()
     if flags & 1:
         raise malformed("a CONNECT's reserved flag is set")
     will_qos = flags >> 3 & 3
@@ -138,7 +150,6 @@ def _connect(reader: Reader, _: int) -> Connect:
         raise malformed("a CONNECT's will flags contradict each other")
     if version == 4 and flags & 0xC0 == 0x40:
         raise malformed("a CONNECT has a password and no user name")
-    keep_alive = reader.short()
     properties = _properties(reader, props.CONNECT, version)
     if properties is not None and properties.authentication_data is not None:
         _need_method(properties)
@@ -249,6 +260,8 @@ _RARE: dict[int, Callable[[Reader, int], Packet]] = {
 
 def protocol_version(data: bytes, start: int, stop: int) -> int:
     """Return a CONNECT's protocol level [3.1.2.1, 3.1.2.2]; 4 is MQTT 3.1.1, 5 is MQTT 5."""
+    if data[start : start + 6] == _NAME and start + 6 < stop:
+        return data[start + 6]
     reader = Reader(data, start, stop)
     name = reader.binary()
     level = reader.byte()

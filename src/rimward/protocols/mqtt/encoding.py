@@ -26,6 +26,8 @@ from rimward.protocols.mqtt.packets import (
 
 PINGREQ = b"\xc0\x00"
 PINGRESP = b"\xd0\x00"
+CONNACK = b"\x20\x02\x00\x00"  # of MQTT 3.1.1, with success
+CONNACK_PRESENT = b"\x20\x02\x01\x00"  # the same, and the session was kept
 _HEADER = struct.Struct(">HH")
 # Fixed headers of short PUBLISH packets at QoS 0, by remaining length: most packets need no arithmetic.
 _SHORT = tuple(bytes((0x30, length)) for length in range(128))

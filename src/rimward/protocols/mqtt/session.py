@@ -141,10 +141,11 @@ class ServerSession(Sending):
         """Answer CONNECT with success; `present` tells that `flights` are of an earlier connection."""
         assert self.connect is not None
         self.client_id = assigned_client_id or self.connect.client_id
-        properties = None
         if self.version == 5:
             properties = offer(self.limits, self.connect, assigned_client_id or None, self.expiry, self.proof)
-        self._say(Connack(present, properties=properties))
+            self._say(Connack(present, properties=properties))
+        else:
+            self._send(encoding.CONNACK_PRESENT if present else encoding.CONNACK)
         self.accepted = not self.closed
         if self.method is not None:
             self.exchanging = False
@@ -282,10 +283,10 @@ class ServerSession(Sending):
         match packet:
             case Publish():
                 return self._accept_publish(packet)
-            case Puback() | Pubrec() | Pubrel() | Pubcomp() | Pingreq() | Subscribe() | Unsubscribe():
-                pass
             case Connect() if self.connect is None:
                 self._accept_connect(packet)
+            case Puback() | Pubrec() | Pubrel() | Pubcomp() | Pingreq() | Subscribe() | Unsubscribe():
+                pass
             case Disconnect():
                 self._accept_disconnect(packet)
             case Auth():

@@ -201,3 +201,27 @@ async def test_a_burst_beyond_the_rooms_size_is_served_to_the_last() -> None:
             coming = [tasks.create_task(come()) for _ in range(100)]
         assert {task.result() for task in coming} == {"192.0.2.7"}
         assert here.count("door.waiting_room_full") == 0
+
+
+def is_kept_alive(sock: socket.socket) -> bool:
+    return all(
+        sock.getsockopt(*option)
+        for option in ((socket.SOL_SOCKET, socket.SO_KEEPALIVE), (socket.IPPROTO_TCP, socket.TCP_NODELAY))
+    )
+
+
+@pytest.mark.parametrize("networks", [(), ("10.0.0.0/8",)])
+async def test_a_listener_has_what_its_connections_are_to_have(networks: tuple[str, ...]) -> None:
+    listener = ListenerConfig("mqtt", proxy_protocol_from=networks)  # the second accepts on its own
+    listening = Listening({"mqtt": listener}, AcceptConfig(), {"mqtt": Mirror}, {}, may_be_open=True)
+    with socket.create_server(("127.0.0.1", 0)) as sock:
+        assert not is_kept_alive(sock)
+        await listening.open({"mqtt": sock})
+        assert is_kept_alive(sock)
+        await listening.close()
+
+
+def test_a_socket_that_is_bound_hands_it_on_to_those_who_came_before_the_node() -> None:
+    [sock] = bind({"mqtt": Address(TCP, "127.0.0.1", 0)}).values()
+    with sock, socket.create_connection(sock.getsockname()), sock.accept()[0] as accepted:
+        assert is_kept_alive(accepted)

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from rimward.edge.gateways.peers import introduce, peer_of
+from rimward.edge.gateways.peers import Peer, introduce, peer_of
 from rimward.protocols.proxy import Forwarded
 
 MakeProtocol = Callable[[], asyncio.Protocol]
@@ -27,11 +27,13 @@ class Entering(asyncio.Protocol):
 
     def connection_made(self, transport: Any) -> None:
         """Step aside."""
-        peer = peer_of(transport, self._listener)
-        if self._proxied:
-            peer = msgspec.structs.replace(peer, local=False)
-        if (behind := self._forwarded) is not None:
-            peer = msgspec.structs.replace(peer, address=behind.address, port=behind.port)
+        forwarded = self._behind_proxy(transport) if self._proxied else None
         protocol = self._make()
         transport.set_protocol(protocol)
-        introduce(protocol, transport, peer, forwarded=self._proxied)
+        introduce(protocol, transport, self._listener, forwarded)
+
+    def _behind_proxy(self, transport: Any) -> Peer:
+        peer = msgspec.structs.replace(peer_of(transport, self._listener), local=False)
+        if (behind := self._forwarded) is not None:
+            peer = msgspec.structs.replace(peer, address=behind.address, port=behind.port)
+        return peer

@@ -18,7 +18,7 @@ from rimward.edge.gateways.listening.config import (
 from rimward.edge.gateways.listening.entering import Entering, MakeProtocol
 from rimward.edge.gateways.peers import is_loopback
 from rimward.observe import Logger, get_logger
-from rimward_supervisor.listeners import BACKLOG, ListenError, bind, release
+from rimward_supervisor.listeners import BACKLOG, ListenError, bequeath, bind, release
 
 if TYPE_CHECKING:
     from rimward.edge.gateways.listening.tls import Tls
@@ -194,6 +194,7 @@ class Listening:
             del self._sockets[name]  # its gateway answers what it owes, and closes it then
             return
         make = self._streams.get(config.protocol)
+        bequeath(sock)
         if make is None:
             raise ListenerError(f"listener {name}: protocol: {config.protocol} is not served on this socket")
         if config.tls is None and not config.proxy_protocol_from and sock.family != socket.AF_UNIX:

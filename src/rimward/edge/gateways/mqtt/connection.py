@@ -5,7 +5,6 @@ device and to others, is written once for each of them when the turn ends (docs/
 """
 
 import asyncio
-import socket
 from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -84,10 +83,6 @@ class Connection(asyncio.Protocol):
         if TYPE_CHECKING:  # uvloop's transports are of no asyncio class
             assert isinstance(transport, asyncio.Transport)
         self._transport = transport
-        peer: socket.socket | None = transport.get_extra_info("socket")
-        if peer is not None and peer.family in {socket.AF_INET, socket.AF_INET6}:
-            peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            peer.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         if not self._gate.opened(self):
             self.leaving = self._shut = True
             transport.abort()

@@ -50,9 +50,9 @@ class Floods:
         """Forget a connection that has said who it is, or is gone."""
         self._unannounced.pop(connection, None)
 
-    def refuse(self, address: str, now: float) -> str | None:
+    def refuse(self, connection: "Connection", now: float) -> str | None:
         """Tell why a CONNECT comes too soon; None where it is taken and counted."""
-        if self._addresses is not None and not self._addresses.take(address, 1, now):
+        if self._addresses is not None and not self._addresses.take(connection.peer.address, 1, now):
             self._count("connects_over_rate")
             return "more connections a second than one address may open"
         if self._all is not None and not self._all.take(1, now):

@@ -32,7 +32,7 @@ class Gate(Protocol):
     packets_in: int
     packets_out: int
 
-    def welcome(self, connection: "Connection", address: str) -> bool:
+    def welcome(self, connection: "Connection") -> bool:
         """Hear a client's CONNECT before anything is asked; False where it is refused for what it costs."""
         ...
 

@@ -31,6 +31,7 @@ from rimward.observe import Logger, get_logger
 from rimward.protocols.mqtt import Connect, Reason, SessionLimits, Will
 from rimward.protocols.mqtt.outgoing import Outgoing
 from rimward.protocols.scram import METHOD
+from rimward_supervisor.listeners import bequeath
 
 log: Logger = get_logger("rimward.mqtt")
 
@@ -127,6 +128,7 @@ class MqttGateway:
     async def serve(self, sock: socket.socket) -> None:
         """Open, and listen on a bound socket."""
         self.open()
+        bequeath(sock)
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(self.connection, sock=sock, backlog=1024)
 
@@ -294,7 +296,7 @@ class MqttGateway:
         self.count("connections_total")
         return True
 
-    def welcome(self, connection: Connection, address: str) -> bool:
+    def welcome(self, connection: Connection) -> bool:
         """Hear a client's CONNECT before anything is asked; False where it is refused for what it costs."""
         self.floods.over(connection)
         session, reference = connection.session, self.config.server_reference
@@ -303,7 +305,7 @@ class MqttGateway:
         elif len(self._connections) > self._max_connections:
             reason = Reason.USE_ANOTHER_SERVER if reference else Reason.SERVER_BUSY
             session.fail(reason, f"{self._max_connections} clients are connected, the limit")
-        elif (why := self.floods.refuse(address, self.clock() * 1e-9)) is not None:
+        elif (why := self.floods.refuse(connection, self.clock() * 1e-9)) is not None:
             session.fail(Reason.CONNECTION_RATE_EXCEEDED, why)
         return not session.closed
 

@@ -10,6 +10,7 @@ from rimward.edge.gateways.mqtt.authenticating import Exchange, reason_of
 from rimward.edge.gateways.mqtt.gate import Gate
 from rimward.edge.gateways.mqtt.identifying import let_in
 from rimward.edge.gateways.mqtt.reviewing import review
+from rimward.edge.gateways.peers import NOBODY
 from rimward.protocols.mqtt import Auth, Connect, Packet, Reason
 from rimward.protocols.mqtt.authentication import data_of
 
@@ -88,9 +89,9 @@ class Greeting:
 
     def _connect(self, packet: Connect) -> None:
         connection, gate = self._connection, self._gate
-        peer = connection.peer
-        if not gate.welcome(connection, peer.address):
+        if not gate.welcome(connection):
             return
+        peer = NOBODY if gate.access.open else connection.peer  # asked of the kernel: three calls
         if connection.session.method is not None:
             self._exchange = Exchange(gate.access, peer, packet.client_id)
             self._step(self._exchange, data_of(packet))
