@@ -6,7 +6,7 @@ from http.client import HTTPSConnection
 from pathlib import Path
 
 import pytest
-from running import PATIENCE, Dev
+from running import PATIENCE, Dev, until
 from tests.edge.gateways.listening.pki import Authority
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(120)]
@@ -36,8 +36,13 @@ def test_a_node_that_was_killed_serves_tls_on_the_same_port(tmp_path: Path) -> N
         assert ask(port, context) == (200, "hello you")
         dev.kill("node")
         assert ask(port, context) == (200, "hello you")
-        listening = json.loads(dev.run("status", "--json").stdout)["gateways"]["listening"]
-        assert listening["https.certificate_expires"] > 0
+        until(lambda: "listening" in gateways(dev), "the node tells its figures")
+        assert gateways(dev)["listening"]["https.certificate_expires"] > 0
+
+
+def gateways(dev: Dev) -> dict[str, dict[str, int]]:
+    found: dict[str, dict[str, int]] = json.loads(dev.run("status", "--json").stdout)["gateways"]
+    return found
 
 
 def ask(port: int, context: ssl.SSLContext) -> tuple[int, str]:
