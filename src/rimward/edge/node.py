@@ -146,6 +146,7 @@ class Node:
         async with AsyncExitStack() as stack:
             recorder = Recorder(self.folder / "trace.db", self.health.snapshot, max_bytes=config.trace_bytes)
             await stack.enter_async_context(recorder)
+            self._recorder = recorder
             outbox = Outbox(self.folder, config.outbox, self.clocks.wall)
             await stack.enter_async_context(outbox)
             tracing = Tracing(config.node, os.urandom(8), recorder, lambda: str(outbox.epoch))
@@ -215,6 +216,7 @@ class Node:
         if not spoken.isdisjoint({"coap", "coap+tcp"}):
             self.coap.open()
         await self.listening.open(sockets)
+        self._recorder.tell()  # its first was taken before there was a gateway
         self._beat(1.0, self.dispatcher.feeder.advance)
         self._beat(1.0, self.dispatcher.follow_wall_clock)
         self._beat(1.0, self.dispatcher.expire)

@@ -114,9 +114,13 @@ class Recorder:
         return len(self._queue) + self._writer.waiting
 
     def _tick(self) -> None:
+        self.tell()
+        self._timer = asyncio.get_running_loop().call_later(self._period, self._tick)
+
+    def tell(self) -> None:
+        """Take a snapshot now, for whoever asks before the next is due."""
         self._take_snapshot()
         self._wake.set()
-        self._timer = asyncio.get_running_loop().call_later(self._period, self._tick)
 
     def _take_snapshot(self) -> None:
         try:
