@@ -7,6 +7,7 @@ from contextlib import suppress
 from typing import NamedTuple
 
 BACKLOG = 4096  # connections that may wait, also while a process is restarted; the kernel's somaxconn caps it
+TRIES = 16  # ports that two listeners try to have both
 TCP, UDP, UNIX = "tcp", "udp", "unix"
 
 
@@ -18,6 +19,7 @@ class Address(NamedTuple):
     port: int = 0  # 0: a free one
     path: str = ""  # of a Unix socket
     mode: int = 0o600  # of its file: whoever may write it may connect
+    beside: str = ""  # the name of an earlier listener, whose port it has too; `port` says nothing then
 
     def __str__(self) -> str:
         if self.kind == UNIX:
@@ -45,12 +47,32 @@ def bind(addresses: dict[str, Address]) -> dict[str, socket.socket]:
     sockets: dict[str, socket.socket] = {}
     for name, address in addresses.items():
         try:
-            sockets[name] = listen(address)
+            sockets[name] = _beside(address, addresses, sockets) if address.beside else listen(address)
         except OSError as error:
             for opened in sockets.values():
                 release(opened)
             raise ListenError(name, address, error.strerror or str(error)) from None
     return sockets
+
+
+def _beside(
+    address: Address, addresses: dict[str, Address], sockets: dict[str, socket.socket]
+) -> socket.socket:
+    """Listen on the port of another; where that one was any port, both take another if it is in use here.
+
+    Raises:
+        OSError: as `listen`.
+    """
+    name = address.beside
+    for left in range(TRIES, 0, -1):
+        try:
+            return listen(address._replace(port=sockets[name].getsockname()[1]))
+        except OSError:
+            if addresses[name].port or left == 1:
+                raise
+        release(sockets[name])
+        sockets[name] = listen(addresses[name])
+    raise AssertionError
 
 
 def bequeath(sock: socket.socket) -> None:

@@ -2,6 +2,7 @@
 
     {"logs": DIR, "state": FILE,
      "listeners": {"mqtt": ["127.0.0.1", 1883], "coap": {"udp": ["127.0.0.1", 5683]},
+                   "coap-tcp": {"tcp": ["127.0.0.1", 0], "beside": "coap"},
                    "local": {"unix": PATH, "mode": 384}},
      "processes": [{"name": "node", "argv": ["serve", "--fd", "mqtt={fd:mqtt}", "--ready", "{ready}"]}]}
 
@@ -76,6 +77,7 @@ def parse(data: Any) -> Spec:
         name: _listener(value, f"listeners.{name}")
         for name, value in _dict(fields.get("listeners", {}), "listeners").items()
     }
+    _check_beside(listeners)
     processes = [
         _process(item, f"processes[{index}]", listeners)
         for index, item in enumerate(_list(fields.get("processes"), "processes"))
@@ -117,16 +119,28 @@ def _fields(data: Any, where: str, kind: Any) -> dict[str, Any]:
     return fields
 
 
+def _check_beside(listeners: dict[str, Address]) -> None:
+    earlier: set[str] = set()
+    for name, address in listeners.items():
+        if address.beside and address.beside not in earlier:
+            raise SpecError(f"listeners.{name}.beside: {address.beside!r} is no earlier listener with a port")
+        if address.kind != UNIX and not address.beside:
+            earlier.add(name)
+
+
 def _listener(data: Any, where: str) -> Address:
     match data:
         case {"udp": address, **rest} if not rest:
             return Address(UDP, *_address(address, f"{where}.udp"))
+        case {"tcp": address, "beside": str(name), **rest} if not rest and name:
+            return Address(TCP, *_address(address, f"{where}.tcp"), beside=name)
         case {"unix": str(path), "mode": int(mode), **rest} if not rest and path and 0 <= mode <= 0o777:
             return Address(UNIX, path=path, mode=mode)
         case {"unix": str(path), **rest} if not rest and path:
             return Address(UNIX, path=path)
         case dict():
-            raise SpecError(f'{where}: {{"udp": [host, port]}} or {{"unix": path}} is needed, not {data!r}')
+            kinds = '{"udp": [host, port]}, {"tcp": [host, port], "beside": name} or {"unix": path}'
+            raise SpecError(f"{where}: {kinds} is needed, not {data!r}")
         case _:
             return Address(TCP, *_address(data, where))
 

@@ -41,14 +41,35 @@ def test_a_token_is_shown_once_and_its_digest_kept(tmp_path: Path) -> None:
 
 def test_what_can_not_be_is_told_with_a_next_step(tmp_path: Path) -> None:
     for words, given, code, told in (
-        (("add", "a"), "", 2, "--password-stdin, --token or --certificate"),
+        (("add", "a"), "", 2, "--password-stdin, --token, --certificate FILE or --oscore"),
         (("add", "a", "--password-stdin"), "short\n", 1, "from 8 to 1024"),
         (("add", "a/b", "--token"), "", 1, "device[0].id is 'a/b'"),
         (("add", "a", "--certificate", "none.pem"), "", 1, "none.pem can't be read"),
         (("add", "a", "--token", "--scram"), "", 2, "--scram is for a password"),
+        (("add", "a", "--scram", "--password-stdin"), "\u200epassword\n", 1, "that SCRAM can't carry"),
         (("remove", "a"), "", 1, "there is no device a"),
         (("list",), "", 1, "it can't be read"),
     ):
         done = command("device", *words, at=tmp_path, given=given)
         assert (done.returncode, told in done.stderr) == (code, True), done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_keys_for_oscore_are_shown_once_as_the_device_has_them(tmp_path: Path) -> None:
+    [first] = lines(command("device", "add", "meter-1", "--oscore", "--json", at=tmp_path))
+    second = command("device", "add", "meter-2", "--oscore", at=tmp_path)
+    one, two = read(tmp_path / "access.toml").device
+    assert one.oscore is not None
+    assert two.oscore is not None
+    assert first["oscore"] == {
+        "sender": one.oscore.recipient,
+        "recipient": one.oscore.sender,
+        "secret": one.oscore.secret,
+        "salt": one.oscore.salt,
+    }
+    assert one.oscore.recipient != two.oscore.recipient
+    assert f"master secret: {two.oscore.secret}" in second.stdout
+    assert "recipient id: (empty)" in second.stdout
+    assert [row["shows"] for row in lines(command("device", "list", "--json", at=tmp_path))] == [
+        ["oscore"]
+    ] * 2

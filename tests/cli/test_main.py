@@ -73,7 +73,7 @@ MISTAKES = {
         "argument --host: 'node.test' is not an IP address such as 192.168.1.5, or 0.0.0.0 for all of them"
     ),
     "send mqtt a b --qso 1": "'--qso' is not known, did you mean '--qos'?",
-    "send mqt a b": "mqtt|http|ws: 'mqt' is none of mqtt, http, ws, did you mean 'mqtt'?",
+    "send mqt a b": "mqtt|http|coap|ws: 'mqt' is none of mqtt, http, coap, ws, did you mean 'mqtt'?",
     "send http GET trucks --port 1": "PATH is 'trucks', it must start with a slash: '/trucks'",
     "send ws trucks x --port 1": "PATH is 'trucks', it must start with a slash: '/trucks'",
     "send http GET / --host example.org": "--host example.org needs its --port",

@@ -1,24 +1,22 @@
 """Clients that others wrote, each pointed at a node as `rimward dev` runs it."""
 
 import asyncio
-import functools
 import json
 import queue
 import shutil
 import subprocess
 import sys
-import threading
 from collections.abc import Generator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import aiomqtt
 import paho.mqtt.client as paho
 import pytest
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
+from .browser import Pages, browsing
 from .running import PATIENCE, Dev
 
 HERE = Path(__file__).parent / "clients"
@@ -82,14 +80,14 @@ def mqtt_js() -> Path:
 
 
 @pytest.fixture(scope="module")
-def site() -> Generator["Pages"]:
+def site() -> Generator[Pages]:
     """A web server of the test's own: scripts for pages, and what pages report."""
     with Pages() as pages:
         yield pages
 
 
 @pytest.fixture(scope="module")
-def dev(tmp_path_factory: pytest.TempPathFactory, site: "Pages") -> Generator[Dev]:
+def dev(tmp_path_factory: pytest.TempPathFactory, site: Pages) -> Generator[Dev]:
     """A node that runs for all tests of this module."""
     folder = tmp_path_factory.mktemp("clients")
     app = folder / "app.py"
@@ -287,63 +285,6 @@ def test_coap_client_gets_the_answer_of_a_function(dev: Dev) -> None:
 
 
 # -- a browser
-
-
-class Pages:
-    """A web server on a free port: `pages` out, and the reports of pages in."""
-
-    def __init__(self) -> None:
-        self.pages: dict[str, tuple[str, bytes]] = {}  # by path: content type and body
-        self.reports: queue.Queue[Any] = queue.Queue()
-        owner = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                kind, body = owner.pages.get(self.path, ("text/plain", b""))
-                self.send_response(200)
-                self.send_header("Content-Type", kind)
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["Content-Length"]))
-                self.send_response(204)
-                self.end_headers()
-                owner.reports.put(json.loads(body))
-
-            def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 (the base class's name)
-                pass
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._thread = threading.Thread(target=functools.partial(self._server.serve_forever, 0.05))
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
-
-
-@contextmanager
-def browsing(url: str, profile: Path) -> Generator[None]:
-    """Open a page in a browser without a window."""
-    program = shutil.which("chromium")
-    if program is None:
-        pytest.skip("needs the Debian package chromium")
-    options = ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run")
-    with (profile.parent / f"{profile.name}.log").open("wb") as log:
-        command = [program, *options, f"--user-data-dir={profile}", url]
-        browser = subprocess.Popen(command, stderr=log, stdout=log)
-        try:
-            yield
-        finally:
-            browser.terminate()
-            browser.wait(PATIENCE)
 
 
 OWN_PAGE = """<!doctype html><title>own</title>

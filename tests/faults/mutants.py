@@ -55,15 +55,24 @@ MUTANTS = (
     Mutant(
         "release before return",
         "app/declarations.py",
-        "        found.actions.append((topic, encode_payload(payload), qos, retain))\n",
-        "        found.ground.router.publish(topic, encode_payload(payload), qos, retain=retain)\n",
+        "        actions.append((topic, encode_payload(payload), qos, retain))\n",
+        "        ground = getattr(current.get(), '_ground', None) or current.get().ground\n"
+        "        ground.router.publish(topic, encode_payload(payload), qos, retain=retain)\n",
         ("tests/edge/dispatch/test_dispatcher.py",),
     ),
     Mutant(
         "forward before return",
         "edge/dispatch/call.py",
-        "        self.forwards.append(forward_of(declared, values, source.origin()))\n",
-        "        self.work().tx.forwards.append(forward_of(declared, values, source.origin()))\n",
+        "        self.forwards.append(forward_of(declared, values, self.source.origin()))\n",
+        "        self.source.tx.forwards.append(forward_of(declared, values, self.source.origin()))\n",
+        ("tests/edge/dispatch/test_dispatcher.py",),
+    ),
+    Mutant(
+        "facts of a call that raised are kept",
+        "edge/dispatch/lane.py",
+        "        failed(host.tracing, run, work, error, times)\n",
+        "        failed(host.tracing, run, work, error, times)\n"
+        "        work.tx.forwards += [forward_of(fact, values, work.origin()) for fact, values in rows]\n",
         ("tests/edge/dispatch/test_dispatcher.py",),
     ),
     Mutant(
@@ -75,14 +84,14 @@ MUTANTS = (
     ),
     Mutant(
         "what is to come again is kept",
-        "edge/dispatch/dispatcher.py",
+        "edge/dispatch/closing.py",
         "        if work.comes_again:\n",
         "        if False:\n",
         ("tests/edge/dispatch/test_contract.py",),
     ),
     Mutant(
         "the gateway's refusal before its dead letter",
-        "edge/gateways/mqtt/connection.py",
+        "edge/gateways/mqtt/arrival.py",
         "if kept.done or not packet.qos:",
         "if True:",
         ("tests/edge/gateways/test_mqtt_gateway.py",),

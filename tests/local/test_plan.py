@@ -87,7 +87,8 @@ def test_without_a_host_nothing_but_loopback_is_listened_on(tmp_path: Path) -> N
     options = DevOptions("app.py", tmp_path)
     listeners = listeners_of(options, coap=True)
     assert {name: one.address for name, one in listeners.items()} == {
-        "mqtt": "127.0.0.1:1883", "http": "127.0.0.1:8080", "coap": "127.0.0.1:5683"
+        "mqtt": "127.0.0.1:1883", "http": "127.0.0.1:8080", "coap": "127.0.0.1:5683",
+        "coap-tcp": "127.0.0.1:5683",
     }  # fmt: skip
     assert set(listeners_of(options, coap=False)) == {"mqtt", "http"}
 
@@ -123,9 +124,13 @@ def test_with_a_certificate_others_get_in_by_tls_alone(tmp_path: Path) -> None:
         "mqtts": "0.0.0.0:8883",
         "https": "0.0.0.0:8443",
         "coap": "0.0.0.0:5683",
+        "coap-tcp": "127.0.0.1:5683",
     }
     assert {name for name, one in listeners.items() if one.tls is not None} == {"mqtts", "https"}
     assert listener_of("coap", listeners["coap"], None) == {"udp": ["0.0.0.0", 5683]}
+    assert listener_of("coap-tcp", listeners["coap-tcp"], None) == {
+        "tcp": ["127.0.0.1", 5683], "beside": "coap"
+    }  # fmt: skip
 
 
 def test_the_node_is_told_who_says_who_may_come_in(tmp_path: Path) -> None:

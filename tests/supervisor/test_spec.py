@@ -24,12 +24,14 @@ def test_a_listener_is_tcp_udp_or_a_unix_socket() -> None:
     listeners = {
         "mqtt": ["127.0.0.1", 1883],
         "coap": {"udp": ["::1", 5683]},
+        "coap-tcp": {"tcp": ["::1", 0], "beside": "coap"},
         "local": {"unix": "/run/s", "mode": 0o660},
         "own": {"unix": "/run/t"},
     }
     assert parse(spec(listeners=listeners)).listeners == {
         "mqtt": Address(TCP, "127.0.0.1", 1883),
         "coap": Address(UDP, "::1", 5683),
+        "coap-tcp": Address(TCP, "::1", 0, beside="coap"),
         "local": Address(UNIX, path="/run/s", mode=0o660),
         "own": Address(UNIX, path="/run/t", mode=0o600),
     }
@@ -52,7 +54,11 @@ def test_a_listener_is_tcp_udp_or_a_unix_socket() -> None:
         (spec(listeners={"coap": {"udp": 5683}}), "listeners.coap.udp: [host, port] is needed, not 5683"),
         (
             spec(listeners={"s": {"unix": ""}}),
-            'listeners.s: {"udp": [host, port]} or {"unix": path} is needed',
+            'listeners.s: {"udp": [host, port]}, {"tcp": [host, port], "beside": name} or {"unix": path} is',
+        ),
+        (
+            spec(listeners={"t": {"tcp": ["::1", 0], "beside": "u"}, "u": {"udp": ["::1", 0]}}),
+            "listeners.t.beside: 'u' is no earlier listener with a port",
         ),
         (spec(listeners={"s": {"unix": "/s", "mode": 512}}), "listeners.s: "),
         (

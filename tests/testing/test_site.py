@@ -359,9 +359,9 @@ async def test_a_session_of_another_user_is_refused() -> None:
 
 async def test_a_subscription_that_the_node_does_not_grant_is_refused() -> None:
     async with Site(app) as site:
-        with pytest.raises(Refused, match="shared subscriptions are not offered") as refused:
-            site.device("d").subscribe("$share/group/a")
-        assert refused.value.reason == 0x9E
+        with pytest.raises(Refused, match="wildcard out of its place") as refused:
+            site.device("d").subscribe("a/b+")
+        assert refused.value.reason == 0x8F
 
 
 async def test_a_site_is_used_inside_its_block() -> None:

@@ -50,7 +50,7 @@ class Device:
         **It leaves at once** and can't be taken back, also when the call raises afterwards. It goes to this
         device alone, on `devices/{id}/commands/{name}`: MQTT 5 with a response topic and correlation data,
         MQTT 3.1.1 with a number behind the name, which the device repeats on
-        `devices/{id}/replies/{name}/{number}`.
+        `devices/{id}/replies/{name}/{number}`. A CoAP device gets a confirmable POST to `commands/{name}`.
 
         Args:
             name: one topic segment.
@@ -60,7 +60,7 @@ class Device:
 
         Raises:
             CommandTimeout: the device did not acknowledge in time; it may have carried the command out.
-            NotConnected: the device is not connected, or does not listen to its commands.
+            NotConnected: the device is not connected, does not listen to its commands, or refuses this one.
             ValueError: the name is none, or the acknowledgement is not of the type.
         """
         if not name or any(character in name for character in "/+#\0"):

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 
 DEFAULT = "access.toml"
 MIN_PASSWORD = 8  # characters
+_SHOWS = ("password", "scram", "token", "certificate", "oscore")
+_OSCORE = {  # as the device has them, in the words of RFC 8613
+    "sender": "sender id", "recipient": "recipient id", "secret": "master secret", "salt": "master salt"
+}  # fmt: skip
 EXAMPLES = """\
 examples:
   rimward device add truck-1
@@ -31,10 +35,12 @@ examples:
   rimward device add truck-1 --password-stdin --role sensor < password.txt
   rimward device add truck-2 --token
   rimward device add truck-3 --certificate truck-3.pem
+  rimward device add meter-7 --oscore
   rimward device add fleet --user fleet --client 'truck-*'
 
 Without an option it asks for a password. --token makes one and shows it once. --certificate takes the file of
-a certificate, subject:NAME, or name:NAME of a subject alternative name.
+a certificate, subject:NAME, or name:NAME of a subject alternative name. --oscore makes keys for CoAP and
+shows what the device needs of them once.
 """
 EXAMPLES_LIST = "examples:\n  rimward device list\n  rimward device list --json\n"
 EXAMPLES_REMOVE = """\
@@ -47,7 +53,9 @@ EXAMPLES_CHANGE = """\
 examples:
   rimward device password truck-1
   rimward device password truck-1 --password-stdin < password.txt
+  rimward device password truck-1 --scram
 
+Keys for SCRAM-SHA-256 are made anew where the device has any; --scram adds them where it has none.
 Connections that were opened with the old one are closed within seconds.
 """
 
@@ -61,6 +69,7 @@ def add_arguments(parser: Parser) -> None:
     how.add_argument("--password-stdin", action="store_true", help="read the password from what comes in")
     how.add_argument("--token", action="store_true", help="make a token, for Bearer or as a password")
     how.add_argument("--certificate", metavar="FILE", help="of the client, or subject:NAME or name:NAME")
+    how.add_argument("--oscore", action="store_true", help="make keys for OSCORE, of CoAP")
     one.add_argument("--scram", action="store_true", help="keep keys for SCRAM-SHA-256 of the password too")
     one.add_argument("--user", metavar="NAME", help="{user} in rules, and another name to log in with")
     one.add_argument("--role", metavar="NAME", action="append", default=[], help="that rules name")
@@ -69,6 +78,7 @@ def add_arguments(parser: Parser) -> None:
     shown = words.add_parser("list", description="show who may come in", epilog=EXAMPLES_LIST)
     gone = words.add_parser("remove", description="let a device in no more", epilog=EXAMPLES_REMOVE)
     new = words.add_parser("password", description="set a device's password", epilog=EXAMPLES_CHANGE)
+    new.add_argument("--scram", action="store_true", help="keep keys for SCRAM-SHA-256 of it from now on")
     for below in (gone, new):
         below.add_argument("id", metavar="ID")
     new.add_argument("--password-stdin", action="store_true", help="read the password from what comes in")
@@ -101,8 +111,10 @@ def _add(options: argparse.Namespace) -> int:
         options.id, options.user, roles=tuple(options.role), clients=tuple(options.client)
     )  # what it shows is below
     token: str | None = None
-    if options.scram and (options.token or options.certificate):
-        raise UsageError("--scram is for a password: leave away --token and --certificate")
+    if options.scram and (options.token or options.certificate or options.oscore):
+        raise UsageError("--scram is for a password: leave away --token, --certificate and --oscore")
+    if options.oscore:
+        return _add_oscore(options, device)
     if options.token:
         token = TOKEN_PREFIX + secrets.token_urlsafe(32)
         device = _with(device, token=digest_of(token))
@@ -120,6 +132,36 @@ def _add(options: argparse.Namespace) -> int:
     return 0
 
 
+def _add_oscore(options: argparse.Namespace, device: "Device") -> int:
+    """Make keys that no other device has: its id is the shortest that is free."""
+    from msgspec.structs import replace
+
+    from rimward.edge.access.editing import add, edit
+    from rimward.edge.access.file import AccessFile
+    from rimward.edge.access.oscore import made
+    from rimward.protocols.coap import uint_bytes
+
+    shared: dict[str, str] = {}
+
+    def change(text: str, file: AccessFile) -> tuple[str, AccessFile]:
+        taken = {one.oscore.recipient for one in file.device if one.oscore is not None}
+        names = [uint_bytes(number) for number in range(1, len(taken) + 2)]
+        free = next(name for name in names if name.hex() not in taken)
+        keys = made(free, secrets.token_bytes(16), secrets.token_bytes(8))
+        shared.update(sender=keys.recipient, recipient=keys.sender, secret=keys.secret, salt=keys.salt)
+        return add(replace(device, oscore=keys))(text, file)
+
+    edit(options.access, change)
+    if options.json:
+        json_line({"added": device.id, "access": str(options.access), "oscore": shared})
+    else:
+        say(f"{device.id} may come in: {options.access} has it")
+        print("what the device needs, in hexadecimal, which is shown this once:")
+        for name, value in shared.items():
+            print(f"  {_OSCORE[name]}: {value or '(empty)'}")
+    return 0
+
+
 def _list(options: argparse.Namespace) -> int:
     from rimward.edge.access.file import read
 
@@ -127,7 +169,7 @@ def _list(options: argparse.Namespace) -> int:
         {
             "id": one.id,
             "user": one.user,
-            "shows": [key for key in ("password", "scram", "token", "certificate") if getattr(one, key)],
+            "shows": [key for key in _SHOWS if getattr(one, key)],
             "roles": list(one.roles),
             "clients": list(one.clients),
         }
@@ -161,7 +203,7 @@ def _password(options: argparse.Namespace) -> int:
     password = _new_password(options)
     edit(
         options.access,
-        rewrite(options.id, lambda one: _secret(one, password, scram=one.scram is not None)),
+        rewrite(options.id, lambda one: _secret(one, password, scram=options.scram or one.scram is not None)),
     )
     if options.json:
         json_line({"changed": options.id, "access": str(options.access)})
@@ -182,7 +224,20 @@ def _secret(device: "Device", password: bytes, *, scram: bool) -> "Device":
     from rimward.edge.access.passwords import hashed
     from rimward.edge.access.scram import scram_keys
 
-    return replace(device, password=hashed(password), scram=scram_keys(password) if scram else None)
+    keys = scram_keys(_prepared(password)) if scram else None
+    return replace(device, password=hashed(password), scram=keys)
+
+
+def _prepared(password: bytes) -> bytes:
+    """Return a password as clients of SCRAM hash it [RFC 5802 §2.2]."""
+    from rimward.protocols.scram import ScramError, saslprep
+
+    try:
+        return saslprep(password.decode()).encode()
+    except ScramError:
+        raise CommandError(
+            "the password has a character that SCRAM can't carry (RFC 4013): use letters, digits and signs"
+        ) from None
 
 
 def _new_password(options: argparse.Namespace) -> bytes:
@@ -193,7 +248,9 @@ def _new_password(options: argparse.Namespace) -> bytes:
     elif sys.stdin.isatty():
         password = _asked()
     else:
-        raise UsageError("say how it shows who it is: --password-stdin, --token or --certificate FILE")
+        raise UsageError(
+            "say how it shows who it is: --password-stdin, --token, --certificate FILE or --oscore"
+        )
     size = len(password.encode())
     if len(password) < MIN_PASSWORD or size > MAX_PASSWORD:
         raise CommandError(

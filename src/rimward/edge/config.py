@@ -5,6 +5,7 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct, field
 
+from rimward.edge.gateways.admission import RequestRates
 from rimward.edge.gateways.listening.config import AcceptConfig, ListenerConfig
 from rimward.edge.gateways.mqtt.config import MqttConfig
 from rimward.edge.outbox.config import OutboxConfig
@@ -25,6 +26,13 @@ class HttpConfig(Struct, frozen=True, forbid_unknown_fields=True):
     hosts: tuple[str, ...] = ()  # names allowed in Host, without port
     origins: tuple[str, ...] = ()  # of pages, such as "https://app.example"
     credentials: bool = False  # those pages may send cookies and Authorization
+    rates: RequestRates = RequestRates()
+
+
+class CoapConfig(Struct, frozen=True, forbid_unknown_fields=True):
+    """What the node takes over CoAP."""
+
+    rates: RequestRates = RequestRates()
 
 
 class NodeConfig(Struct, frozen=True, forbid_unknown_fields=True):
@@ -46,6 +54,7 @@ class NodeConfig(Struct, frozen=True, forbid_unknown_fields=True):
     limits: LimitsConfig = LimitsConfig()
     mqtt: MqttConfig = MqttConfig()  # packets and connections at a time are as `limits` says
     http: HttpConfig = HttpConfig()
+    coap: CoapConfig = CoapConfig()
     outbox: OutboxConfig = OutboxConfig()
 
 

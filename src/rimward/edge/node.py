@@ -20,10 +20,13 @@ from rimward.edge.access.clock import TrustedClock
 from rimward.edge.beats import beat
 from rimward.edge.config import NodeConfig
 from rimward.edge.dispatch import Clocks, Dispatcher, FunctionRun, Tracing
+from rimward.edge.dispatch.asked import Asked
 from rimward.edge.dispatch.ports import OutboxPort
+from rimward.edge.gateways.admission import Load
 from rimward.edge.gateways.http import HttpConfig, HttpGateway
 from rimward.edge.gateways.listening.listening import Listening
 from rimward.edge.gateways.mqtt import MqttGateway
+from rimward.edge.gateways.overload import Overload
 from rimward.edge.gateways.websocket.topics import BothWays
 from rimward.edge.health import Health
 from rimward.edge.keeping import Keeper
@@ -61,6 +64,7 @@ def doors_of(
         access=access,
     )
     dispatcher.router = mqtt
+    load = Load(mqtt.overload, dispatcher.board.priority_of)
     http = HttpGateway(
         dispatcher,
         clock=clocks.monotonic,
@@ -68,6 +72,7 @@ def doors_of(
             hosts=config.http.hosts,
             origins=config.http.origins,
             credentials=config.http.credentials,
+            rates=config.http.rates,
             max_body=limits.payload_bytes,
             max_message=limits.payload_bytes,
         ),
@@ -75,6 +80,8 @@ def doors_of(
         wall=clocks.wall,
         access=access,
         shelf=Shelf(outbox),
+        load=load,
+        lane=Asked(dispatcher),
     )
     http.mqtt = mqtt.connection
     if any(isinstance(trigger := run.function.trigger, Ws) and trigger.topic for run in runs):
@@ -83,19 +90,27 @@ def doors_of(
     return Doors(mqtt, http)
 
 
-def coap_of(dispatcher: Dispatcher, config: NodeConfig, access: Access | None = None) -> "CoapGateway":
+def coap_of(
+    dispatcher: Dispatcher, config: NodeConfig, outbox: OutboxPort, overload: Overload, access: Access
+) -> "CoapGateway":
     """Put a CoAP gateway before a dispatcher, as `doors_of` does with the others."""
     from rimward.edge.gateways.coap import CoapConfig, CoapGateway  # where CoAP is spoken: 30 modules
     from rimward.edge.gateways.coap.resources import links_of
     from rimward.protocols.coap import BlockLimits
 
-    return CoapGateway(
+    clocks = dispatcher.clocks
+    coap = CoapGateway(
         dispatcher,
-        clock=dispatcher.clocks.monotonic,
-        config=CoapConfig(blocks=BlockLimits(body=config.limits.payload_bytes)),
+        clock=clocks.monotonic,
+        config=CoapConfig(blocks=BlockLimits(body=config.limits.payload_bytes), rates=config.coap.rates),
         links=links_of(run.function for run in dispatcher.functions.values()),
-        access=access or Access(None, dispatcher.clocks.monotonic),
+        access=access,
+        disk=Keeper(outbox, clocks),
+        load=Load(overload, dispatcher.board.priority_of),
     )
+    dispatcher.commands.routers["coap"] = coap
+    coap.serving.commanding.replies = dispatcher.commands
+    return coap
 
 
 def read_settings(app: App, config: NodeConfig) -> Struct | None:
@@ -175,7 +190,7 @@ class Node:
     def coap(self) -> "CoapGateway":
         """The CoAP gateway, made when it is first asked for: most nodes have none."""
         if self._coap is None:
-            self._coap = coap_of(self.dispatcher, self.config, self.access)
+            self._coap = coap_of(self.dispatcher, self.config, self.outbox, self.mqtt.overload, self.access)
         return self._coap
 
     async def serve(

@@ -13,7 +13,7 @@ from rimward.edge.gateways.listening.config import address_of
 from rimward.local.checking import check
 from rimward.local.errors import DevError
 from rimward.local.folder import DataFolder
-from rimward.local.listeners import HOST, takes_coap, written
+from rimward.local.listeners import COAP_TCP, HOST, takes_coap, written
 from rimward.local.options import DevOptions
 from rimward.local.plan import Extras, Plan, installed
 from rimward.local.supervision import Event, Supervision, describe
@@ -141,11 +141,11 @@ class Dev:
             self._stop.set()
 
     def _further(self) -> dict[str, str]:
-        """Return the addresses of the listeners beside mqtt and http."""
+        """Return the addresses of the listeners beside mqtt and http; CoAP has one for UDP and TCP."""
         return {
             name: written(address_of(name, listener).host, self._ports[name])
             for name, listener in self._plan.listeners.items()
-            if name not in {"mqtt", "http"}
+            if name not in {"mqtt", "http", COAP_TCP}
         }
 
     async def _follow(self) -> None:

@@ -14,6 +14,7 @@ from rimward.edge.gateways.listening.config import (
 from rimward.local.options import DevOptions
 from rimward_supervisor.listeners import UDP
 
+COAP_TCP = "coap-tcp"  # on the port of `coap`
 HOST = "127.0.0.1"
 WILD = frozenset({"0.0.0.0", "::"})  # noqa: S104 -- only where it was asked for
 
@@ -39,6 +40,7 @@ def listeners_of(options: DevOptions, *, coap: bool) -> dict[str, ListenerConfig
         far = {f"{name}-network": ListenerConfig(name, written(host, port)) for name, port in plain.items()}
     if coap:
         far["coap"] = ListenerConfig("coap", written(host, options.coap))
+        far[COAP_TCP] = ListenerConfig("coap+tcp", written(HOST if "mqtts" in far else host, options.coap))
     return {name: ListenerConfig(name, written(near, port)) for name, port in plain.items()} | far
 
 
@@ -46,6 +48,8 @@ def spec_of(name: str, listener: ListenerConfig, port: int | None) -> object:
     """Return a listener as the supervisor's spec writes it; `port` is the one that it had before."""
     address = address_of(name, listener)
     pair = [address.host, address.port if port is None else port]
+    if name == COAP_TCP:
+        return {"tcp": pair, "beside": "coap"}
     return {"udp": pair} if address.kind == UDP else pair
 
 

@@ -57,10 +57,14 @@ class Buckets(Generic[K]):
     def __len__(self) -> int:
         return len(self._buckets)
 
-    def take(self, key: K, count: float, now: float) -> bool:
-        """Take tokens of a key's bucket where there are enough."""
+    def of(self, key: K, now: float) -> Bucket:
+        """Return a key's bucket."""
         bucket = self._buckets.pop(key, None) or Bucket(self._rate, self._burst, now)
         if len(self._buckets) >= self._most:
             del self._buckets[next(iter(self._buckets))]
         self._buckets[key] = bucket
-        return bucket.take(count, now)
+        return bucket
+
+    def take(self, key: K, count: float, now: float) -> bool:
+        """Take tokens of a key's bucket where there are enough."""
+        return self.of(key, now).take(count, now)

@@ -73,7 +73,7 @@ class SiteNode:
         doors = doors_of(self.dispatcher, config, self.outbox, access)
         self.mqtt: MqttGateway = doors.mqtt
         self.http: HttpGateway = doors.http
-        self.coap: CoapGateway = coap_of(self.dispatcher, config, access)
+        self.coap: CoapGateway = coap_of(self.dispatcher, config, self.outbox, self.mqtt.overload, access)
         self._callers: dict[Any, Call] = {}  # of CoAP, by address
         self.mqtt.begin(self.loop)
         self.http.begin(self.loop)

@@ -8,7 +8,7 @@ from enum import Enum
 from msgspec import Struct
 
 APP = """\
-from rimward import App, Device, http, mqtt
+from rimward import App, Device, coap, http, mqtt
 app = App("matrix", compat="2026-11-01")
 @app.edge(mqtt("trucks/{truck}/temperature"))
 def temperature(truck: str, payload: bytes) -> None: ...
@@ -23,6 +23,18 @@ def open_page(device: Device) -> str:
 @app.edge(http.get("/health"))
 def health() -> str:
     return "well"
+@app.edge(coap.post("trucks/{truck}/reports"))
+def report_by_coap(truck: str, payload: bytes) -> str:
+    return truck
+@app.edge(coap.get("trucks/{truck}/reports"))
+def reports(truck: str) -> str:
+    return truck
+@app.edge(coap.get("open"))
+def open_by_coap(device: Device) -> str:
+    return device.id
+@app.edge(coap.get("health"))
+def health_by_coap() -> str:
+    return "well"
 """
 
 ACCESS = """\
@@ -31,6 +43,7 @@ id = "truck-1"
 password = "{hash}"
 token = "{token}"
 certificate = "subject:truck-1"
+oscore = {{ sender = "", recipient = "01", secret = "{oscore}" }}
 
 [[device]]
 id = "truck-2"
@@ -103,7 +116,7 @@ class Who(Struct, frozen=True):
 
     name: str
     id: str = ""  # "" is nobody
-    by: str = "password"  # "nothing", "password", "wrong", "token", "jwt", "rules" or "certificate"
+    by: str = "password"  # "nothing", "password", "wrong", "token", "jwt", "rules", "certificate", "oscore"
 
 
 PEOPLE = (
@@ -113,6 +126,7 @@ PEOPLE = (
     Who("truck-1 by token", "truck-1", "token"),
     Who("truck-1 by JWT", "truck-1", "jwt"),
     Who("truck-1 by certificate", "truck-1", "certificate"),
+    Who("truck-1 by OSCORE", "truck-1", "oscore"),
     Who("truck-2", "truck-2"),
     Who("display (role dashboard, user ann)", "display"),
     Who("gate (JWT with rules)", "gate", "rules"),
@@ -120,8 +134,9 @@ PEOPLE = (
 )
 TOKEN_RULES = [{"publish": ["gates/{client}/#"], "subscribe": ["gates/{client}/#"]}]
 
-P, S, R, T, G, W, Q = (
+P, S, R, T, G, W, Q, V = (
     Kind.PUBLISH, Kind.SUBSCRIBE, Kind.RECEIVE, Kind.RETAINED, Kind.SHARED, Kind.WILL, Kind.REQUEST,
+    Kind.OBSERVE,
 )  # fmt: skip
 TRUCK_1 = frozenset({"truck-1", "root"})
 TRUCKS = frozenset({"truck-1", "truck-2", "display", "gate", "root"})  # whoever is known
@@ -153,6 +168,9 @@ TABLE: dict[Action, frozenset[str]] = {
     Action("ask for a path without captures", Q, "GET /open"): TRUCKS,
     Action("ask for a path of no function", Q, "GET /nowhere"): frozenset({"display", "root"}),
     Action("ask for what anyone may", Q, "GET /health"): TRUCKS | {""},
+    Action("observe below truck-1", V, "/trucks/truck-1/reports"): frozenset({"truck-1"}),
+    Action("observe below truck-2", V, "/trucks/truck-2/reports"): frozenset({"truck-2"}),
+    Action("observe a path without captures", V, "/open"): TRUCKS,
 }
 
 

@@ -16,6 +16,7 @@ from rimward.edge.access.book import digest_of
 from rimward.edge.config import NodeConfig
 from rimward.edge.gateways.listening.config import ListenerConfig, TlsConfig
 from rimward.edge.node import Node
+from rimward.protocols.coap.oscore import Keys
 
 from .access_support import cheap
 from .matrix import ACCESS, APP, TOKEN_RULES, Who
@@ -23,7 +24,8 @@ from .visitors import Place, Shown
 
 SECRET = "s" * 40
 TOKEN = "rim_" + "t" * 40
-PROTOCOLS = {"mqtt": "mqtt", "http": "http", "mqtts": "mqtt", "https": "http"}
+OSCORE = Keys(b"\x01", b"", bytes(range(16)))  # as the device has them
+PROTOCOLS = {"mqtt": "mqtt", "http": "http", "mqtts": "mqtt", "https": "http", "coap": "coap"}
 
 
 def _token(**claims: Any) -> str:
@@ -47,6 +49,8 @@ class _Papers:
                 return Shown(who.id, bearer=TOKEN)
             case "jwt" | "rules":
                 return Shown(who.id, bearer=self._jwts[who.by])
+            case "oscore":
+                return Shown(oscore=OSCORE)
             case "certificate":
                 context = ssl.create_default_context(cafile=self.authority.file)
                 context.load_cert_chain(self.certificate.certificate, self.certificate.key)
@@ -72,7 +76,7 @@ def write_files(folder: Path) -> NodeConfig:
     app, access = folder / "app.py", folder / "access.toml"
     app.write_text(APP)
     (folder / "secret").write_text(SECRET)
-    access.write_text(ACCESS.format(hash=cheap("secret"), token=digest_of(TOKEN)))
+    access.write_text(ACCESS.format(hash=cheap("secret"), token=digest_of(TOKEN), oscore=OSCORE.secret.hex()))
     return NodeConfig(app=str(app), data=str(folder / "data"), access=str(access))
 
 
@@ -89,7 +93,9 @@ async def living_place(folder: Path) -> AsyncGenerator[Place]:
         for name, protocol in PROTOCOLS.items()
     }
     config = NodeConfig(app=config.app, data=config.data, access=config.access, listeners=listeners)
-    sockets = {name: socket.create_server(("127.0.0.1", 0)) for name in PROTOCOLS}
+    sockets = {name: socket.create_server(("127.0.0.1", 0)) for name in PROTOCOLS if name != "coap"}
+    sockets["coap"] = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    sockets["coap"].bind(("127.0.0.1", 0))
     ports = {name: sock.getsockname()[1] for name, sock in sockets.items()}
     async with Node(load(config.app), config) as node:
         await node.listen(sockets)

@@ -10,6 +10,9 @@ from typing import ClassVar, Protocol
 from msgspec import Struct
 from tests.protocols.websocket.frames import BINARY, frame
 
+from rimward.protocols.coap import dotted, request
+from rimward.protocols.coap.options import OBSERVE
+from rimward.protocols.coap.oscore import Keys
 from rimward.protocols.mqtt import (
     Connack,
     Connect,
@@ -22,9 +25,11 @@ from rimward.protocols.mqtt import (
 )
 from rimward.protocols.mqtt.client import ClientSession
 
+from .coap_visitor import asked
 from .matrix import Action, Kind, Who
 
 PATIENCE = 20.0  # seconds before a test gives up; never a measure of speed
+ON_STREAMS = frozenset({"nothing", "password", "wrong", "token", "jwt", "rules", "certificate"})
 _addresses = itertools.count(2)
 
 
@@ -35,6 +40,7 @@ class Shown(Struct, frozen=True):
     password: str | None = None
     bearer: str | None = None
     tls: ssl.SSLContext | None = None
+    oscore: Keys | None = None
 
 
 class Place(Struct):
@@ -63,6 +69,7 @@ class Visitor(Protocol):
     """A client of one protocol."""
 
     does: ClassVar[frozenset[Kind]]
+    shows: ClassVar[frozenset[str]]  # ways to show who one is, as `Who.by` names them
 
     def __init__(self, place: Place) -> None: ...
 
@@ -71,16 +78,20 @@ class Visitor(Protocol):
         ...
 
 
+def own_address() -> tuple[str, int]:
+    """Return an address of its own: failures of one must not slow down another."""
+    number = next(_addresses)
+    return f"127.0.{number // 250}.{number % 250 + 1}", 0
+
+
 async def connected(
     place: Place, protocol: str, shown: Shown
 ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    """Open a connection from an address of its own: failures of one must not slow down another."""
-    number = next(_addresses)
-    here = (f"127.0.{number // 250}.{number % 250 + 1}", 0)
+    """Open a connection from an address of its own."""
     port = place.ports[protocol + "s" * (shown.tls is not None)]
     name = "localhost" if shown.tls is not None else None
     return await asyncio.open_connection(
-        "127.0.0.1", port, local_addr=here, ssl=shown.tls, server_hostname=name
+        "127.0.0.1", port, local_addr=own_address(), ssl=shown.tls, server_hostname=name
     )
 
 
@@ -88,6 +99,7 @@ class Mqtt:
     """MQTT 5."""
 
     does: ClassVar[frozenset[Kind]] = frozenset(Kind) - {Kind.REQUEST, Kind.OBSERVE}
+    shows: ClassVar[frozenset[str]] = ON_STREAMS
     version = 5
     who = frozenset({0x86})
     no = frozenset({0x87})
@@ -132,6 +144,7 @@ class OldMqtt(Mqtt):
         return "no" if dead else "yes"
 
 
+METHODS = {"GET": 1, "POST": 2}
 HANDSHAKE = """\
 GET /mqtt HTTP/1.1
 Host: localhost
@@ -261,6 +274,7 @@ class Http:
     """HTTP/1.1 with Basic, Bearer or a certificate."""
 
     does: ClassVar[frozenset[Kind]] = frozenset({Kind.REQUEST})
+    shows: ClassVar[frozenset[str]] = ON_STREAMS
 
     def __init__(self, place: Place) -> None:
         self.place = place
@@ -284,9 +298,35 @@ class Http:
         return {200: "yes", 204: "yes", 404: "yes", 401: "who", 403: "no"}.get(status, str(status))
 
 
+class Coap:
+    """CoAP over UDP, as anyone or by OSCORE."""
+
+    does: ClassVar[frozenset[Kind]] = frozenset({Kind.REQUEST, Kind.OBSERVE})
+    shows: ClassVar[frozenset[str]] = frozenset({"nothing", "oscore"})
+
+    def __init__(self, place: Place) -> None:
+        self.place = place
+        self._numbers = itertools.count()
+
+    async def tries(self, who: Who, action: Action) -> str:
+        method, _, path = action.what.rpartition(" ")
+        message = request(METHODS[method or "GET"], path)
+        if action.kind is Kind.OBSERVE:
+            message.options.insert(0, (OBSERVE, b""))
+        keys, port = self.place.shown(who).oscore, self.place.ports["coap"]
+        async with asyncio.timeout(PATIENCE):
+            answer = await asked(message, keys, own_address(), port, self._numbers)
+        found = {"2": "yes", "4.04": "yes", "4.01": "who", "4.03": "no"}
+        if action.kind is Kind.OBSERVE and answer.code < 96 and answer.get(OBSERVE) is None:
+            return "answered, and not observed"
+        code = dotted(answer.code)
+        return found.get(code) or found.get(code[0], code)
+
+
 VISITORS: dict[str, Callable[[Place], Visitor]] = {
     "MQTT 5": Mqtt,
     "MQTT 3.1.1": OldMqtt,
     "MQTT over WebSocket": MqttOverWebSocket,
     "HTTP": Http,
+    "CoAP": Coap,
 }

@@ -50,6 +50,27 @@ async def test_a_call_that_raises_leaves_nothing_but_a_dead_letter(tmp_path: Pat
         assert reply.body == b'{"count":0}'
 
 
+async def test_a_plain_call_that_raises_leaves_nothing_but_a_dead_letter(tmp_path: Path) -> None:
+    functions = """
+    @app.edge(mqtt("t/{truck}"))
+    def guard(truck: str, reading: Reading) -> None:
+        app.publish(f"c/{truck}", b"")
+        app.forward(Warm(truck, reading.celsius))
+        if reading.celsius > 99:
+            raise RuntimeError("too hot")
+    """
+    async with bench(tmp_path, functions) as b:
+        await b.message("t/7", {"celsius": 9.5})  # from now on its topic is on the fast lane
+        assert "t/7" in b.dispatcher.board.lane
+        for celsius, refusal in ((9.5, None), (100, "failed")):
+            ticket = await b.message("t/7", {"celsius": celsius})
+            assert ticket is not None
+            assert (ticket.refusal and ticket.refusal.kind) == refusal
+            assert len(b.sent) == 2
+            assert await forwarded(tmp_path) == {"warm": 2}
+        assert b.outbox.stats()["dead_letters"] == 1
+
+
 async def test_a_rejection_is_told_by_its_code_and_is_no_dead_letter(tmp_path: Path) -> None:
     async with bench(tmp_path, GUARD) as b:
         ticket = await b.message("t/7", {"celsius": 60})

@@ -8,12 +8,16 @@ from typing import Any
 
 from tests.edge.dispatch.bench import Bench, bench
 
+from rimward.edge.access import Access
+from rimward.edge.dispatch import Clocks
 from rimward.edge.gateways.coap import CoapConfig, CoapGateway
 from rimward.edge.gateways.coap.resources import links_of
+from rimward.edge.keeping import Keeper
 from rimward.protocols.coap import SECOND, Message, Options, decode, encode, request
 from rimward.protocols.coap import options as opt
 from rimward.protocols.coap.codes import ACK, CON, RST
 
+START = 1_800_000_000 * SECOND  # of the wall clock
 NEAR, FAR = ("127.0.0.1", 40_000), ("198.51.100.7", 40_000)
 APP = """
 from rimward import Reply, coap
@@ -90,14 +94,22 @@ class Clock:
 class House:
     """The gateway, and a network without loss."""
 
-    def __init__(self, bench: Bench, config: CoapConfig) -> None:
+    def __init__(self, bench: Bench, config: CoapConfig, access: Access | None = None) -> None:
         self.bench = bench
         self.clock = Clock()
         self.sent: list[tuple[Message, Any]] = []
         self.sizes: list[int] = []
+        wall = START + self.clock.now  # which stands still as well
+        self.keeper = Keeper(bench.outbox, Clocks(self.clock, lambda: wall))
         functions = [run.function for run in bench.dispatcher.functions.values()]
         self.gateway = CoapGateway(
-            bench.dispatcher, clock=self.clock, config=config, links=links_of(functions), chance=lambda: 0.0
+            bench.dispatcher,
+            clock=self.clock,
+            config=config,
+            links=links_of(functions),
+            access=access,
+            disk=self.keeper,
+            chance=lambda: 0.0,
         )
         self.gateway.connect(self._send, asyncio.get_running_loop())
         self._mid = 0
@@ -170,7 +182,10 @@ def numbers(options: Options) -> dict[int, bytes]:
 
 @asynccontextmanager
 async def coap_house(
-    tmp_path: Path, config: CoapConfig | None = None, functions: str = APP
+    tmp_path: Path,
+    config: CoapConfig | None = None,
+    functions: str = APP,
+    access: Access | None = None,
 ) -> AsyncGenerator[House]:
     async with bench(tmp_path, functions) as made:
-        yield House(made, config or CoapConfig())
+        yield House(made, config or CoapConfig(), access)

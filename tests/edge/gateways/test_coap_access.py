@@ -38,7 +38,7 @@ def book_of(text: str) -> Book:
 def guard(house: House) -> Access:
     """Put an access file before the gateway."""
     access = Access(book_of(RULE), house.clock)
-    callers = Callers(access, house.clock)
+    callers = Callers(access)
     house.gateway.serving.callers = callers
     house.gateway.serving.observing._callers = callers
     return access

@@ -285,7 +285,9 @@ async def test_more_subscriptions_than_the_limit_are_refused_one_by_one() -> Non
     async with serving(MqttConfig(max_subscriptions=2)) as site:
         device = await site.client()
         wishes = ["a", "b", "c", "a", "x/" * 40]
-        assert await device.subscribe(*wishes) == Suback(1, (1, 1, 0x97, 1, 0x8F))
+        assert await device.subscribe(*wishes) == Suback(
+            1, (1, 1, 0x97, 1, 0x8F), Properties(reason_string="c: 2 subscriptions of one client, the limit")
+        )
         old = await site.client("old", 4)
         assert await old.subscribe("$share/+/a", "a") == Suback(1, (0x80, 1))
         assert site.stat("refused_subscriptions") == 3

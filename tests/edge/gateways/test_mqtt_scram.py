@@ -1,10 +1,13 @@
 """SCRAM-SHA-256 over real sockets: who has the password comes in, what is wrong is said in MQTT's words."""
 
+import asyncio
 import base64
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
+from tests.cli.commands import command
 from tests.edge.access.access_support import living
 from tests.edge.gateways.mqtt_support import Raw, Site, serving, until
 from tests.protocols.scram_client import ScramClient
@@ -144,6 +147,29 @@ async def test_another_devices_client_id_is_refused() -> None:
         last = await peer.last()
         assert isinstance(last, Connack)
         assert last.reason == Reason.NOT_AUTHORIZED
+
+
+async def written(folder: Path, *words: str, given: str) -> str:
+    """Run `rimward device`, and return the access file that it leaves."""
+    done = await asyncio.to_thread(command, "device", *words, "--password-stdin", at=folder, given=given)
+    assert done.returncode == 0, done.stderr
+    return (folder / "access.toml").read_text()
+
+
+async def test_what_the_command_line_writes_lets_a_client_of_scram_in(tmp_path: Path) -> None:
+    text = await written(tmp_path, "add", "truck-1", "--scram", given="Gr\u00fc\u00dfe \u2168 aus\u00a0Ulm\n")
+    with living(text) as house:
+        async with serving(access=house.access) as site:
+            (await let_in(site, "truck-1", "Gr\u00fc\u00dfe IX aus Ulm")).hang_up()  # as RFC 4013 prepares it
+            await written(tmp_path, "add", "truck-2", given="one without keys\n")
+            text = await written(tmp_path, "password", "truck-1", given="another one\n")
+            house.rewrite(text)
+            (await let_in(site, "truck-1", "another one")).hang_up()
+            text = await written(tmp_path, "password", "truck-2", "--scram", given="one with keys\n")
+            house.rewrite(text)
+            (await let_in(site, "truck-2", "one with keys")).hang_up()
+            plain = await site.client("truck-2", username="truck-2", password=b"one with keys")
+            assert plain.connack.reason == 0, "the password alone is good too"
 
 
 def first() -> bytes:

@@ -154,6 +154,19 @@ class Access:
         detail = f"too many failures from this address: wait {seconds:.0f} s"
         return Denial(DenialKind.THROTTLED, detail, max(seconds, 1.0))
 
+    # -- OSCORE, whose messages are opened by the gateway
+
+    def key_holder(self, kid: bytes, context: bytes | None) -> "Device | None":
+        """Return the device whose keys a request names; None where nobody has them."""
+        return None if self.book is None else self.book.with_key_id(kid, context)
+
+    def opened(self, device: "Device") -> Identity | Denial:
+        """Return who has sent a message that the device's own keys have opened."""
+        book = self.book
+        if book is None or device.oscore is None or book.devices.get(device.id) != device:
+            return Denial(DenialKind.CREDENTIALS, "its credentials are not valid any more")
+        return self._believed(book, book.badge(device, device.oscore.secret, ""))
+
     # -- the node's side
 
     def replace(self, book: "Book") -> None:

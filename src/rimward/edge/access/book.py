@@ -33,6 +33,7 @@ class Book:
         self._users: dict[str, list[Device]] = {}
         self._certificates: dict[str, Device] = {}
         self._by_token: dict[str, Device] = {}
+        self._by_key_id: dict[bytes, list[Device]] = {}  # of OSCORE
         for one in file.device:
             if one.user is not None:
                 self._users.setdefault(one.user, []).append(one)
@@ -40,6 +41,8 @@ class Book:
                 self._certificates[one.certificate] = one
             if one.token is not None:
                 self._by_token[one.token] = one
+            if one.oscore is not None:
+                self._by_key_id.setdefault(one.oscore.keys().recipient, []).append(one)
         self._index_rules()
         self._compiled: dict[tuple[int, ...], Grants] = {}
 
@@ -73,6 +76,14 @@ class Book:
     def with_token(self, token: str) -> Device | None:
         """Return the device that has a token."""
         return self._by_token.get(digest_of(token))
+
+    def with_key_id(self, kid: bytes, context: bytes | None) -> Device | None:
+        """Return the device whose keys a request names; None where there is none, or no one alone."""
+        found = self._by_key_id.get(kid, [])
+        if context is None and len(found) == 1:
+            return found[0]  # its context need not be said where nothing else can be meant
+        wanted = None if context is None else context.hex()
+        return next((one for one in found if one.oscore is not None and one.oscore.context == wanted), None)
 
     def with_certificate(self, certificate: Certificate) -> tuple[Device, str] | None:
         """Return the device that has a certificate, and how the access file names that."""
@@ -164,5 +175,6 @@ def _may_be(device: Device, client_id: str) -> bool:
 def _secrets(device: Device) -> list[str]:
     """Return a device's secrets as the file has them."""
     scram = device.scram.stored_key.hex() if device.scram is not None else None
-    every = (device.password, device.certificate, device.token, scram)
+    oscore = device.oscore.secret if device.oscore is not None else None
+    every = (device.password, device.certificate, device.token, scram, oscore)
     return [one for one in every if one is not None]

@@ -101,6 +101,10 @@ def block(device: Device) -> str:
         plain: dict[str, str | int] = msgspec.to_builtins(device.scram)
         pairs = [f"{key} = {_quoted(one) if isinstance(one, str) else one}" for key, one in plain.items()]
         lines.append(f"scram = {{ {', '.join(pairs)} }}")
+    if device.oscore is not None:
+        every: dict[str, str | None] = msgspec.to_builtins(device.oscore)
+        pairs = [f"{key} = {_quoted(one)}" for key, one in every.items() if one is not None]
+        lines.append(f"oscore = {{ {', '.join(pairs)} }}")
     return "\n".join(lines) + "\n"
 
 

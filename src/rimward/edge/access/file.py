@@ -29,6 +29,7 @@ from rimward.edge.access.grants import (
     request_problem,
 )
 from rimward.edge.access.identity import id_problem
+from rimward.edge.access.oscore import OscoreKeys, oscore_problems
 
 MAX_FILE = 64 << 20  # bytes of an access file
 MAX_DEVICES = 200_000
@@ -37,7 +38,8 @@ MIN_ITERATIONS = 4_096  # of SCRAM [RFC 7677 §4]
 
 _HASH = re.compile(r"\$argon2id\$v=19\$m=\d+,t=\d+,p=\d+\$[A-Za-z0-9+/]+\$[A-Za-z0-9+/]+")
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
-_SECRETS = frozenset({"password", "token", "salt", "stored_key", "server_key"})
+_SHOWN = ("password", "token", "certificate", "scram", "oscore")
+_SECRETS = frozenset({"password", "token", "salt", "stored_key", "server_key", "secret"})
 
 
 class ScramKeys(Struct, frozen=True, forbid_unknown_fields=True):
@@ -60,6 +62,7 @@ class Device(Struct, frozen=True, forbid_unknown_fields=True):
     scram: ScramKeys | None = None
     roles: tuple[str, ...] = ()
     clients: tuple[str, ...] = ()  # MQTT client ids that it may have, "truck-*" for several; none: its id
+    oscore: OscoreKeys | None = None
 
 
 class Rule(Patterns, frozen=True, forbid_unknown_fields=True):
@@ -183,8 +186,14 @@ def _device_problems(place: str, device: Device) -> Iterator[_Problem]:
         yield f"{place}.certificate", device.certificate, why
     if device.scram is not None and device.scram.iterations < MIN_ITERATIONS:
         yield f"{place}.scram.iterations", device.scram.iterations, f"at least {MIN_ITERATIONS} are needed"
-    if not (device.password or device.token or device.certificate or device.scram):
-        yield place, device.id, "it has none of password, token, certificate, scram, so it can't come in"
+    if not any(getattr(device, key) for key in _SHOWN):
+        yield place, device.id, f"it has none of {', '.join(_SHOWN)}, so it can't come in"
+    yield from _more_problems(place, device)
+
+
+def _more_problems(place: str, device: Device) -> Iterator[_Problem]:
+    for key, value, why in () if device.oscore is None else oscore_problems(device.oscore):
+        yield f"{place}.oscore.{key}", value, why
     for index, client in enumerate(device.clients):
         if (why := id_problem(client.removesuffix("*") or "x")) is not None or "*" in client[:-1]:
             yield f"{place}.clients[{index}]", client, why or "* stands at the end alone"
@@ -209,10 +218,28 @@ def _repeated(devices: tuple[Device, ...]) -> Iterator[_Problem]:
                 yield f"device[{index}].{key}", value, f"device[{seen[value]}] has it already"
             elif value is not None:
                 seen[value] = index
+    yield from _repeated_keys(devices)
     ids = {device.id for device in devices}
     for index, device in enumerate(devices):
         if device.user is not None and device.user != device.id and device.user in ids:
             yield f"device[{index}].user", device.user, "another device has it as its id"
+
+
+def _repeated_keys(devices: tuple[Device, ...]) -> Iterator[_Problem]:
+    """Yield OSCORE's keys that two devices have: a secret, or the names by which a secret is found."""
+    secrets: dict[bytes, int] = {}
+    names: dict[tuple[bytes, bytes | None], int] = {}
+    for index, device in enumerate(devices):
+        if device.oscore is None:
+            continue
+        keys, place = device.oscore.keys(), f"device[{index}].oscore"
+        first = secrets.setdefault(keys.secret, index)
+        if first != index:
+            yield f"{place}.secret", None, f"device[{first}] has it already"
+        first = names.setdefault((keys.recipient, keys.context), index)
+        if first != index:
+            why = f"device[{first}] has it already: give one of them a context of its own"
+            yield f"{place}.recipient", device.oscore.recipient, why
 
 
 def _rule_problems(place: str, rule: Rule, known: set[str]) -> Iterator[_Problem]:

@@ -10,7 +10,7 @@ from rimward.app.triggers import Coap, Every, Http, Mqtt, Pattern, Ws
 from rimward.edge.dispatch.commands import is_answer
 from rimward.edge.dispatch.functions import FunctionRun, Plain, plain_of
 from rimward.edge.dispatch.ports import TOPICS_CACHED, Listeners
-from rimward.edge.dispatch.routes import Match, Routes
+from rimward.edge.dispatch.routes import Match, Routes, path_segments
 from rimward.edge.dispatch.streams import StreamRun
 
 LoadStream = Callable[[StreamDeclaration], dict[str, bytes]]
@@ -85,6 +85,12 @@ class Board:
         """Return the class of a topic: the highest of its functions', "normal" where there is none."""
         classes = {bound.run.function.priority for bound, _ in self.listeners(topic).bounds}
         return next((name for name in ("critical", "normal", "bulk") if name in classes), "normal")
+
+    def priority_of(self, protocol: str, method: str, path: str) -> str:
+        """Return the class of a request: its function's, "normal" where there is none."""
+        segments = path_segments(path)
+        match = self.serve(protocol, method, segments) if segments is not None else None
+        return match.target.function.priority if isinstance(match, Match) else "normal"
 
     def serve(self, protocol: str, method: str, segments: list[str]) -> "Match[FunctionRun] | Allowed":
         """Return the one function that serves a path, or the methods that others serve it with.

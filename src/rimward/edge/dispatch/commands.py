@@ -3,7 +3,8 @@
 A command goes out on `devices/{id}/commands/{name}`. An MQTT 5 device answers on the response topic
 `devices/{id}/replies/{name}` with the correlation data; an MQTT 3.1.1 device finds a number behind the name
 and answers on `devices/{id}/replies/{name}/{number}`. `{id}` is the client id: one with `/`, `+` or `#` takes
-no commands. Only the device itself can answer.
+no commands. Over CoAP a command is a POST to `commands/{name}`, and the response to it the acknowledgement.
+Only the device itself can answer.
 """
 
 import asyncio
@@ -16,7 +17,7 @@ from rimward.app.device import Device
 from rimward.app.effects import encode_payload
 from rimward.edge.dispatch.encodings import decoder_of, encoding_of
 from rimward.edge.dispatch.types import Message
-from rimward.events import CommandTimeout, NotConnected
+from rimward.events import CommandTimeout, NotConnected, RimwardError
 
 ROOT = "devices"
 MAX_PENDING = 10_000  # commands that wait for their acknowledgement
@@ -29,7 +30,7 @@ def topics_of(device: str, name: str) -> tuple[str, str]:
 
 @runtime_checkable
 class CommandRouter(Protocol):
-    """How a command reaches one device; the MQTT gateway implements it."""
+    """How a command reaches one device; the gateways of MQTT and CoAP implement it."""
 
     def command(self, device: str, name: str, payload: bytes, number: str) -> str | None:
         """Queue a command for one device; return why it can't take it, None where it can. Never blocks."""
@@ -41,6 +42,7 @@ class Commands:
 
     def __init__(self, router: Callable[[], object], prefix: str, counters: dict[str, int]) -> None:
         """`prefix` is new at every start, so that no answer to an earlier process's command fits."""
+        self.routers: dict[str, CommandRouter] = {}  # of protocols that are not the router's, by name
         self._router = router
         self._prefix = prefix
         self._counters = counters
@@ -75,9 +77,9 @@ class Commands:
         return None if reply is None else _decoded(message, reply, name)
 
     def _send(self, device: Device, name: str, payload: bytes, number: str) -> None:
-        router = self._router()
-        why: str | None = f"{device.protocol} devices take no commands"
-        if device.protocol.startswith("mqtt") and isinstance(router, CommandRouter):
+        own, why = device.protocol.startswith("mqtt"), f"{device.protocol} devices take no commands"
+        router: object = self._router() if own else self.routers.get(device.protocol)
+        if isinstance(router, CommandRouter):
             why = router.command(device.id, name, payload, number)
         if why is not None:
             self._add("commands_refused")
@@ -93,6 +95,13 @@ class Commands:
             return False
         waiting[1].set_result(message)
         return True
+
+    def failed(self, number: str, error: RimwardError) -> None:
+        """End a command whose acknowledgement will not come."""
+        waiting = self._pending.get(number)
+        if waiting is not None and not waiting[1].done():
+            self._add("commands_failed")
+            waiting[1].set_exception(error)
 
     def _add(self, name: str) -> None:
         self._counters[name] = self._counters.get(name, 0) + 1

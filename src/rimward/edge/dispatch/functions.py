@@ -232,11 +232,19 @@ class FunctionRun:
         Raises:
             BadPayloadError: it is not of the type, or its content type can't be read.
         """
+        return decode(self.decoder(content_type), payload)
+
+    def decoder(self, content_type: str | None) -> Decode:
+        """Return how a payload of a content type is read.
+
+        Raises:
+            BadPayloadError: it can't be.
+        """
         assert self.decode is not None
         type_ = self.function.plan.payload
         if content_type is None or type_ is bytes or type_ is str:
-            return decode(self.decode, payload)
-        return decode(typed_decoder(type_, content_type, self._decoders), payload)
+            return self.decode
+        return typed_decoder(type_, content_type, self._decoders)
 
     def bind(self, captures: dict[str, str], query: str = "") -> Bound:
         """Fill in what the topic or path gives; a capture of the wrong form is kept for the answer."""

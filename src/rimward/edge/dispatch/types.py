@@ -167,6 +167,24 @@ class PlainDoor(Door, Protocol):
         ...
 
 
+Ask = Callable[[bytes, Sender, int], bytes | Ticket | None]
+"""Runs a request that is a body and no more, of a sender, read at a monotonic ns.
+
+It returns the function's value as JSON, None where it has none, or a ticket that says more. It raises
+`BadPayloadError` where the body is not of its type: nothing is run, and `Door.request` tells it in full.
+"""
+
+
+class AskDoor(Protocol):
+    """A door's lane for such requests."""
+
+    def known(
+        self, method: str, path: str, query: str, content_type: str | None, accept: str | None, /
+    ) -> Ask | None:
+        """Return what runs them; None where they take the longer way."""
+        ...
+
+
 class Router(Protocol):
     """How actions reach devices; the MQTT broker implements it."""
 

@@ -5,6 +5,7 @@ its outbox fills up. What was refused is admitted again only when the node has b
 """
 
 from collections.abc import Callable
+from math import ceil
 
 from msgspec import Struct
 
@@ -49,6 +50,11 @@ class Overload:
             self._needed_at = now
         self.level: int = wanted
         return wanted != before
+
+    @property
+    def again_after(self) -> int:
+        """Return the seconds after which a refused class may be admitted again, at the earliest."""
+        return max(1, ceil(self._config.calm))
 
     def refuses(self, priority: str) -> bool:
         """Tell whether a class is refused."""

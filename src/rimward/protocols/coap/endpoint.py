@@ -46,6 +46,12 @@ class Endpoint:
         self.outgoing: list[tuple[bytes, Any]] = []
         self.pending: int = 0  # requests that wait for their response
         self.sending: Sending = Sending(timing, bounds, chance, first, self.outgoing)
+        self.answered: Callable[[Any, Message], None] = (
+            _ignore  # called with a question's tag and its response
+        )
+        self._asked: OrderedDict[tuple[Any, bytes], Any] = (
+            OrderedDict()
+        )  # tags of questions, by peer and token
         self._bounds = bounds
         self._lifetime = round(timing.exchange_lifetime * SECOND)
         self._piggyback = round(timing.piggyback * SECOND)
@@ -72,13 +78,39 @@ class Endpoint:
             counters["other_versions"] += 1
             return None
         if message.type in {ACK, RST}:
-            if not self.sending.answered(peer, message.mid, now, reset=message.type == RST):
-                counters["stray"] += 1
+            known = self.sending.answered(peer, message.mid, now, reset=message.type == RST)
+            counters["stray"] += not known
+            if known and message.type == ACK and message.code >> 5:
+                self._answer(message, peer)
+            return None
+        if message.code >> 5 and self._answer(message, peer):
+            if message.type == CON:
+                self.outgoing.append((empty(ACK, message.mid), peer))
             return None
         if message.code >> 5 or message.code == EMPTY:
             self._refuse(message, peer)
             return None
         return self._request(message, data, peer, now)
+
+    def ask(self, peer: Any, message: Message, now: int, tag: Any) -> bool:
+        """Send a request with a token of its own, confirmable; False where there is no room for it.
+
+        `answered` gets its response, `sending.settled` what becomes of the datagram.
+        """
+        if not self.sending.confirmable(peer, message, now, tag):
+            return False
+        if len(self._asked) >= self._bounds.outstanding:
+            self._asked.popitem(last=False)
+            self.counters["forgotten_early"] += 1
+        self._asked[peer, message.token] = tag
+        return True
+
+    def _answer(self, message: Message, peer: Any) -> bool:
+        """Take a response to a question of ours, by itself or with the acknowledgement [§5.2]."""
+        tag = self._asked.pop((peer, message.token), None)
+        if tag is not None:
+            self.answered(tag, message)
+        return tag is not None
 
     def _refuse(self, message: Message, peer: Any) -> None:
         """Reset a ping [§4.3], and a response that nobody has asked for [§4.2]."""
@@ -241,3 +273,7 @@ class Endpoint:
     def remembered(self) -> int:
         """How many exchanges are remembered."""
         return len(self._known)
+
+
+def _ignore(tag: Any, message: Message) -> None:
+    """Nobody has asked."""

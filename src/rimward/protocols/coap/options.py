@@ -5,6 +5,7 @@ from msgspec import Struct
 from rimward.protocols.coap.codes import BAD_OPTION, CoapError, FormatError
 
 IF_MATCH, URI_HOST, ETAG, IF_NONE_MATCH, OBSERVE, URI_PORT, LOCATION_PATH = 1, 3, 4, 5, 6, 7, 8
+OSCORE = 9  # [RFC 8613]; a request that still has it here was not opened
 URI_PATH, CONTENT_FORMAT, MAX_AGE, URI_QUERY, HOP_LIMIT, ACCEPT, LOCATION_QUERY = 11, 12, 14, 15, 16, 17, 20
 BLOCK2, BLOCK1, SIZE2, PROXY_URI, PROXY_SCHEME, SIZE1 = 23, 27, 28, 35, 39, 60
 ECHO, NO_RESPONSE, REQUEST_TAG = 252, 258, 292

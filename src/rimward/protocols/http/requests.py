@@ -30,3 +30,4 @@ class HttpRequest(Struct, eq=False):
     answer: bytes | None = None  # the encoded response, until its turn has come
     upgrade: bool = False  # it asks to leave HTTP for WebSocket, and has not been answered
     opened: bool = False  # its answer goes out in pieces
+    head: bytes = b""  # as it came; empty where it is long

@@ -19,6 +19,7 @@ from rimward.protocols.http.responses import PROBLEM, encode_fields, encode_head
 
 _SAMPLE = 4096  # bytes of what could not be taken that `error` keeps
 _BLANK_LINES = 4  # empty lines ignored before a request line [RFC 9112 §2.2]
+_HEAD_KEPT = 1024  # bytes of a head that its request has as it came
 _CLOSE, _KEEP = b"connection: close\r\n", b"connection: keep-alive\r\n"
 _UPGRADE_REQUIRED = 426
 _UPGRADE = b"connection: upgrade\r\nupgrade: websocket\r\n"  # what a 426 has to say [RFC 9110 §15.5.22]
@@ -81,6 +82,11 @@ class HttpSession:
     def front(self) -> HttpRequest | None:
         """The request whose answer is sent next, where it has none yet."""
         return self._pending[0] if self._pending else None
+
+    @property
+    def idle(self) -> bool:
+        """Whether the next byte begins a request that would be answered at once: nothing is owed or held."""
+        return not (self._pending or self._inbox or self._last or self._eof)
 
     @property
     def closing(self) -> bool:
@@ -153,6 +159,17 @@ class HttpSession:
             request.answer = head if request.method == "HEAD" else head + body
         self._idle_from = now
         self._release()
+
+    def pass_by(self, answer: bytes, now: int) -> None:
+        """Send the whole answer to a request that came while the session was idle, past it."""
+        self._out.append(answer)
+        self._idle_from = now
+        self._blank = 0
+
+    def take(self, request: HttpRequest) -> None:
+        """Take a whole request that came while the session was idle, and was read by somebody else."""
+        self._pending.append(request)
+        self._blank = 0
 
     def open(self, request: HttpRequest, status: int, headers: Mapping[str, str]) -> bool:
         """Begin an answer whose length is not known, of the request that is in front; False: it has no body.
@@ -257,7 +274,10 @@ class HttpSession:
                 self._partial_until = now + int(self._limits.head_timeout * 1e9)
             self._scanned = len(inbox)
             return None
-        request, framing = self._heads.parse(bytes(inbox[:end]))
+        head = bytes(inbox[:end])
+        request, framing = self._heads.parse(head)
+        if end <= _HEAD_KEPT:
+            request.head = head
         del inbox[:end]
         self._scanned = 0
         self._blank = 0

@@ -1,9 +1,11 @@
 """Messages above QoS 0 on their way to one client, as its session keeps them between connections."""
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from rimward.protocols.mqtt.outgoing import Outgoing
+
+NO_MESSAGE = Outgoing(b"", b"", 0, retain=False)  # of a flight whose packet id is all that counts
 
 
 class Flight:
@@ -16,7 +18,7 @@ class Flight:
         self.qos: int = qos
         self.retain: bool = retain
         self.packet_id: int = packet_id  # 0: it gets one when it is sent
-        self.seq = 0  # its place in the order of all that is kept on disk; 0: it is not kept there
+        self.seq: int = 0  # its place in the order of all that is kept on disk; 0: it is not kept there
         self.sent: bool = False  # perhaps the client has it: from now on it is marked as a duplicate
         self.released: bool = False  # at QoS 2: the client has it, and PUBREL is sent instead
 
@@ -96,6 +98,30 @@ class Flights:
                 self.drop(flight)
                 return flight
         return None
+
+    def withhold(self, unwanted: Callable[[Outgoing], bool]) -> tuple[list[Flight], list[Flight]]:
+        """Take what the client is not to get out of the queue; return it, and what stands for a part of it.
+
+        Of what was sent at QoS 2 the client may have the packet id, and would take the next message with it
+        for the same [4.3.3]: so that flow goes on to its end, released and without its message.
+        """
+        gone = [flight for flight in self.waiting if unwanted(flight.message)]
+        if not gone:
+            return [], []
+        out = set(gone)
+        left = [flight for flight in self.waiting if flight not in out]
+        self.waiting.clear()
+        self.waiting.extend(left)
+        stubs: list[Flight] = []
+        for flight in gone:
+            self.drop(flight)
+            if flight.qos == 2 and flight.sent:
+                stub = Flight(NO_MESSAGE, 2, retain=False, packet_id=flight.packet_id)
+                stub.seq, stub.sent, stub.released = flight.seq, True, True
+                self.inflight[stub.packet_id] = stub
+                self.size += stub.message.size
+                stubs.append(stub)
+        return gone, stubs
 
     def ground(self) -> None:
         """Put what was sent and not taken back to the head of the queue: the connection is over [4.4]."""

@@ -1,6 +1,7 @@
 """A server's messages on their way to one client: its window, its packet ids, and what waits for room."""
 
 from collections import deque
+from collections.abc import Callable
 
 from rimward.protocols.mqtt import encoding
 from rimward.protocols.mqtt.admission import SessionLimits
@@ -54,8 +55,8 @@ class Sending(Decoder):
         )
         self.out: list[bytes] = []  # packets to send
         self.out_size: int = 0  # bytes in it
-        self.out_room = 0  # bytes up to which plain messages may be put there directly; see `send_plain`
-        self.dirty = False  # the driver knows that there is output
+        self.out_room: int = 0  # bytes up to which plain messages may be put there directly; see `send_plain`
+        self.dirty: bool = False  # the driver knows that there is output
         self.inflight: dict[int, Flight] = {}  # what the client has not acknowledged, by our packet ids
         self.settled: list[Flight] = []  # what need not be on disk any more; the driver sees to it
         # messages beyond the client's window; most clients never need the queue, which is not small
@@ -256,9 +257,23 @@ class Sending(Decoder):
         return flight
 
     @property
+    def queued(self) -> int:
+        """How many messages wait for the client's window."""
+        return len(self._waiting or ())
+
+    @property
     def unfinished(self) -> list[Flight]:
         """Return the messages that the client has not acknowledged, in order; of plain ones stand-ins."""
         return [*self.inflight.values(), *(self._waiting or ())]
+
+    def withhold(self, unwanted: Callable[[Outgoing], bool]) -> list[Flight]:
+        """Take what the client is not to get out of the queue of a session that is not kept; return it."""
+        waiting, gone = self._waiting or (), list[Flight]()
+        if self._flights is None and waiting:
+            gone = [flight for flight in waiting if unwanted(flight.message)]
+            self._waiting = deque([flight for flight in waiting if not unwanted(flight.message)])
+            self._waiting_size -= sum(flight.message.size for flight in gone)
+        return gone
 
     # -- private
 

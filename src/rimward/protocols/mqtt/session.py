@@ -42,6 +42,7 @@ from rimward.protocols.mqtt.packets import (
 )
 from rimward.protocols.mqtt.reasons import MqttError, Reason
 from rimward.protocols.mqtt.sending import Sending
+from rimward.protocols.mqtt.topics import too_large
 
 PENDING = -1  # the reason of a PUBREC that is not ready
 MOST_TAKEN = 8  # times Receive Maximum: QoS 2 ids of one client that it has not released
@@ -243,15 +244,17 @@ class ServerSession(Sending):
 
     # -- other answers
 
-    def granted(self, packet: Subscribe, reasons: tuple[int, ...]) -> None:
-        """Send SUBACK, one reason per filter."""
+    def granted(self, packet: Subscribe, reasons: tuple[int, ...], text: str = "") -> None:
+        """Send SUBACK, one reason per filter; the text says why one was refused, to MQTT 5 clients alone."""
         if self.version != 5:
             reasons = tuple(min(128, reason) for reason in reasons)
-        self._say(Suback(packet.packet_id, reasons))
+        properties = reason_text(text) if self._reason_texts else None
+        self._say(Suback(packet.packet_id, reasons, properties), Suback(packet.packet_id, reasons))
 
-    def ended_subscriptions(self, packet: Unsubscribe, reasons: tuple[int, ...]) -> None:
-        """Send UNSUBACK, one reason per filter."""
-        self._say(Unsuback(packet.packet_id, reasons))
+    def ended_subscriptions(self, packet: Unsubscribe, reasons: tuple[int, ...], text: str = "") -> None:
+        """Send UNSUBACK, one reason per filter; the text says why one did not end anything."""
+        properties = reason_text(text) if self._reason_texts else None
+        self._say(Unsuback(packet.packet_id, reasons, properties), Unsuback(packet.packet_id, reasons))
 
     def challenge(self, data: bytes) -> None:
         """Send the next step of an enhanced authentication."""
@@ -347,6 +350,8 @@ class ServerSession(Sending):
                 f"topic alias {alias}, the limit is {self.limits.topic_alias_maximum}",
             )
         if packet.topic:
+            if (detail := too_large(packet.topic)) is not None:  # kept, it would cost far more than it says
+                raise MqttError(Reason.TOPIC_NAME_INVALID, f"{detail}: it can't have an alias")
             self._aliases[alias] = packet.topic
             return packet
         topic = self._aliases.get(alias)

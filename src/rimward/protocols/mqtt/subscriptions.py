@@ -162,7 +162,7 @@ class Subscriptions(Generic[S]):
     """Who subscribes to what."""
 
     def __init__(self) -> None:
-        self.size = 0  # bytes that it takes, about
+        self.size: int = 0  # bytes that it takes, about
         self._exact: dict[str, _Holders[S]] = {}
         self._root: _Node[S] = _Node()
 

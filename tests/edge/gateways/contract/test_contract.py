@@ -10,6 +10,8 @@ import pytest
 
 from rimward.app.loading import load
 from rimward.edge.config import NodeConfig, OutboxConfig
+from rimward.edge.gateways.mqtt.config import MqttConfig
+from rimward.edge.gateways.overload import OverloadConfig
 from rimward.edge.node import Node
 from rimward.events import REFUSALS
 
@@ -72,6 +74,21 @@ async def think_ws(payload: bytes) -> Answer:
 async def think_coap(payload: bytes) -> Answer:
     return await think()
 """
+PRIORITIES = """\
+@app.edge(mqtt("{name}"), priority="{name}")
+def {name}_mqtt(reading: Reading) -> Answer:
+    return Answer(reading.celsius)
+@app.edge(http.post("/{name}"), priority="{name}")
+def {name}_http(reading: Reading) -> Answer:
+    return Answer(reading.celsius)
+@app.edge(ws("/{name}"), priority="{name}")
+def {name}_ws(reading: Reading) -> Answer:
+    return Answer(reading.celsius)
+@app.edge(coap.post("{name}"), priority="{name}")
+def {name}_coap(reading: Reading) -> Answer:
+    return Answer(reading.celsius)
+"""
+CLASSES = PRIORITIES.format(name="bulk") + PRIORITIES.format(name="critical")
 WARM = b'{"celsius": 3}'
 VISITORS = {**OTHERS, "coap": CoapUdp, "coap+tcp": CoapTcp}
 GOODBYES = {**OTHERS_GOODBYES, "coap": "reset", "coap+tcp": "7.05"}
@@ -107,10 +124,13 @@ def both() -> tuple[socket.socket, socket.socket]:
 
 
 @asynccontextmanager
-async def house(tmp_path: Path, outbox: OutboxConfig | None = None) -> AsyncGenerator[House]:
+async def house(
+    tmp_path: Path, outbox: OutboxConfig | None = None, overload: OverloadConfig | None = None
+) -> AsyncGenerator[House]:
     file = tmp_path / "app.py"
-    file.write_text(APP)
-    config = NodeConfig(app=str(file), data=str(tmp_path), outbox=outbox or OutboxConfig())
+    file.write_text(APP + CLASSES)
+    mqtt = MqttConfig(overload=overload or OverloadConfig())
+    config = NodeConfig(app=str(file), data=str(tmp_path), outbox=outbox or OutboxConfig(), mqtt=mqtt)
     doors = {name: socket.create_server(("127.0.0.1", 0)) for name in ("mqtt", "http")}
     doors["coap"], datagrams = both()
     async with Node(load(str(file)), config) as node:
@@ -159,6 +179,25 @@ async def test_a_full_node_says_so_and_takes_nothing(tmp_path: Path, kind: str) 
     async with house(tmp_path, OutboxConfig(max_bytes=1)) as home, home.visitor(kind) as visitor:
         heard = await visitor.tell("ask/7", WARM)
         assert heard.code == visitor.code(REFUSALS["full"])
+
+
+@kinds
+async def test_a_node_whose_outbox_fills_up_refuses_the_lowest_class_before_it_decodes_anything(
+    tmp_path: Path, kind: str
+) -> None:
+    outbox, nearly = OutboxConfig(max_bytes=1 << 20), OverloadConfig(bulk_fill=1e-5, normal_fill=0.9)
+    async with house(tmp_path, outbox, nearly) as home, home.visitor(kind) as lowest:
+        assert (await lowest.tell("bulk", WARM)).code == "ok"
+        async with home.visitor(kind) as another:
+            assert (await another.tell("ask/7", WARM)).code == "ok"
+        assert 1e-5 <= home.node.outbox.fill() < 0.9, "that fact is in the outbox"
+        home.node.mqtt.weigh(0.0)  # as it does every second
+        async with home.visitor(kind) as highest:
+            assert (await highest.tell("critical", WARM)).code == "ok"
+        heard = await lowest.tell("bulk", b"no JSON")
+        assert heard.code == lowest.code(REFUSALS["busy"])
+        assert home.node.outbox.stats()["dead_letters"] == 0
+        assert home.stat(lowest, "refused_busy") == 1
 
 
 @kinds

@@ -90,7 +90,7 @@ class Mqtt(Stream):
         self.flush()
         assert isinstance(await self.next(), Connack)
         if self.replies:
-            self.session.subscribe(Subscription("answers", 0))
+            self.session.subscribe(Subscription(f"answers/{id(self):x}", 0))
             self.flush()
             await self.next()
         return self
@@ -107,7 +107,7 @@ class Mqtt(Stream):
         return self.packets.pop(0)
 
     async def tell(self, path: str, body: bytes) -> Heard:
-        asked = Properties(response_topic="answers") if self.replies else None
+        asked = Properties(response_topic=f"answers/{id(self):x}") if self.replies else None
         self.session.publish(path, body, 1, retain=False, properties=asked)
         self.flush()
         packet = await self.next()

@@ -2,6 +2,7 @@
 
 from msgspec import Struct
 
+from rimward.edge.gateways.admission import RequestRates
 from rimward.protocols.coap import BlockLimits, Bounds, ObserveLimits, Timing
 
 
@@ -15,6 +16,7 @@ class CoapConfig(Struct, frozen=True, forbid_unknown_fields=True):
     amplification: int = 3  # or so many times what it has sent, if that is more
     verified_for: float = 600.0  # how long an address counts as known
     verified_peers: int = 16_384
+    commanded_within: float = 600.0  # since a device was last heard; later it counts as not connected
     etag_from: int = 32  # responses from this size on carry an ETag
     max_connections: int = 4096  # over TCP
     max_message: int = 64 << 10  # over TCP: of one message
@@ -23,6 +25,7 @@ class CoapConfig(Struct, frozen=True, forbid_unknown_fields=True):
     csm_timeout: float = 10.0  # over TCP: for the peer's first message
     write_timeout: float = 30.0  # over TCP: for a slow reader to take what waits
     linger: float = 1.0  # over TCP: for a peer to read why it was cut
+    rates: RequestRates = RequestRates()
     timing: Timing = Timing()
     bounds: Bounds = Bounds()
     blocks: BlockLimits = BlockLimits()

@@ -18,6 +18,7 @@ from rimward.protocols.coap import (
 )
 from rimward.protocols.coap import codes as c
 from rimward.protocols.coap import options as opt
+from rimward.protocols.coap.oscore.messages import OVERHEAD
 
 _HEAD = 48  # bytes that head, token and a block's options take at most
 
@@ -57,7 +58,7 @@ class Cutter:
         largest = incoming.way.largest
         if incoming.way.reliable or self._trust.knows(incoming.key, incoming.peer, now):
             return largest, False
-        head = _HEAD + sum(len(value) + 3 for _, value in options)
+        head = _HEAD + OVERHEAD * (incoming.secured is not None) + sum(len(value) + 3 for _, value in options)
         return min(largest, max(self._trust.room(incoming.size) - head, 16)), True
 
     def _slice(self, incoming: Incoming, answer: Answer, options: Options, room: int, now: int) -> bytes:
@@ -83,7 +84,7 @@ class Cutter:
     @staticmethod
     def key(incoming: Incoming) -> Any:
         """Return what a transfer in blocks is known by."""
-        return incoming.key, cache_key(incoming.message)
+        return incoming.key, incoming.sealed_by, cache_key(incoming.message)
 
 
 def _szx(room: int, *, bert: bool) -> int:

@@ -5,6 +5,7 @@ import socket
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from rimward.edge.gateways.coap.commanding import Question
 from rimward.edge.gateways.coap.incoming import Incoming
 from rimward.protocols.coap import Endpoint, Exchange, Message, Observer, Options
 
@@ -32,7 +33,9 @@ class Datagrams:
         self._timer: asyncio.TimerHandle | None = None
         self._due = 0  # monotonic ns for which the timer is set
         self._batch = False  # what is to be sent leaves at the end of the batch
-        endpoint.sending.settled = gateway.serving.observing.settled
+        endpoint.sending.settled = self._settled
+        endpoint.answered = gateway.serving.commanding.answered
+        gateway.serving.commanding.sent = self._sent
 
     def connect(self, send: Callable[[bytes, Any], object]) -> None:
         """Send datagrams this way, where there is no socket."""
@@ -155,6 +158,13 @@ class Datagrams:
             sending.once(observer.peer, message, observer)
         self._sent()
         return sent
+
+    def _settled(self, tag: Observer | Question, fate: str) -> None:
+        serving = self._gateway.serving
+        if isinstance(tag, Question):
+            serving.commanding.settled(tag, fate)
+        else:
+            serving.observing.settled(tag, fate)
 
     def _sent(self) -> None:
         if not self._batch:

@@ -9,9 +9,12 @@ from typing import Any
 
 from rimward.edge.access import Access
 from rimward.edge.dispatch.types import Watched
+from rimward.edge.gateways.admission import Admission, Load
 from rimward.edge.gateways.coap.config import CoapConfig
 from rimward.edge.gateways.coap.connection import Connection
 from rimward.edge.gateways.coap.datagrams import Datagrams
+from rimward.edge.gateways.coap.security import Security
+from rimward.edge.gateways.coap.sequences import Disk
 from rimward.edge.gateways.coap.serving import Serving
 from rimward.edge.gateways.coap.trust import Trust
 from rimward.edge.gateways.descriptors import allowed
@@ -27,7 +30,7 @@ _SECOND = 1_000_000_000
 class CoapGateway:
     """Serves CoAP from bound sockets, UDP and TCP, through the door."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 (the node wires every seam by name)
         self,
         door: Watched,
         *,
@@ -35,16 +38,22 @@ class CoapGateway:
         config: CoapConfig,
         links: list[Link] | None = None,
         access: Access | None = None,
+        disk: Disk | None = None,
         chance: Callable[[], float] = random.random,
+        load: Load = Load(),  # noqa: B008 (it is frozen)
     ) -> None:
         """`clock` is monotonic ns; `links` is what `/.well-known/core` tells; `chance` gives 0 to 1.
 
-        Without `access` everybody may do everything.
+        Without `access` everybody may do everything; without a `disk` nobody may come by OSCORE.
         """
         self.clock = clock
         self.config = config
         self.trust: Trust = Trust(config, os.urandom(32))
-        self.serving: Serving = Serving(door, config, self.trust, links or [], clock, access)
+        security = Security(access or Access(None, clock), self.trust, disk, clock)
+        self.serving: Serving = Serving(door, config, security, links or [])
+        self.serving.admission = Admission(
+            config.rates, load, self.serving.counters, clock() * 1e-9, largest=config.max_message
+        )
         self.counters: dict[str, int] = dict.fromkeys(
             ("accepted", "over_limit", "aborted", "timeouts", "slow_readers", "slow_readers_cut",
              "stream_requests", "bytes_in", "bytes_out", "socket_errors"), 0
@@ -104,6 +113,10 @@ class CoapGateway:
             connection.abort()
         await self._until(lambda: not self._connections, SWEEP)
 
+    def command(self, device: str, name: str, payload: bytes, number: str) -> str | None:
+        """Send a command to one device; return why it can't take it. Never blocks."""
+        return self.serving.commanding.command(self.datagrams.endpoint, device, name, payload, number)
+
     def stats(self) -> dict[str, int]:
         """Return what the gateway has counted."""
         endpoint, serving = self.datagrams.endpoint, self.serving
@@ -117,6 +130,8 @@ class CoapGateway:
             **endpoint.sending.counters,
             **self.counters,
             **serving.counters,
+            **serving.security.counters,
+            **serving.commanding.counters,
             **serving.assemblies.counters,
             **serving.cutter.counters,
             **{f"observe_{name}": count for name, count in serving.observing.observers.counters.items()},

@@ -1,11 +1,14 @@
 """One request on its way to its response, over whichever transport it came."""
 
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from msgspec import Struct, field
 
 from rimward.edge.gateways.peers import Peer
 from rimward.protocols.coap import Asked, Message, Observer, Options
+
+if TYPE_CHECKING:
+    from rimward.edge.gateways.coap.security import Secured
 
 
 class Way(Protocol):
@@ -58,3 +61,9 @@ class Incoming(Struct, eq=False):
     quiet: bool = False  # it went to a group: answered only where there is something to say [RFC 7252 §8.2]
     method: str = ""
     asked: Asked = field(default_factory=Asked)
+    secured: "Secured | None" = None  # it came by OSCORE, and is opened
+
+    @property
+    def sealed_by(self) -> str | None:
+        """The name of the key that answers are protected with."""
+        return None if self.secured is None else self.secured.context.name

@@ -70,8 +70,8 @@ class Observing:
         """
         observers, token = self.observers, incoming.message.token
         known = observers.find(incoming.key, token)
-        self._callers.check(incoming.peer, Action.OBSERVE, request.path)
-        if known is None and not observers.room(incoming.key):
+        self._callers.check(incoming, Action.OBSERVE, request.path)
+        if not (observers.room(incoming.key) if known is None else _is_of(known, incoming)):
             observers.counters["refused"] += 1
             return None
         observer = Observer(incoming.key, token, Repeated(incoming, request), _nothing)
@@ -90,6 +90,12 @@ class Observing:
         answer.options = sorted([*answer.options, number], key=lambda option: option[0])
         if observer.dirty:
             self.changed(observer)
+
+    def end(self, incoming: Incoming) -> None:
+        """End the observation that a request asks to end, where it is its sender's own."""
+        known = self.observers.find(incoming.key, incoming.message.token)
+        if known is not None and _is_of(known, incoming):
+            self.cancel(incoming.key, incoming.message.token)
 
     def cancel(self, key: Any, token: bytes) -> None:
         """End an observation that its peer has no interest in any more."""
@@ -166,9 +172,9 @@ class Observing:
 
     def _check(self, repeated: Repeated) -> None:
         """Ask at delivery too whether the peer may hear it: the rules may have changed."""
-        peer, request = repeated.incoming.peer, repeated.request
-        self._callers.check(peer, Action.REQUEST, f"{request.method} {request.path}")
-        self._callers.check(peer, Action.OBSERVE, request.path)
+        incoming, request = repeated.incoming, repeated.request
+        self._callers.check(incoming, Action.REQUEST, f"{request.method} {request.path}")
+        self._callers.check(incoming, Action.OBSERVE, request.path)
 
     def _repeated(self, observer: Observer, ticket: Ticket) -> None:
         observer.running = False
@@ -198,6 +204,11 @@ class Observing:
         observer.waits = confirmable and not incoming.way.reliable
         if not incoming.way.notify(observer, message, confirmable=confirmable):
             observer.waits, observer.dirty, repeated.last = False, True, 0
+
+
+def _is_of(observer: Observer, incoming: Incoming) -> bool:
+    """Tell whether an observation is the request's sender's: an address alone can be forged."""
+    return observer.request.incoming.sealed_by == incoming.sealed_by
 
 
 def _hash_of(answer: Answer) -> int:

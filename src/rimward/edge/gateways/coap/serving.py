@@ -1,20 +1,31 @@
 """Requests served: options read, blocks put together, conditions checked, functions run, answers given."""
 
-from collections.abc import Callable
 from urllib.parse import quote
 
-from rimward.edge.access import Access, Action
+from rimward.edge.access import Action
 from rimward.edge.dispatch.types import Request, Ticket, Watched
+from rimward.edge.gateways.admission import Admission
 from rimward.edge.gateways.coap.answers import SAFE, Answer, answer_of, error_answer, tag
 from rimward.edge.gateways.coap.callers import Callers
+from rimward.edge.gateways.coap.commanding import Commanding
 from rimward.edge.gateways.coap.config import CoapConfig
 from rimward.edge.gateways.coap.cutting import Cutter
 from rimward.edge.gateways.coap.formats import MEDIA
 from rimward.edge.gateways.coap.incoming import Incoming
 from rimward.edge.gateways.coap.observing import Observing
-from rimward.edge.gateways.coap.trust import Trust
+from rimward.edge.gateways.coap.security import Security
 from rimward.observe import Logger, get_logger
-from rimward.protocols.coap import METHODS, Assemblies, Block, CoapError, Link, Observer, asked_of, uint
+from rimward.protocols.coap import (
+    METHODS,
+    Assemblies,
+    Block,
+    CoapError,
+    Link,
+    Observer,
+    asked_of,
+    uint,
+    uint_bytes,
+)
 from rimward.protocols.coap import codes as c
 from rimward.protocols.coap import links as link_format
 from rimward.protocols.coap import options as opt
@@ -33,19 +44,22 @@ class Serving:
         self,
         door: Watched,
         config: CoapConfig,
-        trust: Trust,
+        security: Security,
         links: list[Link],
-        clock: Callable[[], int],
-        access: Access | None = None,
     ) -> None:
-        """`clock` is monotonic ns; without `access` everybody may do everything."""
-        self.callers: Callers = Callers(access, clock)
+        """`security` also has the clock, and who may do what."""
+        trust, clock = security.trust, security.clock
+        self.callers: Callers = Callers(security.access)
+        self.security: Security = security
         self.counters: dict[str, int] = dict.fromkeys(("denied", "failed", "overloaded", "unanswered"), 0)
         self.assemblies: Assemblies = Assemblies(config.blocks)
         self.cutter: Cutter = Cutter(config, trust)
         self.observing: Observing = Observing(door, config, self.cutter, trust, self.callers, clock)
+        self.commanding: Commanding = Commanding(config, lambda: self.callers, trust, clock)
+        self.security.wake = self.observing.wake
         self.codes: dict[int, int] = {}  # responses by their code
         self.draining: bool = False
+        self.admission: Admission | None = None
         self._door = door
         self._config = config
         self._trust = trust
@@ -72,9 +86,16 @@ class Serving:
         if error.answer == c.BAD_OPTION and not incoming.confirmable and not incoming.way.reliable:
             incoming.way.reject(incoming)  # [RFC 7252 §5.4.1]
             return
-        self._send(incoming, error_answer(error, self._config.retry_after, self._config.blocks.body))
+        answer = error_answer(error, self._config.retry_after, self._config.blocks.body)
+        if incoming.secured is None and incoming.message.get(opt.OSCORE) is not None and not answer.options:
+            answer.options.append(
+                (opt.MAX_AGE, b"")
+            )  # nobody keeps what anybody could have said [RFC 8613 §8.2]
+        self._send(incoming, answer)
 
     def _take(self, incoming: Incoming) -> None:
+        if incoming.message.get(opt.OSCORE) is not None and not self.security.open(incoming):
+            return
         message = incoming.message
         method = METHODS.get(message.code)
         if method is None:
@@ -89,8 +110,22 @@ class Serving:
             self._discover(incoming)
         elif asked.block2 is not None and asked.block2.number and self._sent_further(incoming):
             return
-        elif (body := self._body(incoming)) is not None:
+        elif not self._crowded(incoming) and (body := self._body(incoming)) is not None:
             self._dispatch(incoming, body)
+
+    def _crowded(self, incoming: Incoming) -> bool:
+        """Refuse a request that there is no room for now, before a block of it is kept [RFC 8516]."""
+        admission = self.admission
+        if admission is None or not admission.asks:
+            return False
+        caller, route = self.callers.of(incoming)[1].id, ("coap", incoming.method, _path(incoming))
+        found = admission.refuse(caller, route, len(incoming.message.payload), incoming.now)
+        if found is None:
+            return False
+        code = c.UNAVAILABLE if found.busy else c.TOO_MANY_REQUESTS
+        after = [(opt.MAX_AGE, uint_bytes(found.after))]
+        self._send(incoming, Answer(code, after, found.detail.encode()))
+        return True
 
     def _check_host(self, host: str) -> None:
         allowed = self._config.hosts
@@ -105,7 +140,7 @@ class Serving:
             raise CoapError("/.well-known/core serves GET", c.METHOD_NOT_ALLOWED)
         if asked.accept not in {None, link_format.FORMAT}:
             raise CoapError("links are application/link-format, 40", c.NOT_ACCEPTABLE)
-        self.callers.check(incoming.peer, Action.REQUEST, "GET /.well-known/core")
+        self.callers.check(incoming, Action.REQUEST, "GET /.well-known/core")
         found = link_format.filtered(self._links, asked.queries)
         answer = Answer(c.CONTENT, [(opt.CONTENT_FORMAT, bytes((link_format.FORMAT,)))])
         answer.payload = link_format.written(found).encode()
@@ -144,7 +179,7 @@ class Serving:
             if asked.observe == OBSERVE:
                 observer = self.observing.begin(incoming, request)
             elif asked.observe == CANCEL:
-                self.observing.cancel(incoming.key, incoming.message.token)
+                self.observing.end(incoming)
         ticket = self._door.request(request)
         if ticket.done:
             self._finish(incoming, ticket, observer)
@@ -163,9 +198,10 @@ class Serving:
                     f"the content format {asked.accept} is none that is written", c.NOT_ACCEPTABLE
                 )
             headers["accept"] = MEDIA[asked.accept].partition(";")[0]
-        path = "/" + "/".join([_segment(one) for one in asked.segments])
+        path = _path(incoming)
         query = "&".join([_query(one) for one in asked.queries])
-        sender = self.callers.check(incoming.peer, Action.REQUEST, f"{incoming.method} {path}")
+        sender = self.callers.check(incoming, Action.REQUEST, f"{incoming.method} {path}")
+        self.commanding.heard(incoming, sender.id)
         return Request(incoming.method, path, query, headers, body, sender, incoming.now)
 
     def _check_conditions(self, incoming: Incoming, request: Request) -> None:
@@ -227,6 +263,10 @@ class Serving:
 def _accepted(block: Block, incoming: Incoming) -> Block:
     """Return the block that a further one is asked for with: as large as the peer's, or as we like them."""
     return Block(block.number, more=True, szx=block.szx if incoming.way.bert else min(block.szx, 6))
+
+
+def _path(incoming: Incoming) -> str:
+    return "/" + "/".join([_segment(one) for one in incoming.asked.segments])
 
 
 def _segment(text: str) -> str:

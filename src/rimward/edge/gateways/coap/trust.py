@@ -58,15 +58,18 @@ class Trust:
 
     def repeated(self, address: Any, echo: bytes, now: int) -> bool:
         """Take an Echo value; tell whether it was this address's, and not too long ago."""
+        fresh = self.fresh(address, echo, now)
+        if fresh:
+            self.verify(address, now)
+        return fresh
+
+    def fresh(self, address: Any, echo: bytes, now: int) -> bool:
+        """Tell whether an Echo value was made by this process for this address, and not too long ago."""
         if len(echo) != 12:
             return False
         made = int.from_bytes(echo[:4], "big")
         age = (now // _SECOND - made) & 0xFFFFFFFF
-        fits = compare_digest(self._echo(address, made), echo)
-        if fits and age <= self._config.verified_for:
-            self.verify(address, now)
-            return True
-        return False
+        return compare_digest(self._echo(address, made), echo) and age <= self._config.verified_for
 
     def _echo(self, address: Any, seconds: int) -> bytes:
         stamp = (seconds & 0xFFFFFFFF).to_bytes(4, "big")

@@ -66,7 +66,10 @@ class Asker:
         if (failed := self._unmet(request, message)) is not None:
             caller.answer(request, failed, now)
             return
-        ticket = self._ticket(message)
+        self.settle(caller, request, self._ticket(message), now)
+
+    def settle(self, caller: Caller, request: HttpRequest, ticket: Ticket | None, now: int) -> None:
+        """Have a request answered with its ticket, now or later; None: it broke something of ours."""
         if ticket is None:
             caller.answer(request, problem_reply(500, "the node failed", "failed"), now)
         elif ticket.done:
@@ -97,10 +100,13 @@ class Asker:
     def _ticket(self, message: Request) -> Ticket | None:
         try:
             return self._door.request(message)
-        except Exception:  # the outermost edge: one broken request must not end the connections of others
-            log.exception("a request failed inside the node")
-            self.failed += 1
-            return None
+        except Exception:  # noqa: BLE001 (the outermost edge: one broken request must not end the connections of others)
+            return self.broken()
+
+    def broken(self) -> None:
+        """Count and tell the error that is being handled: a request broke something of ours."""
+        log.exception("a request failed inside the node")  # noqa: LOG004 (called where it is handled)
+        self.failed += 1
 
     def _reply(self, ticket: Ticket) -> Reply:
         if ticket.refusal is not None:

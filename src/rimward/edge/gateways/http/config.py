@@ -2,6 +2,7 @@
 
 from msgspec import Struct
 
+from rimward.edge.gateways.admission import RequestRates
 from rimward.protocols.http import Limits
 
 
@@ -33,6 +34,8 @@ class HttpConfig(Struct, frozen=True, forbid_unknown_fields=True):
     max_keys_of_one: int = 25_000  # of one caller
     max_key_bytes: int = 64 << 20  # of the answers that are kept with them
     keep_keys: float = 86_400.0
+    rates: RequestRates = RequestRates()
+    known_heads: int = 2048  # of requests, up to 1 KiB each, whose meaning is remembered
     retry_after: int = 1  # told to callers that were refused for want of room
 
     def session_limits(self) -> Limits:

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from rimward.edge.access import Access, Identity, Pending
 from rimward.edge.dispatch.types import Reply, Sender
+from rimward.edge.gateways.http.crowding import crowded
 from rimward.edge.gateways.http.entering import Guest, enter
+from rimward.edge.gateways.http.known import KnownHead, pass_by
 from rimward.edge.gateways.http.problems import problem_reply
 from rimward.edge.gateways.http.streaming import HEADERS, Pour
 from rimward.edge.gateways.peers import NOBODY, Peer, peer_of
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from rimward.edge.gateways.http.gateway import HttpGateway
     from rimward.edge.gateways.websocket.opening import Arrival
 
+_END = b"\r\n\r\n"  # of a head
 _TOO_LARGE = frozenset({413, 414, 431})
 
 
@@ -83,7 +86,18 @@ class Connection(asyncio.Protocol):
             return
         gateway = self._gateway
         gateway.bytes_in += len(data)
-        self._pump(data, gateway.clock())
+        now = gateway.clock()
+        at = data.find(_END) + 4
+        known = gateway.known.by_bytes.get(data[:at])
+        if (
+            known is None
+            or not self._is_free(known, len(data) - at)
+            or not pass_by(gateway, self, self._session, known, (data[at:], now))
+        ):
+            self._pump(data, now)
+        elif not self._scheduled:
+            self._scheduled = True
+            gateway.write_later(self)
 
     def eof_received(self) -> bool:
         """The peer sends no more; it still gets its answers."""
@@ -175,6 +189,18 @@ class Connection(asyncio.Protocol):
 
     # -- requests and answers
 
+    def _is_free(self, known: KnownHead, length: int) -> bool:
+        """Whether a request with a known head and as many bytes behind it may be answered at once."""
+        gateway = self._gateway
+        calm = (overload := gateway.admission.overload) is None or not overload.level
+        free = calm and gateway.access.book is None and self._session.idle and self._stuck_since is None
+        return free and length == known.length and self._local == known.local
+
+    def write_out(self) -> None:
+        """Write what a turn of the loop has put out."""
+        self._scheduled = False
+        (self._write if self._session.idle else self._later)()
+
     def _pump(self, data: bytes, now: int) -> None:
         session = self._session
         self._batch = True
@@ -200,6 +226,7 @@ class Connection(asyncio.Protocol):
         elif request.method == "OPTIONS" and (told := gateway.cors.preflight(request)) is not None:
             self.answer(request, told, now)
         elif gateway.access.open:
+            gateway.known.learn(request, self._local)
             self.admit(request, self, now)
         else:
             enter(gateway.access, self, request, now)
@@ -210,7 +237,10 @@ class Connection(asyncio.Protocol):
         self.answer(request, reply, now)
 
     def admit(self, request: HttpRequest, caller: "Connection | Guest", now: int) -> None:
-        """Have a request answered that may be made."""
+        """Have a request answered that may be made, unless there is no room for it now."""
+        if self._gateway.admission.asks and (reply := crowded(self._gateway, caller, request, now)):
+            self.answer(request, reply, now)
+            return
         if request.upgrade:
             self.sender, self.identity = caller.sender, caller.identity  # a socket's, for all of its time
             if self._gateway.upgrade(self, request, now):

@@ -30,7 +30,7 @@ class Guest:
 
     def __init__(self, connection: "Connection", sender: Sender, identity: Identity) -> None:
         self._connection = connection
-        self.sender = sender
+        self.sender: Sender = sender
         self.identity: Identity | None = identity
 
     def answer(self, request: HttpRequest, reply: Reply, now: int) -> None:

@@ -18,14 +18,14 @@ class Finisher:
     """Finishes replies; it keeps nothing of them."""
 
     def __init__(self, config: HttpConfig) -> None:
-        self._from = config.compress_from
+        self.compress_from: int = config.compress_from
         self._to = config.compress_to
 
     def finish(self, request: HttpRequest, reply: Reply) -> tuple[Reply, bytes]:
         """Return the reply for this request, and header lines that it gets beside its own."""
         if reply.status == 200 and request.method in _SAFE:
             return self._representation(request, reply)
-        if len(reply.body) < self._from or reply.status in _NO_CODING:
+        if len(reply.body) < self.compress_from or reply.status in _NO_CODING:
             return reply, b""
         coding, vary = self._coding(request, reply)
         return (reply if coding is None else _compressed(reply, coding)), vary
@@ -34,13 +34,13 @@ class Finisher:
         """Answer GET and HEAD of something that there is."""
         headers = request.headers
         if (
-            len(reply.body) < self._from
+            len(reply.body) < self.compress_from
             and "if-none-match" not in headers
             and "if-match" not in headers
             and "range" not in headers
         ):
             if "etag" not in reply.headers:
-                return reply, _tag_line(reply.body)  # the usual case
+                return reply, tag_line(reply.body)  # the usual case
             if conditions.is_tag(reply.headers["etag"]):
                 return reply, b""
         tag = reply.headers.get("etag")
@@ -50,7 +50,7 @@ class Finisher:
 
     def _conditional(self, request: HttpRequest, reply: Reply, tag: str) -> tuple[Reply, bytes]:
         headers = request.headers
-        coding, vary = self._coding(request, reply) if len(reply.body) >= self._from else (None, b"")
+        coding, vary = self._coding(request, reply) if len(reply.body) >= self.compress_from else (None, b"")
         asked = headers.get("range") if request.method == "GET" else None
         if asked is not None and _still_the_same(headers.get("if-range"), tag):
             coding = None  # parts are those of the plain form
@@ -67,7 +67,7 @@ class Finisher:
             return Reply(b"", 304, None, reply.headers), lines
         if asked is not None:
             return _parts(reply, asked, tag), lines + b"accept-ranges: bytes\r\n"
-        if len(reply.body) >= self._from:
+        if len(reply.body) >= self.compress_from:
             lines += b"accept-ranges: bytes\r\n"
         return (reply if coding is None else _compressed(reply, coding)), lines
 
@@ -83,7 +83,7 @@ class Finisher:
 
 
 @lru_cache(256)
-def _tag_line(body: bytes) -> bytes:
+def tag_line(body: bytes) -> bytes:
     """Return a short body's tag as a header line; many callers get the same few bodies."""
     return b"etag: %b\r\n" % conditions.tag_of(body).encode("ascii")
 

@@ -11,7 +11,8 @@ from collections.abc import Callable
 from typing import Protocol
 
 from rimward.edge.access import Access
-from rimward.edge.dispatch.types import Door, Reply, Sender
+from rimward.edge.dispatch.types import AskDoor, Door, Reply, Sender
+from rimward.edge.gateways.admission import Admission, Load
 from rimward.edge.gateways.descriptors import allowed
 from rimward.edge.gateways.http.asking import Asker
 from rimward.edge.gateways.http.config import HttpConfig
@@ -20,6 +21,7 @@ from rimward.edge.gateways.http.cors import Cors
 from rimward.edge.gateways.http.finishing import Finisher
 from rimward.edge.gateways.http.guard import Guard
 from rimward.edge.gateways.http.keys import Keys, KeyShelf
+from rimward.edge.gateways.http.known import KnownHeads
 from rimward.edge.gateways.http.problems import problem_reply
 from rimward.edge.gateways.turns import Turns
 from rimward.edge.gateways.websocket.topics import Topics
@@ -27,6 +29,7 @@ from rimward.protocols.http import HttpRequest, Limits
 
 SHARE = 0.125  # of the process's file descriptors that callers may take
 SWEEP = 1.0  # seconds between two looks at the deadlines
+_WRITES = 256  # connections with output beyond which it is written before the loop's turn is over
 _STREAMS = ("streams_refused", "identities_ended")
 _SOCKETS = (
     "sockets_refused",
@@ -78,11 +81,13 @@ class HttpGateway:
         wall: Callable[[], int] | None = None,
         shelf: KeyShelf | None = None,
         access: Access | None = None,
+        load: Load = Load(),  # noqa: B008 (it is frozen)
+        lane: AskDoor | None = None,
     ) -> None:
         """`clock` is monotonic ns, `wall` ns since the epoch.
 
         Without a wall clock answers carry no Date [RFC 9110 §6.6.1]; without a shelf no idempotency key is
-        honoured; without `access` everybody may call.
+        honoured; without `access` everybody may call; without `lane` all requests go to the door.
         """
         self.door = door
         self.clock = clock
@@ -95,6 +100,9 @@ class HttpGateway:
         self.cors: Cors = Cors(config)
         self.finisher: Finisher = Finisher(config)
         self.asker: Asker = Asker(door, config, clock, Keys(config, shelf, wall or clock))
+        short_way = None if config.rates.limits else lane  # which asks for no rate
+        self.known: KnownHeads = KnownHeads(short_way, config.known_heads)
+        self.unwritten: list[Connection] = []  # whose output is written when the loop's turn is over
         self.write_timeout: int = round(config.write_timeout * 1e9)  # ns
         self.heartbeat: int = round(config.heartbeat * 1e9)  # ns
         self.streams: int = 0  # answers in pieces that are open, or wait for their turn
@@ -114,6 +122,9 @@ class HttpGateway:
             *_SOCKETS,
         )
         self.counters: dict[str, int] = dict.fromkeys((*names, "slow_readers", "slow_readers_cut"), 0)
+        self.admission: Admission = Admission(
+            config.rates, load, self.counters, clock() * 1e-9, largest=config.max_body
+        )
         self._statuses = [0] * 6  # answers by the status's first digit
         self._wall = wall
         self.topics: Topics = Topics()  # whose actions sockets are told
@@ -174,6 +185,7 @@ class HttpGateway:
             "streams": self.streams,
             "sockets": self.sockets,
             "keys": len(self.asker.keys),
+            "heads_forgotten": self.known.forgotten,
             "failed": self.asker.failed,
             **self.asker.keys.counters,
             **self.counters,
@@ -202,6 +214,21 @@ class HttpGateway:
     def count_status(self, status: int) -> None:
         """Count an answer."""
         self._statuses[status // 100] += 1
+
+    def write_later(self, connection: Connection) -> None:
+        """Write a connection's output when the loop's turn is over, with that of the others."""
+        unwritten = self.unwritten
+        unwritten.append(connection)
+        if len(unwritten) == 1:
+            self.loop.call_soon(self.flush)
+        elif len(unwritten) >= _WRITES:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what the turn has put out."""
+        unwritten, self.unwritten = self.unwritten, []
+        for connection in unwritten:
+            connection.write_out()
 
     def upgrade(self, connection: Connection, request: HttpRequest, now: int) -> bool:
         """Take up a request's wish to go on as WebSocket; False where it is answered as HTTP."""
@@ -241,6 +268,7 @@ class HttpGateway:
         """Tell the time anew and check the connections' deadlines."""
         if self._wall is not None:
             self.date: bytes = f"date: {_date(self._wall() // 1_000_000_000)}\r\n".encode("ascii")
+            self.known.tell_time(self.date)
         self.asker.keys.expire()
         now = self.clock()
         for connection in (*self._connections, *self._carriers):

@@ -131,7 +131,7 @@ class Arriving:
 
     def __init__(self, listener: Accepting, sock: socket.socket, entering: Entering | None) -> None:
         self.sock = sock
-        self.deadline = 0.0  # seconds of the loop's clock
+        self.deadline: float = 0.0  # seconds of the loop's clock
         self._listener = listener
         self._entering = entering  # None: the header comes first
         self._header = b""
@@ -193,7 +193,7 @@ class Hall:
     def __init__(self, config: AcceptConfig, count: Callable[[str], None]) -> None:
         self.count = count
         self.listeners: list[Accepting] = []
-        self.handshakes = Handshakes(config, self._resume)
+        self.handshakes: Handshakes = Handshakes(config, self._resume)
         self._limit = config.waiting
         self._config = config
         self._paused: asyncio.TimerHandle | None = None  # until when, where listeners wait for room

@@ -37,7 +37,7 @@ class Handshakes:
 
     def __init__(self, config: AcceptConfig, on_room: Callable[[], None]) -> None:
         self.limit: int = config.waiting  # of those that wait
-        self.nanoseconds = 0  # of CPU that all steps have taken
+        self.nanoseconds: int = 0  # of CPU that all steps have taken
         self._config = config
         self._on_room = on_room  # called when a full queue is half empty
         self._wishes: deque[Wish] = deque()

@@ -64,7 +64,6 @@ class Listening:
         self._hall = Hall(accept, self._count)
         self._sockets: dict[str, socket.socket] = {}
         self._own: set[str] = set()  # names of those that were bound here
-        self._handed: set[str] = set()  # of datagrams: their gateway's, which owes answers when it drains
         self._servers: list[asyncio.Server] = []
         self._watching: asyncio.Task[None] | None = None
         self._problem = ""  # why the files that were read last are not in use
@@ -91,7 +90,7 @@ class Listening:
         self._sockets |= await asyncio.to_thread(self._bind, set(given))
         for name, sock in self._sockets.items():
             self._check_open(name, sock)
-        for name, sock in self._sockets.items():
+        for name, sock in list(self._sockets.items()):
             await self._open(name, sock)
         if any(listener.tls is not None for listener in self._hall.listeners):
             self._watching = asyncio.get_running_loop().create_task(self._watch())
@@ -169,8 +168,6 @@ class Listening:
 
     def _close_sockets(self) -> None:
         for name, sock in self._sockets.items():
-            if name in self._handed:
-                continue
             if name in self._own and sock.fileno() >= 0:
                 release(sock)
             else:
@@ -194,7 +191,7 @@ class Listening:
         config = self._configs[name]
         if config.protocol in self._datagrams and sock.type == socket.SOCK_DGRAM:
             await self._datagrams[config.protocol](sock)
-            self._handed.add(name)
+            del self._sockets[name]  # its gateway answers what it owes, and closes it then
             return
         make = self._streams.get(config.protocol)
         bequeath(sock)

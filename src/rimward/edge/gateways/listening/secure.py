@@ -47,7 +47,7 @@ class Secure(asyncio.Transport, asyncio.Protocol):
     def __init__(
         self, context: ssl.SSLContext, protocol: asyncio.Protocol, steps: Steps, count: Callable[[str], None]
     ) -> None:
-        self.count = count
+        self.count: Callable[[str], None] = count
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
         self._ssl = context.wrap_bio(self._incoming, self._outgoing, server_side=True)

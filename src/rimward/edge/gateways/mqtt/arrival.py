@@ -48,7 +48,7 @@ class Arrival:
         self.refusal: Refusal | None = None
         self.reply: Ticket | None = None  # the one that has the functions' reply
         self.outgoing: Outgoing | None = None  # None: it goes on as it came, without properties
-        self.place = 0  # in the order of all that is on disk before its answer; 0: this one is not
+        self.place: int = 0  # in the order of all that is on disk before its answer; 0: this one is not
         self._retained = False
         self._before: Outgoing | None = None  # what was retained
         self._recipients: Recipients | None = None  # whom it goes to, where that was settled before the disk

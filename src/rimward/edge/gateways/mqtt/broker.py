@@ -92,7 +92,7 @@ class Broker:
             for delivery in permitted((found,) if found is not None else (), topic):
                 subscriber, qos = delivery.subscriber, min(message.qos, delivery.qos)
                 copy = message.unmarked().marked(delivery.identifiers, message.share)
-                self._counters["shared_handed_on"] = self._counters.get("shared_handed_on", 0) + 1
+                self.count("shared_handed_on")
                 if qos == 1 and subscriber.kept:
                     moved = subscriber.reserve(copy, qos, retain=False, place=self.store.next_place())
                     if moved is not None:
@@ -103,6 +103,10 @@ class Broker:
                 if subscriber.connection is not None:
                     subscriber.connection.wake()
         return entries
+
+    def count(self, name: str, number: int = 1) -> None:
+        """Count what happened."""
+        self._counters[name] = self._counters.get(name, 0) + number
 
     # -- messages on their way
 
@@ -235,7 +239,7 @@ class Broker:
         if not outgoing.payload and self._retained.get(topic) is None:
             return None
         if self.no_room(topic, outgoing) is not None:
-            self._counters["retained_refused"] = self._counters.get("retained_refused", 0) + 1
+            self.count("retained_refused")
             return None
         self._put_retained(topic, outgoing if outgoing.payload else None)
         payload, older = outgoing.payload, outgoing.older

@@ -59,7 +59,7 @@ class Connection(asyncio.Protocol):
         session = ServerSession(now, gate.limits, topics=gate.topics, counters=gate.counters)
         self.session: ServerSession = session
         self.cut: Callable[[bytes], list[Taken]] = session.cut  # or what holds it to a rate
-        self.sender = Sender("", "mqtt3")
+        self.sender: Sender = Sender("", "mqtt3")
         self.broker: Broker = gate.broker
         self.arrivals: deque[Arrival] | None = None  # in the order in which they are answered
         self.subscriber: Subscriber | None = None  # None until the client has been let in

@@ -22,7 +22,16 @@ _LOADS = {  # by the counter of which each is the moving average, a minute
     "messages/sent": "packets_out",
     "connections": "connections_total",
 }
-_DROPS = ("dropped_too_large", "dropped_slow_reader", "dropped_over_rate", "dropped_offline", "expired")
+_DROPS = (
+    "dropped_too_large",
+    "dropped_slow_reader",
+    "dropped_over_rate",
+    "dropped_away",
+    "dropped_denied",
+    "dropped_queue_full",
+    "dropped_queues_full",
+    "expired",
+)
 
 
 class Figures:
@@ -59,14 +68,14 @@ class Figures:
 
     def _values(self, now: float, elapsed: float) -> dict[str, str]:
         stats = self._stats()
-        connected = stats["clients"] - stats.get("clients_offline", 0)
+        connected, away = stats["clients"], stats["sessions"] - stats["clients"]
         self._maximum = max(self._maximum, connected)
         values: dict[str, int] = {
-            "clients/total": stats["clients"],
+            "clients/total": stats["sessions"],
             "clients/connected": connected,
             "clients/active": connected,
-            "clients/disconnected": stats.get("clients_offline", 0),
-            "clients/inactive": stats.get("clients_offline", 0),
+            "clients/disconnected": away,
+            "clients/inactive": away,
             "clients/maximum": self._maximum,
             "clients/expired": stats.get("sessions_expired", 0),
             "messages/received": stats["packets_in"],

@@ -19,6 +19,7 @@ from rimward.edge.gateways.mqtt.figures import Figures
 from rimward.edge.gateways.mqtt.floods import Floods
 from rimward.edge.gateways.mqtt.identifying import farewell
 from rimward.edge.gateways.mqtt.rates import Rates
+from rimward.edge.gateways.mqtt.reviewing import review
 from rimward.edge.gateways.mqtt.routes import Route
 from rimward.edge.gateways.mqtt.sessions import Sessions
 from rimward.edge.gateways.mqtt.store import Store
@@ -38,7 +39,8 @@ SWEEP = 1.0  # seconds between two looks at the deadlines
 SHARE = 0.75  # of the process's file descriptors that devices may take
 SPARE = 32  # connections beyond the limit that are still told so; more are cut off
 OnDead = Callable[[str, str, Sender, str, bytes], Ticket]  # reason, detail, sender, topic, payload
-SLICE = 256  # identities that are renewed in one turn of the loop
+SLICE = 256  # identities that are renewed in one turn of the loop, or less where much waits for them
+LOOKED_AT = 4096  # messages that wait for them, likewise
 
 
 class MqttGateway:
@@ -65,6 +67,7 @@ class MqttGateway:
         self.config = config
         self.access: Access = access or Access(None, clock)
         self.access.changed.append(self.renew)
+        self._book = self.access.book
         self.limits: SessionLimits = config.session_limits(() if self.access.open else (METHOD,))
         self.topics: dict[bytes, str] = {}
         self.counters: dict[str, int] = {}
@@ -320,16 +323,24 @@ class MqttGateway:
     def renew(self) -> None:
         """Hold every session to the access file as it is now; those that are not good any more end."""
         self.broker.table.forget_all()
-        self._renew(self.sessions.all())
+        fresh, self._book = self.access.book is not self._book, self.access.book
+        self._renew(self.sessions.all(), fresh=fresh)
 
-    def _renew(self, subscribers: list[Subscriber]) -> None:
+    def _renew(self, subscribers: list[Subscriber], *, fresh: bool) -> None:
+        """Renew the first of some; `fresh` tells that what they may receive can have changed."""
+        done = looked = 0
         for subscriber in subscribers[:SLICE]:
+            if looked >= LOOKED_AT:
+                break
+            done += 1
             renewed = self.access.renew(subscriber.identity)
             connection = subscriber.connection
             if not isinstance(renewed, Denial):
                 subscriber.identity = renewed
                 if connection is not None:
                     connection.forget_allowed()
+                if fresh:
+                    looked += review(subscriber, self.broker, self.clock() * 1e-9)
             elif not subscriber.ended:
                 self.count("identities_ended")
                 if connection is not None:
@@ -337,8 +348,8 @@ class MqttGateway:
                     connection.leave(with_will=False)
                 self.sessions.end(subscriber, self.clock() * 1e-9)
         self.broker.table.forget_all()
-        if len(subscribers) > SLICE and self._loop is not None:
-            self._loop.call_soon(lambda: self._renew(subscribers[SLICE:]))
+        if len(subscribers) > done and self._loop is not None:
+            self._loop.call_soon(lambda: self._renew(subscribers[done:], fresh=fresh))
 
     def watch(self, connection: Connection, deadline: float) -> None:
         """Look at a connection again at a time in monotonic seconds."""

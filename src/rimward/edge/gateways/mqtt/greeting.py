@@ -9,6 +9,7 @@ from rimward.edge.access import Credentials, Denial, Identity, Pending
 from rimward.edge.gateways.mqtt.authenticating import Exchange, reason_of
 from rimward.edge.gateways.mqtt.gate import Gate
 from rimward.edge.gateways.mqtt.identifying import let_in
+from rimward.edge.gateways.mqtt.reviewing import review
 from rimward.edge.gateways.peers import NOBODY
 from rimward.protocols.mqtt import Auth, Connect, Packet, Reason
 from rimward.protocols.mqtt.authentication import data_of
@@ -158,6 +159,8 @@ class Greeting:
             return
         named = session.connect is not None and session.connect.client_id
         connection.forget_allowed()
+        if present:
+            review(subscriber, connection.broker, connection.now)
         session.accept("" if named else subscriber.sender.id, subscriber.flights, present=present)
         connection.heard()
         if not session.closed:

@@ -5,6 +5,7 @@ was replaced meanwhile is left out: the subscriber has got the later one.
 """
 
 import asyncio
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from rimward.edge.gateways.mqtt.identifying import may_receive
@@ -53,6 +54,15 @@ class Replays:
     def forget(self, subscriber: "Subscriber") -> None:
         """Leave out everything."""
         self.waiting.pop(subscriber, None)
+
+    def review(self, subscriber: "Subscriber", unwanted: Callable[[Outgoing], bool]) -> int:
+        """Leave out what the subscriber is not to get; return how many messages were looked at."""
+        replay = self.waiting.get(subscriber)
+        if replay is None:
+            return 0
+        looked = len(replay.messages)
+        replay.messages = [one for one in replay.messages if not unwanted(one)]
+        return looked
 
     def go_on(self, subscriber: "Subscriber", now: float) -> None:
         """Send what the subscriber takes now; to be called again when it has read or acknowledged."""

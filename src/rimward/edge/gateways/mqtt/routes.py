@@ -57,8 +57,8 @@ class Routes:
 
     def __init__(self, config: "MqttConfig", counters: dict[str, int]) -> None:
         self.plain: dict[str, Route] = {}  # where the plain lane looks; it asks nothing of what it finds
-        self.subscription_count = 0
-        self.shared_count = 0
+        self.subscription_count: int = 0
+        self.shared_count: int = 0
         self.shed: Callable[[str], bool] = lambda _: False  # whether a topic's class is refused now
         self._others: dict[str, Route] = {}
         self._cached = 0  # deliveries of both

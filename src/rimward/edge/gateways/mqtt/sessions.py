@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from rimward.edge.access import Access, Denial, Identity
 from rimward.edge.dispatch.types import Entry, Sender, Ticket
 from rimward.edge.gateways.mqtt.broker import Broker
+from rimward.edge.gateways.mqtt.reviewing import review
 from rimward.edge.gateways.mqtt.store import NEVER, Found, Store
 from rimward.edge.gateways.mqtt.subscriber import Subscriber, Terms
 from rimward.edge.gateways.mqtt.wheel import Wheel
@@ -70,6 +71,8 @@ class Sessions:
                 subscriber.expires_at = disk.monotonic_of(record.until) if record.until else NEVER
                 subscriber.will_at = disk.monotonic_of(record.will_at) if record.will_at else NEVER
             self._watch(subscriber)
+        for subscriber in self.all():  # when all are there: what one may not have can go to another
+            review(subscriber, self._broker, now)
         self.look(now)
 
     def _restored(self, found: Found) -> Subscriber | None:

@@ -76,6 +76,18 @@ class Store:
         released.seq, released.released = flight.seq, True
         return self.disk.keep([(MESSAGES, records.key_of(flight, client_id), self._encoded(released))])
 
+    def withhold(self, gone: list[Flight], stubs: list[Flight], client_id: str) -> None:
+        """Forget messages that their client is not to get, but for the packet ids of some: see `Flights`."""
+        self.size += sum(stub.message.size for stub in stubs)
+        standing = {stub.packet_id for stub in stubs}
+        for flight in gone:
+            if flight.packet_id in standing:
+                self.size -= flight.message.size
+            else:
+                self.forget(flight, client_id)
+        for stub in stubs:
+            self.release(stub, client_id)
+
     def forget(self, flight: Flight, client_id: str) -> None:
         """Forget a message that is settled or dropped."""
         self.size -= flight.message.size

@@ -1,5 +1,6 @@
 """Who gets messages: a client with its session, which may outlive its connection."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
 from rimward.edge.access import Identity
@@ -68,7 +69,7 @@ class Subscriber:
         self.ended: bool = False
         self.check_at: int = 0
         self.store: Store = store
-        self.away = away
+        self.away: Away = away
 
     @property
     def kept(self) -> bool:
@@ -142,6 +143,23 @@ class Subscriber:
         else:
             ticket.on_done = done
         return True
+
+    @property
+    def waiting(self) -> int:
+        """How many messages above QoS 0 wait to be sent."""
+        return len(self.flights.waiting) if self.flights is not None else self.session.queued
+
+    def withhold(self, unwanted: Callable[[Outgoing], bool]) -> list[Flight]:
+        """Drop what waits and is not to be sent, from disk too; return it."""
+        if self.flights is None:
+            return self.session.withhold(unwanted)
+        gone, stubs = self.flights.withhold(unwanted)
+        self.store.withhold(gone, stubs, self.sender.id)
+        if self.connection is not None and self.session is not self.away and not self.session.closed:
+            for stub in stubs:
+                self.session.release(stub.packet_id)
+            self.connection.wake()
+        return gone
 
     def settle(self) -> None:
         """Forget on disk what is over."""

@@ -14,12 +14,15 @@ from rimward.protocols.mqtt.topics import SHARED, split_shared, too_large
 if TYPE_CHECKING:
     from rimward.edge.gateways.mqtt.connection import Connection
 
+SHOWN = 128  # characters of a filter in a reason string, which has to have room for the rule
+
 
 def subscribe(
     connection: "Connection", subscriber: Subscriber, packet: Subscribe, gate: Gate, now: float
 ) -> None:
     """Answer a SUBSCRIBE; what is retained follows its SUBACK."""
     broker, reasons, taken = gate.broker, list[int](), list[tuple[str, bool]]()
+    why = ""  # the first refused filter, and the rule
     session = connection.session
     identifiers = packet.properties.subscription_ids if packet.properties is not None else None
     for asked in packet.subscriptions:
@@ -27,7 +30,8 @@ def subscribe(
         refused = _refuse_filter(wish.filter, subscriber, gate)
         if refused is not None:
             gate.count("refused_subscriptions")
-            reasons.append(refused)
+            reasons.append(refused.reason)
+            why = why or named(wish.filter, refused.detail)
             continue
         new = broker.subscribe(subscriber, wish)
         reasons.append(wish.qos)
@@ -38,14 +42,15 @@ def subscribe(
             broker.replays.add(subscriber, wish)
 
     def answer(refusal: Refusal | None) -> None:
-        said = tuple(reasons)
+        said, text = tuple(reasons), why
         if refusal is not None:
+            text = text or refusal.detail
             gate.count("refused_subscriptions")
             said = tuple(Reason.QUOTA_EXCEEDED if reason < 0x80 else reason for reason in reasons)
             for topic_filter, new in taken:
                 if new:
                     broker.unsubscribe(subscriber, topic_filter)
-        session.granted(packet, said)
+        session.granted(packet, said, text)
         broker.replays.go_on(subscriber, now)
 
     _when_kept(subscriber, connection, answer)
@@ -54,13 +59,16 @@ def subscribe(
 def unsubscribe(connection: "Connection", subscriber: Subscriber, packet: Unsubscribe, gate: Gate) -> None:
     """Answer an UNSUBSCRIBE."""
     reasons: list[int] = []
+    why = ""
     for topic_filter in packet.filters:
         existed = gate.broker.unsubscribe(subscriber, topic_filter)
         reasons.append(0 if existed else Reason.NO_SUBSCRIPTION_EXISTED)
+        if not existed:
+            why = why or named(topic_filter, "the client has no such subscription")
 
     def answer(refusal: Refusal | None) -> None:
         if refusal is None:
-            connection.session.ended_subscriptions(packet, tuple(reasons))
+            connection.session.ended_subscriptions(packet, tuple(reasons), why)
         else:  # it would come again with the node's next start
             connection.drop_unanswered(refusal.detail)
 
@@ -88,27 +96,33 @@ def _when_kept(
         ticket.on_done = done
 
 
-def _refuse_filter(topic_filter: str, subscriber: Subscriber, gate: Gate) -> Reason | None:
-    if gate.access.may_subscribe(subscriber.identity, topic_filter) is not None:
-        return Reason.NOT_AUTHORIZED
-    if too_large(topic_filter) is not None or not _is_well_shared(topic_filter):
-        return Reason.TOPIC_FILTER_INVALID
+def named(topic_filter: str, rule: str) -> str:
+    """Return a rule with the filter that breaks it, as a reason string says it."""
+    if rule.endswith(f" {topic_filter}"):
+        return rule
+    cut = topic_filter if len(topic_filter) <= SHOWN else f"{topic_filter[:SHOWN]}…"
+    return f"{cut}: {rule}"
+
+
+def _refuse_filter(topic_filter: str, subscriber: Subscriber, gate: Gate) -> MqttError | None:
+    why = gate.access.may_subscribe(subscriber.identity, topic_filter)
+    if why is not None:
+        return MqttError(Reason.NOT_AUTHORIZED, why)
+    if (why := too_large(topic_filter)) is not None:
+        return MqttError(Reason.TOPIC_FILTER_INVALID, why)
+    try:
+        split_shared(topic_filter)
+    except MqttError as error:
+        return error
     return None if topic_filter in subscriber.filters else _refuse_more(topic_filter, subscriber, gate)
 
 
-def _refuse_more(topic_filter: str, subscriber: Subscriber, gate: Gate) -> Reason | None:
+def _refuse_more(topic_filter: str, subscriber: Subscriber, gate: Gate) -> MqttError | None:
     """Return why one subscription more is too much."""
-    if len(subscriber.filters) >= gate.config.max_subscriptions:
-        return Reason.QUOTA_EXCEEDED
-    if gate.broker.table.room(topic_filter) is not None:
+    most = gate.config.max_subscriptions
+    if len(subscriber.filters) >= most:
+        return MqttError(Reason.QUOTA_EXCEEDED, f"{most} subscriptions of one client, the limit")
+    if (why := gate.broker.table.room(topic_filter)) is not None:
         gate.count("subscriptions_beyond_the_node")
-        return Reason.QUOTA_EXCEEDED
+        return MqttError(Reason.QUOTA_EXCEEDED, why)
     return None
-
-
-def _is_well_shared(topic_filter: str) -> bool:
-    try:
-        split_shared(topic_filter)
-    except MqttError:
-        return False
-    return True

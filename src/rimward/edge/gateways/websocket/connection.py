@@ -6,6 +6,7 @@ from typing import Protocol
 
 from rimward.edge.access import Access, Identity
 from rimward.edge.dispatch.types import Sender
+from rimward.edge.gateways.admission import Admission
 from rimward.edge.gateways.http.config import HttpConfig
 from rimward.edge.gateways.http.entering import renewed
 from rimward.edge.gateways.peers import Peer
@@ -23,6 +24,7 @@ class Gate(Protocol):
     clock: Callable[[], int]  # monotonic ns
     loop: Turns
     counters: dict[str, int]
+    admission: Admission
     bytes_in: int
     bytes_out: int
     on_dead: Callable[[str, str, Sender, str, bytes], object]

@@ -73,7 +73,7 @@ class Conversation:
         sender = self._connection.sender
         request = Request(METHOD, self._path, self._query, headers, message.data, sender, now)
         try:
-            ticket = self._door.request(request)
+            ticket = self._not_now(message, now) or self._door.request(request)
         except Exception:  # the outermost edge: one broken message must not end the connections of others
             log.exception("a message failed inside the node")
             ticket = Ticket()
@@ -86,6 +86,18 @@ class Conversation:
             ticket.on_done = self._done
         if len(self._owed) >= self._connection.gate.config.max_pipeline:
             self._connection.listen(again=False)
+
+    def _not_now(self, message: WebSocketMessage, now: int) -> Ticket | None:
+        """Return the refusal of a message that there is no room for."""
+        admission, caller = self._connection.gate.admission, self._connection.sender.id
+        if not admission.asks:
+            return None
+        found = admission.refuse(caller, ("ws", METHOD, self._path), len(message.data), now)
+        if found is None:
+            return None
+        ticket = Ticket()
+        ticket.finish(Refusal("busy", found.detail))
+        return ticket
 
     def told(self, payload: bytes) -> None:
         """Send an action of the socket's topic; who reads too slowly misses it."""
