@@ -129,9 +129,11 @@ async def calls_of(tmp_path: Path, qos: int, readings: int) -> tuple[list[str], 
 async def test_a_connection_is_let_in_in_few_calls(tmp_path: Path) -> None:
     calls = Calls()
     async with gateway_at(tmp_path, Traces()) as gateway:
+        calls = Calls()
         for number in range(2):  # the first fills what is remembered
             wire, data = Wire(), encode(Connect(f"device-{number}"), 4)
-            with Calls() as calls:
+            calls = Calls()
+            with calls:
                 connection = gateway.connection()
                 connection.connection_made(wire)
                 connection.data_received(data)
