@@ -18,6 +18,7 @@ from nats.aio.client import Client
 
 from rimward.app.manifest import FactSpec, Manifest
 from rimward.cloud.config import HubConfig
+from rimward.cloud.connecting import connect
 from rimward.cloud.heeding import heed_cancellation
 from rimward.events import CloudEvent, CloudEventError, format_traceparent
 from rimward.events.cloudevents import to_nats
@@ -79,14 +80,7 @@ class Announcer:
             await asyncio.sleep(RETRY)
 
     async def _session(self) -> None:
-        config, client = self._config, Client()
-        await client.connect(
-            config.bus_url,
-            user=config.user or None,
-            password=config.password or None,
-            allow_reconnect=False,
-            connect_timeout=2,
-        )
+        client = await connect(self._config)
         try:
             while client.is_connected:
                 with contextlib.suppress(TimeoutError):

@@ -22,6 +22,7 @@ from nats.js.api import ConsumerConfig, DiscardPolicy, RetentionPolicy, StreamCo
 from rimward.app import manifest as manifests
 from rimward.cloud.announcing import Announcer
 from rimward.cloud.config import HubConfig
+from rimward.cloud.connecting import connect
 from rimward.cloud.durable import LakeBroken
 from rimward.cloud.heeding import heed_cancellation
 from rimward.cloud.ingest import Ingest
@@ -93,14 +94,7 @@ class Hub:
             await asyncio.sleep(BEAT)
 
     async def _session(self) -> None:
-        config, client = self._config, Client()
-        await client.connect(
-            config.bus_url,
-            user=config.user or None,
-            password=config.password or None,
-            allow_reconnect=False,
-            connect_timeout=2,
-        )
+        client = await connect(self._config)
         async with asyncio.TaskGroup() as tasks:
             try:
                 js = client.jetstream()

@@ -7,10 +7,11 @@ for them are others.
 
 from collections.abc import Callable
 from math import ceil
+from typing import Protocol
 
 from msgspec import Struct
 
-from rimward.edge.gateways.overload import LOWEST_FIRST, Overload
+from rimward.edge.gateways.overload import Overload
 from rimward.protocols.buckets import Bucket, Buckets
 
 CALLERS = 16_384  # whose rates are remembered, each
@@ -45,6 +46,25 @@ class RequestRates(Struct, frozen=True, forbid_unknown_fields=True):
         return any((self.requests, self.bytes, self.critical, self.normal, self.bulk))
 
 
+class ClassRates(Protocol):
+    """The rates of the classes, a second, and the seconds of a rate that may come at once."""
+
+    @property
+    def critical(self) -> float: ...
+    @property
+    def normal(self) -> float: ...
+    @property
+    def bulk(self) -> float: ...
+    @property
+    def burst(self) -> float: ...
+
+
+def class_buckets(rates: ClassRates, now: float) -> dict[str, Bucket]:
+    """Return the bucket of each class that has a rate; `now` is monotonic seconds."""
+    of_class = {"bulk": rates.bulk, "normal": rates.normal, "critical": rates.critical}
+    return {name: Bucket(rate, max(1.0, rate * rates.burst), now) for name, rate in of_class.items() if rate}
+
+
 class NotNow(Struct, frozen=True):
     """Why a request is refused that may be taken later."""
 
@@ -67,11 +87,7 @@ class Admission:
             counters.setdefault(name, 0)
         self._requests = _each(rates.requests, 1.0, rates.burst)
         self._bytes = _each(rates.bytes, float(largest), rates.burst)
-        self._classes: dict[str, Bucket] = {
-            name: Bucket(rate, max(1.0, rate * rates.burst), now)
-            for name in LOWEST_FIRST
-            if (rate := {"bulk": rates.bulk, "normal": rates.normal, "critical": rates.critical}[name])
-        }
+        self._classes: dict[str, Bucket] = class_buckets(rates, now)
         self._rated = rates.limits
 
     @property

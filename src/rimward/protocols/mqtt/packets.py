@@ -78,10 +78,6 @@ class Publish(Struct, frozen=True, gc=False):
     properties: Properties | None = None
 
 
-class Publish2(Publish, frozen=True, gc=False):
-    """One at QoS 2, as a server's session gives it: its type keeps it out of the others' short way."""
-
-
 class Puback(Struct, frozen=True, gc=False):
     """The answer to a QoS 1 message."""
 

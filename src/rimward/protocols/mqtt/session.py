@@ -32,7 +32,6 @@ from rimward.protocols.mqtt.packets import (
     Puback,
     Pubcomp,
     Publish,
-    Publish2,
     Pubrec,
     Pubrel,
     Suback,
@@ -331,8 +330,6 @@ class ServerSession(Sending):
         self.expiry = min(asked, self.limits.max_session_expiry)
 
     def _accept_publish(self, packet: Publish) -> Publish:
-        if packet.qos == 2:
-            packet = Publish2(*(getattr(packet, name) for name in packet.__struct_fields__))
         properties = packet.properties
         if properties is None:
             return packet

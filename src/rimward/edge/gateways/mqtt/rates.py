@@ -1,7 +1,7 @@
 """How much one client may send, and one class of topics: token buckets, asked once a read.
 
-Only a node that is configured so has them; another one's sessions are plain ones. What is beyond its rate is
-said in the protocol's words. QoS 0 can't be told: it is dropped and counted. MQTT 5 is answered with 0x97.
+Only a node that is configured so has them. What is beyond its rate is said in the protocol's words. QoS 0
+can't be told: it is dropped and counted. MQTT 5 is answered with 0x97.
 MQTT 3.1.1 has no such answer: the client is not read until its rate allows for what it has sent, and where
 that would take longer than `patience`, the connection is closed without the acknowledgement.
 """
@@ -11,8 +11,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from rimward.edge.dispatch.types import Refusal, Ticket
+from rimward.edge.gateways.admission import class_buckets
 from rimward.edge.gateways.mqtt.arrival import Arrival
-from rimward.edge.gateways.overload import LOWEST_FIRST
 from rimward.protocols.buckets import Bucket
 from rimward.protocols.mqtt import Publish
 from rimward.protocols.mqtt.stream import PlainPublish, Taken, packet_of
@@ -29,10 +29,6 @@ class OverRate(Publish, frozen=True, gc=False):
     """A message beyond its rate; its type keeps it out of the others' short way."""
 
 
-def _rate_of(config: "RateConfig", name: str) -> float:
-    return {"bulk": config.bulk, "normal": config.normal, "critical": config.critical}[name]
-
-
 class Rates:
     """The buckets of the classes, and what each connection's are made of."""
 
@@ -40,11 +36,7 @@ class Rates:
         """`priority` names the class of a topic; `now` is monotonic seconds."""
         self.config = config
         self.priority = priority
-        self.classes: dict[str, Bucket] = {
-            name: Bucket(rate, max(1.0, rate * config.burst), now)
-            for name in LOWEST_FIRST
-            if (rate := _rate_of(config, name))
-        }
+        self.classes: dict[str, Bucket] = class_buckets(config, now)
 
     def limit(self, connection: "Connection", gate: "Gate") -> None:
         """Hold a connection that is just made to its rate."""
