@@ -357,6 +357,17 @@ def test_keep_alive_0_is_never_late() -> None:
     assert not session.is_late(1e9)
 
 
+def test_a_fault_before_connack_is_refused_in_words_that_connack_has() -> None:
+    session = ServerSession(0.0, LIMITS)
+    connect, wrong = Connect("d", version=5), Subscribe(1, (Subscription("a+#"),))
+    session.receive_data(encode(connect, 5) + encode(wrong, 5), 0.0)
+    answer = last_words(session)
+    assert isinstance(answer, Connack)
+    assert answer.reason == Reason.PROTOCOL_ERROR
+    assert answer.properties is not None
+    assert "wildcard" in (answer.properties.reason_string or "")
+
+
 def test_a_goodbye_ends_the_stream() -> None:
     session = connected()
     packets = drive(session, encode(Disconnect(4), 5) + encode(Publish("a", b""), 5))

@@ -3,7 +3,7 @@
 from msgspec import Struct
 
 from rimward.protocols.mqtt.packets import Connack, Connect, Disconnect, Packet, Properties
-from rimward.protocols.mqtt.reasons import CONNACK_CODES_3, MqttError, Reason
+from rimward.protocols.mqtt.reasons import CONNACK_CODES_3, CONNACK_REASONS, MqttError, Reason
 from rimward.protocols.mqtt.topics import problem
 
 FOR_EVER = 0xFFFFFFFF  # seconds: a session that does not expire [5: 3.1.2.11.2]
@@ -60,7 +60,10 @@ def goodbyes(error: MqttError, version: int, reference: str, *, accepted: bool) 
     MQTT 3.1.1 can only refuse a CONNECT [3.1.1: 3.2.2.3].
     """
     if version == 5:
-        elsewhere = reference if error.reason in ELSEWHERE and reference else None
+        reason = error.reason
+        if not accepted and reason not in CONNACK_REASONS:  # a later packet's fault, and CONNECT still waits
+            reason = Reason.PROTOCOL_ERROR
+        elsewhere = reference if reason in ELSEWHERE and reference else None
         text = reason_text(error.detail)
         texts: tuple[Properties | None, ...] = (text, None)
         if elsewhere is not None:
@@ -71,7 +74,7 @@ def goodbyes(error: MqttError, version: int, reference: str, *, accepted: bool) 
                 None,
             )
         return tuple(
-            Disconnect(error.reason, text) if accepted else Connack(reason=error.reason, properties=text)
+            Disconnect(reason, text) if accepted else Connack(reason=reason, properties=text)
             for text in texts
         )
     code = CONNACK_CODES_3.get(error.reason)
