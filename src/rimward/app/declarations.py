@@ -25,11 +25,12 @@ from rimward.app.declared import (
     duration,
 )
 from rimward.app.effects import check_topic, checked, current, encode_payload
-from rimward.app.facts import Priority
+from rimward.app.facts import Priority, WhenFull
+from rimward.app.keeping import keeping_of
 from rimward.app.problems import Problem, caller, name_of, place_of
 from rimward.app.stream import Stream
 from rimward.app.triggers import Every, Mqtt, Trigger
-from rimward.events import Duration, from_ns
+from rimward.events import Duration, Size, from_ns
 
 F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T")
@@ -62,8 +63,13 @@ class Declarations:
         locality: str | None = None,
         name: str | None = None,
         was: str | None = None,
+        retention: Duration | None = None,
+        max_age: Duration | None = None,
+        max_bytes: Size | None = None,
+        when_full: WhenFull | None = None,
+        live_first: bool = False,
     ) -> Callable[[type[S]], type[S]]: ...
-    def fact(
+    def fact(  # noqa: PLR0913 (a decorator with keywords)
         self,
         type_: type[S] | None = None,
         /,
@@ -72,6 +78,11 @@ class Declarations:
         locality: str | None = None,
         name: str | None = None,
         was: str | None = None,
+        retention: Duration | None = None,
+        max_age: Duration | None = None,
+        max_bytes: Size | None = None,
+        when_full: WhenFull | None = None,
+        live_first: bool = False,
     ) -> type[S] | Callable[[type[S]], type[S]]:
         """Declare a type that may cross to the cloud; it is a table in the lake.
 
@@ -81,13 +92,21 @@ class Declarations:
             locality: the region that its rows must not leave.
             name: of its table, instead of the class's in snake case.
             was: the name it had before it was renamed; its table and its waiting rows go on under that.
+            retention: how long the lake keeps a row; None is for ever.
+            max_age: how long a row may wait in a node's outbox before it is given up, and counted.
+            max_bytes: what the fact may take of a node's outbox: `"64MiB"`.
+            when_full: who gives way then, or where the outbox is full: the fact's oldest rows
+                (`"shed-oldest"`), the rows of the lowest class (`"shed-lowest"`), or the new message
+                (`"refuse"`). None: as the node is configured. Rows of `critical` facts are never shed.
+            live_first: new rows overtake a backlog, and the fact's rows have no order then.
         """
         check_priority(priority, "fact")
+        keeping = keeping_of(priority, retention, max_age, max_bytes, when_full, live_first=live_first)
         place = caller()
 
         def declare(struct: type[S]) -> type[S]:
             _check_struct(struct, "fact")
-            self._declare(FactDeclared(struct, priority, locality, name, was, *place))
+            self._declare(FactDeclared(struct, priority, locality, name, was, keeping, *place))
             return struct
 
         return declare if type_ is None else declare(type_)

@@ -6,6 +6,7 @@ from typing import Any, Literal
 from msgspec import Struct
 
 from rimward.app.facts import PRIORITIES, Fact, Priority
+from rimward.app.manifest import Keeping
 from rimward.app.problems import Problem
 from rimward.app.state import StateType
 from rimward.app.triggers import Mqtt
@@ -34,6 +35,7 @@ class FactDeclared(Struct, frozen=True):
     locality: str | None
     name: str | None
     was: str | None
+    keeping: Keeping
     file: str
     line: int
 
@@ -43,7 +45,9 @@ class FactDeclared(Struct, frozen=True):
         Raises:
             Problem: it can't be a table.
         """
-        return Fact(self.struct, self.priority, self.locality, name=self.name, was=self.was)
+        return Fact(
+            self.struct, self.priority, self.locality, name=self.name, was=self.was, keeping=self.keeping
+        )
 
 
 class StateDeclared(Struct, frozen=True):

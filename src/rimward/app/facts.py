@@ -10,10 +10,11 @@ from typing import Annotated, Any, Literal, cast
 import msgspec
 from msgspec import Meta, Struct
 
-from rimward.app.manifest import Column, FactSpec
+from rimward.app.manifest import Column, FactSpec, Keeping
 from rimward.app.problems import Problem
 
 Priority = Literal["critical", "normal", "bulk"]
+WhenFull = Literal["shed-oldest", "shed-lowest", "refuse"]
 PRIORITIES: tuple[Priority, ...] = ("critical", "normal", "bulk")
 
 _INT64 = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
@@ -57,6 +58,7 @@ class Fact:
         *,
         name: str | None = None,
         was: str | None = None,
+        keeping: Keeping = Keeping(),  # noqa: B008 (frozen)
     ) -> None:
         """Take a type; `name` names its table, and `was` is the name under which that goes on."""
         self.struct: type[Struct] = type_
@@ -69,6 +71,7 @@ class Fact:
             locality=locality,
             columns=columns,
             fingerprint=_fingerprint(known_as, columns),
+            keeping=keeping,
         )
         names = [column.name for column in columns]
         self._get = cast("Callable[[Struct], Any]", attrgetter(*names))

@@ -20,6 +20,16 @@ class Column(Struct, frozen=True):
     type: str
 
 
+class Keeping(Struct, frozen=True):
+    """How long a fact's rows are kept, and what gives way where there is no room."""
+
+    retention: float | None = None  # seconds in the lake; None: for ever
+    max_age: float | None = None  # seconds that a row may wait in an outbox; None: as long as there is room
+    max_bytes: int | None = None  # that the fact may take of an outbox; None: as much as the outbox has
+    when_full: str | None = None  # "shed-oldest", "shed-lowest" or "refuse"; None: as the node is configured
+    live_first: bool = False  # what is new overtakes a backlog: the fact's rows have no order then
+
+
 class FactSpec(Struct, frozen=True):
     """One type that may cross to the cloud, and its table."""
 
@@ -29,6 +39,7 @@ class FactSpec(Struct, frozen=True):
     locality: str | None
     columns: tuple[Column, ...]
     fingerprint: str  # 16 hexadecimal digits, of name and columns
+    keeping: Keeping = Keeping()
 
 
 class Capture(Struct, frozen=True):

@@ -16,6 +16,7 @@ from rimward.events.errors import (
 )
 from rimward.events.event import Event
 from rimward.events.refusals import REFUSALS, Words
+from rimward.events.sizes import Size, nbytes
 from rimward.events.times import from_ns, to_ns
 from rimward.events.traces import TraceIds, format_traceparent, parse_traceparent
 
@@ -35,11 +36,13 @@ __all__ = [
     "RejectCode",
     "RimwardError",
     "RowTooLarge",
+    "Size",
     "TraceIds",
     "Words",
     "format_traceparent",
     "from_ns",
     "nanoseconds",
+    "nbytes",
     "parse_traceparent",
     "seconds",
     "to_ns",

@@ -1,13 +1,15 @@
 """Every message between processes of different layers: lanes, envelopes, marks and their subjects."""
 
 from rimward.wire.envelope import DamagedError, EnvelopeError, Header, Row, decode, encode, encode_raw
-from rimward.wire.lanes import Epoch, Lane, split_version, transaction_id, transaction_version
+from rimward.wire.hello import Hello, Tally, Verdict, Welcome
+from rimward.wire.lanes import Epoch, Lane, split_version, table_of, transaction_id, transaction_version
 from rimward.wire.marks import Mark, Marks
 from rimward.wire.source import Place, Segment, SegmentSource, Supply, seal
 from rimward.wire.subjects import (
     PRIORITIES,
     MessageId,
     fact_subject,
+    hello_subject,
     inbox_prefix,
     marks_subject,
     message_id,
@@ -26,6 +28,7 @@ __all__ = [
     "EnvelopeError",
     "Epoch",
     "Header",
+    "Hello",
     "Lane",
     "Mark",
     "Marks",
@@ -35,10 +38,14 @@ __all__ = [
     "Segment",
     "SegmentSource",
     "Supply",
+    "Tally",
+    "Verdict",
+    "Welcome",
     "decode",
     "encode",
     "encode_raw",
     "fact_subject",
+    "hello_subject",
     "inbox_prefix",
     "marks_subject",
     "message_id",
@@ -50,6 +57,7 @@ __all__ = [
     "split_version",
     "stream",
     "stream_subject",
+    "table_of",
     "transaction_id",
     "transaction_version",
     "up_subject",

@@ -32,11 +32,25 @@ class Epoch(Struct, frozen=True, order=True):
 
 
 class Lane(Struct, frozen=True):
-    """Where rows are numbered without gaps, from 1."""
+    """Where rows are numbered without gaps, from 1.
+
+    A fact has one lane, named as its table; where new rows may overtake a backlog it has more, `too_warm-1`
+    and so on, that are sent and counted each by itself and end in the same table.
+    """
 
     node: str
     epoch: Epoch
-    fact: str  # the table
+    fact: str  # the lane's name
+
+    @property
+    def table(self) -> str:
+        """The table that its rows end in."""
+        return table_of(self.fact)
+
+
+def table_of(lane: str) -> str:
+    """Return the table of a lane's name; no table's name has a dash."""
+    return lane.partition("-")[0]
 
 
 def transaction_id(node: str, fact: str) -> str:

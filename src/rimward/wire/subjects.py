@@ -40,6 +40,11 @@ def up_subject(region: str, priority: str, lane: Lane) -> str:
     return f"up.{region}.{lane.node}.{priority}.{lane.epoch}.{lane.fact}"
 
 
+def hello_subject(region: str, node: str) -> str:
+    """Return where a node says hello; no stream takes it."""
+    return f"up.{_token(region)}.{_token(node)}.hello"
+
+
 def parse_up(subject: str) -> tuple[str, Lane]:
     """Return the region and lane of an upload's subject.
 
