@@ -5,6 +5,8 @@ from typing import Any, NamedTuple
 
 from msgspec import Struct
 
+from rimward.app.manifest import Keeping
+
 
 class Put(NamedTuple):
     """A durable value under a key; None forgets it."""
@@ -39,7 +41,9 @@ class Forward(Struct, gc=False):
     trace: bytes | None
     replayed: bool
     values: tuple[Any, ...]
-    seq: int = 0  # set when it is appended
+    keeping: Keeping = Keeping()
+    lane: str = ""  # set with the number, when it is committed
+    seq: int = 0
 
 
 class Transaction:
