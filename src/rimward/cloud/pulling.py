@@ -25,6 +25,7 @@ from rimward.cloud.reading import Reading
 from rimward.cloud.store import Records
 from rimward.cloud.streams import ensure_streams
 from rimward.observe import Logger, get_logger
+from rimward.observe.failpoints import reach
 from rimward.wire import PRIORITIES, Mark, Marks, marks_subject, stream, stream_subject
 
 log: Logger = get_logger("rimward.ingest")
@@ -93,6 +94,7 @@ class Pulling:
             with contextlib.suppress(TimeoutError, nats.errors.TimeoutError):
                 messages = await pull.fetch(BATCH, timeout=0.5)
             if messages:
+                reach("ingest.fetched")
                 async with self._turn:
                     await self._take(client, messages)
                 await asyncio.sleep(self._config.gather)
@@ -114,6 +116,7 @@ class Pulling:
                     await arrival.message.nak(delay=AGAIN)
                 continue
             await self._write_down(self._records.note, outcome, self._now())
+            reach("ingest.recorded")
             if outcome.clashes:
                 log.error("rows of another outbox under a node's name were refused", fact=fact)
             for node, mark in outcome.marks:
@@ -126,7 +129,9 @@ class Pulling:
             counts.clear()
         for message in done:
             await message.ack()
+        reach("ingest.acked")
         await self._announce(client)
+        reach("ingest.announced")
         await client.publish(committed_subject(self._config.region))
 
     async def _write_down(self, write: Callable[..., None], *arguments: object) -> bool:
