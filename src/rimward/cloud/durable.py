@@ -18,6 +18,7 @@ from deltalake.exceptions import TableNotFoundError
 
 from rimward.cloud.tables import to_arrow
 from rimward.events import RimwardError
+from rimward.observe.failpoints import reach
 
 UNKNOWN = 1 << 62
 UNSURE = 16  # newest commits that are synced at an open: a writer that was killed may not have come to it
@@ -99,9 +100,11 @@ class DurableTable:
             mode="append",
             commit_properties=CommitProperties(app_transactions=transactions),
         )
+        reach("ingest.committed")
         self.handle.update_incremental()
         self._marks = {**self._marks, **marks} if self.version == before + 1 else {}
         self._sync()
+        reach("ingest.synced")
 
     def _sync(self) -> None:
         """Put every commit that is not known to be there on stable storage; others' too: marks rest on them.

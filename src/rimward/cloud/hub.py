@@ -29,6 +29,7 @@ from rimward.cloud.ingest import Ingest
 from rimward.cloud.reading import Reading
 from rimward.cloud.store import Records
 from rimward.observe import Logger, get_logger
+from rimward.observe.failpoints import reach
 from rimward.observe.life import HUB, live
 from rimward.wire import PRIORITIES, Mark, Marks, marks_subject, stream, stream_subject
 
@@ -137,6 +138,7 @@ class Hub:
             with contextlib.suppress(TimeoutError, nats.errors.TimeoutError):
                 messages = await pull.fetch(BATCH, timeout=0.5)
             if messages:
+                reach("ingest.fetched")
                 async with self._turn:
                     await self._take(client, messages)
                 await asyncio.sleep(self._config.gather)
@@ -158,6 +160,7 @@ class Hub:
                     await arrival.message.nak(delay=AGAIN)
                 continue
             await self._write_down(self._records.note, outcome, self._now())
+            reach("ingest.recorded")
             if outcome.clashes:
                 log.error("rows of another outbox under a node's name were refused", fact=fact)
             for node, mark in outcome.marks:
@@ -170,7 +173,9 @@ class Hub:
             counts.clear()
         for message in done:
             await message.ack()
+        reach("ingest.acked")
         await self._announce(client)
+        reach("ingest.announced")
         self._poked.set()
 
     async def _write_down(self, write: Callable[..., None], *arguments: object) -> bool:

@@ -20,6 +20,7 @@ from rimward.cloud.durable import DurableTable
 from rimward.cloud.epochs import ANY, Epochs
 from rimward.cloud.tables import DEAD, EPOCHS, GAP, Batch, Kept, schema_of, to_arrow
 from rimward.observe import Logger, get_logger
+from rimward.observe.failpoints import reach
 from rimward.wire import Header, Lane, Mark, Place, Row, split_version, transaction_id, transaction_version
 
 log: Logger = get_logger("rimward.ingest")
@@ -149,6 +150,7 @@ class Ingest:
                 self._add(envelope, mark, work)
         if work.epochs:
             self._epochs.add(work.epochs, self._now())
+            reach("ingest.epochs-written")
         rows = self._commit(fact, work) if work.reached else None
         nodes = dict.fromkeys(envelope.lane.node for envelope in envelopes)
         marks = [(node, self._mark(node, fact)) for node in nodes]
@@ -231,6 +233,7 @@ class Ingest:
         if fresh:
             marks = {prefix + transaction_id(kept.node, fact): ends[kept.node] for kept in fresh}
             table.write(to_arrow(self._schemas[name], [kept.row for kept in fresh]), marks)
+            reach("ingest.side-written")
 
     def _home(self, fact: str) -> DurableTable:
         return self._tables[fact if fact in self._facts else "_dead"]

@@ -25,6 +25,7 @@ from rimward.network.nkeys import NoKey
 from rimward.network.path import Path
 from rimward.network.uplink import UplinkCore
 from rimward.observe import Logger, get_logger
+from rimward.observe.failpoints import reach
 from rimward.wire import (
     Epoch,
     Mark,
@@ -175,6 +176,7 @@ class DeepProcess:
             log.error("rows are too large for the bus", fact=lane.fact, bytes=len(payload), limit=most)
             segment.rows, segment.lost = b"", "too large"
             payload = self._seal(segment, attempt)
+        reach("uplink.sealed")
         try:
             await js.publish(
                 up_subject(self._config.region, segment.priority, lane),
@@ -189,6 +191,7 @@ class DeepProcess:
             self._count(type(error).__name__)
             self._core.refused(segment, time.monotonic())
         else:
+            reach("uplink.acked")
             self._retry = RETRY
             self._core.taken(segment)
 
@@ -206,7 +209,9 @@ class DeepProcess:
         if any(mark.counter not in self._epochs for mark in marks.marks):
             self._epochs = self._reader.epochs()
         if self._hear(marks):
+            reach("deep.marks-heard")
             self._write("marks", Marks(marks.node, tuple(self._marks.values())).encode())
+            reach("deep.marks-written")
 
     def _hear(self, marks: Marks) -> bool:
         """Take marks over; return whether any is new."""

@@ -14,6 +14,7 @@ import msgspec
 from rimward.edge.outbox.config import OutboxConfig
 from rimward.edge.outbox.file import begin_epoch, give_up, open_file, settle
 from rimward.edge.outbox.records import DeadLetter, Forward
+from rimward.observe.failpoints import reach
 from rimward.wire import Epoch, Mark, Marks, Row
 
 CHUNK_BYTES = 48 << 10  # a chunk is never larger than an envelope may be
@@ -78,7 +79,9 @@ class OutboxCore:
         db = self._db
         db.execute("begin immediate")
         try:
+            reach("outbox.begun")
             grown = self._insert_rows(forwards, self._now())
+            reach("outbox.inserted")
             gone = [place for place, value in puts.items() if value is None]
             kept = [(*place, value) for place, value in puts.items() if value is not None]
             if kept:
@@ -91,6 +94,7 @@ class OutboxCore:
             if db.in_transaction:
                 db.execute("rollback")
             raise
+        reach("outbox.committed")
         self.bytes += grown
         self.dead_bytes: int = dead_bytes
         self.dead_total += len(dead)
@@ -197,6 +201,7 @@ class OutboxCore:
                 if self._db.in_transaction:
                     self._db.execute("rollback")
                 raise
+            reach("outbox.forgotten")
             self.bytes: int = left
         return len(gone)
 

@@ -15,6 +15,7 @@ from rimward.edge.outbox.file import writable
 from rimward.edge.outbox.records import DeadLetter, Forward, Transaction
 from rimward.events import OutboxBroken, OutboxFull, RimwardError, RowTooLarge
 from rimward.observe import Histogram, Logger, get_logger
+from rimward.observe.failpoints import reach
 from rimward.wire import Epoch, Marks
 
 log: Logger = get_logger("rimward.outbox")
@@ -205,6 +206,7 @@ class Outbox:
         if error is not None:
             self._fail(group, error)
         else:
+            reach("outbox.landed")
             self._full = False
             self._commits.record(took)
             self._rows += len(group.forwards)
