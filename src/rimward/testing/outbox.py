@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 
 from rimward.app.manifest import FactSpec
+from rimward.edge.clock import NodeClock, Sources
 from rimward.edge.config import OutboxConfig
 from rimward.edge.outbox import DeadLetter, Forward, OutboxCore, Transaction
 from rimward.events import OutboxBroken, RimwardError
@@ -31,9 +32,9 @@ class SiteOutbox:
         self._planned: Planned | None = None
         self._lazy: Planned | None = None
         self._broken: str | None = None
-        self.core: OutboxCore = OutboxCore(
-            folder / "outbox.db", loop.clock.wall, config, loop.clock.monotonic
-        )
+        clock = loop.clock
+        stamps = NodeClock(Sources(clock.monotonic, clock.wall, clock.monotonic, lambda: 0, "site"))
+        self.core: OutboxCore = OutboxCore(folder / "outbox.db", clock.wall, config, stamps)
         self._spaces = self.core.load()
 
     @property

@@ -39,6 +39,7 @@ class Origin(Struct, gc=False):
     received: int  # wall ns
     time: int | None  # the event's own time, ns
     trace: bytes | None  # 16 bytes, where the device sent one
+    mono: int | None = None  # monotonic ns at which it came
 
 
 class Source(Protocol):
@@ -134,6 +135,7 @@ def forward_of(fact: Fact, values: tuple[Any, ...], origin: Origin) -> Forward:
         replayed=False,
         values=values,
         keeping=fact.spec.keeping,
+        mono=origin.mono,
     )
 
 

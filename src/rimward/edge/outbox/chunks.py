@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from rimward.edge.clock import Stamp
 from rimward.edge.outbox.records import Forward
 from rimward.events import RowTooLarge
 from rimward.wire import Row
@@ -29,19 +30,32 @@ class Body(NamedTuple):
     body: bytes
 
 
-def encode_row(row: Forward) -> bytes:
-    """Return a numbered row as the envelope will carry it."""
+def encode_row(row: Forward, stamp: Stamp) -> bytes:
+    """Return a numbered row as the envelope will carry it, with its time by the commit's stamp."""
+    received, mono = row.received, None
+    if row.mono is not None:
+        received, mono = stamp.received(row.mono), row.mono + stamp.asleep
     return _encoder.encode(
-        Row(row.seq, row.received, row.event, row.time, "unsynced", row.replayed, row.trace, row.values)
+        Row(
+            row.seq,
+            received,
+            row.event,
+            row.time,
+            stamp.quality,
+            row.replayed,
+            row.trace,
+            row.values,
+            mono,
+        )
     )
 
 
-def cut(rows: list[Forward]) -> Iterable[Body]:
+def cut(rows: list[Forward], stamp: Stamp) -> Iterable[Body]:
     """Yield the chunks that a lane's numbered rows need."""
     start, size = 0, 0
     parts: list[bytes] = []
     for index, row in enumerate(rows):
-        part = encode_row(row)
+        part = encode_row(row, stamp)
         if parts and (size + len(part) > CHUNK_BYTES or row.schema != rows[start].schema):
             yield _body(rows[start:index], parts)
             start, size, parts = index, 0, []

@@ -7,7 +7,6 @@ gives the GIL up per statement, and many small ones made a convoy (docs/adr/0002
 
 import os
 import sqlite3
-import time
 import zlib
 from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ from pathlib import Path
 import msgspec
 
 from rimward.app.manifest import FactSpec, Keeping
+from rimward.edge.clock import NodeClock, Stamp, plain_clock
 from rimward.edge.outbox import freeing
 from rimward.edge.outbox.chunks import check_size, cut
 from rimward.edge.outbox.config import OutboxConfig
@@ -28,6 +28,7 @@ from rimward.edge.outbox.stock import Change, Chunk, Stock
 from rimward.events import OutboxBroken
 from rimward.observe.failpoints import reach
 from rimward.wire import Epoch, Marks
+from rimward.wire.system import CLOCK
 
 RUN = 10 * 10**9  # ns of running time that a start may forget: rows grow older by so much less
 _RUN = "insert or replace into meta values ('ran', ?)"
@@ -39,7 +40,7 @@ _CHUNK = "insert into chunk values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 
 
 class OutboxCore:
-    """Synchronous and without threads; `now` is the wall clock and `monotonic` one that never jumps, ns.
+    """Synchronous and without threads; `now` is the wall clock, ns.
 
     Raises:
         OutboxBroken: the file can't be read or written.
@@ -48,15 +49,12 @@ class OutboxCore:
     quarantined: Path | None  # where a damaged file was put at this start
 
     def __init__(
-        self,
-        path: Path,
-        now: Callable[[], int],
-        config: OutboxConfig,
-        monotonic: Callable[[], int] = time.monotonic_ns,
+        self, path: Path, now: Callable[[], int], config: OutboxConfig, clock: NodeClock | None = None
     ) -> None:
+        """`clock` stamps rows; without one nothing is known of `now` but what it says."""
         self.path = path
         self._now = now
-        self._monotonic = monotonic
+        self._clock = clock or plain_clock(now, now)
         self._config = config
         self._encoder = msgspec.msgpack.Encoder()
         self._db, self.quarantined = open_file(path, now())
@@ -76,7 +74,7 @@ class OutboxCore:
         self._live_first = LiveFirst()
         self._generation = 0
         ran = self._scalar("select coalesce(max(cast(value as integer)), 0) from meta where key = 'ran'")
-        self._ran = ran - monotonic()
+        self._ran = ran - self._clock.stamp().at
         self._ran_written = ran
         self.dead_bytes: int = self._scalar("select coalesce(sum(bytes), 0) from dead")
         self.dead_total: int = self._scalar("select coalesce(max(id), 0) from dead")
@@ -92,7 +90,7 @@ class OutboxCore:
 
     def ran(self) -> int:
         """Return for how long the outbox was written, over all its starts, ns: the age of rows is in it."""
-        return self._ran + self._monotonic()
+        return self._ran + self._clock.stamp().at
 
     def admit(self, spec: FactSpec, about: int, values: tuple[object, ...]) -> None:
         """Tell whether there is room for a row of about so many bytes.
@@ -145,8 +143,11 @@ class OutboxCore:
         Raises:
             sqlite3.Error: nothing of it counts; only after SQLITE_FULL or SQLITE_BUSY may more be written.
         """
+        stamp = self._clock.stamp()
+        if news := bool(forwards) and self._clock.news(stamp):
+            forwards = [*forwards, self._clock_row(stamp)]
         with self._changing() as change:
-            keepings = self._insert_rows(forwards, change)
+            keepings = self._insert_rows(forwards, change, stamp)
             gone = [place for place, value in puts.items() if value is None]
             kept = [(*place, value) for place, value in puts.items() if value is not None]
             if kept:
@@ -157,8 +158,20 @@ class OutboxCore:
         self.dead_bytes = dead_bytes
         self.dead_total += len(dead)
         self._keepings |= keepings
+        if news:
+            self._clock.told(stamp)
 
-    def _insert_rows(self, forwards: list[Forward], change: Change) -> dict[str, tuple[str, Keeping]]:
+    def _clock_row(self, stamp: Stamp) -> Forward:
+        """Return the record that places the rows of this commit, and of others by the same stamp."""
+        seq = self.stock.last((self.epoch.counter, CLOCK.table)) + 1
+        return Forward(
+            CLOCK.table, CLOCK.fingerprint, CLOCK.priority, stamp.at + stamp.offset,
+            f"clock-{self.epoch}-{seq}", None, None, replayed=False, values=stamp.values(), mono=stamp.at,
+        )  # fmt: skip
+
+    def _insert_rows(
+        self, forwards: list[Forward], change: Change, stamp: Stamp
+    ) -> dict[str, tuple[str, Keeping]]:
         """Write rows as chunks, after making room for them; return what facts say that is new."""
         lanes: dict[str, list[Forward]] = {}
         for forward in forwards:
@@ -173,7 +186,7 @@ class OutboxCore:
             key = self.epoch.counter, lane
             for seq, row in enumerate(rows, self.stock.last(key) + 1):
                 row.seq = seq
-            bodies = list(cut(rows))
+            bodies = list(cut(rows, stamp))
             size = sum(len(body.body) for body in bodies)
             self.room.make(change, newest.fact, *said, size)
             born = self.ran()

@@ -42,6 +42,7 @@ class Forward(Struct, gc=False):
     replayed: bool
     values: tuple[Any, ...]
     keeping: Keeping = Keeping()
+    mono: int | None = None  # monotonic ns at which the event came; the commit's stamp then tells `received`
     lane: str = ""  # set with the number, when it is committed
     seq: int = 0
 

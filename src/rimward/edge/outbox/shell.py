@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Self
 
 from rimward.app.manifest import FactSpec
+from rimward.edge.clock import NodeClock
 from rimward.edge.outbox.config import OutboxConfig
 from rimward.edge.outbox.core import OutboxCore
 from rimward.edge.outbox.file import read_cells, writable
@@ -53,12 +54,15 @@ class Outbox:
         config: OutboxConfig,
         clock: Callable[[], int],
         monotonic: Callable[[], int] = time.monotonic_ns,
+        stamps: NodeClock | None = None,
     ) -> None:
+        """`clock` is the wall clock, ns; `stamps` says what rows are to know of it."""
         self._folder = folder
         self._config = config
         self._clock = clock  # wall ns
         self._monotonic = monotonic  # ns
         self._core: OutboxCore | None = None  # none where the disk did not let it open
+        self._stamps = stamps
         self._group = _Group()
         self._touched: Touched = {}
         self._timer: asyncio.TimerHandle | None = None
@@ -95,7 +99,7 @@ class Outbox:
     def _open(self) -> None:
         path = self._folder / "outbox.db"
         try:
-            self._core = OutboxCore(path, self._clock, self._config, self._monotonic)
+            self._core = OutboxCore(path, self._clock, self._config, self._stamps)
             self._spaces = self._core.load()
         except OutboxBroken as error:
             if not _of_the_disk(error.__cause__):
