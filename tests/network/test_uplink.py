@@ -8,10 +8,13 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from rimward.network.uplink import DOUBT, RESEND, RESEND_MOST, WINDOW, UplinkCore
+from rimward.network.config import UplinkConfig
+from rimward.network.lanes import DOUBT, RESEND, RESEND_MOST
+from rimward.network.uplink import UplinkCore
 from rimward.wire import Epoch, Lane, Mark, Place, Segment, Supply
 
 ROWS = 10  # of one envelope
+WINDOW = UplinkConfig().window
 
 
 class Rows:
@@ -26,7 +29,7 @@ class Rows:
             for fact, (priority, lanes) in self.facts.items()
         ]
 
-    def segment(self, supply: Supply, after: Place) -> Segment | None:
+    def segment(self, supply: Supply, after: Place, most: int = 0) -> Segment | None:
         for counter, last in sorted(self.facts[supply.fact][1].items()):
             if (counter, last) > after:
                 first = after[1] + 1 if after[0] == counter else 1
@@ -43,8 +46,8 @@ def drain(core: UplinkCore, source: Rows, now: float = 0.0, most: int = 10_000) 
     """Send all that may be sent to a bus that takes everything at once."""
     found: list[Segment] = []
     while len(found) < most and (segment := core.next(source, now)) is not None:
-        core.sent(segment, now)
-        core.taken(segment)
+        core.sent(segment, 1, now)
+        core.taken(segment, now)
         found.append(segment)
     return found
 
@@ -62,10 +65,10 @@ def test_no_more_than_a_window_waits_for_the_bus() -> None:
     core, source = UplinkCore(), Rows(warm=("normal", {1: 10_000}))
     flying: list[Segment] = []
     while (segment := core.next(source, 0)) is not None:
-        core.sent(segment, 0)
+        core.sent(segment, 1, 0)
         flying.append(segment)
     assert len(flying) == WINDOW
-    core.taken(flying[0])
+    core.taken(flying[0], 0)
     assert core.next(source, 0) is not None
 
 
@@ -118,7 +121,7 @@ def test_a_lane_that_the_bus_has_no_room_for_waits_alone() -> None:
     source = Rows(full=("critical", {1: 40}), other=("bulk", {1: 20}))
     segment = core.next(source, 0)
     assert segment is not None
-    core.sent(segment, 0)
+    core.sent(segment, 1, 0)
     core.refused(segment, 0)
     assert {one.lane.fact for one in drain(core, source, 0)} == {"other"}
     again = drain(core, source, 1)
@@ -130,11 +133,11 @@ def test_a_refusal_in_the_middle_starts_there_again() -> None:
     core, source = UplinkCore(), Rows(warm=("normal", {1: 40}))
     flying: list[Segment] = []
     while (segment := core.next(source, 0)) is not None:
-        core.sent(segment, 0)
+        core.sent(segment, 1, 0)
         flying.append(segment)
     core.refused(flying[1], 0)
     for other in (flying[0], *flying[2:]):
-        core.taken(other)
+        core.taken(other, 0)
     assert spans(drain(core, source, 1)) == [(1, 11, 20), (1, 21, 30), (1, 31, 40)]
 
 
@@ -204,14 +207,14 @@ class Losing(RuleBasedStateMachine):
             )  # fmt: skip
             assert key not in self.seen_ids, "the bus would swallow the repeat"
             self.seen_ids.add(key)
-            self.core.sent(segment, self.now)
+            self.core.sent(segment, 1, self.now)
             self.flying.append(segment)
 
     @precondition(lambda self: self.flying)
     @rule(kept=st.booleans(), place=st.integers(0, 15))
     def answer(self, kept: bool, place: int) -> None:  # noqa: FBT001 (drawn)
         segment = self.flying.pop(place % len(self.flying))
-        self.core.taken(segment)
+        self.core.taken(segment, self.now)
         if kept:
             self.bus.append(segment)
 
@@ -244,7 +247,7 @@ class Losing(RuleBasedStateMachine):
     def lose_the_bus(self) -> None:
         self.bus.clear()
         self.flying.clear()
-        self.core.go_back()
+        self.core.begin(self.now, same_bus=False)
 
     @rule(seconds=st.floats(0, 40))
     def wait(self, seconds: float) -> None:
@@ -260,7 +263,7 @@ class Losing(RuleBasedStateMachine):
         for _ in range(400):
             self.wait(RESEND_MOST + 1)
             for segment in self.flying:
-                self.core.taken(segment)
+                self.core.taken(segment, self.now)
             self.bus += self.flying
             self.flying.clear()
             self.send(WINDOW)
