@@ -16,7 +16,7 @@ from typing import NamedTuple
 from rimward.edge.outbox.notes import Damage
 from rimward.wire import Epoch, Lane, Mark, Marks, Place, Segment, Supply, Tally, transaction_version
 
-ROWS, BYTES = 500, 48 << 10  # of one envelope
+ROWS, BYTES = 500, 64 << 10  # of one envelope, before compression
 DAMAGED = 1024  # chunks that are told as damaged before the writer has taken them out
 _HEAD = (
     "select first, last, schema, crc, body from chunk where counter = :counter and fact = :fact and "
@@ -56,7 +56,10 @@ class _Chunk(NamedTuple):
 class OutboxReader:
     """Chunks as segments of lanes: a `SegmentSource`."""
 
-    def __init__(self, path: Path, node: str) -> None:
+    def __init__(self, path: Path, node: str, rows: int = ROWS, size: int = BYTES) -> None:
+        """`rows` and `size`, bytes, are what an envelope takes; a chunk is never cut."""
+        self._rows = rows
+        self._size = size
         self._path = path
         self._node = node
         self._db = sqlite3.connect(f"file:{path}?mode=ro", uri=True, isolation_level=None)
@@ -132,18 +135,18 @@ class OutboxReader:
         forwarded = causes.pop("forwarded", 0)
         return Tally(lane, forwarded, causes, max(0, waiting - lost), oldest)
 
-    def segment(self, supply: Supply, after: Place) -> Segment | None:
-        """Return the rows that follow a place, as many as one envelope takes; older epochs first.
+    def segment(self, supply: Supply, after: Place, most: int = BYTES) -> Segment | None:
+        """Return the rows that follow a place, up to `most` bytes of them; older epochs first.
 
         Raises:
             sqlite3.DatabaseError: a page of the file can't be read; its writer is told.
         """
         try:
             with self._moment():
-                lane = self._lane(supply.fact, after)
-                if lane is None:
+                place = self._lane(supply.fact, after)
+                if place is None:
                     return None
-                epoch, last, prior, prior_nonce = lane
+                epoch, last, prior, prior_nonce = place
                 start = after[1] + 1 if after[0] == epoch.counter else 1
                 where = {"counter": epoch.counter, "fact": supply.fact, "seq": start}
                 chunks = [_Chunk(*row) for row in self._db.execute(_HEAD, where)]
@@ -152,7 +155,12 @@ class OutboxReader:
             if getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_CORRUPT:
                 self._tell(torn=True)
             raise
-        segment = self._cut(Lane(self._node, epoch, supply.fact), (start, last), chunks, lost)
+        lane = Lane(self._node, epoch, supply.fact)
+        behind = chunks[0].first if chunks else last + 1
+        if behind > start:
+            segment = _missing(lane, start, behind - 1, lost)
+        else:
+            segment = self._cut(lane, chunks, min(most, self._size))
         segment.priority, segment.prior, segment.prior_nonce = supply.priority, prior, prior_nonce
         return segment
 
@@ -170,32 +178,19 @@ class OutboxReader:
             prior, prior_nonce = transaction_version(counter, last), nonce
         return None
 
-    def _cut(
-        self, lane: Lane, span: tuple[int, int], chunks: list[_Chunk], lost: tuple[int, int, str] | None
-    ) -> Segment:
-        def segment(first: int, last: int, rows: bytes = b"", lost: str | None = None) -> Segment:
-            return Segment(lane, first, last, chunks[0].schema if chunks else "", "", rows, lost)
-
-        start, last = span
-        behind = chunks[0].first if chunks else last + 1
-        if behind > start:  # rows that are not here: a record says why, or nothing does
-            if lost is None or lost[0] >= behind:
-                return segment(start, behind - 1, lost="forgotten")
-            if lost[0] > start:
-                return segment(start, lost[0] - 1, lost="forgotten")
-            return segment(start, min(lost[1], behind - 1), lost=lost[2])
+    def _cut(self, lane: Lane, chunks: list[_Chunk], most: int) -> Segment:
         head = chunks[0]
         if head.damaged:
             self._found_damaged(lane, head)
-            return segment(head.first, head.last, lost="corrupt")
-        found = segment(head.first, head.last, head.body)
+            return Segment(lane, head.first, head.last, head.schema, "", b"", "corrupt")
+        found = Segment(lane, head.first, head.last, head.schema, "", head.body)
         for chunk in chunks[1:]:
             if (
                 chunk.damaged
                 or chunk.first != found.last + 1
                 or chunk.schema != found.schema
-                or chunk.last - found.first >= ROWS
-                or len(found.rows) + len(chunk.body) > BYTES
+                or chunk.last - found.first >= self._rows
+                or len(found.rows) + len(chunk.body) > most
             ):
                 break
             found.rows += chunk.body
@@ -230,3 +225,12 @@ class OutboxReader:
     def close(self) -> None:
         """Close the file."""
         self._db.close()
+
+
+def _missing(lane: Lane, start: int, last: int, lost: tuple[int, int, str] | None) -> Segment:
+    """Return rows that are not here as a segment that says why, as far as a record of a loss does."""
+    if lost is None or lost[0] > last:
+        return Segment(lane, start, last, "", "", b"", "forgotten")
+    if lost[0] > start:
+        return Segment(lane, start, lost[0] - 1, "", "", b"", "forgotten")
+    return Segment(lane, start, min(lost[1], last), "", "", b"", lost[2])
