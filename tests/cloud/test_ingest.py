@@ -357,10 +357,10 @@ def test_data_then_log_then_folders_are_on_disk_before_a_mark_is_told(
     version = one.take("warm", [envelope(1, 10)]).version
     warm = tmp_path / "lake" / "warm"
     mine = [path for path in disk.synced if path.is_relative_to(warm)]
-    (data,) = warm.glob("_day=*/*.parquet")
+    (data,) = warm.glob("_day=*/_site=*/*.parquet")
     log = warm / "_delta_log" / f"{version:020}.json"
     assert mine[:2] == [data, log]
-    assert set(mine[2:]) == {data.parent, log.parent, warm}
+    assert set(mine[2:]) == {data.parent, data.parent.parent, log.parent, warm}
     assert {tmp_path / "lake", tmp_path} <= set(disk.synced)
 
 
@@ -383,7 +383,7 @@ def test_a_commit_whose_writer_was_killed_is_synced_before_its_mark_is_told(
     ingest(tmp_path)
     warm = tmp_path / "lake" / "warm"
     assert warm / "_delta_log" / f"{version:020}.json" in disk.synced
-    assert set(warm.glob("_day=*/*.parquet")) <= set(disk.synced)
+    assert set(warm.glob("_day=*/_site=*/*.parquet")) <= set(disk.synced)
 
 
 def test_another_writers_commits_in_between_are_synced_with_ones_own(
@@ -443,7 +443,7 @@ def test_a_commit_that_something_kept_from_being_synced_is_synced_before_its_mar
     assert (outcome.duplicates, outcome.marks[0][1].reached) == (1, (1, 10))
     warm = tmp_path / "lake" / "warm"
     assert warm / "_delta_log" / f"{outcome.version:020}.json" in disk.synced
-    assert set(warm.glob("_day=*/*.parquet")) <= set(disk.synced)
+    assert set(warm.glob("_day=*/_site=*/*.parquet")) <= set(disk.synced)
 
 
 def test_a_failed_fsync_tells_no_mark(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
