@@ -20,6 +20,7 @@ from rimward.cloud import durable
 from rimward.cloud.api import Stored, lanes_stored
 from rimward.cloud.durable import DurableTable, LakeBroken
 from rimward.cloud.ingest import Envelope, Ingest
+from rimward.cloud.storage import Folder
 from rimward.cloud.tables import DEAD, Batch, schema_of, to_arrow
 from rimward.wire import Header, Row, decode, encode
 
@@ -189,14 +190,15 @@ COLUMNS = tuple(
     st.tuples(*(st.none() | cell for cell in (*CELLS.values(), *map(st.lists, CELLS.values())))),
     st.integers(0, 2**64 - 1),
     st.none() | st.integers(-(2**63), 2**64 - 1),
+    st.none() | st.integers(-(2**63), 2**64 - 1),
 )  # fmt: skip
 def test_whatever_the_wire_brings_and_msgspec_takes_arrow_takes_too(
-    values: tuple[Any, ...], received: int, time: int | None
+    values: tuple[Any, ...], received: int, time: int | None, mono: int | None
 ) -> None:
     """Else one row could stop ingest for ever."""
     spec = FactSpec("All", "all", "normal", None, COLUMNS, "print-4")
     one = envelope(1, 1)
-    sent = Row(1, received, "e", time, "unsynced", replayed=False, trace=b"t" * 16, values=values)
+    sent = Row(1, received, "e", time, "unsynced", replayed=False, trace=b"t" * 16, values=values, mono=mono)
     (came,) = decode(encode(one.header, [sent]))[1]
     batch = Batch("all", spec, NOW)
     batch.add(one.lane, Header("print-4", "normal", 1, 1, 0), came)
@@ -454,7 +456,7 @@ def test_a_failed_fsync_tells_no_mark(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 def test_checkpoints_are_on_disk_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    cold = DurableTable(tmp_path / "lake" / "cold", schema_of(COLD.columns))
+    cold = DurableTable(Folder(tmp_path / "lake"), "cold", schema_of(COLD.columns))
     disk = Disk(monkeypatch)
     for version in range(1, 102):
         cold.write(to_arrow(schema_of(COLD.columns), []), {"a": version})
@@ -466,7 +468,7 @@ def test_checkpoints_are_on_disk_too(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 def test_delta_itself_would_take_a_lower_mark(tmp_path: Path) -> None:
     """Why ingest compares: the day that this fails, the comparison may go."""
-    cold = DurableTable(tmp_path / "lake" / "cold", schema_of(COLD.columns))
+    cold = DurableTable(Folder(tmp_path / "lake"), "cold", schema_of(COLD.columns))
     for version in (4, 3):
         cold.write(to_arrow(schema_of(COLD.columns), []), {"a": version})
     assert cold.handle.transaction_version("a") == 3

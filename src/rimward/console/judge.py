@@ -45,7 +45,7 @@ def _burn(function: FunctionFigures) -> tuple[float, int]:
 
 def waiting_rows(seen: Seen) -> int:
     """Return how many facts the outbox holds that the lake has not confirmed, as far as that is known."""
-    return sum(balance.waiting or 0 for balance in seen.ledger or ())
+    return sum(balance.waiting or 0 for balance in seen.ledger or () if not balance.system)
 
 
 def oldest_wait(seen: Seen) -> float | None:

@@ -40,6 +40,11 @@ class Balance(Struct, frozen=True):
     oldest: int | None = None  # wall ns at which the oldest row that waits was taken
 
     @property
+    def system(self) -> bool:
+        """Whether these are a node's own records: they have a ledger like any rows, and are counted apart."""
+        return self.fact.startswith("_")
+
+    @property
     def missing(self) -> int | None:
         """How many rows no side of the equation names; None while one of them is unknown."""
         if self.stored is None or self.waiting is None:

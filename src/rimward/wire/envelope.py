@@ -54,13 +54,14 @@ class Row(Struct, array_like=True, gc=False):
     """One fact."""
 
     seq: int
-    received: int  # ns since the epoch
+    received: int | None  # the node's wall clock, ns since the epoch; None where it is not to be believed
     event: str
     time: int | None  # ns since the epoch; None where the event had no time of its own
-    clock: str  # "synced" or "unsynced"
+    clock: str  # how good the node's clock was: "synced", "holdover" or "unsynced"
     replayed: bool
     trace: bytes | None  # 16 bytes, only if the device sent them
     values: tuple[Any, ...]  # the fact's values in column order
+    mono: int | None = None  # CLOCK_BOOTTIME, ns; with the epoch, which lies in one boot, it places the row
 
 
 _encoder = msgspec.msgpack.Encoder()
