@@ -20,6 +20,7 @@ from rimward.cloud import durable
 from rimward.cloud.api import Stored, lanes_stored
 from rimward.cloud.durable import DurableTable, LakeBroken
 from rimward.cloud.ingest import Envelope, Ingest
+from rimward.cloud.storage import Folder
 from rimward.cloud.tables import DEAD, Batch, schema_of, to_arrow
 from rimward.wire import Header, Row, decode, encode
 
@@ -455,7 +456,7 @@ def test_a_failed_fsync_tells_no_mark(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 def test_checkpoints_are_on_disk_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    cold = DurableTable(tmp_path / "lake" / "cold", schema_of(COLD.columns))
+    cold = DurableTable(Folder(tmp_path / "lake"), "cold", schema_of(COLD.columns))
     disk = Disk(monkeypatch)
     for version in range(1, 102):
         cold.write(to_arrow(schema_of(COLD.columns), []), {"a": version})
@@ -467,7 +468,7 @@ def test_checkpoints_are_on_disk_too(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 def test_delta_itself_would_take_a_lower_mark(tmp_path: Path) -> None:
     """Why ingest compares: the day that this fails, the comparison may go."""
-    cold = DurableTable(tmp_path / "lake" / "cold", schema_of(COLD.columns))
+    cold = DurableTable(Folder(tmp_path / "lake"), "cold", schema_of(COLD.columns))
     for version in (4, 3):
         cold.write(to_arrow(schema_of(COLD.columns), []), {"a": version})
     assert cold.handle.transaction_version("a") == 3
