@@ -49,7 +49,7 @@ def event_of(table: str, row: dict[str, Any]) -> Event:
         source=f"//{row['_site']}/{row['_node']}",
         type=table,
         subject=table,
-        time=to_ns(row["_time"]),
+        time=to_ns(row["_received_at"] if row["_time"] is None else row["_time"]),
         received_at=to_ns(row["_received_at"]),
         sender=row["_node"],
         protocol="lake",

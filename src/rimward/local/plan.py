@@ -57,7 +57,7 @@ class Plan:
         self._options = options
         self._extras = extras
         own_bus = ["bus"] * (options.bus is None)
-        self.names: list[str] = [*own_bus, "hub", "deep", "node"] if extras.cloud else ["node"]
+        self.names: list[str] = [*own_bus, "hub", "ingest", "deep", "node"] if extras.cloud else ["node"]
         self.devices: list[str] = ["replay"] * (options.replay is not None) + ["simulate"] * bool(
             options.simulate
         )
@@ -162,10 +162,8 @@ class Plan:
             argv = [self._extras.bus, "-c", str(run / "bus.conf")]
             found.append({"name": "bus", "argv": argv, "connect": [HOST, self._bus_port]})
         if self._extras.cloud:
-            found += [
-                python("hub", "rimward.cloud", str(run / "hub.json"), "--ready", "{ready}"),
-                python("deep", "rimward.edge.deep", str(run / "deep.json"), "--ready", "{ready}"),
-            ]
+            found += hub_processes(run)
+            found.append(python("deep", "rimward.edge.deep", str(run / "deep.json"), "--ready", "{ready}"))
         listeners = [word for name in self.listeners for word in ("--fd", f"{name}={{fd:{name}}}")]
         found.append(python("node", "rimward.edge", str(run / "node.json"), *listeners, "--ready", "{ready}"))
         if (replay := self._options.replay) is not None:
@@ -185,6 +183,14 @@ class Plan:
 def python(name: str, module: str, *arguments: str) -> dict[str, Any]:
     """Return a process of ours as the supervisor's spec writes it."""
     return {"name": name, "argv": [sys.executable, "-m", module, *arguments]}
+
+
+def hub_processes(run: Path) -> list[dict[str, Any]]:
+    """Return what a hub is made of beside its bus; `run` has its configuration."""
+    return [
+        python("hub", "rimward.cloud", str(run / "hub.json"), "--ready", "{ready}"),
+        python("ingest", "rimward.cloud.ingesting", str(run / "hub.json"), "--ready", "{ready}"),
+    ]
 
 
 def _have(packages: tuple[str, ...]) -> bool:
