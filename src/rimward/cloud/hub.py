@@ -23,7 +23,7 @@ class Hub:
         manifest = manifests.decode(Path(config.manifest).read_bytes())
         self.now = now
         self.parts: list[Part] = [Alive(Path(config.data) / HUB), Streams(config)]
-        if any(function.layer == "cloud" for function in manifest.functions):
+        if config.app and any(function.layer == "cloud" for function in manifest.functions):
             self.parts.append(Functions(config))
 
     async def run(self) -> None:
