@@ -22,7 +22,7 @@ from deltalake.fs import DeltaStorageHandler
 from msgspec import Struct
 
 from rimward.events import RimwardError
-from rimward.wire import split_version
+from rimward.wire import split_version, transaction_version
 
 Row = dict[str, Any]
 SEARCHED = 20_000  # rows of one node that a search holds at a time
@@ -93,8 +93,9 @@ class Changes:
         """Yield the rows beyond a place, a transaction version by node and lane, in each lane's order."""
         data: Any = self._table.to_pyarrow_dataset()
         by = ["_node", "_lane"] if "_lane" in data.schema.names else ["_node"]
-        lanes: Any = data.to_table(columns=by).group_by(by).aggregate([])
-        for lane in sorted(lanes.to_pylist(), key=lambda one: [str(one[name]) for name in by]):
+        found: Any = data.to_table(columns=by).group_by(by).aggregate([])
+        lanes: list[Row] = found.to_pylist()
+        for lane in sorted(lanes, key=lambda one: [str(one[name]) for name in by]):
             mine: Any = ds.field("_node") == lane["_node"]
             if len(by) == 2:
                 named: Any = ds.field("_lane") == lane["_lane"]
@@ -142,8 +143,6 @@ class Changes:
 
 def version_of(row: Row) -> int:
     """Return a row's place in its lane, as a transaction version."""
-    from rimward.wire import transaction_version
-
     return transaction_version(row["_epoch"], row["_seq"])
 
 

@@ -17,12 +17,12 @@ from msgspec import Struct
 
 from rimward.app.commands import Order
 from rimward.cloud.store import connect
-from rimward.events import CommandsFull, RimwardError
+from rimward.events import RimwardError
 from rimward.observe.failpoints import reach
 
 SCHEMA = """
 create table if not exists fence (only integer primary key check (only = 1), token integer not null);
-create table if not exists offset (
+create table if not exists function_offset (
   function text primary key, table_id text not null, version integer not null, part integer not null
 ) without rowid;
 create table if not exists place (
@@ -54,7 +54,6 @@ create table if not exists hub_id (only integer primary key check (only = 1), id
 """
 DEAD_COLUMNS = {"lane": "text", "row": "blob"}
 DEAD_KEPT = 100_000  # dead letters of functions; the oldest beyond them go, and are counted
-WAITING = 10_000  # commands of one node without an outcome
 
 
 class Fenced(RimwardError):
@@ -132,7 +131,7 @@ class Journal:
     def offset(self, function: str) -> Offset | None:
         """Return how far a function has come; None: nowhere."""
         row = self.db.execute(
-            "select table_id, version, part from offset where function = ?", (function,)
+            "select table_id, version, part from function_offset where function = ?", (function,)
         ).fetchone()
         return None if row is None else Offset(*row)
 
@@ -170,6 +169,12 @@ class Journal:
         """Return the keys of a state's cells."""
         return [key for (key,) in self.db.execute("select key from function_cell where space = ?", (space,))]
 
+    def commands_waiting(self, node: str) -> int:
+        """Return how many commands of a node have no outcome yet."""
+        return self.db.execute(
+            "select count(*) from command where node = ? and outcome is null", (node,)
+        ).fetchone()[0]
+
     # -- writing
 
     def commit(self, unit: Unit) -> None:
@@ -177,7 +182,6 @@ class Journal:
 
         Raises:
             Fenced: another worker was started, or has moved the offset.
-            CommandsFull: too many commands wait for a node.
         """
         reach("functions.called")
         with self.transaction():
@@ -198,7 +202,7 @@ class Journal:
             raise Fenced(f"{unit.function}: another worker has moved its offset")
         if unit.after is not None and unit.after != unit.before:
             self.db.execute(
-                "insert or replace into offset values (?, ?, ?, ?)",
+                "insert or replace into function_offset values (?, ?, ?, ?)",
                 (unit.function, unit.after.table, unit.after.version, unit.after.part),
             )
         self.db.executemany(
@@ -251,11 +255,6 @@ class Journal:
 
     def _command(self, given: Given, unit: Unit) -> None:
         order = given.order
-        waiting = self.db.execute(
-            "select count(*) from command where node = ? and outcome is null", (given.node,)
-        ).fetchone()[0]
-        if waiting >= WAITING:
-            raise CommandsFull(f"{waiting} commands wait for the node {given.node}, the limit")
         self.db.execute(
             "insert or ignore into command (node, key, device, name, payload, created, expires, timeout, "
             "idempotent, function, event) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -269,9 +268,11 @@ class Journal:
     def rename(self, function: str, was: str) -> None:
         """Let a renamed function go on where it was under its old name."""
         with self.transaction():
-            for table in ("offset", "place"):
-                self.db.execute(f"update or ignore {table} set function = ? where function = ?", (function, was))  # noqa: S608 (two names of ours)
-            self.db.execute("update parked set function = ? where function = ?", (function, was))
+            names = (function, was)
+            self.db.execute("update or ignore function_offset set function = ? where function = ?", names)
+            self.db.execute("update or ignore place set function = ? where function = ?", names)
+            self.db.execute("update or ignore position set function = ? where function = ?", names)
+            self.db.execute("update parked set function = ? where function = ?", names)
 
     def rename_cells(self, space: str, was: str) -> None:
         """Move a renamed state's cells."""

@@ -17,7 +17,8 @@ from msgspec import Struct
 from rimward.app import App
 from rimward.app.facts import Fact
 from rimward.cloud.ingest import Envelope, Ingest
-from rimward.cloud.store import Records, connect
+from rimward.cloud.journal import open_journal
+from rimward.cloud.store import Records
 from rimward.edge.outbox import DeadLetter
 from rimward.wire import EnvelopeError, Mark, Marks, decode, parse_up
 
@@ -42,7 +43,7 @@ class SiteHub:
         self._on_error = on_error
         self._ingest = Ingest(self._lake, app.manifest().facts, now)
         self._records = Records(data / "hub" / "hub.db")
-        self._db = connect(data / "hub" / "hub.db")
+        self._db = open_journal(data / "hub" / "hub.db")
         self._worker: Any = None
         self.poison: int = 0  # envelopes that could not be read
 
@@ -70,16 +71,17 @@ class SiteHub:
         if not self._app.cloud_functions:
             return
         if self._worker is None:
-            from rimward.cloud.worker import Clock, Worker
+            from rimward.cloud.worker import Worker
 
-            clock = Clock(self._now, lambda _: None)  # a function that failed is tried again at once
-            self._worker = Worker(self._app, self._data, self._settings, clock, self._on_error)
+            self._worker = Worker(
+                self._app, self._data, self._settings, self._now, self._on_error, patience=0.0
+            )  # a function that failed is tried again at once
         with _apart():
             self._worker.run_once()
 
     def rows(self, fact: Fact) -> list[Any]:
         """Return a table's rows as facts, in the order in which they were forwarded."""
-        from rimward.cloud.worker import fact_of
+        from rimward.cloud.calling import fact_of
 
         table: Any = DeltaTable(str(self._lake / fact.spec.table)).to_pyarrow_table()
         order = [("_node", "ascending"), ("_epoch", "ascending"), ("_seq", "ascending")]
@@ -97,6 +99,8 @@ class SiteHub:
 
     def close(self) -> None:
         """Close the hub's file."""
+        if self._worker is not None:
+            self._worker.close()
         self._records.close()
         self._db.close()
 

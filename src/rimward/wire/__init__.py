@@ -2,7 +2,7 @@
 
 from rimward.wire.envelope import DamagedError, EnvelopeError, Header, Row, decode, encode, encode_raw
 from rimward.wire.hello import Hello, Tally, Verdict, Welcome
-from rimward.wire.lanes import Epoch, Lane, split_version, table_of, transaction_id, transaction_version
+from rimward.wire.lanes import HUB, Epoch, Lane, split_version, table_of, transaction_id, transaction_version
 from rimward.wire.marks import Mark, Marks
 from rimward.wire.source import Place, Segment, SegmentSource, Supply, seal
 from rimward.wire.subjects import (
@@ -23,6 +23,7 @@ from rimward.wire.subjects import (
 )
 
 __all__ = [
+    "HUB",
     "PRIORITIES",
     "DamagedError",
     "EnvelopeError",
