@@ -1,4 +1,4 @@
-"""A hub on a real bus, in the test's own loop."""
+"""A hub and its ingest on a real bus, in the test's own loop."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -11,12 +11,14 @@ from rimward.app.manifest import FactSpec, Manifest
 from rimward.app.manifest import encode as encode_manifest
 from rimward.cloud.config import HubConfig
 from rimward.cloud.hub import Hub
+from rimward.cloud.ingesting import Ingesting
+from rimward.cloud.pulling import Pulling
 
 
 @asynccontextmanager
 async def hub(
     bus: Bus, folder: Path, *facts: FactSpec, lane_messages: int = 16_384, events: bool = False
-) -> AsyncGenerator[Hub]:
+) -> AsyncGenerator[Pulling]:
     manifest = folder / "manifest.json"
     await asyncio.to_thread(manifest.write_bytes, encode_manifest(Manifest("a", "", "", "", facts, ())))
     user = bus.users["hub"]
@@ -24,11 +26,12 @@ async def hub(
         data=str(folder), manifest=str(manifest), app="", bus_url=bus.url, user=user.user,
         password=user.password, gather=0.01, lane_messages=lane_messages, events=events,
     )  # fmt: skip
-    running = await asyncio.to_thread(Hub, config)
-    task = asyncio.get_running_loop().create_task(running.run())
+    ingesting = await asyncio.to_thread(Ingesting, config)
+    tasks = [asyncio.create_task(part.run()) for part in (ingesting, await asyncio.to_thread(Hub, config))]
     try:
-        yield running
+        yield ingesting.pulling
     finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-        running.close()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        ingesting.close()

@@ -189,14 +189,15 @@ COLUMNS = tuple(
     st.tuples(*(st.none() | cell for cell in (*CELLS.values(), *map(st.lists, CELLS.values())))),
     st.integers(0, 2**64 - 1),
     st.none() | st.integers(-(2**63), 2**64 - 1),
+    st.none() | st.integers(-(2**63), 2**64 - 1),
 )  # fmt: skip
 def test_whatever_the_wire_brings_and_msgspec_takes_arrow_takes_too(
-    values: tuple[Any, ...], received: int, time: int | None
+    values: tuple[Any, ...], received: int, time: int | None, mono: int | None
 ) -> None:
     """Else one row could stop ingest for ever."""
     spec = FactSpec("All", "all", "normal", None, COLUMNS, "print-4")
     one = envelope(1, 1)
-    sent = Row(1, received, "e", time, "unsynced", replayed=False, trace=b"t" * 16, values=values)
+    sent = Row(1, received, "e", time, "unsynced", replayed=False, trace=b"t" * 16, values=values, mono=mono)
     (came,) = decode(encode(one.header, [sent]))[1]
     batch = Batch("all", spec, NOW)
     batch.add(one.lane, Header("print-4", "normal", 1, 1, 0), came)

@@ -20,14 +20,16 @@ def test_acknowledged_messages_are_rows_after_a_kill_of_each_process_under_load(
     with Dev(write_app(tmp_path), tmp_path / "data") as dev:
         dead: list[int] = []
         with Load(dev.ready["mqtt"]) as load:
-            for victim in ("node", "deep", "hub", "bus", "node"):
+            for victim in ("node", "deep", "ingest", "hub", "bus", "node"):
                 load.more(15)
                 dead.append(dev.kill(victim))
             load.more(15)
-        assert len(set(dead)) == 5
+        assert len(set(dead)) == 6
         states = dev.json_lines("status")[0]["processes"]
-        restarts = {name: states[name]["restarts"] for name in ("supervisor", "node", "deep", "hub", "bus")}
-        assert restarts == {"supervisor": 0, "node": 2, "deep": 1, "hub": 1, "bus": 1}
+        restarts = {
+            name: states[name]["restarts"] for name in ("supervisor", "node", "deep", "hub", "ingest", "bus")
+        }
+        assert restarts == {"supervisor": 0, "node": 2, "deep": 1, "hub": 1, "ingest": 1, "bus": 1}
         assert len(load.acknowledged) >= 90
         check(dev, load.sent, load.acknowledged)
 

@@ -41,7 +41,9 @@ def spec_of(plan: Plan, ports: dict[str, int]) -> Spec:
 def test_with_the_cloud_extra_everything_is_started_and_the_node_stops_first(tmp_path: Path) -> None:
     folder, plan = planned(tmp_path, ALL)
     spec = spec_of(plan, {})
-    assert [process.name for process in spec.processes] == plan.names == ["bus", "hub", "deep", "node"]
+    assert (
+        [process.name for process in spec.processes] == plan.names == ["bus", "hub", "ingest", "deep", "node"]
+    )
     assert spec.listeners == {"mqtt": Address(TCP, HOST, 0), "http": Address(TCP, HOST, 8080)}
     hub = msgspec.json.decode((folder.run / "hub.json").read_bytes(), type=HubConfig)
     deep = msgspec.json.decode((folder.run / "deep.json").read_bytes(), type=DeepConfig)
@@ -80,7 +82,9 @@ def test_secrets_are_the_owners_alone(tmp_path: Path) -> None:
 def test_only_the_node_is_given_the_listeners(tmp_path: Path) -> None:
     _, plan = planned(tmp_path, ALL, replay="walk.jsonl")
     given = {process.name: process.listens_on for process in spec_of(plan, {}).processes}
-    assert given == {"bus": set(), "hub": set(), "deep": set(), "node": {"mqtt", "http"}, "replay": set()}
+    assert given == {
+        "bus": set(), "hub": set(), "ingest": set(), "deep": set(), "node": {"mqtt", "http"}, "replay": set()
+    }  # fmt: skip
 
 
 def test_without_a_host_nothing_but_loopback_is_listened_on(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from tests.e2e.running import Dev
 from tests.faults.powerloss import Disk, compiler
 
 ROUND = 60.0  # seconds between two power cuts
-VICTIMS = ("node", "deep", "hub", "bus", "bus wiped")
+VICTIMS = ("node", "deep", "hub", "ingest", "bus", "bus wiped")
 
 
 def main(arguments: list[str]) -> int:

@@ -23,13 +23,14 @@ VALUES = st.lists(st.one_of(SCALARS, st.lists(SCALARS, max_size=3)), max_size=5)
 ROWS = st.builds(
     Row,
     seq=st.just(0),
-    received=st.integers(0, 2**63 - 1),
+    received=st.none() | st.integers(0, 2**63 - 1),
     event=st.text(max_size=40),
     time=st.none() | INT64,
-    clock=st.sampled_from(["synced", "unsynced"]),
+    clock=st.sampled_from(["synced", "holdover", "unsynced"]),
     replayed=st.booleans(),
     trace=st.none() | st.binary(min_size=16, max_size=16),
     values=VALUES,
+    mono=st.none() | INT64,
 )
 
 
@@ -155,9 +156,16 @@ def test_a_later_version_is_refused_with_both_numbers() -> None:
 
 def test_unknown_keys_and_elements_are_ignored() -> None:
     head = {"schema": "s", "priority": "bulk", "first": 1, "last": 1, "sealed_at": 0, "colour": "red"}
-    rows = [[1, 2, "e", None, "synced", False, None, ["a"], "later"]]
+    rows = [[1, 2, "e", None, "synced", False, None, ["a"], 7, "later"]]
     read, values = decode(packed(msgspec.msgpack.encode([head, rows])))
     assert (read.priority, values[0].values) == ("bulk", ("a",))
+
+
+def test_a_row_of_before_rows_had_a_monotonic_time_is_read() -> None:
+    head = {"schema": "s", "priority": "bulk", "first": 1, "last": 1, "sealed_at": 0}
+    old = [1, 2, "e", None, "unsynced", False, None, ["a"]]
+    _, (came,) = decode(packed(msgspec.msgpack.encode([head, [old]])))
+    assert (came.received, came.clock, came.mono) == (2, "unsynced", None)
 
 
 MARKS = st.builds(

@@ -70,7 +70,7 @@ class Fact:
             priority=priority,
             locality=locality,
             columns=columns,
-            fingerprint=_fingerprint(known_as, columns),
+            fingerprint=fingerprint(known_as, columns),
             keeping=keeping,
         )
         names = [column.name for column in columns]
@@ -94,6 +94,11 @@ class Fact:
                 for convert, value in zip(self._convert, values, strict=True)
             )
         return msgspec.convert(values, self._check)
+
+
+def fingerprint(name: str, columns: tuple[Column, ...]) -> str:
+    """Return what tells one form of a fact from another: 16 hexadecimal digits."""
+    return hashlib.sha256(msgspec.json.encode((name, columns))).hexdigest()[:16]
 
 
 def row_type(columns: tuple[Column, ...]) -> Any:
@@ -188,7 +193,3 @@ def _json_text(value: Any) -> str:
 
 def _enum_value(value: Any) -> Any:
     return value.value
-
-
-def _fingerprint(name: str, columns: tuple[Column, ...]) -> str:
-    return hashlib.sha256(msgspec.json.encode((name, columns))).hexdigest()[:16]

@@ -12,7 +12,7 @@ from rimward.console.judge import problems, silences
 from rimward.local.folder import DataFolder
 from rimward.observe import FunctionStats, Histogram, Snapshot, read_snapshot
 
-PROCESSES = ("supervisor", "node", "deep", "hub", "bus")
+PROCESSES = ("supervisor", "node", "deep", "hub", "ingest", "bus")
 GATEWAYS = ("mqtt", "http", "coap", "sip", "console")
 EXAMPLES = """\
 examples:

@@ -14,6 +14,9 @@ from msgspec import Struct
 from rimward.cloud.query import tables_in
 from rimward.cloud.stored import Stored
 from rimward.wire import split_version, transaction_id
+from rimward.wire.system import SYSTEM
+
+SYSTEM_TABLES = {spec.table for spec in SYSTEM}
 
 
 class EnvelopeLog(Struct, frozen=True):
@@ -31,7 +34,7 @@ def lanes_stored(data: Path) -> list[Stored]:
     names = tables_in(lake)
     dead, dead_table = _side(lake, names, "_dead")
     lost, _ = _side(lake, names, "_gap")
-    facts = {name for name in names if not name.startswith("_")}
+    facts = {name for name in names if not name.startswith("_")} | SYSTEM_TABLES & set(names)
     found: list[Stored] = []
     for name in sorted(facts | {fact for _, fact in dead}):
         table = DeltaTable(str(lake / name)) if name in facts else None

@@ -22,6 +22,7 @@ from rimward.cloud.tables import DEAD, EPOCHS, GAP, Batch, Kept, schema_of, to_a
 from rimward.observe import Logger, get_logger
 from rimward.observe.failpoints import reach
 from rimward.wire import Header, Lane, Mark, Place, Row, split_version, transaction_id, transaction_version
+from rimward.wire.system import SYSTEM
 
 log: Logger = get_logger("rimward.ingest")
 
@@ -79,7 +80,7 @@ class Ingest:
 
     def __init__(self, lake: Path, facts: Iterable[FactSpec], now: Callable[[], int]) -> None:
         self._lake = lake
-        self._facts = {fact.table: fact for fact in facts}
+        self._facts = {fact.table: fact for fact in (*facts, *SYSTEM)}
         self._now = now
         self._schemas = SIDE_TABLES | {name: schema_of(spec.columns) for name, spec in self._facts.items()}
         self._tables: dict[str, DurableTable] = {}

@@ -26,7 +26,7 @@ _MOMENT = pa.timestamp("us", tz="UTC")
 SYSTEM = [
     ("_time", _MOMENT), ("_received_at", _MOMENT), ("_site", pa.string()), ("_node", pa.string()),
     ("_epoch", pa.int64()), ("_seq", pa.int64()), ("_event", pa.string()), ("_clock", pa.string()),
-    ("_replayed", pa.bool_()), ("_trace", pa.string()), ("_day", pa.string()),
+    ("_replayed", pa.bool_()), ("_trace", pa.string()), ("_day", pa.string()), ("_mono", pa.int64()),
 ]  # fmt: skip
 DEAD = pa.schema(  # one row, or `rows` of them in an envelope that can't be read; `_seq` is the last
     [
@@ -113,7 +113,7 @@ class Batch:
         reason, body = why
         system = (
             None, self._now, header.site, lane.node, lane.epoch.counter, header.last, None, None, None, None,
-            self._day,
+            self._day, None,
         )  # fmt: skip
         row = (self._fact, header.schema, reason, body, header.last - first + 1, *system)
         self.dead.append(Kept(lane.node, transaction_version(lane.epoch.counter, header.last), row))
@@ -130,10 +130,10 @@ class Batch:
         self.dead.append(Kept(lane.node, version, (lane.fact, header.schema, reason, body, 1, *system)))
 
     def _system(self, lane: Lane, header: Header, row: Row) -> tuple[Any, ...]:
-        received = row.received // 1000
+        time = row.received if row.time is None else row.time
         return (
-            received if row.time is None else row.time // 1000,
-            received,
+            None if time is None else time // 1000,
+            self._now,
             header.site,
             lane.node,
             lane.epoch.counter,
@@ -143,6 +143,7 @@ class Batch:
             row.replayed,
             row.trace.hex() if row.trace else None,
             self._day,
+            row.mono if row.mono is None or abs(row.mono) < 1 << 63 else None,
         )
 
 

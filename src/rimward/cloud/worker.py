@@ -23,6 +23,7 @@ from rimward.cloud.changes import Changes, HistoryGone
 from rimward.cloud.journal import Journal
 from rimward.cloud.lake import LocalLake
 from rimward.cloud.running import Running, Tempo
+from rimward.cloud.storage import lake_of
 from rimward.observe import Logger, configure, get_logger
 
 log: Logger = get_logger("rimward.worker")
@@ -56,12 +57,12 @@ class Worker:
         """
         self._app = app
         self._now = now
-        self._lake = data / "lake"
+        self._lake = lake_of(data)
         self._journal = Journal(data / "hub" / "hub.db")
         self._swept = now()
         ground = Ground(
             app.facts, app.states, settings, now, self._journal,
-            lambda: LocalLake(self._lake, now(), app.facts),
+            lambda: LocalLake(data / "lake", now(), app.facts),
         )  # fmt: skip
         tempo = Tempo(now, random.Random(), patience)  # noqa: S311 (jitter, not secret)
         self._tables: dict[str, Changes] = {}
@@ -81,7 +82,7 @@ class Worker:
         if function.was is not None:
             self._journal.rename(function.name, function.was)
         self._journal.adopt(function.name, table)
-        changes = self._tables.setdefault(table, Changes(self._lake / table))
+        changes = self._tables.setdefault(table, Changes(self._lake, table))
         return Running(function, changes, ground, tempo, on_error)
 
     def run_once(self) -> None:

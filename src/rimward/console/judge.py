@@ -45,7 +45,7 @@ def _burn(function: FunctionFigures) -> tuple[float, int]:
 
 def waiting_rows(seen: Seen) -> int:
     """Return how many facts the outbox holds that the lake has not confirmed, as far as that is known."""
-    return sum(balance.waiting or 0 for balance in seen.ledger or ())
+    return sum(balance.waiting or 0 for balance in seen.ledger or () if not balance.system)
 
 
 def oldest_wait(seen: Seen) -> float | None:
@@ -72,6 +72,7 @@ def silences(seen: Seen) -> dict[str, float]:
         "node": seen.snapshot.at if seen.snapshot else None,
         "deep": seen.link.at if seen.link else None,
         "hub": seen.hub_at,
+        "ingest": seen.ingest_at,
     }
     found: dict[str, float] = {}
     for process in seen.processes or ():
@@ -106,7 +107,13 @@ def _processes(seen: Seen) -> Iterator[Problem]:
         yield Problem(
             grave=True,
             what=f"The hub has given no sign of life for {age(silent)}.",
-            cure="Facts wait in the outbox; see logs/hub.log.",
+            cure="Cloud functions and commands wait; see logs/hub.log.",
+        )
+    if (silent := silences(seen).get("ingest")) is not None:
+        yield Problem(
+            grave=True,
+            what=f"Ingest has given no sign of life for {age(silent)}.",
+            cure="Facts wait in the outbox; see logs/ingest.log.",
         )
 
 

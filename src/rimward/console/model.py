@@ -40,6 +40,11 @@ class Balance(Struct, frozen=True):
     oldest: int | None = None  # wall ns at which the oldest row that waits was taken
 
     @property
+    def system(self) -> bool:
+        """Whether these are a node's own records: they have a ledger like any rows, and are counted apart."""
+        return self.fact.startswith("_")
+
+    @property
     def missing(self) -> int | None:
         """How many rows no side of the equation names; None while one of them is unknown."""
         if self.stored is None or self.waiting is None:
@@ -58,6 +63,7 @@ class Seen(Struct, frozen=True):
     link: Link | None = None
     ledger: tuple[Balance, ...] | None = None
     hub_at: int | None = None  # wall ns of the hub's last sign of life
+    ingest_at: int | None = None  # wall ns of ingest's last sign of life
     unreadable: tuple[str, ...] = ()  # parts whose files are there and make no sense, with the reason
 
 

@@ -11,7 +11,7 @@ from deltalake.exceptions import DeltaError
 from rimward.console.ledger import read_ledger
 from rimward.console.model import Balance, Link, Process, Seen
 from rimward.observe import read_snapshot, recent_traces
-from rimward.observe.life import HUB, halted, last_sign
+from rimward.observe.life import HUB, INGEST, halted, last_sign
 
 TRACES = 12
 LEDGER_EVERY = 1.0  # seconds between two counts of rows, or more:
@@ -56,6 +56,7 @@ class Sources:
             link=part("The uplink's figures", self._read_link),
             ledger=self._ledger,
             hub_at=last_sign(self._data / HUB),
+            ingest_at=last_sign(self._data / INGEST),
             unreadable=tuple(unreadable),
         )
 

@@ -18,6 +18,7 @@ from rimward.app.triggers import Ws
 from rimward.edge.access import Access, Watch, open_access
 from rimward.edge.access.clock import TrustedClock
 from rimward.edge.beats import beat
+from rimward.edge.clock import machine_clock
 from rimward.edge.config import NodeConfig
 from rimward.edge.dispatch import Clocks, Dispatcher, FunctionRun, Tracing
 from rimward.edge.dispatch.asked import Asked
@@ -147,7 +148,13 @@ class Node:
             recorder = Recorder(self.folder / "trace.db", self.health.snapshot, max_bytes=config.trace_bytes)
             await stack.enter_async_context(recorder)
             self._recorder = recorder
-            outbox = Outbox(self.folder, config.outbox, self.clocks.wall)
+            self._now = TrustedClock(self.clocks.wall, self.folder / "clock")
+            outbox = Outbox(
+                self.folder,
+                config.outbox,
+                self.clocks.wall,
+                stamps=machine_clock(self.clocks.wall, self.clocks.monotonic, self._now),
+            )
             await stack.enter_async_context(outbox)
             tracing = Tracing(config.node, os.urandom(8), recorder, lambda: str(outbox.epoch))
             dispatcher = Dispatcher(
@@ -183,7 +190,6 @@ class Node:
     def _open_access(self, dispatcher: Dispatcher) -> None:
         """Read who may come in; what credentials are judged by never goes back (GUARANTEES §6)."""
         path = Path(self.config.access) if self.config.access else None
-        self._now = TrustedClock(self.clocks.wall, self.folder / "clock")
         functions = self.app.manifest().functions if path is not None else ()
         self.access, self._watch = open_access(path, functions, dispatcher.clocks.monotonic, self._now)
 

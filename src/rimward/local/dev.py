@@ -21,7 +21,7 @@ from rimward.local.telling import Ready, Teller
 from rimward.local.trying import send_line, takes
 from rimward.local.watching import saves
 
-PROCESSES = ("supervisor", "node", "deep", "hub", "bus")  # the keys of every line of pids
+PROCESSES = ("supervisor", "node", "deep", "hub", "ingest", "bus")  # the keys of every line of pids
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 EDGE_ALONE = (
     "the cloud extra is not installed, so only the edge runs: pip install 'rimward[cloud]' adds the rest"
@@ -206,7 +206,7 @@ class Dev:
             self._sources = await asyncio.to_thread(_folders, manifest)
             if takes_coap(manifest) and "coap" not in self._plan.listeners:
                 self._teller.note("CoAP is listened for from the next start on: stop dev and start it again")
-            runs_it = [name for name in self._plan.names if name in {"node", "hub"}]
+            runs_it = [name for name in self._plan.names if name in {"node", "hub", "ingest"}]
             self._teller.note(f"{self._options.app} was saved: restarting {' and '.join(runs_it)}")
             for name in runs_it:
                 self._supervision.restart(name)

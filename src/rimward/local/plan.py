@@ -52,7 +52,7 @@ class Plan:
         self._options = options
         self._extras = extras
         own_bus = ["bus"] * (options.bus is None)
-        self.names: list[str] = [*own_bus, "hub", "deep", "node"] if extras.cloud else ["node"]
+        self.names: list[str] = [*own_bus, "hub", "ingest", "deep", "node"] if extras.cloud else ["node"]
         self.devices: list[str] = ["replay"] * (options.replay is not None) + ["simulate"] * bool(
             options.simulate
         )
@@ -159,6 +159,7 @@ class Plan:
         if self._extras.cloud:
             found += [
                 _python("hub", "rimward.cloud", str(run / "hub.json"), "--ready", "{ready}"),
+                _python("ingest", "rimward.cloud.ingesting", str(run / "hub.json"), "--ready", "{ready}"),
                 _python("deep", "rimward.edge.deep", str(run / "deep.json"), "--ready", "{ready}"),
             ]
         listeners = [word for name in self.listeners for word in ("--fd", f"{name}={{fd:{name}}}")]

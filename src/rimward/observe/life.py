@@ -4,6 +4,7 @@ from contextlib import suppress
 from pathlib import Path
 
 HUB = Path("hub", "alive")  # below the data folder
+INGEST = Path("hub", "ingest-alive")
 
 
 def live(path: Path) -> None:

@@ -1,5 +1,7 @@
 """The ledger of a Site, by the same equation and the same code as `rimward ledger`."""
 
+from collections.abc import Iterable
+
 from msgspec import Struct
 
 from rimward.console.model import Balance
@@ -8,8 +10,18 @@ from rimward.console.model import Balance
 class Ledger(Struct, frozen=True):
     """forwarded = stored + waiting + dead-lettered + expired + erased + discarded, of one moment."""
 
-    entries: tuple[Balance, ...]  # one a fact
+    entries: tuple[Balance, ...]  # one a fact of the app
     tables: dict[type[Struct], str]  # of the app's facts
+    system: tuple[Balance, ...] = ()  # of the node's own records
+
+    @classmethod
+    def of_entries(cls, entries: Iterable[Balance], tables: dict[type[Struct], str]) -> "Ledger":
+        """Return them with the node's own records apart."""
+        facts: list[Balance] = []
+        system: list[Balance] = []
+        for entry in entries:
+            (system if entry.system else facts).append(entry)
+        return cls(tuple(facts), tables, tuple(system))
 
     @property
     def forwarded(self) -> int:
@@ -53,7 +65,7 @@ class Ledger(Struct, frozen=True):
 
     def balanced(self) -> bool:
         """Tell whether every fact's equation holds."""
-        return all(entry.missing == 0 for entry in self.entries)
+        return all(entry.missing == 0 for entry in (*self.entries, *self.system))
 
     def of(self, fact: type[Struct]) -> "Ledger":
         """Return the part of one fact.

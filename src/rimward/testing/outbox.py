@@ -6,6 +6,7 @@ from pathlib import Path
 
 import msgspec
 
+from rimward.edge.clock import NodeClock, Sources
 from rimward.edge.config import OutboxConfig
 from rimward.edge.outbox import DeadLetter, Forward, OutboxCore, Transaction
 from rimward.edge.outbox.shell import ROW_BYTES
@@ -32,7 +33,9 @@ class SiteOutbox:
         self._planned: Planned | None = None
         self._lazy: Planned | None = None
         self._broken: str | None = None
-        self.core: OutboxCore = OutboxCore(folder / "outbox.db", loop.clock.wall, config)
+        clock = loop.clock
+        stamps = NodeClock(Sources(clock.monotonic, clock.wall, clock.monotonic, lambda: 0, "site"))
+        self.core: OutboxCore = OutboxCore(folder / "outbox.db", clock.wall, config, stamps)
         self._spaces = self.core.load()
 
     @property

@@ -348,7 +348,8 @@ class Site:
             entries = read_ledger(self.folder)
         else:
             entries = balances(read_lanes(self.folder), [])
-        return Ledger(entries, {struct: fact.spec.table for struct, fact in self.app.facts.items()})
+        tables = {struct: fact.spec.table for struct, fact in self.app.facts.items()}
+        return Ledger.of_entries(entries, tables)
 
     def rows(self, fact: type[S]) -> list[S]:
         """Return a fact's rows in the lake, in the order in which they were forwarded.

@@ -1,6 +1,15 @@
 """Every message between processes of different layers: lanes, envelopes, marks and their subjects."""
 
-from rimward.wire.envelope import DamagedError, EnvelopeError, Header, Row, decode, encode, encode_raw
+from rimward.wire.envelope import (
+    DamagedError,
+    EnvelopeError,
+    Header,
+    Row,
+    Sealer,
+    decode,
+    encode,
+    encode_raw,
+)
 from rimward.wire.hello import Hello, Tally, Verdict, Welcome
 from rimward.wire.lanes import HUB, Epoch, Lane, split_version, table_of, transaction_id, transaction_version
 from rimward.wire.marks import Mark, Marks
@@ -21,6 +30,7 @@ from rimward.wire.subjects import (
     stream_subject,
     up_subject,
 )
+from rimward.wire.upload import Packer, Upload
 
 __all__ = [
     "HUB",
@@ -34,12 +44,15 @@ __all__ = [
     "Mark",
     "Marks",
     "MessageId",
+    "Packer",
     "Place",
     "Row",
+    "Sealer",
     "Segment",
     "SegmentSource",
     "Supply",
     "Tally",
+    "Upload",
     "Verdict",
     "Welcome",
     "decode",

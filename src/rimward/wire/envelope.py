@@ -54,13 +54,14 @@ class Row(Struct, array_like=True, gc=False):
     """One fact."""
 
     seq: int
-    received: int  # ns since the epoch
+    received: int | None  # the node's wall clock, ns since the epoch; None where it is not to be believed
     event: str
     time: int | None  # ns since the epoch; None where the event had no time of its own
-    clock: str  # "synced" or "unsynced"
+    clock: str  # how good the node's clock was: "synced", "holdover" or "unsynced"
     replayed: bool
     trace: bytes | None  # 16 bytes, only if the device sent them
     values: tuple[Any, ...]  # the fact's values in column order
+    mono: int | None = None  # CLOCK_BOOTTIME, ns; with the epoch, which lies in one boot, it places the row
 
 
 _encoder = msgspec.msgpack.Encoder()
@@ -74,11 +75,22 @@ def encode(header: Header, rows: list[Row]) -> bytes:
 
 def encode_raw(header: Header, count: int, rows: bytes) -> bytes:
     """Return an envelope of rows that are msgpack already, one after the other."""
-    import zstandard  # nodes write no envelopes in the process that devices wait for
+    return Sealer().encode(header, count, rows)
 
-    plain = b"\x92" + _encoder.encode(header) + b"\xdd" + count.to_bytes(4, "big") + rows
-    body = zstandard.ZstdCompressor(level=3).compress(plain)
-    return _CRC.pack(zlib.crc32(body)) + body
+
+class Sealer:
+    """Writes envelopes and keeps what compression needs between them: for one thread."""
+
+    def __init__(self, level: int = 3) -> None:
+        import zstandard  # nodes write no envelopes in the process that devices wait for
+
+        self._compressor = zstandard.ZstdCompressor(level=level)
+
+    def encode(self, header: Header, count: int, rows: bytes) -> bytes:
+        """Return an envelope of rows that are msgpack already, one after the other."""
+        plain = b"\x92" + _encoder.encode(header) + b"\xdd" + count.to_bytes(4, "big") + rows
+        body = self._compressor.compress(plain)
+        return _CRC.pack(zlib.crc32(body)) + body
 
 
 def decode(data: bytes) -> tuple[Header, list[Row]]:

@@ -5,7 +5,7 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from rimward.wire.envelope import Header, encode_raw
+from rimward.wire.envelope import Header, Sealer
 from rimward.wire.lanes import Lane
 
 Place = tuple[int, int]  # (epoch counter, seq); (0, 0) is before every row
@@ -43,7 +43,9 @@ class Segment(Struct):
         return self.lane.epoch.counter, self.last
 
 
-def seal(segment: Segment, *, site: str, boot: str, attempt: int, now: int) -> bytes:
+def seal(
+    segment: Segment, *, site: str, boot: str, attempt: int, now: int, sealer: Sealer | None = None
+) -> bytes:
     """Return a segment as an envelope's bytes; `now` is the node's wall clock, ns."""
     header = Header(
         schema=segment.schema,
@@ -59,7 +61,7 @@ def seal(segment: Segment, *, site: str, boot: str, attempt: int, now: int) -> b
         prior_nonce=segment.prior_nonce,
     )
     count = 0 if segment.lost else segment.last - segment.first + 1
-    return encode_raw(header, count, segment.rows)
+    return (sealer or Sealer()).encode(header, count, segment.rows)
 
 
 class SegmentSource(Protocol):
@@ -69,8 +71,8 @@ class SegmentSource(Protocol):
         """Return every fact that has rows, those without any left too."""
         ...
 
-    def segment(self, supply: Supply, after: Place) -> Segment | None:
-        """Return the rows that follow a place, as many as an envelope takes; older epochs first.
+    def segment(self, supply: Supply, after: Place, most: int = ...) -> Segment | None:
+        """Return the rows that follow a place, up to `most` bytes of them; older epochs first.
 
         What is no longer there, or damaged, comes as a segment without rows that says why: a lane never
         stops for it. None: nothing follows.

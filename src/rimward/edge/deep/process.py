@@ -20,6 +20,8 @@ from nats.js import JetStreamContext
 
 from rimward.edge.deep.config import DeepConfig
 from rimward.edge.deep.reader import OutboxReader
+from rimward.network.bus import connect
+from rimward.network.nkeys import NoKey
 from rimward.network.path import Path
 from rimward.network.uplink import UplinkCore
 from rimward.observe import Logger, get_logger
@@ -44,7 +46,7 @@ ACK = 2.0  # seconds that the bus has to acknowledge one envelope
 RETRY = 0.25  # seconds between connections; doubled up to RETRY_MOST while none gets an envelope through
 RETRY_MOST = 2.0
 FORBIDDEN = 30.0  # seconds before the next try where the bus refuses this node's rights
-BROKEN = (OSError, nats.errors.Error, TimeoutError, sqlite3.Error)
+BROKEN = (OSError, nats.errors.Error, TimeoutError, sqlite3.Error, NoKey)
 FULL = (nats.js.errors.APIError, nats.js.errors.NoStreamResponseError)
 
 
@@ -96,19 +98,14 @@ class DeepProcess:
 
     async def _session(self) -> None:
         config, reader = self._config, self._open()
-        client = Client()
         broken = asyncio.Event()
 
         async def closed() -> None:
             broken.set()
 
-        await client.connect(
-            config.bus_url,
-            user=config.user or None,
-            password=config.password or None,
+        client = await connect(
+            config.bus,
             inbox_prefix=inbox_prefix(config.node).encode(),
-            allow_reconnect=False,
-            connect_timeout=2,
             closed_cb=closed,
             disconnected_cb=closed,
             error_cb=self._bus_error,

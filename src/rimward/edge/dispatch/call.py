@@ -38,6 +38,7 @@ class Origin(Struct, gc=False):
     received: int  # wall ns
     time: int | None  # the event's own time, ns
     trace: bytes | None  # 16 bytes, where the device sent one
+    mono: int | None = None  # monotonic ns at which it came
 
 
 class Source(Protocol):
@@ -131,6 +132,7 @@ def forward_of(fact: Fact, values: tuple[Any, ...], origin: Origin) -> Forward:
         trace=origin.trace,
         replayed=False,
         values=values,
+        mono=origin.mono,
     )
 
 

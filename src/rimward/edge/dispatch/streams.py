@@ -43,7 +43,8 @@ class _Source:
         origin = self._work.origin()
         if self._emitted.end is None:
             return origin
-        return Origin(f"{self._key}/{self._emitted.start}", origin.received, self._emitted.end, origin.trace)
+        event = f"{self._key}/{self._emitted.start}"
+        return Origin(event, origin.received, self._emitted.end, origin.trace, origin.mono)
 
 
 class _Key:

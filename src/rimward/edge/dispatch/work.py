@@ -127,6 +127,7 @@ class Work:
                 self.desk.wall_of(self.read_at),
                 time,
                 bytes.fromhex(parsed[0]) if parsed else None,
+                self.read_at,
             )
         return self._origin
 

@@ -11,11 +11,13 @@ from pathlib import Path
 
 import msgspec
 
+from rimward.edge.clock import NodeClock, Stamp, plain_clock
 from rimward.edge.outbox.config import OutboxConfig
 from rimward.edge.outbox.file import begin_epoch, give_up, open_file, settle
 from rimward.edge.outbox.records import DeadLetter, Forward
 from rimward.observe.failpoints import reach
 from rimward.wire import Epoch, Mark, Marks, Row
+from rimward.wire.system import CLOCK
 
 CHUNK_BYTES = 48 << 10  # a chunk is never larger than an envelope may be
 FORGOTTEN = 1024  # chunks deleted in one go: commits wait for it
@@ -30,9 +32,13 @@ class OutboxCore:
 
     quarantined: Path | None  # where a damaged file was put at this start
 
-    def __init__(self, path: Path, now: Callable[[], int], config: OutboxConfig) -> None:
+    def __init__(
+        self, path: Path, now: Callable[[], int], config: OutboxConfig, clock: NodeClock | None = None
+    ) -> None:
+        """`clock` stamps rows; without one nothing is known of `now` but what it says."""
         self.path = path
         self._now = now
+        self._clock = clock or plain_clock(now, now)
         self._config = config
         self._encoder = msgspec.msgpack.Encoder()
         self._generation = 0
@@ -76,11 +82,13 @@ class OutboxCore:
         Raises:
             sqlite3.Error: nothing of it counts; only after SQLITE_FULL or SQLITE_BUSY may more be written.
         """
-        db = self._db
+        db, stamp = self._db, self._clock.stamp()
+        if news := bool(forwards) and self._clock.news(stamp):
+            forwards = [*forwards, self._clock_row(stamp)]
         db.execute("begin immediate")
         try:
             reach("outbox.begun")
-            grown = self._insert_rows(forwards, self._now())
+            grown = self._insert_rows(forwards, self._now(), stamp)
             reach("outbox.inserted")
             gone = [place for place, value in puts.items() if value is None]
             kept = [(*place, value) for place, value in puts.items() if value is not None]
@@ -99,15 +107,26 @@ class OutboxCore:
         self.dead_bytes: int = dead_bytes
         self.dead_total += len(dead)
         self._committed.update({forward.fact: forward.seq for forward in forwards})
+        if news:
+            self._clock.told(stamp)
 
-    def _insert_rows(self, forwards: list[Forward], now: int) -> int:
+    def _clock_row(self, stamp: Stamp) -> Forward:
+        """Return the record that places the rows of this commit, and of others by the same stamp."""
+        seq = self._committed.get(CLOCK.table, 0) + 1
+        return Forward(
+            CLOCK.table, CLOCK.fingerprint, CLOCK.priority, stamp.at + stamp.offset,
+            f"clock-{self.epoch}-{seq}", None, None, replayed=False, values=stamp.values(), seq=seq,
+            mono=stamp.at,
+        )  # fmt: skip
+
+    def _insert_rows(self, forwards: list[Forward], now: int, stamp: Stamp) -> int:
         """Write rows as chunks; return the bytes that they take."""
         lanes: dict[str, list[Forward]] = {}
         for forward in forwards:
             lanes.setdefault(forward.fact, []).append(forward)
         grown = 0
         for fact, rows in lanes.items():
-            for chunk in self._chunks(rows):
+            for chunk in self._chunks(rows, stamp):
                 self._db.execute(
                     "insert into chunk values (?, ?, ?, ?, ?, ?, ?, ?, ?)",
                     (self.epoch.counter, fact, chunk[0], chunk[1], now, *chunk[2:]),
@@ -118,7 +137,7 @@ class OutboxCore:
             )
         return grown
 
-    def _chunks(self, rows: list[Forward]) -> Iterable[tuple[int, int, str, str, int, bytes]]:
+    def _chunks(self, rows: list[Forward], stamp: Stamp) -> Iterable[tuple[int, int, str, str, int, bytes]]:
         """Yield (first, last, priority, schema, crc, body) of each chunk that the rows need."""
         start, size = 0, 0
         parts: list[bytes] = []
@@ -126,13 +145,14 @@ class OutboxCore:
             part = self._encoder.encode(
                 Row(
                     row.seq,
-                    row.received,
+                    row.received if row.mono is None else stamp.received(row.mono),
                     row.event,
                     row.time,
-                    "unsynced",
+                    stamp.quality,
                     row.replayed,
                     row.trace,
                     row.values,
+                    None if row.mono is None else row.mono + stamp.asleep,
                 )
             )
             if parts and (size + len(part) > CHUNK_BYTES or row.schema != rows[start].schema):

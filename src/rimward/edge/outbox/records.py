@@ -40,6 +40,7 @@ class Forward(Struct, gc=False):
     replayed: bool
     values: tuple[Any, ...]
     seq: int = 0  # set when it is appended
+    mono: int | None = None  # monotonic ns at which the event came; the commit's stamp then tells `received`
 
 
 class Transaction:

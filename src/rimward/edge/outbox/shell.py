@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Self
 
+from rimward.edge.clock import NodeClock
 from rimward.edge.outbox.config import OutboxConfig
 from rimward.edge.outbox.core import OutboxCore
 from rimward.edge.outbox.file import writable
@@ -55,11 +56,14 @@ class Outbox:
         config: OutboxConfig,
         clock: Callable[[], int],
         monotonic: Callable[[], int] = time.monotonic_ns,
+        stamps: NodeClock | None = None,
     ) -> None:
+        """`clock` is the wall clock, ns; `stamps` says what rows are to know of it."""
         self._folder = folder
         self._config = config
         self._clock = clock  # wall ns
         self._monotonic = monotonic  # ns
+        self._stamps = stamps
         self._group = _Group()
         self._touched: Touched = {}
         self._timer: asyncio.TimerHandle | None = None
@@ -84,7 +88,7 @@ class Outbox:
     async def __aenter__(self) -> Self:
         self._loop = asyncio.get_running_loop()
         self._core = await asyncio.to_thread(
-            lambda: OutboxCore(self._folder / "outbox.db", self._clock, self._config)
+            lambda: OutboxCore(self._folder / "outbox.db", self._clock, self._config, self._stamps)
         )
         self._spaces = await asyncio.to_thread(self._core.load)
         if self._core.quarantined is not None:

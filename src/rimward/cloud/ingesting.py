@@ -1,0 +1,50 @@
+"""`python -m rimward.cloud.ingesting CONFIG --ready R`: ingest, a process of its own."""
+
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from rimward.app import manifest as manifests
+from rimward.cloud.announcing import Announcer
+from rimward.cloud.config import HubConfig
+from rimward.cloud.durable import LakeBroken
+from rimward.cloud.ingest import Ingest
+from rimward.cloud.parts import Alive, Part, together
+from rimward.cloud.process import serve
+from rimward.cloud.pulling import Pulling
+from rimward.cloud.store import Records
+from rimward.observe.life import INGEST
+
+
+class Ingesting:
+    """One process that takes rows from the bus into the lake, until it is stopped."""
+
+    def __init__(self, config: HubConfig, now: Callable[[], int] = time.time_ns) -> None:
+        """`now` is the wall clock, ns."""
+        data = Path(config.data)
+        manifest = manifests.decode(Path(config.manifest).read_bytes())
+        self.records = Records(data / "hub" / "hub.db")
+        announcer = Announcer(config, manifest) if config.events else None
+        self.pulling = Pulling(
+            config, Ingest(data / "lake", manifest.facts, now), self.records, announcer, now
+        )
+        self.parts: list[Part] = [Alive(data / INGEST), self.pulling]
+        if announcer is not None:
+            self.parts.append(announcer)
+
+    async def run(self) -> None:
+        """Run every part; one that fails starts over.
+
+        Raises:
+            ExceptionGroup: with LakeBroken in it; only a new start may look at the lake again.
+        """
+        await together(self.parts, fatal=(LakeBroken,))
+
+    def close(self) -> None:
+        """Close the hub's own file; for one whose process goes on."""
+        self.records.close()
+
+
+if __name__ == "__main__":
+    sys.exit(serve("ingest", Ingesting, sys.argv[1:]))
