@@ -17,6 +17,7 @@ from rimward.cloud.worker import Worker
 from rimward.wire import Epoch, Header, Lane, Row, transaction_version
 
 HEAD = """\
+from datetime import datetime
 from pathlib import Path
 
 from msgspec import Struct
@@ -74,7 +75,7 @@ class Cloud:
     def _sent(
         self, first: int, last: int, counter: int, prior: tuple[int, int] | None
     ) -> tuple[Lane, Header, list[Row]]:
-        (spec,) = self.facts
+        spec = self.facts[0]
         values = [(seq, ["a"], "odd" if seq % 2 else "even") for seq in range(first, last + 1)]
         rows = [
             Row(one[0], 10**18, "e", None, "synced", replayed=False, trace=None, values=one) for one in values

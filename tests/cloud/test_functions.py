@@ -7,6 +7,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 
@@ -15,6 +16,7 @@ import pytest
 from deltalake import DeltaTable, write_deltalake
 
 from rimward.cloud.dead import hasten, list_dead, list_waiting, replay
+from rimward.cloud.forwarding import Forwarding
 from rimward.cloud.journal import Fenced
 
 from .functions_support import Cloud
@@ -306,3 +308,63 @@ def test_positions_and_dead_letters_of_an_older_version_are_taken_over(tmp_path:
     assert cloud.log() == ["3"]
     assert [(letter.seq, letter.row) for letter in list_dead(tmp_path)] == [(1, None)]
     assert replay(tmp_path, [1], 10**18) == 0
+
+
+FORWARDING = """
+    @app.fact(name="doubled")
+    class Doubled(Struct):
+        n: int
+        at: datetime
+    @app.cloud(Seen)
+    def double(seen: Seen) -> None:
+        app.forward(Doubled(2 * seen.n, app.now()))
+"""
+
+
+def drained(cloud: Cloud) -> Forwarding:
+    return Forwarding(cloud.folder / "hub" / "hub.db", cloud.opened(), lambda: 10**18)
+
+
+def test_what_a_function_forwards_ends_in_its_table_once_however_often_a_step_is_repeated(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cloud = Cloud(tmp_path, FORWARDING)
+    cloud.rows(1, 3)
+    cloud.work()
+
+    def dies(name: str) -> None:
+        if name == "functions.forwarded":
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("rimward.cloud.forwarding.reach", dies)
+        with pytest.raises(KeyboardInterrupt):
+            drained(cloud).drain()
+    assert drained(cloud).drain() == 0
+    cloud.rows(4, 4)
+    cloud.work()
+    assert drained(cloud).drain() == 1
+    table = DeltaTable(str(tmp_path / "lake" / "doubled")).to_pyarrow_table().sort_by("n")
+    assert table.column("n").to_pylist() == [2, 4, 6, 8]
+    assert set(table.column("_node").to_pylist()) == {"hub"}
+    assert table.column("_event").to_pylist()[0] == "n1:seen:1:1"
+
+
+def test_a_hub_db_that_was_restored_from_a_copy_gives_no_number_twice(tmp_path: Path) -> None:
+    cloud = Cloud(tmp_path, FORWARDING)
+    cloud.rows(1, 2)
+    cloud.work()
+    file = tmp_path / "hub" / "hub.db"
+    with closing(sqlite3.connect(file)) as db:
+        db.execute("pragma wal_checkpoint(truncate)")
+    copy = file.read_bytes()
+    cloud.rows(3, 4)
+    cloud.work()
+    assert drained(cloud).drain() == 4
+    for part in tmp_path.glob("hub/hub.db*"):
+        part.unlink()
+    file.write_bytes(copy)
+    cloud.work()
+    assert drained(cloud).drain() == 2, "functions run again on what the copy does not know"
+    table = DeltaTable(str(tmp_path / "lake" / "doubled")).to_pyarrow_table()
+    assert sorted(table.column("n").to_pylist()) == [2, 4, 6, 6, 8, 8]

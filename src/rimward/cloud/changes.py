@@ -71,6 +71,10 @@ class Changes:
         """The newest version that was looked at."""
         return self._table.version()
 
+    def mark(self, application: str) -> int:
+        """Return an application id's version, 0 where there is none."""
+        return self._table.transaction_version(application) or 0
+
     def commit(self, version: int) -> Commit:
         """Return what a commit added.
 

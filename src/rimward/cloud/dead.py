@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from rimward.cloud.journal import open_journal, transaction
+from rimward.cloud.hubdb import open_journal, transaction
 
 
 class DeadEvent(Struct, frozen=True):

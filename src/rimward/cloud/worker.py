@@ -9,7 +9,7 @@ import random
 import select
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from msgspec import Struct
@@ -25,6 +25,7 @@ from rimward.cloud.lake import LocalLake
 from rimward.cloud.running import Running, Tempo
 from rimward.cloud.storage import lake_of
 from rimward.observe import Logger, configure, get_logger
+from rimward.wire import HUB, split_version, transaction_id
 
 log: Logger = get_logger("rimward.worker")
 
@@ -70,6 +71,14 @@ class Worker:
         for type_ in app.states.values():
             if type_.was is not None:
                 self._journal.rename_cells(type_.name, type_.was)
+        self._journal.begin_epoch(dict(self._marks()))
+
+    def _marks(self) -> Iterator[tuple[str, tuple[int, int]]]:
+        """Yield how far the lake has come with what the hub's functions forwarded before."""
+        for fact in self._app.facts.values():
+            table = Changes(self._lake, fact.spec.table)
+            if table.look():
+                yield table.name, split_version(table.mark(transaction_id(HUB, table.name)))
 
     def _run_of(
         self,

@@ -16,8 +16,9 @@ from msgspec import Struct
 
 from rimward.app import App
 from rimward.app.facts import Fact
+from rimward.cloud.forwarding import Forwarding
+from rimward.cloud.hubdb import open_journal
 from rimward.cloud.ingest import Envelope, Ingest
-from rimward.cloud.journal import open_journal
 from rimward.cloud.store import Records
 from rimward.edge.outbox import DeadLetter
 from rimward.wire import EnvelopeError, Mark, Marks, decode, parse_up
@@ -76,8 +77,11 @@ class SiteHub:
             self._worker = Worker(
                 self._app, self._data, self._settings, self._now, self._on_error, patience=0.0
             )  # a function that failed is tried again at once
+            self._forwarding = Forwarding(self._data / "hub" / "hub.db", self._ingest, self._now)
         with _apart():
             self._worker.run_once()
+            while self._forwarding.drain():
+                self._worker.run_once()
 
     def rows(self, fact: Fact) -> list[Any]:
         """Return a table's rows as facts, in the order in which they were forwarded."""
@@ -101,6 +105,7 @@ class SiteHub:
         """Close the hub's file."""
         if self._worker is not None:
             self._worker.close()
+            self._forwarding.close()
         self._records.close()
         self._db.close()
 
