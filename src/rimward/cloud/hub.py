@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from rimward.app import manifest as manifests
+from rimward.cloud.commanding import Commanding
 from rimward.cloud.config import HubConfig
 from rimward.cloud.durable import LakeBroken
 from rimward.cloud.forwarding import Forwards
@@ -26,7 +27,7 @@ class Hub:
         self.now = now
         self.parts: list[Part] = [Alive(Path(config.data) / HUB), Streams(config)]
         if any(function.layer == "cloud" for function in manifest.functions):
-            self.parts += [Functions(config), Forwards(config, manifest.facts, now)]
+            self.parts += [Functions(config), Forwards(config, manifest.facts, now), Commanding(config, now)]
 
     async def run(self) -> None:
         """Run every part; one that fails starts over.

@@ -38,7 +38,8 @@ create table if not exists command (
   number integer primary key autoincrement, node text not null, key text not null, device text not null,
   name text not null, payload blob not null, created integer not null, expires integer not null,
   timeout real not null, idempotent integer not null, function text not null, event text not null,
-  store text, outcome text, detail text, reply blob, ended integer, unique (node, key)
+  store text, outcome text, detail text, reply blob, ended integer, told integer not null default 0,
+  unique (node, key)
 );
 create index if not exists command_open on command (node, number) where outcome is null;
 create table if not exists node_store (node text primary key, store text not null) without rowid;
