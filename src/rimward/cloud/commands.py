@@ -46,8 +46,8 @@ def give(db: sqlite3.Connection, node: str, wanted: Wanted, now: int) -> Command
         found: list[Command] = []
         size = 0
         rows = db.execute(_LIST, (node, last, now, room + 1)).fetchall()
-        for *rest, idempotent in rows:
-            command = Command(*rest, bool(idempotent))
+        for number, key, device, name, payload, created, expires, timeout, idempotent in rows:
+            command = Command(number, key, device, name, payload, created, expires, timeout, bool(idempotent))
             size += len(command.payload)
             if len(found) >= room or (found and size > COMMANDS_BYTES):
                 break
@@ -122,4 +122,7 @@ def states(db: sqlite3.Connection, node: str | None = None, most: int = 1000) ->
         "from command where ?1 is null or node = ?1 order by number desc limit ?2",
         (node, most),
     ).fetchall()
-    return [CommandState(*rest, bool(taken)) for *rest, taken in reversed(rows)]
+    return [
+        CommandState(number, of, key, device, name, payload, outcome, detail, reply, bool(taken))
+        for number, of, key, device, name, payload, outcome, detail, reply, taken in reversed(rows)
+    ]

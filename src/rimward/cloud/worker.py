@@ -119,6 +119,12 @@ class Worker:
             if type_.expires is not None:
                 self._journal.forget_cells(type_.name, now - round(type_.expires * 1e9))
 
+    @property
+    def is_due(self) -> bool:
+        """Whether an event is to be tried again now."""
+        due = self._journal.next_due()
+        return due is not None and due <= self._now()
+
     def pause(self) -> float:
         """Return how long nothing is to be done, seconds."""
         due = self._journal.next_due()
