@@ -11,6 +11,7 @@ import sqlite3
 
 import nats.errors
 
+from rimward.edge.deep.commanding import Commanding
 from rimward.edge.deep.config import DeepConfig
 from rimward.edge.deep.greeting import Greeting
 from rimward.edge.deep.hearing import Hearing
@@ -45,6 +46,7 @@ class DeepProcess:
             Pinging(self.out),
             Preferring(self._ways),
             Sending(self.out, self._ways),
+            Commanding(config),
         )
 
     async def run(self) -> None:
