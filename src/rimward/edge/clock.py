@@ -11,6 +11,8 @@ from typing import Literal, Protocol
 from msgspec import Struct
 from msgspec.structs import replace
 
+from rimward.observe.faults import Faults
+
 Quality = Literal["synced", "holdover", "unsynced"]
 LOOK = 1_000_000_000  # ns between two looks at the kernel
 STEP = 5_000_000  # ns by which the wall clock moves against the monotonic one before that is a step
@@ -123,6 +125,25 @@ class NodeClock:
     def told(self, stamp: Stamp) -> None:
         """Take that a record of the stamp is on disk."""
         self._told = stamp
+
+
+class ShiftedWall:
+    """A wall clock that a fault may set wrong; `look` follows the faults, and asking costs an addition."""
+
+    def __init__(self, wall: Callable[[], int], faults: Faults) -> None:
+        self._wall = wall
+        self._faults = faults
+        self._shift = 0
+        self.look()
+
+    def __call__(self) -> int:
+        """Return the time, ns since the epoch."""
+        return self._wall() + self._shift
+
+    def look(self) -> None:
+        """Look whether the clock is to be wrong now."""
+        fault = self._faults.get("clock")
+        self._shift: int = 0 if fault is None else fault.offset
 
 
 def plain_clock(wall: Callable[[], int], monotonic: Callable[[], int]) -> NodeClock:

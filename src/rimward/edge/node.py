@@ -18,7 +18,7 @@ from rimward.app.triggers import Ws
 from rimward.edge.access import Access, Watch, open_access
 from rimward.edge.access.clock import TrustedClock
 from rimward.edge.beats import beat
-from rimward.edge.clock import machine_clock
+from rimward.edge.clock import ShiftedWall, machine_clock
 from rimward.edge.config import NodeConfig
 from rimward.edge.dispatch import Clocks, Dispatcher, FunctionRun, Tracing
 from rimward.edge.dispatch.asked import Asked
@@ -35,6 +35,7 @@ from rimward.edge.outbox import Outbox
 from rimward.edge.secrets import give_secrets
 from rimward.edge.shelf import Shelf
 from rimward.observe import Recorder
+from rimward.observe.faults import Faults
 
 if TYPE_CHECKING:
     from rimward.edge.gateways.coap import CoapGateway
@@ -134,8 +135,9 @@ class Node:
         self.app = app
         self.config = config
         self.folder: Path = Path(config.data) / "node"
-        self.clocks: Clocks = Clocks(time.monotonic_ns, time.time_ns)
-        self.health: Health = Health(config, self.clocks.wall)
+        self._wall = ShiftedWall(time.time_ns, Faults(Path(config.data)))
+        self.clocks: Clocks = Clocks(time.monotonic_ns, self._wall)
+        self.health: Health = Health(config, time.time_ns)
         self._stack = AsyncExitStack()
         self._tasks: list[asyncio.Task[None]] = []
         self._watch: Watch | None = None
@@ -148,7 +150,7 @@ class Node:
             recorder = Recorder(self.folder / "trace.db", self.health.snapshot, max_bytes=config.trace_bytes)
             await stack.enter_async_context(recorder)
             self._recorder = recorder
-            self._now = TrustedClock(self.clocks.wall, self.folder / "clock")
+            self._now = TrustedClock(time.time_ns, self.folder / "clock")  # a fault must not outlast itself
             outbox = Outbox(
                 self.folder,
                 config.outbox,
@@ -223,6 +225,7 @@ class Node:
             self.coap.open()
         await self.listening.open(sockets)
         self._recorder.tell()  # its first was taken before there was a gateway
+        self._beat(0.5, self._wall.look)
         self._beat(1.0, self.dispatcher.feeder.advance)
         self._beat(1.0, self.dispatcher.follow_wall_clock)
         self._beat(1.0, self.dispatcher.expire)

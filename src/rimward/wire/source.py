@@ -43,7 +43,7 @@ class Segment(Struct):
         return self.lane.epoch.counter, self.last
 
 
-def seal(  # noqa: PLR0913 (what its header says)
+def seal(
     segment: Segment, *, site: str, boot: str, attempt: int, now: int, sealer: Sealer | None = None
 ) -> bytes:
     """Return a segment as an envelope's bytes; `now` is the node's wall clock, ns."""
