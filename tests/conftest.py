@@ -36,7 +36,17 @@ MAY_BLOCK: tuple[tuple[str, set[str], str], ...] = (
     ),
     (
         "rimward/edge/deep/process.py",
-        {"_session", "_send", "_probe", "_on_marks", "_write_status"},
+        {"_session"},
+        "the deep process's loop serves nobody but the disk and the bus",
+    ),
+    (
+        "rimward/edge/deep/files.py",
+        {"read", "there", "write"},
+        "the deep process's loop serves nobody but the disk and the bus",
+    ),
+    (
+        "rimward/edge/deep/reader.py",
+        {"replaced", "version", "epochs", "supplies", "segment"},
         "the deep process's loop serves nobody but the disk and the bus",
     ),
     ("logging/__init__.py", {"emit"}, "a line on stderr; where that blocks is the log pipe's reader's doing"),

@@ -134,17 +134,44 @@ MUTANTS = (
     Mutant(
         "delete on bus ack",
         "network/uplink.py",
-        "        self.flying -= 1\n        self._lanes[segment.lane.fact].delay = REFUSED\n",
-        "        self.flying -= 1\n        lane = self._lanes[segment.lane.fact]\n"
-        "        lane.mark, lane.delay = max(lane.mark, segment.end), REFUSED\n",
+        "        lane.acked = max(lane.acked, segment.end)\n",
+        "        lane.acked = lane.mark = max(lane.mark, segment.end)\n",
         ("tests/network/test_uplink.py",),
     ),
     Mutant(
         "no attempt in a repeat",
-        "network/uplink.py",
+        "network/lanes.py",
         "            self.attempt += 1\n",
         "",
         ("tests/network/test_uplink.py",),
+    ),
+    Mutant(
+        "a lane's order broken by what was in flight",
+        "network/uplink.py",
+        "        lane.back_to(max(min(lane.sent, segment.begin), lane.mark))\n",
+        "",
+        ("tests/network/test_uplink.py",),
+    ),
+    Mutant(
+        "the window not emptied with its connection",
+        "network/uplink.py",
+        "        self._flights.clear()\n        self._window.reset()\n",
+        "        self._flights.clear()\n",
+        ("tests/network/test_uplink.py",),
+    ),
+    Mutant(
+        "no share for bulk",
+        "network/turns.py",
+        "                self._credit[one] += self._share * size\n",
+        "                self._credit[one] += 0 * size\n",
+        ("tests/network/test_uplink.py",),
+    ),
+    Mutant(
+        "no debt in the bucket",
+        "network/pace.py",
+        "            self._level -= size\n",
+        "            self._level = max(0.0, self._level - size)\n",
+        ("tests/network/test_pace.py",),
     ),
     Mutant(
         "no fsync in ingest",

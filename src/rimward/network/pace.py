@@ -74,7 +74,7 @@ def _period(period: Period) -> tuple[int, int, Allowance]:
 class Bucket:
     """A token bucket that may go into debt by one envelope, and then waits until that is paid.
 
-    So no more than `rate` × time + `BURST` × rate + one envelope ever went, in any stretch of time.
+    So no more than `rate` * time + `BURST` * rate + one envelope ever went, in any stretch of time.
     """
 
     def __init__(self) -> None:
@@ -104,7 +104,8 @@ class Bucket:
             self._level -= size
 
     def _fill(self, now: float) -> None:
-        elapsed, self._at = max(0.0, now - self._at), now
+        elapsed = max(0.0, now - self._at)
+        self._at = max(self._at, now)
         if self.rate is None:
             self._level = 0.0
         else:

@@ -12,7 +12,7 @@ class Turns:
 
     def __init__(self, share: float) -> None:
         self._share = share
-        self._credit = dict.fromkeys(SHARING, 0.0)
+        self._credit: dict[str, float] = dict.fromkeys(SHARING, 0.0)
         self._waiting: frozenset[str] = frozenset()
         self._owed: list[str] = []
 

@@ -41,6 +41,7 @@ class UplinkCore:
         self.wait: float = 0.0  # seconds until it is worth asking again without any news; set by `next`
         self.held: int = 0  # lanes that wait for a link that is not metered
         self.bytes: int = 0  # given to the bus
+        self.answers: int = 0  # that the bus gave
         self._lanes: dict[str, UplinkLane] = {}
         self._tables: dict[str, int] = {}  # the turn of each table's last envelope
         self._flights: dict[int, _Flight] = {}
@@ -73,7 +74,7 @@ class UplinkCore:
         for supply in supplies:
             self._lane(supply.fact, now).look(supply, self._looked, now)
         self._looked = now
-        self.wait: float = float("inf")
+        self.wait = float("inf")
         if not self._window.room():
             return None
         ripe = self._ripe(supplies, now)
@@ -140,6 +141,7 @@ class UplinkCore:
 
     def taken(self, segment: Segment, now: float) -> None:
         """Note that the bus has a segment."""
+        self.answers += 1
         flight = self._flights.pop(id(segment))
         self._window.taken(flight.size, flight.flew, now - flight.at, now)
         lane = self._lanes[segment.lane.fact]
@@ -150,6 +152,7 @@ class UplinkCore:
 
     def refused(self, segment: Segment, now: float) -> None:
         """Note that the bus has no room for a segment: its lane waits and starts there again."""
+        self.answers += 1
         self._window.refused(self._flights.pop(id(segment)).size)
         lane = self._lanes[segment.lane.fact]
         lane.hold = now + lane.delay

@@ -5,10 +5,10 @@ waits behind it. So the window follows the delay (as LEDBAT does, RFC 6817, with
 grows while answers come about as fast as they can, and shrinks once they wait for each other.
 """
 
-FIRST = 64 << 10  # bytes at the beginning
+FIRST = 32 << 10  # bytes at the beginning
 LEAST = 2  # envelopes that may always fly: one on its way there, one on its way back
 QUEUE = 0.1  # seconds that answers may wait for each other; at least the round trip itself
-SHRINK = 0.7
+SHRINK, SHRINK_MOST = 0.7, 0.25  # to this share of itself, once for each answer's time
 
 
 class Window:
@@ -52,10 +52,12 @@ class Window:
             self.base = latency
         elif flew <= LEAST:  # no queue of our own is in this: the way itself has become longer
             self.base += (latency - self.base) / 8
-        if latency - self.base > max(QUEUE, self.base):
+        fair = self.base + max(QUEUE, self.base)
+        if latency > fair:
             self._rising = False
             if now - self._shrunk_at > latency:
-                self.size, self._shrunk_at = max(self.size * SHRINK, 1.0), now
+                share = min(SHRINK, max(SHRINK_MOST, fair / latency))
+                self.size, self._shrunk_at = max(self.size * share, 1.0), now
         elif self.bytes + size >= self.size / 2:  # it was in use
             grown = size if self._rising else size * size / self.size
             self.size = min(self.size + grown, self._most_bytes)

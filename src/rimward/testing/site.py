@@ -280,7 +280,7 @@ class Site:
         moved = self._sender.drain(lambda batch: self._the_hub().take(batch))
         if moved:
             self._the_hub().work()
-            self.node.outbox.forget_by(self._sender.marks.values())
+            self.node.outbox.forget_by(self._sender.book.marks.values())
         return moved
 
     async def advance(self, duration: Duration) -> None:

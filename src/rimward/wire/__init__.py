@@ -13,7 +13,7 @@ from rimward.wire.envelope import (
 from rimward.wire.hello import Hello, Tally, Verdict, Welcome
 from rimward.wire.lanes import Epoch, Lane, split_version, table_of, transaction_id, transaction_version
 from rimward.wire.marks import Mark, Marks
-from rimward.wire.source import Place, Segment, SegmentSource, Supply, seal
+from rimward.wire.source import Place, Segment, SegmentSource, Supply
 from rimward.wire.subjects import (
     PRIORITIES,
     MessageId,
@@ -66,7 +66,6 @@ __all__ = [
     "parse_prior",
     "parse_up",
     "prior_text",
-    "seal",
     "split_version",
     "stream",
     "stream_subject",

@@ -5,7 +5,6 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from rimward.wire.envelope import Header, Sealer
 from rimward.wire.lanes import Lane
 
 Place = tuple[int, int]  # (epoch counter, seq); (0, 0) is before every row
@@ -41,27 +40,6 @@ class Segment(Struct):
     def end(self) -> Place:
         """The place of the last row."""
         return self.lane.epoch.counter, self.last
-
-
-def seal(
-    segment: Segment, *, site: str, boot: str, attempt: int, now: int, sealer: Sealer | None = None
-) -> bytes:
-    """Return a segment as an envelope's bytes; `now` is the node's wall clock, ns."""
-    header = Header(
-        schema=segment.schema,
-        priority=segment.priority,
-        first=segment.first,
-        last=segment.last,
-        sealed_at=now,
-        site=site,
-        boot=boot,
-        attempt=attempt,
-        lost=segment.lost,
-        prior=segment.prior,
-        prior_nonce=segment.prior_nonce,
-    )
-    count = 0 if segment.lost else segment.last - segment.first + 1
-    return (sealer or Sealer()).encode(header, count, segment.rows)
 
 
 class SegmentSource(Protocol):

@@ -2,8 +2,8 @@
 
 from msgspec import Struct
 
-from rimward.wire.envelope import Sealer
-from rimward.wire.source import Segment, seal
+from rimward.wire.envelope import Header, Sealer
+from rimward.wire.source import Segment
 from rimward.wire.subjects import message_id, prior_text, up_subject
 
 FRAME = 64  # bytes of the bus's own protocol around subject, headers and payload
@@ -35,11 +35,26 @@ class Packer:
     def pack(self, segment: Segment, attempt: int, now: int) -> Upload:
         """Return a segment as a message; `now` is the node's wall clock, ns."""
         lane = segment.lane
-        payload = seal(
-            segment, site=self._site, boot=self._boot, attempt=attempt, now=now, sealer=self._sealer
-        )
         headers = {
             "Nats-Msg-Id": message_id(lane, segment.first, segment.last, self._boot, attempt),
             "Rw-Prior": prior_text(segment.prior, segment.prior_nonce),
         }
-        return Upload(up_subject(self._region, segment.priority, lane), payload, headers)
+        subject = up_subject(self._region, segment.priority, lane)
+        return Upload(subject, self._seal(segment, attempt, now), headers)
+
+    def _seal(self, segment: Segment, attempt: int, now: int) -> bytes:
+        header = Header(
+            schema=segment.schema,
+            priority=segment.priority,
+            first=segment.first,
+            last=segment.last,
+            sealed_at=now,
+            site=self._site,
+            boot=self._boot,
+            attempt=attempt,
+            lost=segment.lost,
+            prior=segment.prior,
+            prior_nonce=segment.prior_nonce,
+        )
+        count = 0 if segment.lost else segment.last - segment.first + 1
+        return self._sealer.encode(header, count, segment.rows)

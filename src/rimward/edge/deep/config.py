@@ -6,6 +6,7 @@ import msgspec
 from msgspec import Struct
 
 from rimward.network.bus import BusAccess
+from rimward.network.config import UplinkConfig
 
 
 class DeepConfig(Struct, frozen=True, forbid_unknown_fields=True):
@@ -21,6 +22,8 @@ class DeepConfig(Struct, frozen=True, forbid_unknown_fields=True):
     node: str = "node-1"
     site: str = "local"
     region: str = "local"
+    bus_urls: tuple[str, ...] = ()  # more buses, tried in this order where `bus_url` does not answer
+    uplink: UplinkConfig = UplinkConfig()
 
     @property
     def bus(self) -> BusAccess:

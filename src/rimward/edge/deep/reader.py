@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from rimward.wire import Epoch, Lane, Place, Segment, Supply, transaction_version
 
-ROWS, BYTES = 500, 48 << 10  # of one envelope
+ROWS, BYTES = 500, 64 << 10  # of one envelope, before compression
 _HEAD = (
     "select first, last, schema, crc, body from chunk where counter = :counter and fact = :fact and "
     "first >= coalesce((select max(first) from chunk where counter = :counter and fact = :fact "
@@ -33,7 +33,10 @@ class _Chunk(NamedTuple):
 class OutboxReader:
     """Chunks as segments of lanes: a `SegmentSource`."""
 
-    def __init__(self, path: Path, node: str) -> None:
+    def __init__(self, path: Path, node: str, rows: int = ROWS, size: int = BYTES) -> None:
+        """`rows` and `size`, bytes, are what an envelope takes; a chunk is never cut."""
+        self._rows = rows
+        self._size = size
         self._path = path
         self._node = node
         self._db = sqlite3.connect(f"file:{path}?mode=ro", uri=True, isolation_level=None)
@@ -79,8 +82,8 @@ class OutboxReader:
         ).fetchone()
         return row[0] if row else "normal"
 
-    def segment(self, supply: Supply, after: Place) -> Segment | None:
-        """Return the rows that follow a place, as many as one envelope takes; older epochs first."""
+    def segment(self, supply: Supply, after: Place, most: int = BYTES) -> Segment | None:
+        """Return the rows that follow a place, up to `most` bytes of them; older epochs first."""
         with self._moment():
             lane = self._lane(supply.fact, after)
             if lane is None:
@@ -89,7 +92,7 @@ class OutboxReader:
             start = after[1] + 1 if after[0] == epoch.counter else 1
             where = {"counter": epoch.counter, "fact": supply.fact, "seq": start}
             chunks = [_Chunk(*row) for row in self._db.execute(_HEAD, where)]
-        segment = self._cut(Lane(self._node, epoch, supply.fact), start, last, chunks)
+        segment = self._cut(Lane(self._node, epoch, supply.fact), start, last, chunks, min(most, self._size))
         segment.priority, segment.prior, segment.prior_nonce = supply.priority, prior, prior_nonce
         return segment
 
@@ -107,7 +110,7 @@ class OutboxReader:
             prior, prior_nonce = transaction_version(counter, last), nonce
         return None
 
-    def _cut(self, lane: Lane, start: int, last: int, chunks: list[_Chunk]) -> Segment:
+    def _cut(self, lane: Lane, start: int, last: int, chunks: list[_Chunk], most: int) -> Segment:
         def segment(first: int, last: int, rows: bytes = b"", lost: str | None = None) -> Segment:
             return Segment(lane, first, last, chunks[0].schema if chunks else "", "", rows, lost)
 
@@ -125,8 +128,8 @@ class OutboxReader:
                 chunk.damaged
                 or chunk.first != found.last + 1
                 or chunk.schema != found.schema
-                or chunk.last - found.first >= ROWS
-                or len(found.rows) + len(chunk.body) > BYTES
+                or chunk.last - found.first >= self._rows
+                or len(found.rows) + len(chunk.body) > most
             ):
                 break
             found.rows += chunk.body
