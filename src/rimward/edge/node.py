@@ -146,6 +146,7 @@ class Node:
     async def __aenter__(self) -> Self:
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         config = self.config
+        self._wall.look()
         async with AsyncExitStack() as stack:
             recorder = Recorder(self.folder / "trace.db", self.health.snapshot, max_bytes=config.trace_bytes)
             await stack.enter_async_context(recorder)
@@ -225,7 +226,7 @@ class Node:
             self.coap.open()
         await self.listening.open(sockets)
         self._recorder.tell()  # its first was taken before there was a gateway
-        self._beat(0.5, self._wall.look)
+        self._tasks.append(asyncio.get_running_loop().create_task(self._wall.follow()))
         self._beat(1.0, self.dispatcher.feeder.advance)
         self._beat(1.0, self.dispatcher.follow_wall_clock)
         self._beat(1.0, self.dispatcher.expire)
