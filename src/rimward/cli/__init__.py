@@ -28,6 +28,7 @@ GROUPS = {
         "trace": "one event's way from the device's packet to its row",
         "boundary": "what runs where, and what crosses to the cloud",
     },
+    "break": {"fault": "cut the uplink, stop the hub, fill the disk for a while, to see what happens"},
     "more": {"completion": "make the shell complete rimward's words"},
 }
 VERBS = {name: summary for verbs in GROUPS.values() for name, summary in verbs.items()}

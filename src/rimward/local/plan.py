@@ -19,6 +19,7 @@ from rimward.edge.gateways.listening.config import ListenerConfig
 from rimward.local.folder import DataFolder
 from rimward.local.listeners import HOST, listeners_of, spec_of, takes_coap
 from rimward.local.options import DevOptions
+from rimward.observe.faults import FILE as FAULTS
 
 if TYPE_CHECKING:
     from rimward.cloud.bus import BusUser
@@ -105,6 +106,7 @@ class Plan:
         spec = {
             "logs": str(self._folder.logs),
             "state": str(self._folder.processes),
+            "faults": str(self._folder.root / FAULTS),
             "listeners": {
                 name: spec_of(name, listener, ports.get(name)) for name, listener in self.listeners.items()
             },
