@@ -270,7 +270,9 @@ class Journal:
         """Let a renamed function go on where it was under its old name."""
         with self.transaction():
             for table in ("offset", "place"):
-                self.db.execute(f"update or ignore {table} set function = ? where function = ?", (function, was))  # noqa: S608 (two names of ours)
+                self.db.execute(
+                    f"update or ignore {table} set function = ? where function = ?", (function, was)
+                )  # noqa: S608 (two names of ours)
             self.db.execute("update parked set function = ? where function = ?", (function, was))
 
     def rename_cells(self, space: str, was: str) -> None:

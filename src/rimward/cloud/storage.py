@@ -29,7 +29,9 @@ class LakePlace(Struct, frozen=True, forbid_unknown_fields=True):
     url: str = ""  # "s3://bucket/prefix", or what object_store speaks; empty: the folder `lake` of the data
     endpoint: str = ""  # of a store that isn't Amazon's, "https://host:port"
     region: str = ""
-    keys: str = ""  # a JSON file {"access_key_id": …, "secret_access_key": …}; empty: the environment has them
+    keys: str = (
+        ""  # a JSON file {"access_key_id": …, "secret_access_key": …}; empty: the environment has them
+    )
     options: dict[str, str] = {}  # others of object_store, by its names
 
 
