@@ -1,6 +1,16 @@
 """Every message between processes of different layers: lanes, envelopes, marks and their subjects."""
 
-from rimward.wire.envelope import DamagedError, EnvelopeError, Header, Row, decode, encode, encode_raw
+from rimward.wire.envelope import (
+    DamagedError,
+    EnvelopeError,
+    Header,
+    Row,
+    check_rows,
+    decode,
+    encode,
+    encode_raw,
+    unseal,
+)
 from rimward.wire.hello import Hello, Tally, Verdict, Welcome
 from rimward.wire.lanes import Epoch, Lane, split_version, table_of, transaction_id, transaction_version
 from rimward.wire.marks import Mark, Marks
@@ -41,6 +51,7 @@ __all__ = [
     "Tally",
     "Verdict",
     "Welcome",
+    "check_rows",
     "decode",
     "encode",
     "encode_raw",
@@ -60,5 +71,6 @@ __all__ = [
     "table_of",
     "transaction_id",
     "transaction_version",
+    "unseal",
     "up_subject",
 ]
