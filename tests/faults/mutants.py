@@ -148,15 +148,15 @@ MUTANTS = (
     ),
     Mutant(
         "no fsync in ingest",
-        "cloud/durable.py",
+        "cloud/syncing.py",
         "        os.fsync(fd)\n",
         "        pass\n",
         ("tests/faults/test_powerloss.py",),
     ),
     Mutant(
         "folders not synced",
-        "cloud/durable.py",
-        "    for folder in dict.fromkeys(folders):\n        _sync(folder)\n",
+        "cloud/syncing.py",
+        "    for folder in dict.fromkeys(folders):\n        sync_folder(folder)\n",
         "",
         ("tests/faults/test_powerloss.py",),
     ),
@@ -178,7 +178,7 @@ MUTANTS = (
         "no fence",
         "cloud/durable.py",
         "        write_deltalake(\n            self.handle,\n            rows,",
-        "        write_deltalake(\n            str(self._path),\n            rows,",
+        "        write_deltalake(\n            self._storage.uri(self._name),\n            rows,",
         ("tests/cloud/test_ingest.py",),
     ),
     Mutant(
