@@ -1,10 +1,19 @@
 """Every message between processes of different layers: lanes, envelopes, marks and their subjects."""
 
-from rimward.wire.envelope import DamagedError, EnvelopeError, Header, Row, decode, encode, encode_raw
+from rimward.wire.envelope import (
+    DamagedError,
+    EnvelopeError,
+    Header,
+    Row,
+    Sealer,
+    decode,
+    encode,
+    encode_raw,
+)
 from rimward.wire.hello import Hello, Tally, Verdict, Welcome
-from rimward.wire.lanes import Epoch, Lane, split_version, table_of, transaction_id, transaction_version
+from rimward.wire.lanes import HUB, Epoch, Lane, split_version, table_of, transaction_id, transaction_version
 from rimward.wire.marks import Mark, Marks
-from rimward.wire.source import Place, Segment, SegmentSource, Supply, seal
+from rimward.wire.source import Place, Segment, SegmentSource, Supply
 from rimward.wire.subjects import (
     PRIORITIES,
     MessageId,
@@ -21,8 +30,10 @@ from rimward.wire.subjects import (
     stream_subject,
     up_subject,
 )
+from rimward.wire.upload import Packer, Upload
 
 __all__ = [
+    "HUB",
     "PRIORITIES",
     "DamagedError",
     "EnvelopeError",
@@ -33,12 +44,15 @@ __all__ = [
     "Mark",
     "Marks",
     "MessageId",
+    "Packer",
     "Place",
     "Row",
+    "Sealer",
     "Segment",
     "SegmentSource",
     "Supply",
     "Tally",
+    "Upload",
     "Verdict",
     "Welcome",
     "decode",
@@ -53,7 +67,6 @@ __all__ = [
     "parse_prior",
     "parse_up",
     "prior_text",
-    "seal",
     "split_version",
     "stream",
     "stream_subject",

@@ -75,11 +75,22 @@ def encode(header: Header, rows: list[Row]) -> bytes:
 
 def encode_raw(header: Header, count: int, rows: bytes) -> bytes:
     """Return an envelope of rows that are msgpack already, one after the other."""
-    import zstandard  # nodes write no envelopes in the process that devices wait for
+    return Sealer().encode(header, count, rows)
 
-    plain = b"\x92" + _encoder.encode(header) + b"\xdd" + count.to_bytes(4, "big") + rows
-    body = zstandard.ZstdCompressor(level=3).compress(plain)
-    return _CRC.pack(zlib.crc32(body)) + body
+
+class Sealer:
+    """Writes envelopes and keeps what compression needs between them: for one thread."""
+
+    def __init__(self, level: int = 3) -> None:
+        import zstandard  # nodes write no envelopes in the process that devices wait for
+
+        self._compressor = zstandard.ZstdCompressor(level=level)
+
+    def encode(self, header: Header, count: int, rows: bytes) -> bytes:
+        """Return an envelope of rows that are msgpack already, one after the other."""
+        plain = b"\x92" + _encoder.encode(header) + b"\xdd" + count.to_bytes(4, "big") + rows
+        body = self._compressor.compress(plain)
+        return _CRC.pack(zlib.crc32(body)) + body
 
 
 def decode(data: bytes) -> tuple[Header, list[Row]]:
