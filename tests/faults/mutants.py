@@ -175,14 +175,14 @@ MUTANTS = (
     ),
     Mutant(
         "no fsync in ingest",
-        "cloud/durable.py",
+        "cloud/syncing.py",
         "        os.fsync(fd)\n",
         "        pass\n",
         ("tests/faults/test_powerloss.py",),
     ),
     Mutant(
         "folders not synced",
-        "cloud/durable.py",
+        "cloud/syncing.py",
         "    for folder in dict.fromkeys(folders):\n        sync_folder(folder)\n",
         "",
         ("tests/faults/test_powerloss.py",),
