@@ -26,7 +26,7 @@ class Hub:
         manifest = manifests.decode(Path(config.manifest).read_bytes())
         self.now = now
         self.parts: list[Part] = [Alive(Path(config.data) / HUB), Streams(config)]
-        if any(function.layer == "cloud" for function in manifest.functions):
+        if config.app and any(function.layer == "cloud" for function in manifest.functions):
             self.parts += [Functions(config), Forwards(config, manifest.facts, now), Commanding(config, now)]
 
     async def run(self) -> None:

@@ -63,7 +63,7 @@ class Worker:
         self._swept = now()
         ground = Ground(
             app.facts, app.states, settings, now, self._journal,
-            lambda: LocalLake(data / "lake", now(), app.facts),
+            lambda: LocalLake(self._lake, now(), app.facts),
         )  # fmt: skip
         tempo = Tempo(now, random.Random(), patience)  # noqa: S311 (jitter, not secret)
         self._tables: dict[str, Changes] = {}

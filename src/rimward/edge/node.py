@@ -18,7 +18,7 @@ from rimward.app.triggers import Ws
 from rimward.edge.access import Access, Watch, open_access
 from rimward.edge.access.clock import TrustedClock
 from rimward.edge.beats import beat
-from rimward.edge.clock import machine_clock
+from rimward.edge.clock import ShiftedWall, machine_clock
 from rimward.edge.commands.file import Boot
 from rimward.edge.commands.hand import Hand
 from rimward.edge.config import NodeConfig
@@ -38,6 +38,7 @@ from rimward.edge.outbox import Outbox
 from rimward.edge.secrets import give_secrets
 from rimward.edge.shelf import Shelf
 from rimward.observe import Recorder
+from rimward.observe.faults import Faults
 
 if TYPE_CHECKING:
     from rimward.edge.gateways.coap import CoapGateway
@@ -137,8 +138,9 @@ class Node:
         self.app = app
         self.config = config
         self.folder: Path = Path(config.data) / "node"
-        self.clocks: Clocks = Clocks(time.monotonic_ns, time.time_ns)
-        self.health: Health = Health(config, self.clocks.wall)
+        self._wall = ShiftedWall(time.time_ns, Faults(Path(config.data)))
+        self.clocks: Clocks = Clocks(time.monotonic_ns, self._wall)
+        self.health: Health = Health(config, time.time_ns)
         self._stack = AsyncExitStack()
         self._tasks: list[asyncio.Task[None]] = []
         self._watch: Watch | None = None
@@ -147,11 +149,12 @@ class Node:
     async def __aenter__(self) -> Self:
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         config = self.config
+        self._wall.look()
         async with AsyncExitStack() as stack:
             recorder = Recorder(self.folder / "trace.db", self.health.snapshot, max_bytes=config.trace_bytes)
             await stack.enter_async_context(recorder)
             self._recorder = recorder
-            self._now = TrustedClock(self.clocks.wall, self.folder / "clock")
+            self._now = TrustedClock(time.time_ns, self.folder / "clock")  # a fault must not outlast itself
             clock = machine_clock(self.clocks.wall, self.clocks.monotonic, self._now)
             outbox = Outbox(self.folder, config.outbox, self.clocks.wall, stamps=clock)
             await stack.enter_async_context(outbox)
@@ -225,6 +228,7 @@ class Node:
             self.coap.open()
         await self.listening.open(sockets)
         self._recorder.tell()  # its first was taken before there was a gateway
+        self._tasks.append(asyncio.get_running_loop().create_task(self._wall.follow()))
         self._beat(1.0, self.dispatcher.feeder.advance)
         self._beat(1.0, self.dispatcher.follow_wall_clock)
         self._beat(1.0, self.dispatcher.expire)

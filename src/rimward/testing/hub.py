@@ -11,7 +11,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from deltalake import DeltaTable
 from msgspec import Struct
 
 from rimward.app import App
@@ -45,7 +44,7 @@ class SiteHub:
         self._app = app
         self._data = data
         self._settings = settings
-        self._lake = data / "lake"
+        self._lake = lake_of(data)
         self._now = now
         self._on_error = on_error
         self._ingest = Ingest(self._lake, app.manifest().facts, now)
@@ -105,7 +104,7 @@ class SiteHub:
 
     def rows(self, fact: Fact) -> list[Any]:
         """Return a table's rows as facts, in the order in which they were forwarded."""
-        table: Any = DeltaTable(str(self._lake / fact.spec.table)).to_pyarrow_table()
+        table: Any = self._lake.open(fact.spec.table).to_pyarrow_table()
         order = [("_node", "ascending"), ("_epoch", "ascending"), ("_seq", "ascending")]
         return [fact_of(fact, row) for row in table.sort_by(order).to_pylist()]
 
