@@ -8,6 +8,7 @@ from pathlib import Path
 from textwrap import dedent
 from typing import Any
 
+import msgspec
 from deltalake import CommitProperties, Transaction, write_deltalake
 
 from rimward.app.loading import load
