@@ -15,7 +15,6 @@ from typing import Any
 
 import msgspec
 import pyarrow.dataset as ds
-from deltalake import DeltaTable
 from deltalake.exceptions import TableNotFoundError
 from msgspec import Struct
 
@@ -26,6 +25,7 @@ from rimward.app.loading import load
 from rimward.app.settings import settings_of
 from rimward.cloud.calling import Given, call
 from rimward.cloud.lake import LocalLake
+from rimward.cloud.storage import lake_of
 from rimward.cloud.store import connect
 from rimward.cloud.tables import SYSTEM
 from rimward.observe import Logger, configure, get_logger
@@ -64,7 +64,7 @@ class Worker:
         self._settings = settings
         self._clock = clock
         self._on_error = on_error
-        self._lake = data / "lake"
+        self._lake = lake_of(data)
         self._db = connect(data / "hub" / "hub.db")
         self._rename()
 
@@ -73,7 +73,7 @@ class Worker:
         for function in self._functions:
             table = function.fact.spec.table
             try:
-                handle = DeltaTable(str(self._lake / table))
+                handle = self._lake.open(table)
             except TableNotFoundError:
                 continue
             dataset: Any = handle.to_pyarrow_dataset()

@@ -11,12 +11,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from deltalake import DeltaTable
 from msgspec import Struct
 
 from rimward.app import App
 from rimward.app.facts import Fact
 from rimward.cloud.ingest import Envelope, Ingest
+from rimward.cloud.storage import lake_of
 from rimward.cloud.store import Records, connect
 from rimward.edge.outbox import DeadLetter
 from rimward.wire import EnvelopeError, Mark, Marks, decode, parse_up
@@ -37,7 +37,7 @@ class SiteHub:
         self._app = app
         self._data = data
         self._settings = settings
-        self._lake = data / "lake"
+        self._lake = lake_of(data)
         self._now = now
         self._on_error = on_error
         self._ingest = Ingest(self._lake, app.manifest().facts, now)
@@ -81,7 +81,7 @@ class SiteHub:
         """Return a table's rows as facts, in the order in which they were forwarded."""
         from rimward.cloud.worker import fact_of
 
-        table: Any = DeltaTable(str(self._lake / fact.spec.table)).to_pyarrow_table()
+        table: Any = self._lake.open(fact.spec.table).to_pyarrow_table()
         order = [("_node", "ascending"), ("_epoch", "ascending"), ("_seq", "ascending")]
         return [fact_of(fact, row) for row in table.sort_by(order).to_pylist()]
 
