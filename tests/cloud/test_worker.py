@@ -6,6 +6,7 @@ from pathlib import Path
 from textwrap import dedent
 from typing import Any
 
+import msgspec
 import pytest
 
 from rimward.app.loading import load
@@ -53,7 +54,9 @@ class Site:
         before = (0, 0) if prior is None else (transaction_version(*prior), prior[0])
         header = Header(spec.fingerprint, "normal", first, last, 0, prior=before[0], prior_nonce=before[1])
         lane = Lane("n1", Epoch(counter, counter), "seen")
-        assert self.ingest.take("seen", [Envelope(lane, header, rows)]).stored == len(rows)
+        assert self.ingest.take("seen", [Envelope(lane, header, msgspec.msgpack.encode(rows))]).stored == len(
+            rows
+        )
 
     def work(self) -> None:
         Worker(load(str(self.app)), self.folder, None).run_once()
