@@ -19,6 +19,8 @@ from rimward.edge.access import Access, Watch, open_access
 from rimward.edge.access.clock import TrustedClock
 from rimward.edge.beats import beat
 from rimward.edge.clock import ShiftedWall, machine_clock
+from rimward.edge.commands.file import Boot
+from rimward.edge.commands.hand import Hand
 from rimward.edge.config import NodeConfig
 from rimward.edge.dispatch import Clocks, Dispatcher, FunctionRun, Tracing
 from rimward.edge.dispatch.asked import Asked
@@ -31,6 +33,7 @@ from rimward.edge.gateways.overload import Overload
 from rimward.edge.gateways.websocket.topics import BothWays
 from rimward.edge.health import Health
 from rimward.edge.keeping import Keeper
+from rimward.edge.kernel import boot_id, boottime
 from rimward.edge.outbox import Outbox
 from rimward.edge.secrets import give_secrets
 from rimward.edge.shelf import Shelf
@@ -152,17 +155,16 @@ class Node:
             await stack.enter_async_context(recorder)
             self._recorder = recorder
             self._now = TrustedClock(time.time_ns, self.folder / "clock")  # a fault must not outlast itself
-            outbox = Outbox(
-                self.folder,
-                config.outbox,
-                self.clocks.wall,
-                stamps=machine_clock(self.clocks.wall, self.clocks.monotonic, self._now),
-            )
+            clock = machine_clock(self.clocks.wall, self.clocks.monotonic, self._now)
+            outbox = Outbox(self.folder, config.outbox, self.clocks.wall, stamps=clock)
             await stack.enter_async_context(outbox)
             tracing = Tracing(config.node, os.urandom(8), recorder, lambda: str(outbox.epoch))
             dispatcher = Dispatcher(
                 self.app, config.node, self.clocks, outbox, tracing, settings=read_settings(self.app, config)
             )
+            damaged = bool(outbox.stats()["quarantined"])
+            boot = Boot(boot_id(), boottime)
+            self._hand = Hand(self.folder, dispatcher, clock, boot, damaged=damaged)
             self._open_access(dispatcher)
             stack.callback(self.access.close)
             self.mqtt, self.http = doors_of(dispatcher, config, outbox, self.access)
@@ -230,6 +232,7 @@ class Node:
         self._beat(1.0, self.dispatcher.feeder.advance)
         self._beat(1.0, self.dispatcher.follow_wall_clock)
         self._beat(1.0, self.dispatcher.expire)
+        self._tasks.append(asyncio.get_running_loop().create_task(self._hand.run()))
         if self._watch is not None:
             self._tasks.append(asyncio.get_running_loop().create_task(self._watch.follow()))
         for run, period in self.dispatcher.beats:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import nats.errors
 
+from rimward.edge.deep.commanding import Commanding
 from rimward.edge.deep.config import DeepConfig
 from rimward.edge.deep.cutting import Cutting
 from rimward.edge.deep.greeting import Greeting
@@ -50,6 +51,7 @@ class DeepProcess:
             Pinging(self.out),
             Preferring(self._ways),
             Sending(self.out, self._ways),
+            Commanding(config),
         )
 
     async def run(self) -> None:
