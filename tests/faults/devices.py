@@ -11,6 +11,8 @@ from typing import Self
 from rimward.protocols.mqtt import Connack, Connect, Packet, Puback, Publish, encode
 from rimward.protocols.mqtt.client import ClientSession
 
+from .fleet import until
+
 VERSION = 4
 WINDOW = 64  # messages of one device that are not acknowledged
 RETRY = 0.05  # seconds between connections
@@ -126,6 +128,11 @@ class Devices:
         with suppress(RuntimeError):  # the loop is closed: nothing waited
             self._loop.call_soon_threadsafe(self._leaving.set)
         self._thread.join()
+
+    def more(self, count: int) -> None:
+        """Wait until so many more messages are acknowledged."""
+        wanted = len(self.account.acknowledged) + count
+        until(lambda: len(self.account.acknowledged) >= wanted, f"{count} more acknowledged messages")
 
     def finish(self, patience: float = 60.0) -> bool:
         """Publish nothing new; return whether everything was acknowledged in the end."""

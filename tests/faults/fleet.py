@@ -160,19 +160,18 @@ class Fleet:
         app: Path,
         *,
         nodes: int = 3,
-        env: dict[str, str] | None = None,
+        env: Callable[[str], dict[str, str]] = lambda _: {},
         outbox: Sequence[OutboxConfig] = (OutboxConfig(),),
         hub: dict[str, Any] | None = None,
     ) -> None:
-        """`outbox` are the nodes' outboxes in turn, `hub` more of the hub's configuration."""
+        """`env` is a machine's, by name; `outbox` the nodes' in turn; `hub` more of its configuration."""
         self.folder = folder
         self.manifest: Manifest = load(str(app)).manifest()
         self.ports: list[int] = []
         self._app = app
         self._names = [f"n{number}" for number in range(1, nodes + 1)]
-        env = env or {}
-        self.hub = Machine(folder / "hub", "hub", env)
-        self.nodes: list[Machine] = [Machine(folder / name, name, env) for name in self._names]
+        self.hub = Machine(folder / "hub", "hub", env("hub"))
+        self.nodes: list[Machine] = [Machine(folder / name, name, env(name)) for name in self._names]
         self._bus_port = _free_port()
         self._write_hub(hub or {})
         for number, node in enumerate(self.nodes):
