@@ -20,6 +20,7 @@ from rimward.cloud import durable
 from rimward.cloud.api import Stored, lanes_stored
 from rimward.cloud.durable import DurableTable, LakeBroken
 from rimward.cloud.ingest import Envelope, Ingest
+from rimward.cloud.storage import Folder
 from rimward.cloud.tables import DEAD, Batch, schema_of, to_arrow
 from rimward.wire import Header, Row, decode, encode
 
@@ -357,10 +358,10 @@ def test_data_then_log_then_folders_are_on_disk_before_a_mark_is_told(
     version = one.take("warm", [envelope(1, 10)]).version
     warm = tmp_path / "lake" / "warm"
     mine = [path for path in disk.synced if path.is_relative_to(warm)]
-    (data,) = warm.glob("_day=*/*.parquet")
+    (data,) = warm.glob("_day=*/_site=*/*.parquet")
     log = warm / "_delta_log" / f"{version:020}.json"
     assert mine[:2] == [data, log]
-    assert set(mine[2:]) == {data.parent, log.parent, warm}
+    assert set(mine[2:]) == {data.parent, data.parent.parent, log.parent, warm}
     assert {tmp_path / "lake", tmp_path} <= set(disk.synced)
 
 
@@ -383,7 +384,7 @@ def test_a_commit_whose_writer_was_killed_is_synced_before_its_mark_is_told(
     ingest(tmp_path)
     warm = tmp_path / "lake" / "warm"
     assert warm / "_delta_log" / f"{version:020}.json" in disk.synced
-    assert set(warm.glob("_day=*/*.parquet")) <= set(disk.synced)
+    assert set(warm.glob("_day=*/_site=*/*.parquet")) <= set(disk.synced)
 
 
 def test_another_writers_commits_in_between_are_synced_with_ones_own(
@@ -443,7 +444,7 @@ def test_a_commit_that_something_kept_from_being_synced_is_synced_before_its_mar
     assert (outcome.duplicates, outcome.marks[0][1].reached) == (1, (1, 10))
     warm = tmp_path / "lake" / "warm"
     assert warm / "_delta_log" / f"{outcome.version:020}.json" in disk.synced
-    assert set(warm.glob("_day=*/*.parquet")) <= set(disk.synced)
+    assert set(warm.glob("_day=*/_site=*/*.parquet")) <= set(disk.synced)
 
 
 def test_a_failed_fsync_tells_no_mark(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -455,7 +456,7 @@ def test_a_failed_fsync_tells_no_mark(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 def test_checkpoints_are_on_disk_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    cold = DurableTable(tmp_path / "lake" / "cold", schema_of(COLD.columns))
+    cold = DurableTable(Folder(tmp_path / "lake"), "cold", schema_of(COLD.columns))
     disk = Disk(monkeypatch)
     for version in range(1, 102):
         cold.write(to_arrow(schema_of(COLD.columns), []), {"a": version})
@@ -467,7 +468,7 @@ def test_checkpoints_are_on_disk_too(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 def test_delta_itself_would_take_a_lower_mark(tmp_path: Path) -> None:
     """Why ingest compares: the day that this fails, the comparison may go."""
-    cold = DurableTable(tmp_path / "lake" / "cold", schema_of(COLD.columns))
+    cold = DurableTable(Folder(tmp_path / "lake"), "cold", schema_of(COLD.columns))
     for version in (4, 3):
         cold.write(to_arrow(schema_of(COLD.columns), []), {"a": version})
     assert cold.handle.transaction_version("a") == 3

@@ -11,7 +11,7 @@ from typing import Any
 from deltalake import DeltaTable
 from msgspec import Struct
 
-from rimward.cloud.query import tables_in
+from rimward.cloud.storage import Storage, lake_of
 from rimward.cloud.stored import Stored
 from rimward.wire import split_version, transaction_id
 from rimward.wire.system import SYSTEM
@@ -30,14 +30,14 @@ class EnvelopeLog(Struct, frozen=True):
 
 def lanes_stored(data: Path) -> list[Stored]:
     """Count every fact's rows by node, with the mark of the same snapshot."""
-    lake = data / "lake"
-    names = tables_in(lake)
+    lake = lake_of(data)
+    names = lake.tables()
     dead, dead_table = _side(lake, names, "_dead")
     lost, _ = _side(lake, names, "_gap")
     facts = {name for name in names if not name.startswith("_")} | SYSTEM_TABLES & set(names)
     found: list[Stored] = []
     for name in sorted(facts | {fact for _, fact in dead}):
-        table = DeltaTable(str(lake / name)) if name in facts else None
+        table = lake.open(name) if name in facts else None
         counts = {} if table is None else _sum(table, ["_node"])
         nodes = {node for (node,) in counts} | {node for node, fact in (*dead, *lost) if fact == name}
         for node in sorted(nodes):
@@ -50,12 +50,12 @@ def lanes_stored(data: Path) -> list[Stored]:
 
 
 def _side(
-    lake: Path, names: Iterable[str], name: str
+    lake: Storage, names: Iterable[str], name: str
 ) -> tuple[dict[tuple[str, ...], int], DeltaTable | None]:
     """Return a side table and how many rows it stands for, by node and fact."""
     if name not in names:
         return {}, None
-    table = DeltaTable(str(lake / name))
+    table = lake.open(name)
     return _sum(table, ["_node", "fact"], "rows"), table
 
 

@@ -16,7 +16,8 @@ from urllib.parse import unquote
 from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
 from deltalake.exceptions import TableNotFoundError
 
-from rimward.cloud.tables import to_arrow
+from rimward.cloud.storage import Storage, sync_folder
+from rimward.cloud.tables import partitions_of, to_arrow
 from rimward.events import RimwardError
 from rimward.observe.failpoints import reach
 
@@ -37,8 +38,10 @@ class DurableTable:
         LakeBroken: an fsync failed.
     """
 
-    def __init__(self, path: Path, schema: Any) -> None:
-        self._path = path
+    def __init__(self, storage: Storage, name: str, schema: Any) -> None:
+        self._storage = storage
+        self._name = name
+        self._folder = None if storage.folder is None else storage.folder / name
         self._schema = schema
         self.created = False
         self._synced = UNKNOWN  # the version up to which every commit is on stable storage
@@ -47,12 +50,9 @@ class DurableTable:
     def reopen(self) -> None:
         """Look at the table as it is now, create it where it is not, and add columns that are new."""
         try:
-            self.handle = DeltaTable(str(self._path))
+            self.handle = self._storage.open(self._name)
         except TableNotFoundError:
-            self._path.mkdir(parents=True, exist_ok=True)
-            self.handle = DeltaTable.create(
-                str(self._path), schema=self._schema, partition_by=["_day"], name=self._path.name
-            )
+            self.handle = self._storage.create(self._name, self._schema, partitions_of(self._name))
             self.created: bool = True
         self._marks: dict[str, int] = {}
         self._synced = min(self._synced, max(-1, self.version - UNSURE))
@@ -62,7 +62,7 @@ class DurableTable:
             write_deltalake(
                 self.handle, to_arrow(self._schema, []), mode="append", schema_mode="merge"
             )  # nullable columns: an empty append with the wider schema
-            self.handle: DeltaTable = DeltaTable(str(self._path))
+            self.handle: DeltaTable = self._storage.open(self._name)
             self._sync()
 
     @property
@@ -75,9 +75,9 @@ class DurableTable:
         """The table's id: another one after it was deleted and made anew."""
         return str(self.handle.metadata().id)
 
-    def there(self) -> bool:
-        """Tell whether the table is still what was opened; a folder can be deleted by hand."""
-        return self._entry(self.version).exists()
+    def there(self, version: int | None = None) -> bool:
+        """Tell whether the log has a version, by default the handle's: tables can be deleted by hand."""
+        return self._storage.has_version(self._name, self.version if version is None else version)
 
     def mark(self, application: str) -> int:
         """Return an application id's version; 0 where there is none. Its commit is on stable storage."""
@@ -110,17 +110,17 @@ class DurableTable:
         """Put every commit that is not known to be there on stable storage; others' too: marks rest on them.
 
         Whatever else goes wrong on the way, the commit counts as unsynced: the next mark comes here again.
+        In an object store its answer counts: what it has taken is kept.
         """
+        if self._folder is None:
+            return
         try:
             for version in range(self._synced + 1, self.version + 1):
-                if self._entry(version).exists():
-                    sync_commit(self._path, version)
+                if self.there(version):
+                    sync_commit(self._folder, version)
                 self._synced = version
         except OSError as error:
-            raise LakeBroken(f"{self._path}: {error}") from error
-
-    def _entry(self, version: int) -> Path:
-        return self._path / "_delta_log" / f"{version:020}.json"
+            raise LakeBroken(f"{self._folder}: {error}") from error
 
 
 def sync_commit(table: Path, version: int) -> None:
@@ -133,13 +133,14 @@ def sync_commit(table: Path, version: int) -> None:
             file = table / unquote(added["path"])
             if file.exists():  # not where it has been compacted and removed since
                 _sync(file)
-                folders.insert(0, file.parent)
+                inner = file.relative_to(table).parents
+                folders[:0] = [table / folder for folder in inner]  # a partition's folders are new as well
     _sync(entry)
     for checkpoint in entry.parent.glob(f"{version:020}.checkpoint*"):
         _sync(checkpoint)
         _sync(entry.parent / "_last_checkpoint")
     for folder in dict.fromkeys(folders):
-        _sync(folder)
+        sync_folder(folder)
 
 
 def _sync(path: Path) -> None:

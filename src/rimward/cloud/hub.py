@@ -8,7 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from rimward.app import manifest as manifests
+from rimward.cloud.commanding import Commanding
 from rimward.cloud.config import HubConfig
+from rimward.cloud.durable import LakeBroken
+from rimward.cloud.forwarding import Forwards
 from rimward.cloud.functions import Functions
 from rimward.cloud.parts import Alive, Part, together
 from rimward.cloud.streams import Streams
@@ -23,9 +26,13 @@ class Hub:
         manifest = manifests.decode(Path(config.manifest).read_bytes())
         self.now = now
         self.parts: list[Part] = [Alive(Path(config.data) / HUB), Streams(config)]
-        if any(function.layer == "cloud" for function in manifest.functions):
-            self.parts.append(Functions(config))
+        if config.app and any(function.layer == "cloud" for function in manifest.functions):
+            self.parts += [Functions(config), Forwards(config, manifest.facts, now), Commanding(config, now)]
 
     async def run(self) -> None:
-        """Run every part; one that fails starts over."""
-        await together(self.parts)
+        """Run every part; one that fails starts over.
+
+        Raises:
+            ExceptionGroup: with LakeBroken in it; only a new start may look at the lake again.
+        """
+        await together(self.parts, fatal=(LakeBroken,))

@@ -18,6 +18,7 @@ from msgspec import Struct
 from rimward.app.manifest import FactSpec
 from rimward.cloud.durable import DurableTable
 from rimward.cloud.epochs import ANY, Epochs
+from rimward.cloud.storage import Storage, storage_of
 from rimward.cloud.tables import DEAD, EPOCHS, GAP, Batch, Kept, schema_of, to_arrow
 from rimward.observe import Logger, get_logger
 from rimward.observe.failpoints import reach
@@ -76,10 +77,10 @@ class _Work:
 
 
 class Ingest:
-    """One lake folder's writer."""
+    """One lake's writer."""
 
-    def __init__(self, lake: Path, facts: Iterable[FactSpec], now: Callable[[], int]) -> None:
-        self._lake = lake
+    def __init__(self, lake: Storage | Path, facts: Iterable[FactSpec], now: Callable[[], int]) -> None:
+        self._lake = storage_of(lake)
         self._facts = {fact.table: fact for fact in (*facts, *SYSTEM)}
         self._now = now
         self._schemas = SIDE_TABLES | {name: schema_of(spec.columns) for name, spec in self._facts.items()}
@@ -92,7 +93,7 @@ class Ingest:
             if name in self._tables:
                 self._tables[name].reopen()
             else:
-                self._tables[name] = DurableTable(self._lake / name, schema)
+                self._tables[name] = DurableTable(self._lake, name, schema)
         self._epochs = Epochs(self._tables["_epochs"])
         if self._tables["_epochs"].created:
             self._epochs.recover(table.handle for name, table in self._tables.items() if name != "_epochs")

@@ -59,6 +59,11 @@ def schema_of(columns: tuple[Column, ...]) -> Any:
     return pa.schema([(column.name, arrow_type(column.type)) for column in columns] + SYSTEM)
 
 
+def partitions_of(table: str) -> list[str]:
+    """Return what a new table is partitioned by: the day of receipt, and a fact's site (docs/adr/0076)."""
+    return ["_day"] if table.startswith("_") else ["_day", "_site"]
+
+
 class Kept(NamedTuple):
     """A row of a side table and the place that it stands for."""
 

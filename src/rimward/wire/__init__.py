@@ -11,7 +11,7 @@ from rimward.wire.envelope import (
     encode_raw,
 )
 from rimward.wire.hello import Hello, Tally, Verdict, Welcome
-from rimward.wire.lanes import Epoch, Lane, split_version, table_of, transaction_id, transaction_version
+from rimward.wire.lanes import HUB, Epoch, Lane, split_version, table_of, transaction_id, transaction_version
 from rimward.wire.marks import Mark, Marks
 from rimward.wire.source import Place, Segment, SegmentSource, Supply
 from rimward.wire.subjects import (
@@ -33,6 +33,7 @@ from rimward.wire.subjects import (
 from rimward.wire.upload import Packer, Upload
 
 __all__ = [
+    "HUB",
     "PRIORITIES",
     "DamagedError",
     "EnvelopeError",

@@ -74,7 +74,6 @@ class Writer:
                 )
                 for fact in facts or (WARM,)
             ]
-            self.core.number(rows)
             self.core.commit(rows, {}, [])
 
 

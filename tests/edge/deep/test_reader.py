@@ -23,7 +23,6 @@ def row(value: Any, fact: str = "warm", priority: str = "normal", schema: str = 
 
 
 def commit(outbox: OutboxCore, *rows: Forward) -> None:
-    outbox.number(rows)
     outbox.commit(list(rows), {}, [])
 
 

@@ -1,6 +1,7 @@
 """The outbox on its loop: one writer thread, callbacks in order, nothing released before the disk has it."""
 
 import asyncio
+import secrets
 import sqlite3
 import threading
 import time
@@ -12,10 +13,11 @@ import pytest
 
 from rimward.edge.config import OutboxConfig
 from rimward.edge.outbox import Outbox, Put, Transaction, file, shell
+from rimward.edge.outbox.tending import Tending
 from rimward.events import OutboxBroken, OutboxFull, RimwardError, RowTooLarge
 from rimward.wire import Mark, Marks
 
-from .outbox_support import query, row, rows
+from .outbox_support import query, row, rows, spec
 
 
 @asynccontextmanager
@@ -54,6 +56,7 @@ class Gate:
     """Holds the writer thread at its commits, as a slow disk would; `fail` makes the next one fail."""
 
     def __init__(self, outbox: Outbox) -> None:
+        assert outbox._core is not None
         self._commit = outbox._core.commit
         outbox._core.commit = self._held  # pyright: ignore[reportAttributeAccessIssue] (a disk that waits for the test)
         self.open = threading.Event()
@@ -128,7 +131,10 @@ async def test_a_failed_fsync_takes_everything_back_newest_first_and_the_file_is
             ("a", OutboxBroken),
             ("b", OutboxBroken),
         ]
-        for refused in (lambda: outbox.admit("critical", 10), lambda: outbox.append(message("c"), None)):
+        for refused in (
+            lambda: outbox.admit(spec(priority="critical"), 10, ()),
+            lambda: outbox.append(message("c"), None),
+        ):
             with pytest.raises(OutboxBroken, match="disk I/O error; the node starts anew"):
                 refused()
         assert outbox.stats()["broken"] == 1
@@ -176,6 +182,7 @@ async def test_a_full_disk_refuses_until_there_is_room_and_numbers_have_no_gap(t
         outbox.append(message("a"), answers.take("a"))
         await answers.wait(1)
         pages = query(tmp_path, "pragma page_count")[0][0]
+        assert outbox._core is not None
         db = outbox._core._db
         db.execute(f"pragma max_page_count={pages}")
         outbox.touch("s", "k", lambda: b"v")
@@ -195,26 +202,32 @@ async def test_a_full_disk_refuses_until_there_is_room_and_numbers_have_no_gap(t
 async def test_an_outbox_at_its_cap_refuses_and_takes_rows_again_once_the_lake_has_some(
     tmp_path: Path,
 ) -> None:
-    async with opened(tmp_path, OutboxConfig(max_bytes=50_000)) as outbox:
+    async with opened(tmp_path, OutboxConfig(max_bytes=50_000, when_full="refuse")) as outbox:
         answers = Answers()
         outbox.append(message("x" * 40_000), answers.take("a"))
         await answers.wait(1)
         with pytest.raises(
             OutboxFull, match="the limit is 50000; a bulk fact of about 20000 bytes is refused"
         ):
-            outbox.admit("bulk", 20_000)
+            outbox.admit(spec(priority="bulk"), 20_000, ())
         epoch = outbox.epoch
         marks = Marks("node-1", (Mark("warm", "t", 0, 1, epoch.counter, epoch.nonce, 1),))
         (tmp_path / "marks").write_bytes(marks.encode())
         while outbox.stats()["bytes"]:  # noqa: ASYNC110 (the writer's thread looks once a second)
             await asyncio.sleep(0.02)
-        outbox.admit("bulk", 20_000)
+        outbox.admit(spec(priority="bulk"), 20_000, ())
 
 
 async def test_a_row_that_no_envelope_could_carry_is_refused(tmp_path: Path) -> None:
     async with opened(tmp_path) as outbox:
-        with pytest.raises(RowTooLarge, match="about 400000 bytes, the limit is 327680"):
-            outbox.admit("normal", 400_000)
+        with pytest.raises(RowTooLarge, match="Warm: a row of about 400000 bytes, the limit is 327680: keep"):
+            outbox.admit(spec(), 400_000, ("x" * 400_000,))
+        noise = secrets.token_bytes(80_000)
+        with pytest.raises(
+            RowTooLarge, match=r"Warm: a row of 80\d\d\d bytes compressed, the limit is 65536"
+        ):
+            outbox.admit(spec(), 80_060, (noise,))
+        outbox.admit(spec(), 200_000, ("what compresses well " * 9_000,))
 
 
 async def test_what_waits_is_committed_at_the_close(tmp_path: Path) -> None:
@@ -235,5 +248,6 @@ async def test_marks_that_make_no_sense_free_nothing(tmp_path: Path, marks: byte
         for n in range(3):
             outbox.append(message(str(n)), answers.take(str(n)))
         await answers.wait(3)
-        await asyncio.to_thread(outbox._forget)
+        assert outbox._core is not None
+        assert await asyncio.to_thread(outbox._tend, Tending(outbox._core))
         assert len(await asyncio.to_thread(rows, tmp_path)) == 3
