@@ -13,7 +13,14 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
-from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
+from deltalake import (
+    ColumnProperties,
+    CommitProperties,
+    DeltaTable,
+    Transaction,
+    WriterProperties,
+    write_deltalake,
+)
 from deltalake.exceptions import CommitFailedError, TableNotFoundError
 
 from rimward.cloud.storage import Storage, sync_folder
@@ -22,6 +29,11 @@ from rimward.events import RimwardError
 from rimward.observe.failpoints import reach
 
 UNKNOWN = 1 << 62
+DIFFERENT = ("_time", "_seq", "_event", "_mono")  # in each row: a dictionary of them only costs
+WRITER = WriterProperties(
+    compression="SNAPPY",
+    column_properties={name: ColumnProperties(dictionary_enabled=False) for name in DIFFERENT},
+)
 UNSURE = 16  # newest commits that are synced at an open: a writer that was killed may not have come to it
 
 
@@ -106,6 +118,7 @@ class DurableTable:
             rows,
             mode="append",
             commit_properties=CommitProperties(app_transactions=transactions),
+            writer_properties=WRITER,
         )
         reach("ingest.committed")
         self.handle.update_incremental()

@@ -40,8 +40,8 @@ class SiteHub:
         self._lake = lake_of(data)
         self._now = now
         self._on_error = on_error
-        self._ingest = Ingest(self._lake, app.manifest().facts, now)
         self._records = Records(data / "hub" / "hub.db")
+        self._ingest = Ingest(self._lake, app.manifest().facts, now, self._records)
         self._db = connect(data / "hub" / "hub.db")
         self._worker: Any = None
         self.poison: int = 0  # envelopes that could not be read
