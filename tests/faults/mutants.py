@@ -224,7 +224,7 @@ MUTANTS = (
     ),
     Mutant(
         "off the bus before the commit",
-        "cloud/pulling.py",
+        "cloud/taking.py",
         "        by_fact, done = self._reading.sort(messages)\n",
         "        by_fact, done = self._reading.sort(messages)\n"
         "        for message in messages:\n            await message.ack()\n",
