@@ -7,12 +7,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from deltalake import DeltaTable
 
 from rimward.app.manifest import Column, FactSpec
 from rimward.cloud.ingest import Envelope, Ingest
-from rimward.wire import Epoch, Header, Lane, Row, transaction_version
+from rimward.wire import Epoch, Header, Lane, Row, encode, transaction_version
 
 WARM = FactSpec("Warm", "warm", "normal", None, (Column("n", "int64"), Column("note", "string")), "print-1")
 COLD = FactSpec("Cold", "cold", "bulk", None, (Column("n", "int64"),), "print-2")
@@ -37,11 +38,17 @@ def envelope(
     lost: str | None = None,
     prior: tuple[int, int, int] | None = None,
     values: Sequence[Any] | None = None,
+    instead: dict[int, Row] | None = None,
+    lane: str | None = None,
     site: str = "local",
 ) -> Envelope:
-    """Return rows `first` to `last`; `prior` is (counter, seq, nonce) of the epoch before."""
+    """Return rows `first` to `last`; `prior` is (counter, seq, nonce) of the epoch before.
+
+    `instead` has other rows for some of them.
+    """
     one = values if values is not None else ("x",) * (len(fact.columns) - 1)
-    rows = [] if lost else [row(seq, seq, *one) for seq in range(first, last + 1)]
+    other = instead or {}
+    rows = [] if lost else [other.get(seq) or row(seq, seq, *one) for seq in range(first, last + 1)]
     before = (0, 0) if prior is None else (transaction_version(*prior[:2]), prior[2])
     header = Header(
         fact.fingerprint,
@@ -54,7 +61,12 @@ def envelope(
         prior=before[0],
         prior_nonce=before[1],
     )
-    return Envelope(Lane(node, Epoch(*epoch), fact.table), header, rows, NOW)
+    name = fact.table if lane is None else lane
+    return Envelope(Lane(node, Epoch(*epoch), name), header, msgspec.msgpack.encode(rows), NOW)
+
+
+def sealed(one: Envelope) -> bytes:
+    return encode(one.header, msgspec.msgpack.decode(one.rows, type=list[Row]))
 
 
 def table(folder: Path, name: str = "warm") -> list[dict[str, Any]]:

@@ -16,7 +16,7 @@ from deltalake import (
     Transaction,
     write_deltalake,
 )
-from deltalake.exceptions import TableNotFoundError
+from deltalake.exceptions import CommitFailedError, TableNotFoundError
 
 from rimward.cloud.storage import Storage
 from rimward.cloud.syncing import Syncer
@@ -46,17 +46,23 @@ class DurableTable:
         self._name = name
         self._schema = schema
         self.created = False
+        self._id = ""
         self._syncer = Syncer(storage, name)
+        self._searched = -1  # the version up to which commits were searched for a restore
+        self._restored = -1  # the newest one that was found
         self.reopen()
 
     def reopen(self) -> None:
         """Look at the table as it is now, create it where it is not, and add columns that are new."""
+        self.created = False
         try:
             self.handle = self._storage.open(self._name)
         except TableNotFoundError:
             self.handle = self._storage.create(self._name, self._schema, partitions_of(self._name))
             self.created: bool = True
         self._marks: dict[str, int] = {}
+        if self.id != self._id:
+            self._id, self._searched, self._restored = self.id, -1, -1
         self._syncer.opened(self.version)
         self._sync()
         known = {field.name for field in self.handle.schema().fields}
@@ -96,7 +102,8 @@ class DurableTable:
         """Append rows and set marks in one commit; it is on stable storage when this returns.
 
         Raises:
-            CommitFailedError: another writer has moved one of the marks since the handle was read.
+            CommitFailedError: another writer has moved one of the marks since the handle was read, or the
+                table was restored.
         """
         before = self.version
         transactions = [Transaction(application, version) for application, version in marks.items()]
@@ -112,6 +119,27 @@ class DurableTable:
         self._marks = {**self._marks, **marks} if self.version == before + 1 else {}
         self._sync()
         reach("ingest.synced")
+        if self.version != before + 1 and self.restored(before) > before:
+            raise CommitFailedError("the table was restored just now")
+
+    def refresh(self) -> bool:
+        """Read what others have committed; tell whether there was anything."""
+        before = self.version
+        self.handle.update_incremental()
+        if self.version != before:
+            self._marks = {}
+            self._sync()
+        return self.version != before
+
+    def restored(self, since: int) -> int:
+        """Return the newest version above `since` at which the table was restored, or `since`."""
+        start = max(since, min(self._searched, self.version))
+        if start < self.version:
+            for entry in self.handle.history(self.version - start):
+                if entry.get("operation") == "RESTORE":
+                    self._restored = max(self._restored, int(entry["version"]))
+        self._searched = self.version
+        return max(since, self._restored)
 
     def _sync(self) -> None:
         """Put every commit that isn't known to be there on stable storage: marks rest on others' too."""
