@@ -114,7 +114,7 @@ class Forwarding:
         header = Header(
             schema, priority, *ends, now, site=self._site, lost="forgotten" if rows is None else None
         )
-        return Envelope(Lane(HUB, epoch, table), header, rows or [], now)
+        return Envelope(Lane(HUB, epoch, table), header, msgspec.msgpack.encode(rows or []), now)
 
     def _forget(self, table: str, sent: int) -> None:
         """Delete what the lake has had for long enough."""
