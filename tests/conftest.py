@@ -28,10 +28,14 @@ MAY_BLOCK: tuple[tuple[str, set[str], str], ...] = (
     ("rimward/edge/node.py", {"__aenter__"}, "a node opens its files before it serves anyone"),
     ("rimward/app/loading.py", {"load"}, "an app is imported before its node serves anyone"),
     ("rimward/testing/outbox.py", {"commit"}, "a Site commits on the test's loop: it has no threads"),
-    ("rimward/testing/node.py", {"__init__", "kill"}, "a Site opens and closes files on the test's loop"),
+    (
+        "rimward/testing/node.py",
+        {"__init__", "kill", "look"},
+        "a Site opens, reads and closes files on the test's loop",
+    ),
     (
         "rimward/testing/site.py",
-        {"open", "close", "_upload", "_the_hub", "ledger", "rows", "lake", "dead_letters"},
+        {"open", "close", "_upload", "_the_hub", "ledger", "rows", "lake", "dead_letters", "commands"},
         "a Site's hub and files live on the test's loop",
     ),
     (

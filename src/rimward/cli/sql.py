@@ -33,7 +33,7 @@ def run(options: argparse.Namespace) -> int:
     """Ask, and print what comes."""
     folder = folder_of(options.data)
     need_cloud("duckdb", "deltalake", "pyarrow")
-    result = _ask(folder.root / "lake", options.query)
+    result = _ask(folder.root, options.query)
     names: list[str] = list(result.column_names)
     if options.json:
         for row in _rows(result):
@@ -49,17 +49,18 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _ask(lake: Path, query: str) -> Any:
+def _ask(data: Path, query: str) -> Any:
     import duckdb
 
     from rimward.cloud.query import query as ask
-    from rimward.cloud.query import tables_in
+    from rimward.cloud.storage import lake_of
 
+    lake = lake_of(data)
     try:
         result = ask(lake, query)
     except duckdb.Error as error:
         reason = str(error).partition("\n")[0]
-        names = ", ".join(name for name in tables_in(lake) if not name.startswith("_"))
+        names = ", ".join(name for name in lake.tables() if not name.startswith("_"))
         raise CommandError(
             f"{reason}: {f'tables are {names}' if names else 'the lake has no table yet'}"
         ) from error

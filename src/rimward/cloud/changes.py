@@ -8,7 +8,6 @@ before. Where the log no longer has a commit, or a file of it is vacuumed, the t
 
 import json
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
@@ -21,8 +20,9 @@ from deltalake.exceptions import DeltaError, TableNotFoundError
 from deltalake.fs import DeltaStorageHandler
 from msgspec import Struct
 
+from rimward.cloud.storage import Storage
 from rimward.events import RimwardError
-from rimward.wire import split_version
+from rimward.wire import split_version, transaction_version
 
 Row = dict[str, Any]
 SEARCHED = 20_000  # rows of one node that a search holds at a time
@@ -46,16 +46,16 @@ class Commit(Struct, frozen=True):
 class Changes:
     """A table as its reader sees it; `look` first."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self.name: str = path.name
+    def __init__(self, lake: Storage, table: str) -> None:
+        self._lake = lake
+        self.name: str = table
         self._handle: DeltaTable | None = None
 
     def look(self) -> bool:
         """Look at the table as it is now; False where there is none."""
         try:
-            if self._handle is None or not self._there():
-                self._handle = DeltaTable(str(self._path))
+            if self._handle is None or not self._lake.has_version(self.name, self.version):
+                self._handle = self._lake.open(self.name)
             self._handle.update_incremental()
         except TableNotFoundError:
             self._handle = None
@@ -71,6 +71,10 @@ class Changes:
         """The newest version that was looked at."""
         return self._table.version()
 
+    def mark(self, application: str) -> int:
+        """Return an application id's version, 0 where there is none."""
+        return self._table.transaction_version(application) or 0
+
     def commit(self, version: int) -> Commit:
         """Return what a commit added.
 
@@ -79,8 +83,10 @@ class Changes:
         """
         files = self._files()
         try:
-            with files.open_input_stream(_entry(version)) as entry:
-                lines: list[dict[str, Any]] = [json.loads(line) for line in entry.read().split(b"\n") if line]
+            entry = self._lake.read(f"{self.name}/_delta_log/{version:020}.json")
+            if entry is None:
+                raise FileNotFoundError  # noqa: TRY301 (one way out)
+            lines: list[dict[str, Any]] = [json.loads(line) for line in entry.split(b"\n") if line]
             if not _is_append(lines):
                 return Commit(version, [], {})
             parts = [_read(files, line["add"]) for line in lines if line.get("add", {}).get("dataChange")]
@@ -93,8 +99,9 @@ class Changes:
         """Yield the rows beyond a place, a transaction version by node and lane, in each lane's order."""
         data: Any = self._table.to_pyarrow_dataset()
         by = ["_node", "_lane"] if "_lane" in data.schema.names else ["_node"]
-        lanes: Any = data.to_table(columns=by).group_by(by).aggregate([])
-        for lane in sorted(lanes.to_pylist(), key=lambda one: [str(one[name]) for name in by]):
+        found: Any = data.to_table(columns=by).group_by(by).aggregate([])
+        lanes: list[Row] = found.to_pylist()
+        for lane in sorted(lanes, key=lambda one: [str(one[name]) for name in by]):
             mine: Any = ds.field("_node") == lane["_node"]
             if len(by) == 2:
                 named: Any = ds.field("_lane") == lane["_lane"]
@@ -120,11 +127,6 @@ class Changes:
         whole = [{**nothing, **row, "_lane": row.get("_lane") or self.name} for row in rows]
         return sorted(whole, key=lambda row: tuple(row[name] for name in _ORDER))
 
-    def _there(self) -> bool:
-        """Tell whether the table is still the one that was opened."""
-        info: Any = self._files().get_file_info(_entry(self.version))
-        return info.type == pf.FileType.File
-
     def _files(self) -> Any:
         handle: Any = self._table
         try:
@@ -142,18 +144,12 @@ class Changes:
 
 def version_of(row: Row) -> int:
     """Return a row's place in its lane, as a transaction version."""
-    from rimward.wire import transaction_version
-
     return transaction_version(row["_epoch"], row["_seq"])
 
 
 def _beyond(place: int) -> Any:
     counter, seq = split_version(place)
     return (ds.field("_epoch") > counter) | ((ds.field("_epoch") == counter) & (ds.field("_seq") > seq))
-
-
-def _entry(version: int) -> str:
-    return f"_delta_log/{version:020}.json"
 
 
 def _is_append(lines: list[dict[str, Any]]) -> bool:

@@ -2,26 +2,30 @@
 # (pyarrow and deltalake ship partial types)
 """A Delta table whose commits are on stable storage before anyone hears of them.
 
-delta-rs never calls fsync on a local folder, so it is done here: data files, log entry, checkpoint, folders
-(docs/adr/0007). It takes lower transaction versions too: whoever writes compares first, on the handle that
-commits. Two writers of one application id with the same snapshot: the second fails, and that is the fence.
+delta-rs never calls fsync on a local folder, so it is done here (docs/adr/0007). It takes lower transaction
+versions too: whoever writes compares first, on the handle that commits. Two writers of one application id
+with the same snapshot: the second fails, and that is the fence.
 """
 
-import json
-import os
-from pathlib import Path
 from typing import Any
-from urllib.parse import unquote
 
-from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
-from deltalake.exceptions import TableNotFoundError
+from deltalake import (
+    CommitProperties,
+    DeltaTable,
+    PostCommitHookProperties,
+    Transaction,
+    write_deltalake,
+)
+from deltalake.exceptions import CommitFailedError, TableNotFoundError
 
-from rimward.cloud.tables import to_arrow
+from rimward.cloud.storage import Storage
+from rimward.cloud.syncing import Syncer
+from rimward.cloud.tables import partitions_of, to_arrow
 from rimward.events import RimwardError
 from rimward.observe.failpoints import reach
 
-UNKNOWN = 1 << 62
-UNSURE = 16  # newest commits that are synced at an open: a writer that was killed may not have come to it
+HOOKS = PostCommitHookProperties(create_checkpoint=True, cleanup_expired_logs=False)
+# the log is cleaned by upkeep alone, and only behind a checkpoint that is on stable storage
 
 
 class LakeBroken(RimwardError):
@@ -37,32 +41,40 @@ class DurableTable:
         LakeBroken: an fsync failed.
     """
 
-    def __init__(self, path: Path, schema: Any) -> None:
-        self._path = path
+    def __init__(self, storage: Storage, name: str, schema: Any) -> None:
+        self._storage = storage
+        self._name = name
         self._schema = schema
         self.created = False
-        self._synced = UNKNOWN  # the version up to which every commit is on stable storage
+        self._id = ""
+        self._syncer = Syncer(storage, name)
+        self._searched = -1  # the version up to which commits were searched for a restore
+        self._restored = -1  # the newest one that was found
         self.reopen()
 
     def reopen(self) -> None:
         """Look at the table as it is now, create it where it is not, and add columns that are new."""
+        self.created = False
         try:
-            self.handle = DeltaTable(str(self._path))
+            self.handle = self._storage.open(self._name)
         except TableNotFoundError:
-            self._path.mkdir(parents=True, exist_ok=True)
-            self.handle = DeltaTable.create(
-                str(self._path), schema=self._schema, partition_by=["_day"], name=self._path.name
-            )
+            self.handle = self._storage.create(self._name, self._schema, partitions_of(self._name))
             self.created: bool = True
         self._marks: dict[str, int] = {}
-        self._synced = min(self._synced, max(-1, self.version - UNSURE))
+        if self.id != self._id:
+            self._id, self._searched, self._restored = self.id, -1, -1
+        self._syncer.opened(self.version)
         self._sync()
         known = {field.name for field in self.handle.schema().fields}
         if any(field.name not in known for field in self._schema):
             write_deltalake(
-                self.handle, to_arrow(self._schema, []), mode="append", schema_mode="merge"
+                self.handle,
+                to_arrow(self._schema, []),
+                mode="append",
+                schema_mode="merge",
+                post_commithook_properties=HOOKS,
             )  # nullable columns: an empty append with the wider schema
-            self.handle: DeltaTable = DeltaTable(str(self._path))
+            self.handle: DeltaTable = self._storage.open(self._name)
             self._sync()
 
     @property
@@ -76,8 +88,8 @@ class DurableTable:
         return str(self.handle.metadata().id)
 
     def there(self) -> bool:
-        """Tell whether the table is still what was opened; a folder can be deleted by hand."""
-        return self._entry(self.version).exists()
+        """Tell whether the table is still what was opened: tables can be deleted by hand."""
+        return self._storage.has_version(self._name, self.version)
 
     def mark(self, application: str) -> int:
         """Return an application id's version; 0 where there is none. Its commit is on stable storage."""
@@ -90,7 +102,8 @@ class DurableTable:
         """Append rows and set marks in one commit; it is on stable storage when this returns.
 
         Raises:
-            CommitFailedError: another writer has moved one of the marks since the handle was read.
+            CommitFailedError: another writer has moved one of the marks since the handle was read, or the
+                table was restored.
         """
         before = self.version
         transactions = [Transaction(application, version) for application, version in marks.items()]
@@ -99,52 +112,38 @@ class DurableTable:
             rows,
             mode="append",
             commit_properties=CommitProperties(app_transactions=transactions),
+            post_commithook_properties=HOOKS,
         )
         reach("ingest.committed")
         self.handle.update_incremental()
         self._marks = {**self._marks, **marks} if self.version == before + 1 else {}
         self._sync()
         reach("ingest.synced")
+        if self.version != before + 1 and self.restored(before) > before:
+            raise CommitFailedError("the table was restored just now")
+
+    def refresh(self) -> bool:
+        """Read what others have committed; tell whether there was anything."""
+        before = self.version
+        self.handle.update_incremental()
+        if self.version != before:
+            self._marks = {}
+            self._sync()
+        return self.version != before
+
+    def restored(self, since: int) -> int:
+        """Return the newest version above `since` at which the table was restored, or `since`."""
+        start = max(since, min(self._searched, self.version))
+        if start < self.version:
+            for entry in self.handle.history(self.version - start):
+                if entry.get("operation") == "RESTORE":
+                    self._restored = max(self._restored, int(entry["version"]))
+        self._searched = self.version
+        return max(since, self._restored)
 
     def _sync(self) -> None:
-        """Put every commit that is not known to be there on stable storage; others' too: marks rest on them.
-
-        Whatever else goes wrong on the way, the commit counts as unsynced: the next mark comes here again.
-        """
+        """Put every commit that isn't known to be there on stable storage: marks rest on others' too."""
         try:
-            for version in range(self._synced + 1, self.version + 1):
-                if self._entry(version).exists():
-                    sync_commit(self._path, version)
-                self._synced = version
+            self._syncer.sync(self.version)
         except OSError as error:
-            raise LakeBroken(f"{self._path}: {error}") from error
-
-    def _entry(self, version: int) -> Path:
-        return self._path / "_delta_log" / f"{version:020}.json"
-
-
-def sync_commit(table: Path, version: int) -> None:
-    """Put a commit on stable storage: its data files, the log entry, a checkpoint, then their folders."""
-    entry = table / "_delta_log" / f"{version:020}.json"
-    folders = [entry.parent, table, table.parent, table.parent.parent]
-    for line in entry.read_bytes().split(b"\n"):  # JSON may hold what else ends a line in Unicode as it is
-        added = json.loads(line).get("add") if line else None
-        if added is not None:
-            file = table / unquote(added["path"])
-            if file.exists():  # not where it has been compacted and removed since
-                _sync(file)
-                folders.insert(0, file.parent)
-    _sync(entry)
-    for checkpoint in entry.parent.glob(f"{version:020}.checkpoint*"):
-        _sync(checkpoint)
-        _sync(entry.parent / "_last_checkpoint")
-    for folder in dict.fromkeys(folders):
-        _sync(folder)
-
-
-def _sync(path: Path) -> None:
-    fd = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
+            raise LakeBroken(f"{self._name}: {error}") from error

@@ -5,8 +5,6 @@ and events that wait for another try are here alone. One worker at a time may wr
 started; every transaction looks whether that is still itself (GUARANTEES §5).
 """
 
-import os
-import sqlite3
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,45 +14,12 @@ import msgspec
 from msgspec import Struct
 
 from rimward.app.commands import Order
-from rimward.cloud.store import connect
-from rimward.events import CommandsFull, RimwardError
+from rimward.cloud.hubdb import open_journal, transaction
+from rimward.cloud.numbering import begin_epoch
+from rimward.events import RimwardError
 from rimward.observe.failpoints import reach
 
-SCHEMA = """
-create table if not exists fence (only integer primary key check (only = 1), token integer not null);
-create table if not exists offset (
-  function text primary key, table_id text not null, version integer not null, part integer not null
-) without rowid;
-create table if not exists place (
-  function text, node text, lane text, version integer not null, primary key (function, node, lane)
-) without rowid;
-create table if not exists parked (
-  id integer primary key, function text not null, key text not null, row blob not null,
-  tries integer not null, due integer not null, at integer not null, reason text
-);
-create index if not exists parked_in_order on parked (function, key, id);
-create table if not exists function_cell (
-  space text, key text, value blob not null, at integer not null, primary key (space, key)
-) without rowid;
-create table if not exists hub_epoch (counter integer primary key, nonce integer not null);
-create table if not exists hub_lane (table_name text primary key, last integer not null) without rowid;
-create table if not exists hub_row (
-  table_name text, seq integer, schema text not null, priority text not null, event text not null,
-  trace blob, at integer not null, body blob not null, primary key (table_name, seq)
-) without rowid;
-create table if not exists command (
-  number integer primary key autoincrement, node text not null, key text not null, device text not null,
-  name text not null, payload blob not null, created integer not null, expires integer not null,
-  timeout real not null, idempotent integer not null, function text not null, event text not null,
-  store text, outcome text, detail text, reply blob, ended integer, unique (node, key)
-);
-create index if not exists command_open on command (node, number) where outcome is null;
-create table if not exists node_store (node text primary key, store text not null) without rowid;
-create table if not exists hub_id (only integer primary key check (only = 1), id text not null);
-"""
-DEAD_COLUMNS = {"lane": "text", "row": "blob"}
 DEAD_KEPT = 100_000  # dead letters of functions; the oldest beyond them go, and are counted
-WAITING = 10_000  # commands of one node without an outcome
 
 
 class Fenced(RimwardError):
@@ -132,7 +97,7 @@ class Journal:
     def offset(self, function: str) -> Offset | None:
         """Return how far a function has come; None: nowhere."""
         row = self.db.execute(
-            "select table_id, version, part from offset where function = ?", (function,)
+            "select table_id, version, part from function_offset where function = ?", (function,)
         ).fetchone()
         return None if row is None else Offset(*row)
 
@@ -170,6 +135,12 @@ class Journal:
         """Return the keys of a state's cells."""
         return [key for (key,) in self.db.execute("select key from function_cell where space = ?", (space,))]
 
+    def commands_waiting(self, node: str) -> int:
+        """Return how many commands of a node have no outcome yet."""
+        return self.db.execute(
+            "select count(*) from command where node = ? and outcome is null", (node,)
+        ).fetchone()[0]
+
     # -- writing
 
     def commit(self, unit: Unit) -> None:
@@ -177,7 +148,6 @@ class Journal:
 
         Raises:
             Fenced: another worker was started, or has moved the offset.
-            CommandsFull: too many commands wait for a node.
         """
         reach("functions.called")
         with self.transaction():
@@ -198,7 +168,7 @@ class Journal:
             raise Fenced(f"{unit.function}: another worker has moved its offset")
         if unit.after is not None and unit.after != unit.before:
             self.db.execute(
-                "insert or replace into offset values (?, ?, ?, ?)",
+                "insert or replace into function_offset values (?, ?, ?, ?)",
                 (unit.function, unit.after.table, unit.after.version, unit.after.part),
             )
         self.db.executemany(
@@ -251,11 +221,6 @@ class Journal:
 
     def _command(self, given: Given, unit: Unit) -> None:
         order = given.order
-        waiting = self.db.execute(
-            "select count(*) from command where node = ? and outcome is null", (given.node,)
-        ).fetchone()[0]
-        if waiting >= WAITING:
-            raise CommandsFull(f"{waiting} commands wait for the node {given.node}, the limit")
         self.db.execute(
             "insert or ignore into command (node, key, device, name, payload, created, expires, timeout, "
             "idempotent, function, event) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -266,14 +231,19 @@ class Journal:
             ),
         )  # fmt: skip
 
+    def begin_epoch(self, marks: dict[str, tuple[int, int]]) -> None:
+        """Begin a new epoch of forwards where the lake contradicts this file; see `numbering`."""
+        with self.transaction():
+            begin_epoch(self.db, marks)
+
     def rename(self, function: str, was: str) -> None:
         """Let a renamed function go on where it was under its old name."""
         with self.transaction():
-            for table in ("offset", "place"):
-                self.db.execute(
-                    f"update or ignore {table} set function = ? where function = ?", (function, was)
-                )
-            self.db.execute("update parked set function = ? where function = ?", (function, was))
+            names = (function, was)
+            self.db.execute("update or ignore function_offset set function = ? where function = ?", names)
+            self.db.execute("update or ignore place set function = ? where function = ?", names)
+            self.db.execute("update or ignore position set function = ? where function = ?", names)
+            self.db.execute("update parked set function = ? where function = ?", names)
 
     def rename_cells(self, space: str, was: str) -> None:
         """Move a renamed state's cells."""
@@ -318,37 +288,3 @@ class Journal:
     def close(self) -> None:
         """Close the file."""
         self.db.close()
-
-
-@contextmanager
-def transaction(db: sqlite3.Connection) -> Generator[None]:
-    """Commit what is written inside, or nothing of it."""
-    db.execute("begin immediate")
-    try:
-        yield
-        db.execute("commit")
-    except BaseException:
-        if db.in_transaction:
-            db.execute("rollback")
-        raise
-
-
-def open_journal(path: Path) -> sqlite3.Connection:
-    """Open hub.db with the tables of this module; those of an older version are brought up to date."""
-    db = connect(path)
-    db.executescript(SCHEMA)
-    known = {row[1] for row in db.execute("pragma table_info(dead_function)")}
-    for name, type_ in DEAD_COLUMNS.items():
-        if name not in known:
-            try:
-                db.execute(f"alter table dead_function add column {name} {type_}")
-            except sqlite3.OperationalError as error:  # another process was faster
-                if "duplicate column" not in str(error):
-                    raise
-    db.execute("insert or ignore into hub_id values (1, ?)", (os.urandom(8).hex(),))
-    return db
-
-
-def hub_id(db: sqlite3.Connection) -> str:
-    """Return the id of this store: another one after it was made anew."""
-    return db.execute("select id from hub_id").fetchone()[0]

@@ -7,26 +7,23 @@ from typing import Any
 
 import duckdb
 import pyarrow as pa
-from deltalake import DeltaTable
 from deltalake.exceptions import TableNotFoundError
 
-
-def tables_in(lake: Path) -> list[str]:
-    """Return the names of the lake's tables."""
-    return sorted(entry.parent.name for entry in lake.glob("*/_delta_log"))
+from rimward.cloud.storage import Storage, storage_of
 
 
-def query(lake: Path, sql: str, params: dict[str, Any] | None = None) -> Any:
+def query(lake: Storage | Path, sql: str, params: dict[str, Any] | None = None) -> Any:
     """Run one query and return its result as a `pyarrow.Table`.
 
     Raises:
         duckdb.Error: the query is wrong, or asks for what lies outside the lake.
     """
+    storage = storage_of(lake)
     with duckdb.connect(":memory:") as db:
         db.execute("set timezone='UTC'")
-        for name in tables_in(lake):
+        for name in storage.tables():
             try:
-                table = DeltaTable(str(lake / name))
+                table = storage.open(name)
             except TableNotFoundError:
                 continue
             db.register(name, table.to_pyarrow_dataset())

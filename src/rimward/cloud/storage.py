@@ -2,8 +2,8 @@
 # (pyarrow and deltalake ship partial types)
 """Where a lake is: a folder, or a place in an object store.
 
-Everything that opens a table asks here for it; who commits asks whose work an fsync is: `folder` is None where
-the store's answer already means that it is kept (docs/adr/0075).
+Everything that opens a table asks here for it; who commits asks whose work an fsync is: `folder` is None
+where the store's answer already means that it is kept (docs/adr/0075).
 """
 
 import os
@@ -14,25 +14,14 @@ from typing import Any
 
 import msgspec
 from deltalake import DeltaTable
-from msgspec import Struct
 
+from rimward.cloud.config import VERSIONS_KEPT, LakePlace
 from rimward.events import RimwardError
 
 PLACE = "lake.json"  # in a hub's data folder: where its lake is, if it isn't in the folder `lake`
 FOLDER = "lake"
+LOG_RETENTION = "delta.logRetentionDuration"
 SECRET = ("key", "secret", "token", "password", "sas")  # names of options that are never told
-
-
-class LakePlace(Struct, frozen=True, forbid_unknown_fields=True):
-    """Where a lake is, and how to reach it; a key is no part of it."""
-
-    url: str = ""  # "s3://bucket/prefix", or what object_store speaks; empty: the folder `lake` of the data
-    endpoint: str = ""  # of a store that isn't Amazon's, "https://host:port"
-    region: str = ""
-    keys: str = (
-        ""  # a JSON file {"access_key_id": …, "secret_access_key": …}; empty: the environment has them
-    )
-    options: dict[str, str] = {}  # others of object_store, by its names
 
 
 class NoLake(RimwardError):
@@ -86,6 +75,7 @@ class Storage(ABC):
             schema=schema,
             partition_by=partition_by,
             name=table,
+            configuration={LOG_RETENTION: f"interval {VERSIONS_KEPT} seconds"},
             storage_options=dict(self.options) or None,
         )
 
@@ -98,38 +88,39 @@ class Folder(Storage):
     """A lake in a local folder."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder: Path = folder
+        self._folder = folder
+        self.folder = folder
 
     def __repr__(self) -> str:
-        return str(self.folder)
+        return str(self._folder)
 
     def uri(self, table: str) -> str:
         """Return a table's folder, which need not be there."""
-        return str(self.folder / table)
+        return str(self._folder / table)
 
     def create(self, table: str, schema: Any, partition_by: list[str]) -> DeltaTable:
         """Make a table, and the folders above it."""
-        (self.folder / table).mkdir(parents=True, exist_ok=True)
+        (self._folder / table).mkdir(parents=True, exist_ok=True)
         return super().create(table, schema, partition_by)
 
     def tables(self) -> list[str]:
         """Return the names of the folders with a log."""
-        return sorted(entry.parent.name for entry in self.folder.glob("*/_delta_log"))
+        return sorted(entry.parent.name for entry in self._folder.glob("*/_delta_log"))
 
     def has(self, name: str) -> bool:
         """Look for the file."""
-        return (self.folder / name).exists()
+        return (self._folder / name).exists()
 
     def read(self, name: str) -> bytes | None:
         """Read the file."""
         try:
-            return (self.folder / name).read_bytes()
+            return (self._folder / name).read_bytes()
         except FileNotFoundError:
             return None
 
     def put_if_absent(self, name: str, data: bytes) -> bool:
         """Write a draft, put it on stable storage, and link it under its name if that is free."""
-        path = self.folder / name
+        path = self._folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         draft = path.with_name(f"{path.name}.{os.getpid()}.draft")
         with draft.open("wb") as file:
@@ -193,15 +184,22 @@ def lake_of(data: Path) -> Storage:
     return storage_of(place) if place.url else Folder(data / FOLDER)
 
 
+def has_lake(data: Path) -> bool:
+    """Tell whether a hub's data folder has a lake, or says where it is."""
+    return (data / PLACE).exists() or (data / FOLDER).is_dir()
+
+
 def keep_place(data: Path, place: LakePlace) -> None:
     """Write down where a hub's lake is, for those who read it; without a URL nothing is written."""
-    path = data / PLACE
+    path, wanted = data / PLACE, msgspec.json.encode(place)
     if not place.url:
         path.unlink(missing_ok=True)
         return
+    if path.exists() and path.read_bytes() == wanted:
+        return
     data.mkdir(parents=True, exist_ok=True)
-    draft = path.with_suffix(".draft")
-    draft.write_bytes(msgspec.json.encode(place))
+    draft = path.with_suffix(f".{os.getpid()}.draft")
+    draft.write_bytes(wanted)
     draft.chmod(0o600)
     draft.replace(path)
 

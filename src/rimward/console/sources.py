@@ -8,6 +8,7 @@ from typing import TypeVar
 import msgspec
 from deltalake.exceptions import DeltaError
 
+from rimward.cloud.storage import has_lake
 from rimward.console.ledger import read_ledger
 from rimward.console.model import Balance, Link, Process, Seen
 from rimward.observe import read_snapshot, recent_traces
@@ -61,7 +62,7 @@ class Sources:
         )
 
     def _read_ledger(self) -> tuple[Balance, ...] | None:
-        return read_ledger(self._data) if (self._data / "lake").is_dir() else None
+        return read_ledger(self._data) if has_lake(self._data) else None
 
     def _read_processes(self) -> tuple[Process, ...]:
         text = (self._data / "run" / "processes.json").read_bytes()

@@ -5,10 +5,8 @@ the secret; it lies in a file that only its owner can read, and is never sent.
 """
 
 import base64
-import os
 import secrets
 from binascii import crc_hqx
-from contextlib import suppress
 from pathlib import Path
 
 from cryptography.exceptions import InvalidSignature
@@ -16,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from rimward.events import RimwardError
+from rimward.network.secretfile import write_secret
 
 _SEED, _USER = 18 << 3, 20 << 3  # the prefixes, which come out as S and U
 _SEED_LENGTH, _PUBLIC_LENGTH = 58, 56  # characters
@@ -52,16 +51,7 @@ class Key:
             OSError: the disk refused it.
         """
         head = bytes((_SEED | _USER >> 5, (_USER & 31) << 3))
-        draft = path.with_name(f".{path.name}.{os.getpid()}")
-        with suppress(FileNotFoundError):
-            draft.unlink()
-        fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(fd, "wb") as file:
-            file.write(_text(head + self._seed).encode() + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(path)
-        sync_folder(path.parent)
+        write_secret(path, _text(head + self._seed).encode() + b"\n")
 
 
 def new_key() -> Key:
@@ -113,15 +103,6 @@ def verify(public: str, signature: bytes, data: bytes) -> bool:
     except InvalidSignature:
         return False
     return True
-
-
-def sync_folder(folder: Path) -> None:
-    """Put a folder's names on stable storage."""
-    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
 
 
 def _text(raw: bytes) -> str:

@@ -4,13 +4,16 @@ import random
 from collections.abc import Callable
 from pathlib import Path
 
+from rimward.edge.commands.file import Boot
 from rimward.edge.config import NodeConfig
+from rimward.edge.deep.commanding import Asking
 from rimward.edge.deep.marking import MarkBook
 from rimward.edge.deep.reader import OutboxReader
 from rimward.network.config import UplinkConfig
 from rimward.network.uplink import UplinkCore
 from rimward.testing.clock import Clock
 from rimward.wire import Marks, Packer, Segment
+from rimward.wire.commands import Commands, Wanted
 
 AT_ONCE = UplinkConfig(gather=0.0, gather_critical=0.0)  # a Site settles: nothing waits for more
 Deliver = Callable[[list[tuple[str, bytes]]], list[bytes]]  # (subject, envelope) in, marks out
@@ -58,6 +61,7 @@ class Sender:
     def __init__(self, config: NodeConfig, clock: Clock, uplink: Uplink, boot: str) -> None:
         self._config = config
         self._clock = clock
+        self._asking: Asking | None = None
         self._uplink = uplink
         self._packer = Packer(region=config.region, site=config.site, boot=boot)
         self._core = UplinkCore(AT_ONCE)
@@ -102,6 +106,18 @@ class Sender:
     def _now(self) -> float:
         return self._clock.monotonic() * 1e-9
 
+    def ask(self, boot: Boot, answer: Callable[[Wanted], Commands]) -> bool:
+        """Ask for commands, if the link is up; return whether there are new ones."""
+        if self._asking is None:
+            self._asking = Asking(Path(self._config.data) / "node", boot)
+        wanted = self._asking.wanted()
+        if wanted is None or self._uplink.breaks_now():
+            return False
+        given = answer(wanted)
+        return not self._uplink.breaks_now() and self._asking.take(given) > 0
+
     def close(self) -> None:
-        """Close the file."""
+        """Close the files."""
+        if self._asking is not None:
+            self._asking.file.close()
         self._reader.close()

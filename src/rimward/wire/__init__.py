@@ -6,12 +6,14 @@ from rimward.wire.envelope import (
     Header,
     Row,
     Sealer,
+    check_rows,
     decode,
     encode,
     encode_raw,
+    unseal,
 )
 from rimward.wire.hello import Hello, Tally, Verdict, Welcome
-from rimward.wire.lanes import Epoch, Lane, split_version, table_of, transaction_id, transaction_version
+from rimward.wire.lanes import HUB, Epoch, Lane, split_version, table_of, transaction_id, transaction_version
 from rimward.wire.marks import Mark, Marks
 from rimward.wire.source import Place, Segment, SegmentSource, Supply
 from rimward.wire.subjects import (
@@ -33,6 +35,7 @@ from rimward.wire.subjects import (
 from rimward.wire.upload import Packer, Upload
 
 __all__ = [
+    "HUB",
     "PRIORITIES",
     "DamagedError",
     "EnvelopeError",
@@ -54,6 +57,7 @@ __all__ = [
     "Upload",
     "Verdict",
     "Welcome",
+    "check_rows",
     "decode",
     "encode",
     "encode_raw",
@@ -72,5 +76,6 @@ __all__ = [
     "table_of",
     "transaction_id",
     "transaction_version",
+    "unseal",
     "up_subject",
 ]

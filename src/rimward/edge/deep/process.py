@@ -8,10 +8,13 @@ import asyncio
 import random
 import re
 import sqlite3
+from pathlib import Path
 
 import nats.errors
 
+from rimward.edge.deep.commanding import Commanding
 from rimward.edge.deep.config import DeepConfig
+from rimward.edge.deep.cutting import Cutting
 from rimward.edge.deep.greeting import Greeting
 from rimward.edge.deep.hearing import Hearing
 from rimward.edge.deep.link import Link, OnError, Part, attend
@@ -23,6 +26,7 @@ from rimward.edge.deep.status import Status
 from rimward.network.nkeys import NoKey
 from rimward.network.ways import Ways
 from rimward.observe import Logger, get_logger
+from rimward.observe.faults import Faults
 
 log: Logger = get_logger("rimward.deep")
 
@@ -38,13 +42,16 @@ class DeepProcess:
         self.out: Outgoing = Outgoing(config)
         self._ways = Ways((config.bus_url, *config.bus_urls), random.random)
         self._status = Status(self.out)
+        self._cutting = Cutting(Faults(Path(config.data)))
         self._forbidden = False
         self.parts: tuple[Part, ...] = (
+            self._cutting,
             Hearing(self.out),
             Greeting(self.out, self._ways),
             Pinging(self.out),
             Preferring(self._ways),
             Sending(self.out, self._ways),
+            Commanding(config),
         )
 
     async def run(self) -> None:
@@ -52,6 +59,7 @@ class DeepProcess:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._status.run())
             while True:
+                await self._cutting.over()
                 pause = await self._session()
                 await asyncio.sleep(pause)
 
