@@ -67,7 +67,8 @@ class Row(Struct, array_like=True, gc=False):
 
 
 _encoder = msgspec.msgpack.Encoder()
-_decoder = msgspec.msgpack.Decoder(tuple[Header, list[Row]])
+_decoder = msgspec.msgpack.Decoder(tuple[Header, msgspec.Raw])
+_rows_decoder = msgspec.msgpack.Decoder(list[Row])
 
 
 def encode(header: Header, rows: list[Row]) -> bytes:
@@ -104,6 +105,22 @@ def decode(data: bytes) -> tuple[Header, list[Row]]:
         DamagedError: its checksum does not fit.
         EnvelopeError: it is too large, or its rows are not the range that its header names.
     """
+    header, rows = unseal(data)
+    try:
+        found = _rows_decoder.decode(rows)
+    except (ValueError, RecursionError, MemoryError) as error:
+        raise EnvelopeError(str(error)) from None
+    check_rows(header, [row.seq for row in found])
+    return header, found
+
+
+def unseal(data: bytes) -> tuple[Header, bytes]:
+    """Read an envelope's header, and its rows as msgpack: an array that may hold anything yet.
+
+    Raises:
+        DamagedError: its checksum does not fit.
+        EnvelopeError: it is too large, or its header is none.
+    """
     import zstandard
 
     if len(data) < _CRC.size or _CRC.unpack_from(data)[0] != zlib.crc32(data[_CRC.size :]):
@@ -113,8 +130,24 @@ def decode(data: bytes) -> tuple[Header, list[Row]]:
     except (zstandard.ZstdError, ValueError, RecursionError, MemoryError) as error:
         # ValueError: msgspec's own errors, and text that is not UTF-8, which it passes on as it is
         raise EnvelopeError(str(error)) from None
-    _check(header, rows)
-    return header, rows
+    if header.v != VERSION:
+        raise EnvelopeError(f"its version is {header.v}, this reads {VERSION}")
+    if not 1 <= header.first <= header.last < 1 << SEQ_BITS:
+        raise EnvelopeError(f"rows {header.first} to {header.last} are no range")
+    return header, bytes(rows)
+
+
+def check_rows(header: Header, seqs: list[int]) -> None:
+    """Compare an envelope's rows with what its header says of them.
+
+    Raises:
+        EnvelopeError: they are not those.
+    """
+    if header.lost is not None:
+        if seqs:
+            raise EnvelopeError(f"it has {len(seqs)} rows and says that they are lost")
+    elif seqs != list(range(header.first, header.last + 1)):
+        raise EnvelopeError(f"its {len(seqs)} rows are not {header.first} to {header.last}")
 
 
 def _decompress(frame: bytes) -> bytes:
@@ -131,17 +164,3 @@ def _decompress(frame: bytes) -> bytes:
         raise EnvelopeError(f"its dictionary is {number}, this has {', '.join(map(str, DICTIONARIES))}")
     words = zstandard.ZstdCompressionDict(DICTIONARIES[number])
     return zstandard.ZstdDecompressor(dict_data=words).decompress(frame, max_output_size=MAX_BYTES)
-
-
-def _check(header: Header, rows: list[Row]) -> None:
-    if header.v != VERSION:
-        raise EnvelopeError(f"its version is {header.v}, this reads {VERSION}")
-    if not 1 <= header.first <= header.last < 1 << SEQ_BITS:
-        raise EnvelopeError(f"rows {header.first} to {header.last} are no range")
-    if header.lost is not None:
-        if rows:
-            raise EnvelopeError(f"it has {len(rows)} rows and says that they are lost")
-    elif len(rows) != header.last - header.first + 1 or any(
-        row.seq != seq for seq, row in enumerate(rows, header.first)
-    ):
-        raise EnvelopeError(f"its {len(rows)} rows are not {header.first} to {header.last}")
