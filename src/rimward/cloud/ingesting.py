@@ -13,7 +13,7 @@ from rimward.cloud.ingest import Ingest
 from rimward.cloud.parts import Alive, Part, together
 from rimward.cloud.process import serve
 from rimward.cloud.pulling import Pulling
-from rimward.cloud.storage import lake_of
+from rimward.cloud.storage import keep_place, lake_of
 from rimward.cloud.store import Records
 from rimward.observe.life import INGEST
 
@@ -24,6 +24,7 @@ class Ingesting:
     def __init__(self, config: HubConfig, now: Callable[[], int] = time.time_ns) -> None:
         """`now` is the wall clock, ns."""
         data = Path(config.data)
+        keep_place(data, config.lake)
         manifest = manifests.decode(Path(config.manifest).read_bytes())
         self.records = Records(data / "hub" / "hub.db")
         announcer = Announcer(config, manifest) if config.events else None
