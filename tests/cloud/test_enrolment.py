@@ -57,7 +57,10 @@ def test_a_used_string_opens_nothing_for_another_key_or_name(book: Enrolments) -
     assert why_not(book, request(secret, "truck-8", new_key())) == "used"
     assert why_not(book, request(secret, "truck-7", new_key())) == "used"
     assert why_not(book, request(secret, "truck-8", key)) == "used"
-    assert len(book.nodes()) == 1
+    other, second = book.issue("local", 3600)[0], new_key()
+    book.join(request(other, "truck-8", second))
+    assert why_not(book, request(secret, "truck-8", second)) == "used", "nor for a node of another string"
+    assert len(book.nodes()) == 2
 
 
 def test_a_string_ends_and_no_clock_that_goes_back_makes_it_good_again(

@@ -34,8 +34,8 @@ MUTANTS = (
     Mutant(
         "a join string that opens twice",
         "cloud/control/enrolment.py",
-        "if burned_with != key_digest or ",
-        "if ",
+        "            if burned is not None:\n",
+        "            if burned is not None and burned_with == key_digest:\n",
         ("tests/cloud/test_enrolment.py",),
     ),
     Mutant(
