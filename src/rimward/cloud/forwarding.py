@@ -21,6 +21,7 @@ from rimward.cloud.ingest import Envelope, Ingest, Outcome
 from rimward.observe import Logger, get_logger
 from rimward.observe.failpoints import reach
 from rimward.wire import HUB, Epoch, Header, Lane, Row, Tally
+from rimward.wire.account import Account, LaneAccount
 
 log: Logger = get_logger("rimward.hub")
 
@@ -143,9 +144,28 @@ def tallies(db: sqlite3.Connection, mark: Callable[[str, str], tuple[int, int]])
         oldest = db.execute(
             "select min(at) from hub_row where table_name = ? and seq > ?", (table, sent)
         ).fetchone()[0]
+        waiting = db.execute(
+            "select count(*) from hub_row where table_name = ? and seq > ?", (table, sent)
+        ).fetchone()[0]
         before = db.execute("select coalesce(sum(last), 0) from hub_before where table_name = ?", (table,))
-        found.append(Tally(table, before.fetchone()[0] + last, {}, max(0, last - sent), oldest))
+        found.append(Tally(table, before.fetchone()[0] + last, {}, waiting, oldest))
     return found
+
+
+def read_hub_account(data: Path, mark: Callable[[str, str], tuple[int, int]]) -> Account | None:
+    """Return the hub's own account, counted in hub.db; None where no function ever forwarded."""
+    path = data / "hub" / "hub.db"
+    if not path.exists():
+        return None
+    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, isolation_level=None)) as db:
+        if not db.execute("select 1 from sqlite_master where name = 'hub_row'").fetchone():
+            return None
+        db.execute("begin")
+        lanes = tuple(
+            LaneAccount(one.lane, one.forwarded, one.discarded, None, one.waiting, one.oldest)
+            for one in tallies(db, mark)
+        )
+    return Account(HUB, "hub", lanes) if lanes else None
 
 
 class Forwards:

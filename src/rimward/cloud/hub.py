@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from rimward.app import manifest as manifests
+from rimward.cloud.auditing import Auditing
 from rimward.cloud.commanding import Commanding
 from rimward.cloud.config import HubConfig
 from rimward.cloud.durable import LakeBroken
@@ -25,7 +26,8 @@ class Hub:
         """`now` is the wall clock, ns."""
         manifest = manifests.decode(Path(config.manifest).read_bytes())
         self.now = now
-        self.parts: list[Part] = [Alive(Path(config.data) / HUB), Streams(config)]
+        data = Path(config.data)
+        self.parts: list[Part] = [Alive(data / HUB), Streams(config), Auditing(data)]
         if config.app and any(function.layer == "cloud" for function in manifest.functions):
             self.parts += [Functions(config), Forwards(config, manifest.facts, now), Commanding(config, now)]
 

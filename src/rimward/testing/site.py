@@ -20,7 +20,7 @@ from msgspec import Struct
 
 from rimward.app import App, Lake
 from rimward.app.settings import settings_of
-from rimward.edge.api import read_lanes
+from rimward.edge.api import read_account
 from rimward.edge.config import NodeConfig, OutboxConfig
 from rimward.edge.dispatch.failures import place_of
 from rimward.edge.outbox import DeadLetter
@@ -352,7 +352,8 @@ class Site:
         if (self.folder / "lake").exists() and has_cloud():
             entries = read_ledger(self.folder)
         else:
-            entries = balances(read_lanes(self.folder), [])
+            account = read_account(self.folder)
+            entries = balances([] if account is None else [account], [])
         tables = {struct: fact.spec.table for struct, fact in self.app.facts.items()}
         return Ledger.of_entries(entries, tables)
 
