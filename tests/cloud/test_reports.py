@@ -9,7 +9,7 @@ from rimward.cloud.api import lanes_stored
 from rimward.cloud.auditing import Auditing, audit
 from rimward.cloud.counting import Counted, count
 from rimward.cloud.reports import OUTBOXES, Reports, read_reports
-from rimward.cloud.store import connect
+from rimward.cloud.store import Records, connect
 from rimward.cloud.stored import Selection
 from rimward.wire import Hello, Mark, Tally
 
@@ -54,10 +54,12 @@ def test_rows_that_a_report_calls_stored_and_that_no_table_has_are_missing_twice
 ) -> None:
     ingest(tmp_path).take("warm", [envelope(1, 7)])
     note(tmp_path, hello("o1", 12, 9))
-    auditing = Auditing(tmp_path)
+    records = Records(tmp_path / "hub" / "hub.db")
+    auditing = Auditing(tmp_path, records)
     assert auditing.look() == []
     assert [one.missing for one in auditing.look()] == [2]
     auditing.look()
+    records.close()
     db = connect(tmp_path / "hub" / "hub.db")
     assert db.execute("select value from counter where name = 'ledger_off'").fetchall() == [(1,)]
     db.close()

@@ -1,7 +1,6 @@
 """A hub and its nodes as users start them, each a supervisor with its processes, for the end-to-end tests.
 
-The hub is on 127.0.0.2, which is this machine and yet no loopback address that is believed: everything goes by
-TLS.
+The hub is on 127.0.0.2, which is this machine and yet no loopback address that is believed: all goes by TLS.
 """
 
 import subprocess

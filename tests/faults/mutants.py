@@ -175,14 +175,14 @@ MUTANTS = (
     ),
     Mutant(
         "no fsync in ingest",
-        "cloud/durable.py",
+        "cloud/syncing.py",
         "        os.fsync(fd)\n",
         "        pass\n",
         ("tests/faults/test_powerloss.py",),
     ),
     Mutant(
         "folders not synced",
-        "cloud/durable.py",
+        "cloud/syncing.py",
         "    for folder in dict.fromkeys(folders):\n        sync_folder(folder)\n",
         "",
         ("tests/faults/test_powerloss.py",),
@@ -224,7 +224,7 @@ MUTANTS = (
     ),
     Mutant(
         "off the bus before the commit",
-        "cloud/pulling.py",
+        "cloud/taking.py",
         "        by_fact, done = self._reading.sort(messages)\n",
         "        by_fact, done = self._reading.sort(messages)\n"
         "        for message in messages:\n            await message.ack()\n",
@@ -264,6 +264,78 @@ MUTANTS = (
         '"int64": int,',
         '"int64": int | float,',
         ("tests/cloud/test_batch.py",),
+    ),
+    Mutant(
+        "a cloud function's offset committed apart from its effects",
+        "cloud/journal.py",
+        "            self._move(unit)\n",
+        "            self._move(unit)\n            self.db.execute('commit')\n"
+        "            reach('functions.committed')\n            self.db.execute('begin immediate')\n",
+        ("tests/cloud/test_functions.py",),
+    ),
+    Mutant(
+        "two workers and no fence",
+        "cloud/journal.py",
+        'if self.db.execute("select token from fence").fetchone()[0] != self._token:',
+        "if False:",
+        ("tests/cloud/test_functions.py",),
+    ),
+    Mutant(
+        "an offset that is not compared",
+        "cloud/journal.py",
+        "if self.offset(unit.function) != unit.before:",
+        "if False:",
+        ("tests/cloud/test_functions.py",),
+    ),
+    Mutant(
+        "an event behind one that failed overtakes it",
+        "cloud/running.py",
+        "        if self._waiting.get(key):\n",
+        "        if False:\n",
+        ("tests/cloud/test_functions.py",),
+    ),
+    Mutant(
+        "rows of a restored lake run their functions again",
+        "cloud/running.py",
+        'return version_of(row) <= self._place(row["_node"], row["_lane"])',
+        "return False",
+        ("tests/cloud/test_functions.py",),
+    ),
+    Mutant(
+        "forwards of functions numbered anew at each try",
+        "cloud/forwarding.py",
+        "return seq if counter == epoch.counter else 0",
+        "return 0",
+        ("tests/cloud/test_functions.py",),
+    ),
+    Mutant(
+        "a command whose key is not on disk when it leaves",
+        "edge/commands/executor.py",
+        "        self._append([Put(SPACE, command.key, msgspec.msgpack.encode(kept))], None, landed)\n\n"
+        "    def _send",
+        "        landed(None)\n\n    def _send",
+        ("tests/testing/test_commands.py",),
+    ),
+    Mutant(
+        "a command sent again after a crash",
+        "edge/commands/executor.py",
+        "if command.key in self._left and not command.idempotent:",
+        "if False:",
+        ("tests/testing/test_commands.py",),
+    ),
+    Mutant(
+        "a command done while nobody knows the time",
+        "edge/commands/executor.py",
+        "if now is None and not command.idempotent:",
+        "if False:",
+        ("tests/testing/test_commands.py",),
+    ),
+    Mutant(
+        "a command in doubt given to a replaced store",
+        "cloud/commands.py",
+        "known[0] == store:",
+        "True:",
+        ("tests/cloud/test_commands.py",),
     ),
 )
 

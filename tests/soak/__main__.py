@@ -1,11 +1,21 @@
-"""`./dev soak [SECONDS]`, `./dev soak floods|fuzz [SECONDS]` and `./dev soak mutants [NAME…]`."""
+"""`./dev soak [kills|power|model|floods|fuzz|links|mutants] …`; each module says what it takes."""
 
 import sys
 
 from tests.faults import mutants
-from tests.soak import floods, fuzz, kills
+from tests.faults.model import sizes
+from tests.soak import floods, fuzz, kills, links, power
+
+RUNS = {
+    "floods": floods.main,
+    "fuzz": fuzz.main,
+    "kills": kills.main,
+    "links": links.main,
+    "model": sizes.main,
+    "mutants": mutants.main,
+    "power": power.main,
+}
 
 if __name__ == "__main__":
-    runs = {"floods": floods.main, "fuzz": fuzz.main, "mutants": mutants.main}
-    run = runs.get(sys.argv[1]) if len(sys.argv) > 1 else None
-    sys.exit(kills.main(sys.argv[1:]) if run is None else run(sys.argv[2:]))
+    name, *arguments = sys.argv[1:] if sys.argv[1:2] and sys.argv[1] in RUNS else ["kills", *sys.argv[1:]]
+    sys.exit(RUNS[name](arguments))

@@ -6,13 +6,15 @@ import sqlite3
 from collections.abc import Iterable
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 from deltalake import DeltaTable
 from msgspec import Struct
 
 from rimward.cloud.counting import Counted, count
+from rimward.cloud.expiring import gone
 from rimward.cloud.sides import Sides
-from rimward.cloud.storage import lake_of
+from rimward.cloud.storage import Storage, lake_of
 from rimward.cloud.stored import Selection, Stored
 from rimward.wire import split_version, table_of, transaction_id
 from rimward.wire.system import SYSTEM
@@ -39,36 +41,52 @@ def lanes_stored(data: Path, wanted: Iterable[Selection] = ()) -> list[Stored]:
     facts = {name for name in names if not name.startswith("_")} | SYSTEM_TABLES & names
     counted = Counted(data / "hub" / "counted.db" if (data / "hub").is_dir() else None)
     try:
-        sides = Sides(lake, names)
+        sides, known = Sides(lake, names), _nodes(lake, names)
         found: list[Stored] = []
         for name in sorted(facts | sides.facts()):
             table = lake.open(name) if name in facts else None
             parts = [] if table is None else counted.parts(table, name)
             nodes = {part.node for part in parts} | sides.nodes(name)
+            left = _gone(table, name, nodes | known)
+            nodes |= set(left)
             more = [Selection(node) for node in sorted(nodes - {one.node for one in asked})]
             for one in [*(one for one in asked if one.node in nodes), *more]:
                 rows = 0 if table is None else count(table, name, parts, one)
-                found.append(_stored(name, one, rows, table, sides))
+                found.append(_stored(name, one, rows, left.get(one.node, (0, 0)), (table, sides)))
     finally:
         counted.close()
     return sorted(found, key=lambda one: (one.fact, one.node, one.first))
 
 
-def _stored(name: str, wanted: Selection, rows: int, table: DeltaTable | None, sides: Sides) -> Stored:
+def _stored(
+    name: str, wanted: Selection, rows: int, gone: tuple[int, int], found: tuple[DeltaTable | None, Sides]
+) -> Stored:
+    table, sides = found
     node, causes = wanted.node, sides.lost(name, wanted)
     lanes = dict.fromkeys((name, *(lane for lane in wanted.lanes if table_of(lane) == name)))
     marks = {lane: split_version(_mark(table, sides.dead_table, node, lane)) for lane in lanes}
     return Stored(
         node, name, rows, sides.dead(name, wanted), *marks[name], lost=sum(causes.values()), causes=causes,
-        expired=_gone(table, "expired", node, name), erased=_gone(table, "erased", node, name),
+        expired=gone[0], erased=gone[1],
         marks={lane: mark for lane, mark in marks.items() if lane != name},
         first=wanted.first, end=wanted.end,
     )  # fmt: skip
 
 
-def _gone(table: DeltaTable | None, cause: str, node: str, fact: str) -> int:
-    """Return how many rows of a node were taken away for a cause; the table counts them with each delete."""
-    return (table is not None and table.transaction_version(f"{cause}:{transaction_id(node, fact)}")) or 0
+def _nodes(lake: Storage, names: Iterable[str]) -> set[str]:
+    """Return every node that rows ever came from."""
+    if "_epochs" not in names:
+        return set()
+    rows: Any = lake.open("_epochs").to_pyarrow_dataset().to_table(columns=["_node"])
+    return set(rows.column("_node").unique().to_pylist())
+
+
+def _gone(table: DeltaTable | None, name: str, nodes: Iterable[str]) -> dict[str, tuple[int, int]]:
+    """Return how many rows have expired and were erased, of the nodes of which any were."""
+    if table is None:
+        return {}
+    found = {node: (gone(table, "expired", node, name), gone(table, "erased", node, name)) for node in nodes}
+    return {node: counts for node, counts in found.items() if any(counts)}
 
 
 def _mark(table: DeltaTable | None, dead: DeltaTable | None, node: str, fact: str) -> int:

@@ -24,8 +24,10 @@ EVERY = 60.0  # seconds between two looks
 class Auditing:
     """A part of the hub."""
 
-    def __init__(self, data: Path) -> None:
+    def __init__(self, data: Path, records: Records) -> None:
+        """`records` are hub.db's, where the counter is."""
         self._data = data
+        self._records = records
         self._off: set[tuple[str, str, int]] = set()  # (node, fact, rows) at the last look
         self._told: set[tuple[str, str, int]] = set()  # of which it was told
 
@@ -48,19 +50,10 @@ class Auditing:
         for one in fresh:
             log.error("the ledger is off", node=one.node, fact=one.fact, missing=one.missing)
         if fresh:
-            self._raise({"ledger_off": len(fresh)})
+            self._records.add({"ledger_off": len(fresh)})
         self._told = set(off) & self._off
         self._off = set(off)
         return told
-
-    def _raise(self, counts: dict[str, int]) -> None:
-        records = Records(self._data / "hub" / "hub.db")
-        try:
-            records.add(counts)
-        except sqlite3.Error as error:
-            log.error("the hub's own file can't be written", error=str(error))  # noqa: TRY400 (one line)
-        finally:
-            records.close()
 
 
 def audit(data: Path) -> tuple[Balance, ...]:

@@ -15,7 +15,10 @@ from rimward.cloud.durable import LakeBroken
 from rimward.cloud.forwarding import Forwards
 from rimward.cloud.functions import Functions
 from rimward.cloud.parts import Alive, Part, together
+from rimward.cloud.storage import keep_place, lake_of
+from rimward.cloud.store import Records
 from rimward.cloud.streams import Streams
+from rimward.cloud.upkeep import Upkeep
 from rimward.observe.life import HUB
 
 
@@ -24,10 +27,18 @@ class Hub:
 
     def __init__(self, config: HubConfig, now: Callable[[], int] = time.time_ns) -> None:
         """`now` is the wall clock, ns."""
-        manifest = manifests.decode(Path(config.manifest).read_bytes())
-        self.now = now
         data = Path(config.data)
-        self.parts: list[Part] = [Alive(data / HUB), Streams(config), Auditing(data)]
+        keep_place(data, config.lake)
+        manifest = manifests.decode(Path(config.manifest).read_bytes())
+        facts = {spec.table: spec for spec in manifest.facts}
+        self.now = now
+        self._records = Records(data / "hub" / "hub.db")
+        self.parts: list[Part] = [
+            Alive(data / HUB),
+            Streams(config),
+            Upkeep(lake_of(data), config.upkeep, facts, self._records, now),
+            Auditing(data, self._records),
+        ]
         if config.app and any(function.layer == "cloud" for function in manifest.functions):
             self.parts += [Functions(config), Forwards(config, manifest.facts, now), Commanding(config, now)]
 

@@ -12,7 +12,8 @@ from msgspec.structs import replace
 from rimward.cloud.accounting import Balance, balances, selections
 from rimward.cloud.reports import read_reports
 from rimward.edge.api import Outline, outline_of, read_account
-from rimward.wire.account import EVER, Account, LaneAccount
+from rimward.wire import HUB
+from rimward.wire.account import EVER, Account, Held, LaneAccount
 
 __all__ = ["Balance", "balances", "read_ledger"]
 
@@ -20,14 +21,24 @@ __all__ = ["Balance", "balances", "read_ledger"]
 def read_ledger(data: Path) -> tuple[Balance, ...]:
     """Return the balance of every fact and node under a data folder; it counts rows, which costs work."""
     from rimward.cloud.api import lanes_stored
-    from rimward.cloud.forwarding import read_hub_account
 
     accounts = known_accounts(data)
     stored = lanes_stored(data, selections(accounts))
-    marks = {(one.node, lane): one.mark(lane) for one in stored for lane in (one.fact, *one.marks)}
-    hub = read_hub_account(data, lambda node, lane: marks.get((node, lane), (0, 0)))
     found = [_counted(data, one) if one.at is None else one for one in accounts]
-    return balances([*found, *([hub] if hub is not None else [])], stored)
+    return balances([*found, _hub_account(data)], stored)
+
+
+def _hub_account(data: Path) -> Account:
+    """Return what cloud functions have forwarded: the hub is a node to its own lake."""
+    from rimward.cloud.forwarding import hub_lanes
+
+    found: dict[str, LaneAccount] = {}
+    for one in hub_lanes(data):
+        before = found.get(one.table, LaneAccount(one.table, 0, held=()))
+        here = () if one.first is None else (Held(one.counter, one.first, one.last, one.oldest or 0),)
+        held = (*(before.held or ()), *here)
+        found[one.table] = replace(before, forwarded=before.forwarded + one.last, held=held)
+    return Account(HUB, "hub", tuple(found.values()))
 
 
 def known_accounts(data: Path) -> list[Account]:

@@ -2,6 +2,7 @@
 # (nats ships partial types)
 """The way into a bus: its address, who one is there, and whom one believes to be the bus."""
 
+import asyncio
 import base64
 import ssl
 from pathlib import Path
@@ -14,7 +15,7 @@ from nats.aio.client import Client
 
 from rimward.network.nkeys import Key, NoKey, parse_seed
 
-CONNECT = 2  # seconds that one attempt may take
+CONNECT = 15  # seconds for each step of one attempt; a bad link loses several packets of each
 
 
 class BusAccess(Struct, frozen=True, forbid_unknown_fields=True):
@@ -60,15 +61,14 @@ async def connect(access: BusAccess, **options: Any) -> Client:
         NoKey: the credentials file can't be used.
     """
     client = BusClient(access)
-    await client.connect(
-        access.url,
-        allow_reconnect=False,
-        connect_timeout=CONNECT,
-        **_who(client, access),
-        **_whom(access),
-        **options,
-    )
+    known = await asyncio.to_thread(_known, client, access)
+    await client.connect(access.url, allow_reconnect=False, connect_timeout=CONNECT, **known, **options)
     return client
+
+
+def _known(client: BusClient, access: BusAccess) -> dict[str, Any]:
+    """Read what is in files."""
+    return _who(client, access) | _whom(access)
 
 
 def _who(client: BusClient, access: BusAccess) -> dict[str, Any]:

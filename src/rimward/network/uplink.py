@@ -210,7 +210,13 @@ class UplinkCore:
     def behind(self) -> dict[str, dict[str, int]]:
         """Return each lane's position, for people."""
         return {
-            fact: {"sent": lane.sent[1], "mark": lane.mark[1], "epoch": lane.sent[0], "attempt": lane.attempt}
+            fact: {
+                "sent": lane.sent[1],
+                "acked": lane.acked[1] if lane.acked[0] == lane.sent[0] else 0,
+                "mark": lane.mark[1],
+                "epoch": lane.sent[0],
+                "attempt": lane.attempt,
+            }
             for fact, lane in self._lanes.items()
         }
 

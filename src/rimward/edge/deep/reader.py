@@ -89,6 +89,11 @@ class OutboxReader:
         rows = self._db.execute("select counter, nonce from epoch").fetchall()
         return {counter: Epoch(counter, nonce) for counter, nonce in rows}
 
+    def id(self) -> str:
+        """Return the file's id, another one after its disk was lost."""
+        row = self._db.execute("select value from meta where key = 'id'").fetchone()
+        return row[0] if row else ""
+
     def supplies(self) -> list[Supply]:
         """Return every lane that has rows, its last place, and the priority of its newest rows."""
         version = self.version()
@@ -149,7 +154,7 @@ class OutboxReader:
                 epoch, last, prior, prior_nonce = place
                 start = after[1] + 1 if after[0] == epoch.counter else 1
                 where = {"counter": epoch.counter, "fact": supply.fact, "seq": start}
-                chunks = [_Chunk(*row) for row in self._db.execute(_HEAD, where)]
+                chunks = self._few(self._db.execute(_HEAD, where), min(most, self._size))
                 lost = self._db.execute(_LOST, where).fetchone()
         except sqlite3.DatabaseError as error:
             if getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_CORRUPT:
@@ -163,6 +168,18 @@ class OutboxReader:
             segment = self._cut(lane, chunks, min(most, self._size))
         segment.priority, segment.prior, segment.prior_nonce = supply.priority, prior, prior_nonce
         return segment
+
+    def _few(self, rows: sqlite3.Cursor, most: int) -> list[_Chunk]:
+        """Return as many chunks as an envelope can need: reading more would take as long as all the rest."""
+        found: list[_Chunk] = []
+        size = 0
+        for row in rows:
+            found.append(chunk := _Chunk(*row))
+            size += len(chunk.body)
+            if size > most or chunk.last - found[0].first >= self._rows:
+                break
+        rows.close()
+        return found
 
     def _lane(self, fact: str, after: Place) -> tuple[Epoch, int, int, int] | None:
         """Return the epoch of the first row after a place, its last row, and the epoch before's end."""
