@@ -26,11 +26,11 @@ def hello(outbox: str, forwarded: int, seq: int, *, counter: int = 1, waiting: i
 
 
 def note(folder: Path, report: Hello, now: int = 0) -> bool:
-    db = connect(folder / "hub" / "hub.db")
+    reports = Reports(folder / "hub" / "hub.db")
     try:
-        return Reports(db).note(report, now)
+        return reports.note(report, now)
     finally:
-        db.close()
+        reports.close()
 
 
 def test_a_report_is_measured_by_what_its_node_knew_and_not_by_what_came_since(tmp_path: Path) -> None:

@@ -27,12 +27,19 @@ OUTBOXES = 64  # of one node that are kept; the report of another is refused, co
 
 
 class Reports:
-    """The newest report of every outbox. One writer; hub.db is given open."""
+    """The newest report of every outbox, on a connection of its own.
 
-    def __init__(self, db: sqlite3.Connection) -> None:
-        self._db = db
+    It is written once every few seconds and node, and not synced each time: an older report is true as well.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """`path` is hub.db's."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._db = sqlite3.connect(path, isolation_level=None, timeout=10, check_same_thread=False)
+        self._db.execute("pragma journal_mode=wal")
+        self._db.execute("pragma synchronous=normal")
+        self._db.executescript(SCHEMA)
         self.refused: int = 0
-        db.executescript(SCHEMA)
 
     def note(self, hello: Hello, now: int) -> bool:
         """Keep a report of a node that is let in; `now` is wall ns. False: it has had too many outboxes.
@@ -67,6 +74,10 @@ class Reports:
         self.refused += 1
         log.error("a node has had too many outboxes, its report is not kept", node=hello.node, limit=OUTBOXES)
         return False
+
+    def close(self) -> None:
+        """Close the file."""
+        self._db.close()
 
 
 def read_reports(data: Path) -> list[Account]:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from rimward.cloud.envelopes import Outcome
 from rimward.cloud.generations import Seen
+from rimward.cloud.reports import Reports
 
 SCHEMA = """
 create table if not exists envelope (
@@ -48,6 +49,7 @@ class Records:
     def __init__(self, path: Path) -> None:
         self._db = connect(path)
         self._batches = 0
+        self.reports: Reports = Reports(path)
 
     def note(self, outcome: Outcome, committed_at: int) -> None:
         """Write down a batch; `committed_at` is wall ns."""
@@ -128,4 +130,5 @@ class Records:
 
     def close(self) -> None:
         """Close the file."""
+        self.reports.close()
         self._db.close()

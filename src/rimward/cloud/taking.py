@@ -166,7 +166,11 @@ class Taking:
         if self._claims_more(hello, self._marks.get(hello.node, {})):
             async with self._turn:
                 self._heed(await asyncio.to_thread(self._believe, hello), anew=True)
-        return self.welcoming.answer(hello, tuple(self._marks.get(hello.node, {}).values()), self._now())
+        marks = tuple(self._marks.get(hello.node, {}).values())
+        welcome = self.welcoming.answer(hello, marks, self._now())
+        if welcome.verdict == "ok":  # whoever is told apart first may be another
+            await self._write_down(self._records.reports.note, hello, self._now())
+        return welcome
 
     def _claims_more(self, hello: Hello, marks: dict[str, Mark]) -> bool:
         """Tell whether a node was told more than this lake has: then it is an older copy, or a new one."""
