@@ -9,6 +9,7 @@ import duckdb
 import pyarrow as pa
 from deltalake.exceptions import TableNotFoundError
 
+from rimward.cloud.placing import place
 from rimward.cloud.storage import Storage, storage_of
 
 
@@ -21,12 +22,17 @@ def query(lake: Storage | Path, sql: str, params: dict[str, Any] | None = None) 
     storage = storage_of(lake)
     with duckdb.connect(":memory:") as db:
         db.execute("set timezone='UTC'")
+        opened: list[str] = []
         for name in storage.tables():
             try:
                 table = storage.open(name)
             except TableNotFoundError:
                 continue
-            db.register(name, table.to_pyarrow_dataset())
+            dataset: Any = table.to_pyarrow_dataset()
+            db.register(name, dataset)
+            if "_mono" in dataset.schema.names:
+                opened.append(name)
+        place(db, opened, sql)
         db.execute("set enable_external_access=false")
         db.execute("set lock_configuration=true")
         result = db.sql(sql, params=params or {})
