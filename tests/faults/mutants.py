@@ -32,6 +32,55 @@ class Mutant(Struct, frozen=True):
 
 MUTANTS = (
     Mutant(
+        "what waits is what is left over",
+        "cloud/accounting.py",
+        "            waiting = sum(self._waits(lane, table) for lane in lanes)\n",
+        "            waiting = max(0, forwarded - stored - dead - sum(causes.values()))\n",
+        ("tests/console/test_ledger.py",),
+    ),
+    Mutant(
+        "a report is measured by the tables of now",
+        "cloud/accounting.py",
+        "            None if one.at is None or one.lost else {lane.lane: lane.mark for lane in one.lanes},\n",
+        "            None,\n",
+        ("tests/cloud/test_reports.py",),
+    ),
+    Mutant(
+        "nothing went with a lost disk",
+        "cloud/accounting.py",
+        "        high = low + max(1, ceil(account.rate * silent))\n",
+        "        high = low\n",
+        ("tests/console/test_ledger.py",),
+    ),
+    Mutant(
+        "a clock below the latest time seen is believed",
+        "edge/clock.py",
+        "believed = trusted is None or wall >= trusted() - BEHIND",
+        "believed = True",
+        ("tests/edge/test_clock.py",),
+    ),
+    Mutant(
+        "the quality of the clock is ignored",
+        "edge/clock.py",
+        'stamp = self._synced = replace(stamp, quality="synced", bound=error + SLACK)',
+        "stamp = self._synced = replace(stamp, bound=error + SLACK)",
+        ("tests/edge/test_clock.py",),
+    ),
+    Mutant(
+        "a bound that does not grow with the distance",
+        "cloud/placing.py",
+        "DRIFT = 500e-6",
+        "DRIFT = 0.0",
+        ("tests/cloud/test_placing.py",),
+    ),
+    Mutant(
+        "a fault without an end",
+        "observe/faults.py",
+        "return self.since <= now < self.until",
+        "return self.since <= now",
+        ("tests/observe/test_faults.py",),
+    ),
+    Mutant(
         "a join string that opens twice",
         "cloud/control/enrolment.py",
         "if burned_with != key_digest or ",
