@@ -1,14 +1,15 @@
-"""`./dev soak kills|power|model|floods|fuzz|mutants …`; each module says what it takes."""
+"""`./dev soak kills|power|model|machine|floods|fuzz|mutants …`; each module says what it takes."""
 
 import sys
 
 from tests.faults import mutants
-from tests.faults.model import sizes
+from tests.faults.model import sizes, test_machine
 from tests.soak import floods, fuzz, kills, power
 
 RUNS = {
     "floods": floods.main,
     "fuzz": fuzz.main,
+    "machine": test_machine.main,
     "kills": kills.main,
     "model": sizes.main,
     "mutants": mutants.main,
