@@ -8,6 +8,7 @@ from pathlib import Path
 from textwrap import dedent
 from typing import Any
 
+import msgspec
 from deltalake import CommitProperties, Transaction, write_deltalake
 
 from rimward.app.loading import load
@@ -20,6 +21,7 @@ HEAD = """\
 from datetime import datetime
 from pathlib import Path
 
+import msgspec
 from msgspec import Struct
 from rimward import App, Event, Lake, State, States
 
@@ -56,7 +58,9 @@ class Cloud:
 
     def rows(self, first: int, last: int, counter: int = 1, prior: tuple[int, int] | None = None) -> None:
         lane, header, rows = self._sent(first, last, counter, prior)
-        assert self.ingest.take("seen", [Envelope(lane, header, rows)]).stored == len(rows)
+        assert self.ingest.take("seen", [Envelope(lane, header, msgspec.msgpack.encode(rows))]).stored == len(
+            rows
+        )
 
     def again(self, first: int, last: int) -> None:
         """Append rows with their lane's mark, as ingest does for a lake that was restored."""

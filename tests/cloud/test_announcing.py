@@ -24,9 +24,9 @@ from rimward.app.manifest import Column, FactSpec, Manifest
 from rimward.cloud.announcing import MAX_ROWS, Announcer, event_of
 from rimward.cloud.config import HubConfig
 from rimward.cloud.ingest import Envelope
-from rimward.wire import encode, message_id, up_subject
+from rimward.wire import message_id, up_subject
 
-from .cloud_support import COLD, NOW, WARM, envelope, numbers, places
+from .cloud_support import COLD, NOW, WARM, envelope, numbers, places, sealed
 from .hub_support import hub
 
 AT = datetime.fromtimestamp(NOW / 1e9, UTC)
@@ -92,7 +92,7 @@ async def send(bus: Bus, *envelopes: Envelope, attempt: int = 1) -> None:
                 while True:
                     try:
                         await client.jetstream().publish(
-                            subject, encode(header, one.rows), headers={"Nats-Msg-Id": number, "Rw-Prior": ""}
+                            subject, sealed(one), headers={"Nats-Msg-Id": number, "Rw-Prior": ""}
                         )
                         break
                     except (nats.js.errors.NoStreamResponseError, nats.errors.TimeoutError):

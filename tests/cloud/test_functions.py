@@ -18,6 +18,7 @@ from deltalake import DeltaTable, write_deltalake
 from rimward.cloud.dead import hasten, list_dead, list_waiting, replay
 from rimward.cloud.forwarding import Forwarding
 from rimward.cloud.journal import Fenced
+from rimward.console.ledger import read_ledger
 
 from .functions_support import Cloud
 
@@ -344,6 +345,8 @@ def test_what_a_function_forwards_ends_in_its_table_once_however_often_a_step_is
     cloud.rows(4, 4)
     cloud.work()
     assert drained(cloud).drain() == 1
+    (balance,) = [one for one in read_ledger(tmp_path) if one.node == "hub"]
+    assert (balance.fact, balance.forwarded, balance.stored, balance.waiting) == ("doubled", 4, 4, 0)
     table = DeltaTable(str(tmp_path / "lake" / "doubled")).to_pyarrow_table().sort_by("n")
     assert table.column("n").to_pylist() == [2, 4, 6, 8]
     assert set(table.column("_node").to_pylist()) == {"hub"}

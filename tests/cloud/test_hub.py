@@ -23,9 +23,9 @@ from tests.e2e.running import until
 from rimward.cloud.api import hub_status
 from rimward.cloud.ingest import Envelope
 from rimward.observe.life import HUB, last_sign
-from rimward.wire import Mark, Marks, encode, inbox_prefix, marks_subject, message_id, stream, up_subject
+from rimward.wire import Mark, Marks, inbox_prefix, marks_subject, message_id, stream, up_subject
 
-from .cloud_support import COLD, WARM, envelope, ingest, numbers, places, table
+from .cloud_support import COLD, WARM, envelope, ingest, numbers, places, sealed, table
 from .hub_support import hub
 
 
@@ -68,7 +68,7 @@ class Node:
         header = one.header
         await self.client.jetstream().publish(
             up_subject("local", priority or header.priority, one.lane),
-            encode(header, one.rows) if data is None else data,
+            sealed(one) if data is None else data,
             headers={
                 "Nats-Msg-Id": message_id(one.lane, header.first, header.last, "b", self._attempt),
                 "Rw-Prior": "",
@@ -167,7 +167,7 @@ async def test_what_can_never_be_read_becomes_a_dead_letter_and_the_lane_goes_on
 async def test_a_damaged_envelope_is_asked_for_again_and_given_up_when_it_comes_damaged_twice(
     tmp_path: Path, bus: Bus
 ) -> None:
-    good = encode(envelope(2, 3).header, envelope(2, 3).rows)
+    good = sealed(envelope(2, 3))
     damaged = good[:-1] + bytes([good[-1] ^ 1])
     async with node(bus) as n1, hub(bus, tmp_path, WARM, COLD):
         await streams(n1)
@@ -251,7 +251,7 @@ async def test_a_commit_that_failed_is_tried_again_by_itself(
     async with node(bus) as n1, hub(bus, tmp_path, WARM, COLD) as running:
         await streams(n1)
         await n1.until(lambda: n1.warm > 0)
-        warm = running._ingest._tables["warm"]
+        warm = running.ingest.lake.tables["warm"]
         write = warm.write
 
         def once(*_: object) -> None:

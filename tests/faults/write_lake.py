@@ -5,6 +5,8 @@ import sys
 import time
 from pathlib import Path
 
+import msgspec
+
 from rimward.app.manifest import Column, FactSpec
 from rimward.cloud.ingest import Envelope, Ingest
 from rimward.wire import Epoch, Header, Lane, Row
@@ -31,7 +33,9 @@ def main(folder: Path) -> None:
             for seq in range(first, first + 10)
         ]
         header = Header(WARM.fingerprint, "normal", first, first + 9, 0)
-        outcome = ingest.take("warm", [Envelope(Lane("n1", Epoch(1, 7), "warm"), header, rows)])
+        outcome = ingest.take(
+            "warm", [Envelope(Lane("n1", Epoch(1, 7), "warm"), header, msgspec.msgpack.encode(rows))]
+        )
         os.write(1, f"{outcome.marks[0][1].seq}\n".encode())
         first += 10
 

@@ -158,3 +158,63 @@ async def test_a_link_that_breaks_doubles_no_command_and_loses_none() -> None:
         assert chiller.taken == [{"celsius": float(celsius)} for celsius in range(10)]
         assert [row.outcome for row in site.rows(Chilled)] == ["ok"] * 10
         assert site.uplink.breaks > 0
+
+
+class Killed(BaseException):
+    """The node's process was killed just now."""
+
+
+CRASHES = [
+    ("commands.taken", False, 0, "unknown"),  # nobody can know that it had not left
+    ("commands.executed", False, 1, "unknown"),
+    ("commands.reported", False, 1, "ok"),
+    ("commands.taken", True, 1, "ok"),
+    ("commands.executed", True, 2, "ok"),
+    ("commands.reported", True, 1, "ok"),
+]
+
+
+@pytest.mark.parametrize(("place", "idempotent", "times", "outcome"), CRASHES)
+async def test_a_node_killed_at_any_step_carries_a_command_out_at_most_once_unless_twice_does_no_harm(
+    monkeypatch: pytest.MonkeyPatch, *, place: str, idempotent: bool, times: int, outcome: str
+) -> None:
+    OPTIONS["idempotent"] = idempotent
+    async with Site(app) as site:
+        chiller = Chiller(site)
+        deaths = 0
+
+        def dies(name: str) -> None:
+            nonlocal deaths
+            if name == place and not deaths:
+                deaths += 1
+                site.node.kill()
+                raise Killed
+
+        monkeypatch.setattr("rimward.edge.commands.executor.reach", dies)
+        with pytest.raises(Killed):
+            await warm(site)
+        await site.settle()
+        await site.settle()
+        assert deaths == 1
+        assert len(chiller.taken) == times
+        assert [row.outcome for row in site.rows(Chilled)] == [outcome]
+        assert site.ledger.balanced()
+
+
+async def test_until_somebody_knows_the_time_only_what_may_be_done_twice_is_done(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with Site(app) as site:
+        chiller = Chiller(site)
+        hand = site.node.hand
+        assert hand is not None
+        with monkeypatch.context() as patch:
+            patch.setattr(type(hand), "hub_time", lambda _: None)
+            await warm(site, 9.0)
+            OPTIONS["idempotent"] = True
+            await warm(site, 9.1)
+            assert chiller.taken == []  # behind the other: a device gets its commands in their order
+            await site.advance("1m")
+            assert chiller.taken == []
+        await site.settle()
+        assert chiller.taken == [{"celsius": 9.0}, {"celsius": 9.1}]

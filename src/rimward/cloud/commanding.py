@@ -109,6 +109,10 @@ class Commanding:
             with contextlib.suppress(*BROKEN):
                 await asyncio.wait_for(client.close(), 2)
 
+    def close(self) -> None:
+        """Close hub.db; for one whose process goes on."""
+        self._desk.close()
+
     async def _hint(self, client: Client, nodes: list[str]) -> None:
         for node in nodes:
             with contextlib.suppress(ValueError):  # a function may name any node; it will never ask

@@ -2,33 +2,46 @@
 # (pyarrow and deltalake ship partial types)
 """Which starts of which nodes rows came from, in a table of the lake: they live as long as the marks do.
 
-A copied disk gives the same counters again, with other nonces: its rows would look like replays.
+A copied disk gives the same counters again, with other nonces: its rows would look like replays. And where a
+lane was before a start says, after a restore, whether the epoch before is whole.
 """
 
 from collections.abc import Iterable
-from datetime import UTC, datetime
 from typing import Any
 
 from deltalake import DeltaTable
+from msgspec import Struct
 
 from rimward.cloud.durable import DurableTable
-from rimward.cloud.tables import EPOCHS, to_arrow
+from rimward.cloud.tables import EPOCHS, day_of, to_arrow
+from rimward.wire import Place, split_version
 
 ANY = -1  # rows of this counter are there and its nonce is not known any more: the first that comes is taken
 
 
+class Starts(Struct):
+    """What a batch brings that is to be remembered before its rows."""
+
+    nonces: dict[tuple[str, int], int] = {}  # by (node, counter)
+    priors: dict[tuple[str, str, int], int] = {}  # by (node, lane, counter): the last row before, a version
+
+
 class Epochs:
-    """The nonce of each node's counter."""
+    """The nonce of each node's counter, and where lanes were before it."""
 
     def __init__(self, table: DurableTable) -> None:
         self._table = table
         self._nonces: dict[tuple[str, int], int] = {}
-        rows: Any = table.handle.to_pyarrow_dataset().to_table(columns=["_node", "_epoch", "nonce"])
+        self._priors: dict[tuple[str, str], dict[int, int]] = {}
+        names = ["_node", "_epoch", "nonce", "_lane", "prior"]
+        rows: Any = table.handle.to_pyarrow_dataset().to_table(columns=names)
         for row in rows.to_pylist():
             self._nonces[row["_node"], row["_epoch"]] = row["nonce"]
+            if row["_lane"] is not None:
+                self._priors.setdefault((row["_node"], row["_lane"]), {})[row["_epoch"]] = row["prior"]
 
     def recover(self, tables: Iterable[DeltaTable]) -> None:
-        """Take counters from rows, after this table was deleted."""
+        """Take counters from rows, after this table was deleted or restored."""
         for table in tables:
             rows: Any = table.to_pyarrow_dataset().to_table(columns=["_node", "_epoch"])
             for row in rows.group_by(["_node", "_epoch"]).aggregate([]).to_pylist():
@@ -38,22 +51,37 @@ class Epochs:
         """Return a counter's nonce, `ANY`, or None where no row ever came from it."""
         return self._nonces.get((node, counter))
 
+    def highest(self, node: str) -> int:
+        """Return the highest counter that rows of a node came from; 0 where there is none."""
+        return max((counter for name, counter in self._nonces if name == node), default=0)
+
+    def priors(self, node: str, lane: str) -> dict[int, Place]:
+        """Return where a lane was before its epochs, by their counters, as far as that is known."""
+        return {
+            counter: split_version(prior) for counter, prior in self._priors.get((node, lane), {}).items()
+        }
+
     def nodes(self) -> set[str]:
         """Return every node that rows came from."""
         return {node for node, _ in self._nonces}
 
-    def add(self, fresh: dict[tuple[str, int], int], now: int) -> None:
-        """Remember epochs, on stable storage; `now` is wall ns.
+    def add(self, fresh: Starts, now: int) -> None:
+        """Remember starts, on stable storage; `now` is wall ns.
 
         Raises:
             CommitFailedError: another hub has just remembered one of the same node.
         """
-        day = _day(now)
-        rows = [(node, counter, nonce, now // 1000, day) for (node, counter), nonce in fresh.items()]
-        marks = {f"epoch:{node}": counter for node, counter in sorted(fresh)}
+        known = {**self._nonces, **fresh.nonces}
+        stamp = (now // 1000, day_of(now))
+        rows: list[tuple[Any, ...]] = [
+            (node, counter, nonce, *stamp, None, None) for (node, counter), nonce in fresh.nonces.items()
+        ]
+        rows += [
+            (node, counter, known[node, counter], *stamp, lane, prior)
+            for (node, lane, counter), prior in fresh.priors.items()
+        ]
+        marks = {f"epoch:{row[0]}": row[1] for row in sorted(rows, key=lambda row: row[:2])}
         self._table.write(to_arrow(EPOCHS, rows), marks)
-        self._nonces.update(fresh)
-
-
-def _day(now: int) -> str:
-    return datetime.fromtimestamp(now / 1e9, UTC).date().isoformat()
+        self._nonces.update(fresh.nonces)
+        for (node, lane, counter), prior in fresh.priors.items():
+            self._priors.setdefault((node, lane), {})[counter] = prior

@@ -13,14 +13,16 @@ from pathlib import Path
 from typing import Protocol
 
 import msgspec
+from msgspec import Struct
 
 from rimward.app.manifest import FactSpec
 from rimward.cloud.config import HubConfig
 from rimward.cloud.hubdb import epoch_of, open_journal, transaction
 from rimward.cloud.ingest import Envelope, Ingest, Outcome
+from rimward.cloud.storage import lake_of
 from rimward.observe import Logger, get_logger
 from rimward.observe.failpoints import reach
-from rimward.wire import HUB, Epoch, Header, Lane, Row, Tally
+from rimward.wire import HUB, Epoch, Header, Lane, Row
 
 log: Logger = get_logger("rimward.hub")
 
@@ -33,7 +35,7 @@ KEPT = 86_400_000_000_000  # ns that rows stay after they are in the lake, for o
 class Takes(Protocol):
     """What writes to the lake: `Ingest` is one."""
 
-    def mark(self, node: str, fact: str) -> tuple[int, int]:
+    def mark(self, node: str, lane: str) -> tuple[int, int]:
         """Return a lane's last row in the lake, as (counter, seq)."""
         ...
 
@@ -113,7 +115,7 @@ class Forwarding:
         header = Header(
             schema, priority, *ends, now, site=self._site, lost="forgotten" if rows is None else None
         )
-        return Envelope(Lane(HUB, epoch, table), header, rows or [], now)
+        return Envelope(Lane(HUB, epoch, table), header, msgspec.msgpack.encode(rows or []), now)
 
     def _forget(self, table: str, sent: int) -> None:
         """Delete what the lake has had for long enough."""
@@ -133,18 +135,31 @@ def lanes(db: sqlite3.Connection) -> list[tuple[str, int]]:
     return db.execute("select table_name, last from hub_lane order by table_name").fetchall()
 
 
-def tallies(db: sqlite3.Connection, mark: Callable[[str, str], tuple[int, int]]) -> list[Tally]:
-    """Return the hub's own part of the ledger, as a node tells its; `mark` is the lake's."""
-    epoch = epoch_of(db)
-    found: list[Tally] = []
-    for table, last in lanes(db) if epoch is not None else ():
-        counter, seq = mark(HUB, table)
-        sent = seq if epoch is not None and counter == epoch.counter else 0
-        oldest = db.execute(
-            "select min(at) from hub_row where table_name = ? and seq > ?", (table, sent)
-        ).fetchone()[0]
-        before = db.execute("select coalesce(sum(last), 0) from hub_before where table_name = ?", (table,))
-        found.append(Tally(table, before.fetchone()[0] + last, {}, max(0, last - sent), oldest))
+class HubLane(Struct, frozen=True):
+    """One table's part of what functions have forwarded in one epoch, as hub.db knows it."""
+
+    table: str
+    counter: int
+    last: int  # the last number that was given
+    first: int | None  # the first row that is still here
+    oldest: int | None  # wall ns at which that one was forwarded
+
+
+def hub_lanes(data: Path) -> list[HubLane]:
+    """Return what functions have forwarded; nothing where there is no hub.db."""
+    path = data / "hub" / "hub.db"
+    if not path.exists():
+        return []
+    with closing(open_journal(path)) as db:
+        epoch = epoch_of(db)
+        before = db.execute("select table_name, counter, last from hub_before").fetchall()
+        now = db.execute(
+            "select lane.table_name, last, min(seq), min(at) from hub_lane lane left join hub_row row "
+            "on row.table_name = lane.table_name group by lane.table_name"
+        ).fetchall()
+    found = [HubLane(table, counter, last, None, None) for table, counter, last in before]
+    if epoch is not None:
+        found += [HubLane(table, epoch.counter, *rest) for table, *rest in now]
     return found
 
 
@@ -174,6 +189,6 @@ class Forwards:
             with closing(open_journal(path)) as db:
                 if not lanes(db):
                     return
-            ingest = Ingest(self._data / "lake", self._facts, self._now)
+            ingest = Ingest(lake_of(self._data), self._facts, self._now)
             self._forwarding = Forwarding(path, ingest, self._now)
         self._forwarding.drain()

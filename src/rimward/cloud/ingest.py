@@ -2,160 +2,145 @@
 # (pyarrow and deltalake ship partial types)
 """Ingest: envelopes become one Delta commit a table, on stable storage before any mark says so.
 
-The commit's application transaction carries the last row of each node and fact; what an envelope brings is
+The commit's application transaction carries the last row of each node and lane; what an envelope brings is
 compared with it first, on the same handle that commits (GUARANTEES §2). Epochs, losses and dead letters are
 committed before it, each with a transaction id of its own, so that a repeat writes none twice.
 """
 
 from collections.abc import Callable, Iterable
-from enum import Enum
 from pathlib import Path
 from typing import Any
 
 from deltalake.exceptions import CommitFailedError
-from msgspec import Struct
 
 from rimward.app.manifest import FactSpec
-from rimward.cloud.durable import DurableTable
-from rimward.cloud.epochs import ANY, Epochs
-from rimward.cloud.storage import Storage, storage_of
-from rimward.cloud.tables import DEAD, EPOCHS, GAP, Batch, Kept, schema_of, to_arrow
-from rimward.observe import Logger, get_logger
+from rimward.cloud.batch import Batch, Span
+from rimward.cloud.coverage import without
+from rimward.cloud.envelopes import Envelope, Outcome
+from rimward.cloud.epochs import ANY
+from rimward.cloud.generations import Memory
+from rimward.cloud.judging import Judge, Verdict
+from rimward.cloud.opened import SIDE_TABLES, OpenLake
+from rimward.cloud.storage import Storage
+from rimward.cloud.tables import DEAD, GAP, Kept, to_arrow
 from rimward.observe.failpoints import reach
-from rimward.wire import Header, Lane, Mark, Place, Row, split_version, transaction_id, transaction_version
+from rimward.wire import Epoch, Lane, Mark, Place, transaction_id, transaction_version
 from rimward.wire.system import SYSTEM
 
-log: Logger = get_logger("rimward.ingest")
+__all__ = ["Envelope", "Ingest", "Outcome", "Verdict"]
 
-SIDE_TABLES = {"_dead": DEAD, "_gap": GAP, "_epochs": EPOCHS}
-UNKNOWN = "unknown:"  # prefix of marks of facts that the app did not have: all their rows are dead letters
-
-
-class Envelope(Struct):
-    """One upload; where its bytes can't be read, the header holds what its id says."""
-
-    lane: Lane
-    header: Header
-    rows: list[Row]
-    received_at: int = 0  # wall ns
-    unreadable: tuple[str, bytes] | None = None  # the reason, and the bytes
-
-
-class Outcome(Struct):
-    """What became of a batch, in rows; duplicates, gaps and clashes in envelopes."""
-
-    marks: list[tuple[str, Mark]]  # (node, mark)
-    stored: int = 0
-    dead: int = 0
-    lost: int = 0
-    duplicates: int = 0
-    gaps: int = 0
-    clashes: int = 0
-    version: int = 0
-    taken: tuple[Envelope, ...] = ()  # those that the commit brought
-    rows: Any = None  # the fact's rows that the commit brought, as Arrow; None where there is no table
-
-
-class Verdict(Enum):
-    """What an envelope is to the mark that it meets."""
-
-    NEW = "new"
-    DUPLICATE = "duplicate"
-    GAP = "gap"  # rows before it are missing: it comes again after them
-    CLASH = "clash"  # another outbox's rows under this node's name
+Key = tuple[str, str]  # node and lane
 
 
 class _Work:
-    """One batch of a fact, judged row by row."""
+    """One batch of a fact, judged envelope by envelope."""
 
-    def __init__(self, batch: Batch) -> None:
+    def __init__(self, batch: Batch, judge: Judge) -> None:
         self.batch = batch
-        self.reached: dict[str, Place] = {}
-        self.epochs: dict[tuple[str, int], int] = {}  # not yet remembered
+        self.judge = judge
+        self.reached: dict[Key, Place] = {}
         self.counts = dict.fromkeys(Verdict, 0)
         self.taken: list[Envelope] = []
+        self.early: list[Envelope] = []
+
+    def ends(self) -> dict[str, int]:
+        """Return the version that each lane's transaction gets."""
+        return {transaction_id(*key): transaction_version(*place) for key, place in self.reached.items()}
 
 
 class Ingest:
     """One lake's writer."""
 
-    def __init__(self, lake: Storage | Path, facts: Iterable[FactSpec], now: Callable[[], int]) -> None:
-        self._lake = storage_of(lake)
-        self._facts = {fact.table: fact for fact in (*facts, *SYSTEM)}
+    def __init__(
+        self,
+        lake: Storage | Path,
+        facts: Iterable[FactSpec],
+        now: Callable[[], int],
+        memory: Memory | None = None,
+    ) -> None:
+        """`now` is the wall clock, ns; `memory` outlives this process.
+
+        Raises:
+            SchemaChanged: a fact's column has another type than before.
+        """
         self._now = now
-        self._schemas = SIDE_TABLES | {name: schema_of(spec.columns) for name, spec in self._facts.items()}
-        self._tables: dict[str, DurableTable] = {}
-        self._open()
+        self.lake: OpenLake = OpenLake(lake, (*facts, *SYSTEM), now, memory)
 
-    def _open(self) -> None:
-        """Open every table, or look at it as it is now."""
-        for name, schema in self._schemas.items():
-            if name in self._tables:
-                self._tables[name].reopen()
-            else:
-                self._tables[name] = DurableTable(self._lake, name, schema)
-        self._epochs = Epochs(self._tables["_epochs"])
-        if self._tables["_epochs"].created:
-            self._epochs.recover(table.handle for name, table in self._tables.items() if name != "_epochs")
+    def mark(self, node: str, lane: str) -> Place:
+        """Return the last row of a lane that the lake has accounted for, as (counter, seq)."""
+        return self.lake.mark(node, lane)
 
-    def _reopen_what_was_deleted(self, fact: str) -> None:
-        if gone := [
-            name for name in {*SIDE_TABLES, fact} & set(self._tables) if not self._tables[name].there()
-        ]:
-            log.error("tables were deleted under the hub", tables=", ".join(sorted(gone)))
-            self._open()
+    def marks(self, mine: Callable[[str], bool] = lambda _: True) -> list[tuple[str, Mark]]:
+        """Return every mark of every node that is `mine`."""
+        lake = self.lake
+        return [
+            (node, mark)
+            for node in sorted(filter(mine, lake.epochs.nodes()))
+            for fact in lake.facts
+            for lane in lake.lanes(fact)
+            if lake.mark(node, lane) > (0, 0) or lake.high(node, lane) > (0, 0)
+            if (mark := self._mark(node, lane)) is not None
+        ]
 
-    def knows(self, fact: str) -> bool:
-        """Tell whether the app has such a fact."""
-        return fact in self._facts
+    def marks_of(self, node: str, lanes: Iterable[str]) -> dict[str, Mark]:
+        """Return a node's marks of some lanes, by lane; of facts that the app does not have, too."""
+        found = {lane: self._mark(node, lane) for lane in lanes}
+        return {lane: mark for lane, mark in found.items() if mark is not None}
 
-    def mark(self, node: str, fact: str) -> Place:
-        """Return the last row of a node and fact that the lake has, as (counter, seq)."""
-        application = transaction_id(node, fact)
-        version = self._tables["_dead"].mark(UNKNOWN + application)
-        if fact in self._facts:
-            version = max(version, self._tables[fact].mark(application))
-        return split_version(version)
+    def look(self) -> bool:
+        """Look at what others did to the lake; tell whether marks may have changed.
 
-    def marks(self) -> list[tuple[str, Mark]]:
-        """Return every mark of every node."""
-        pairs = [(node, fact) for node in sorted(self._epochs.nodes()) for fact in self._facts]
-        found = [(node, self._mark(node, fact)) for node, fact in pairs if self.mark(node, fact) > (0, 0)]
-        return [(node, mark) for node, mark in found if mark is not None]
+        It raises what opening the tables raises.
+        """
+        return self.lake.look()
 
     def take(self, fact: str, envelopes: list[Envelope]) -> Outcome:
-        """Commit what is new of one fact's envelopes.
+        """Commit what is new of the envelopes of one fact's lanes.
 
-        A failed fence (another writer was here) reopens the tables and looks again, once.
+        A failed fence (another writer was here, or the table was restored) reopens the tables and looks
+        again, once.
 
         Raises:
             CommitFailedError: another writer was here twice; nothing of it may be announced.
             LakeBroken: an fsync failed.
         """
-        self._reopen_what_was_deleted(fact)
+        if any(not self.lake.tables[name].there() for name in {*SIDE_TABLES, "_epochs", self._home(fact)}):
+            self.lake.look()
         for last_try in (False, True):
             try:
                 return self._take(fact, envelopes)
             except CommitFailedError:
                 if last_try:
                     raise
-                self._open()
+                self.lake.open()
         raise AssertionError
 
     def _take(self, fact: str, envelopes: list[Envelope]) -> Outcome:
-        work = _Work(Batch(fact, self._facts.get(fact), self._now()))
+        lake = self.lake
+        batch = Batch(fact, lake.schema_of.get(fact), lake.schemas, self._now())
+        work = _Work(batch, Judge(lake))
         for envelope in envelopes:
-            mark = work.reached.get(envelope.lane.node) or self.mark(envelope.lane.node, fact)
-            verdict = self._judge(envelope, mark, work)
+            key = (envelope.lane.node, envelope.lane.fact)
+            mark = work.reached.get(key) or self.mark(*key)
+            verdict = work.judge.judge(envelope, mark)
             work.counts[verdict] += 1
             if verdict is Verdict.NEW:
                 self._add(envelope, mark, work)
-        if work.epochs:
-            self._epochs.add(work.epochs, self._now())
+                work.reached[key] = (envelope.lane.epoch.counter, envelope.header.last)
+                work.taken.append(envelope)
+            elif verdict is Verdict.GAP:
+                work.early.append(envelope)
+        fresh = work.judge.fresh
+        if fresh.nonces or fresh.priors:
+            lake.epochs.add(fresh, self._now())
             reach("ingest.epochs-written")
         rows = self._commit(fact, work) if work.reached else None
-        nodes = dict.fromkeys(envelope.lane.node for envelope in envelopes)
-        marks = [(node, self._mark(node, fact)) for node in nodes]
+        return self._outcome(fact, envelopes, work, rows)
+
+    def _outcome(self, fact: str, envelopes: list[Envelope], work: _Work, rows: Any) -> Outcome:
+        lanes = dict.fromkeys((one.lane.node, one.lane.fact) for one in envelopes)
+        marks = [(node, self._mark(node, lane)) for node, lane in lanes]
+        self.lake.note()
         return Outcome(
             marks=[(node, mark) for node, mark in marks if mark is not None],
             stored=0 if rows is None else rows.num_rows,
@@ -164,87 +149,78 @@ class Ingest:
             duplicates=work.counts[Verdict.DUPLICATE],
             gaps=work.counts[Verdict.GAP],
             clashes=work.counts[Verdict.CLASH],
-            version=self._home(fact).version,
+            version=self.lake.home(fact).version,
             taken=tuple(work.taken),
             rows=rows,
+            seen={
+                name: (table.id, table.version)
+                for name, table in self.lake.tables.items()
+                if name in {*SIDE_TABLES, self._home(fact)}
+            },
+            early=tuple(work.early),
         )
-
-    def _judge(self, envelope: Envelope, mark: Place, work: _Work) -> Verdict:
-        lane, header = envelope.lane, envelope.header
-        key = (lane.node, lane.epoch.counter)
-        nonce = work.epochs.get(key, self._epochs.nonce(*key))
-        if nonce not in (None, ANY, lane.epoch.nonce):
-            return Verdict.CLASH
-        if (lane.epoch.counter, header.last) <= mark:
-            if nonce is None:  # nothing ever came from this start, and yet the mark is past it
-                return Verdict.CLASH
-            verdict = Verdict.DUPLICATE
-        else:
-            verdict = self._follows(envelope, mark, work)
-        if nonce != lane.epoch.nonce and verdict in (Verdict.NEW, Verdict.DUPLICATE):
-            work.epochs[key] = lane.epoch.nonce
-        return verdict
-
-    def _follows(self, envelope: Envelope, mark: Place, work: _Work) -> Verdict:
-        """Judge an envelope that goes beyond the mark: does it go on where the mark is?"""
-        lane, header = envelope.lane, envelope.header
-        if lane.epoch.counter == mark[0]:
-            return Verdict.NEW if header.first <= mark[1] + 1 else Verdict.GAP
-        if header.first != 1 or transaction_version(*mark) < header.prior:
-            return Verdict.GAP
-        if header.prior:
-            key = (lane.node, split_version(header.prior)[0])
-            if work.epochs.get(key, self._epochs.nonce(*key)) not in (ANY, header.prior_nonce):
-                return Verdict.CLASH  # the mark passed that counter with another disk's rows
-        return Verdict.NEW
 
     def _add(self, envelope: Envelope, mark: Place, work: _Work) -> None:
         lane, header, batch = envelope.lane, envelope.header, work.batch
         first = max(header.first, mark[1] + 1) if lane.epoch.counter == mark[0] else header.first
+        spans: list[Span] = [(first, header.last)]
+        high = self.lake.high(lane.node, lane.fact)
+        if high > mark:
+            self._lose_what_was_passed(envelope, mark, work)
+        if (lane.epoch.counter, first) <= high:
+            covered = self.lake.coverage(lane.table).spans(lane.node, lane.fact, lane.epoch.counter)
+            spans = without(first, header.last, covered)
         if envelope.unreadable is not None:
-            batch.bury_range(lane, header, first, envelope.unreadable)
+            batch.bury_spans(lane, header, envelope.unreadable, spans)
         elif header.lost is not None:
-            batch.lose(lane, header, first)
-        for row in envelope.rows:
-            if row.seq >= first:
-                batch.add(lane, header, row)
-        work.reached[lane.node] = (lane.epoch.counter, header.last)
-        work.taken.append(envelope)
+            batch.lose(lane, header, spans, header.lost)
+        elif spans:
+            batch.add(lane, header, envelope.rows, spans)
+
+    def _lose_what_was_passed(self, envelope: Envelope, mark: Place, work: _Work) -> None:
+        """Write down what is missing of epochs that a restored lane's node has nothing of any more."""
+        lane = envelope.lane
+        coverage = self.lake.coverage(lane.table)
+        priors = self.lake.epochs.priors(lane.node, lane.fact).values()
+        for counter, spans in coverage.lanes.get((lane.node, lane.fact), {}).items():
+            if not mark[0] <= counter < lane.epoch.counter:
+                continue
+            last = max([spans[-1][1], *(prior[1] for prior in priors if prior[0] == counter)])
+            first = mark[1] + 1 if counter == mark[0] else 1
+            if missing := without(first, last, spans):
+                before = Lane(lane.node, Epoch(counter, 0), lane.fact)
+                work.batch.lose(before, envelope.header, missing, "forgotten")
 
     def _commit(self, fact: str, work: _Work) -> Any:
         """Write losses and dead letters, then the rows with the mark; return them where there is a table."""
-        batch = work.batch
-        rows = batch.table() if fact in self._facts else None
-        ends = {node: transaction_version(*place) for node, place in work.reached.items()}
-        self._aside("_gap", "gap:", fact, batch.lost, ends)
-        if rows is None:
-            dead = to_arrow(DEAD, [kept.row for kept in batch.dead])
-            marks = {UNKNOWN + transaction_id(node, fact): end for node, end in ends.items()}
-            self._tables["_dead"].write(dead, marks)
+        lake, batch, ends = self.lake, work.batch, work.ends()
+        self._aside("_gap", "gap:", batch.lost, ends)
+        marks = {lake.application(*key): transaction_version(*place) for key, place in work.reached.items()}
+        if fact not in lake.facts:
+            lake.tables["_dead"].write(to_arrow(DEAD, [kept.row for kept in batch.dead]), marks)
             return None
-        self._aside("_dead", "dead:", fact, batch.dead, ends)
-        self._tables[fact].write(rows, {transaction_id(node, fact): end for node, end in ends.items()})
+        self._aside("_dead", "dead:", batch.dead, ends)
+        rows = batch.table()
+        lake.tables[fact].write(rows, marks)
         return rows
 
-    def _aside(self, name: str, prefix: str, fact: str, found: list[Kept], ends: dict[str, int]) -> None:
+    def _aside(self, name: str, prefix: str, found: list[Kept], ends: dict[str, int]) -> None:
         """Commit rows of a side table, but those that an earlier try has committed."""
-        table = self._tables[name]
-        fresh = [
-            kept for kept in found if kept.version > table.mark(prefix + transaction_id(kept.node, fact))
-        ]
+        table = self.lake.tables[name]
+        fresh = [kept for kept in found if kept.version > table.mark(prefix + kept.application)]
         if fresh:
-            marks = {prefix + transaction_id(kept.node, fact): ends[kept.node] for kept in fresh}
-            table.write(to_arrow(self._schemas[name], [kept.row for kept in fresh]), marks)
+            marks = {prefix + kept.application: ends[kept.application] for kept in fresh}
+            table.write(to_arrow(SIDE_TABLES[name], [kept.row for kept in fresh]), marks)
             reach("ingest.side-written")
 
-    def _home(self, fact: str) -> DurableTable:
-        return self._tables[fact if fact in self._facts else "_dead"]
+    def _home(self, fact: str) -> str:
+        return fact if fact in self.lake.facts else "_dead"
 
-    def _mark(self, node: str, fact: str) -> Mark | None:
-        """Return a node's mark; None while nobody can know whose rows it counts."""
-        counter, seq = self.mark(node, fact)
-        nonce = self._epochs.nonce(node, counter) if counter else 0
+    def _mark(self, node: str, lane: str) -> Mark | None:
+        """Return a lane's mark; None while nobody can know whose rows it counts."""
+        counter, seq = self.mark(node, lane)
+        nonce = self.lake.epochs.nonce(node, counter) if counter else 0
         if nonce is None or nonce == ANY:
             return None
-        table = self._home(fact)
-        return Mark(fact, table.id, 0, table.version, counter, nonce, seq)
+        table = self.lake.home(lane.partition("-")[0])
+        return Mark(lane, table.id, self.lake.generations.current, table.version, counter, nonce, seq)

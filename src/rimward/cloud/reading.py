@@ -12,17 +12,17 @@ from collections.abc import Callable, Iterable
 from msgspec import Struct
 from nats.aio.msg import Msg
 
-from rimward.cloud.ingest import Envelope
+from rimward.cloud.buckets import parse_stored
+from rimward.cloud.envelopes import Envelope
 from rimward.observe import Logger, get_logger
 from rimward.wire import (
     DamagedError,
     EnvelopeError,
     Header,
     Lane,
-    decode,
     parse_message_id,
     parse_prior,
-    parse_up,
+    unseal,
 )
 
 log: Logger = get_logger("rimward.hub")
@@ -46,12 +46,12 @@ class Reading:
         self._damaged: dict[tuple[Lane, int], int] = {}  # (lane, first): the attempt that came damaged
 
     def sort(self, messages: Iterable[Msg]) -> tuple[dict[str, list[Arrival]], list[Msg]]:
-        """Return envelopes by fact, and the messages that bring none and are done with."""
+        """Return envelopes by the table they end in, and the messages that bring none and are done with."""
         by_fact: dict[str, list[Arrival]] = {}
         done: list[Msg] = []
         for message in messages:
             try:
-                _, lane = parse_up(message.subject)
+                _, lane = parse_stored(message.subject)
                 envelope = self._read(lane, message)
             except ValueError as error:
                 self.counts["poison"] += 1
@@ -60,7 +60,7 @@ class Reading:
             if lane is None or envelope is None:
                 done.append(message)
             else:
-                by_fact.setdefault(lane.fact, []).append(Arrival(message, envelope))
+                by_fact.setdefault(lane.table, []).append(Arrival(message, envelope))
         return by_fact, done
 
     def _read(self, lane: Lane, message: Msg) -> Envelope | None:
@@ -70,7 +70,7 @@ class Reading:
             ValueError: nothing says which rows it is about.
         """
         try:
-            header, rows = decode(message.data)
+            header, rows = unseal(message.data)
         except DamagedError as error:
             return self._damage(lane, message, error)
         except EnvelopeError as error:
@@ -97,4 +97,4 @@ class Reading:
         self.counts["poison"] += 1
         log.error("an envelope can't be read", fact=lane.fact, node=lane.node, error=str(error))
         header = Header("", "", said.first, said.last, 0, "", "", said.attempt, None, prior, nonce)
-        return Envelope(lane, header, [], self._now(), (str(error), message.data))
+        return Envelope(lane, header, b"", self._now(), (str(error), message.data))

@@ -5,12 +5,9 @@
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-import msgspec
 import pyarrow as pa
 
-from rimward.app.facts import row_type
-from rimward.app.manifest import Column, FactSpec
-from rimward.wire import Header, Lane, Row, transaction_version
+from rimward.app.manifest import Column
 
 _TYPES: dict[str, Any] = {
     "bool": pa.bool_(),
@@ -27,6 +24,7 @@ SYSTEM = [
     ("_time", _MOMENT), ("_received_at", _MOMENT), ("_site", pa.string()), ("_node", pa.string()),
     ("_epoch", pa.int64()), ("_seq", pa.int64()), ("_event", pa.string()), ("_clock", pa.string()),
     ("_replayed", pa.bool_()), ("_trace", pa.string()), ("_day", pa.string()), ("_mono", pa.int64()),
+    ("_lane", pa.string()),  # null in the lane that is named as the table
 ]  # fmt: skip
 DEAD = pa.schema(  # one row, or `rows` of them in an envelope that can't be read; `_seq` is the last
     [
@@ -38,13 +36,27 @@ GAP = pa.schema(  # rows that will never come, as their node says
     [
         ("fact", pa.string()), ("first", pa.int64()), ("last", pa.int64()), ("rows", pa.int64()),
         ("reason", pa.string()), ("_received_at", _MOMENT), ("_site", pa.string()), ("_node", pa.string()),
-        ("_epoch", pa.int64()), ("_day", pa.string()),
+        ("_epoch", pa.int64()), ("_day", pa.string()), ("_lane", pa.string()),
     ]
 )  # fmt: skip
-EPOCHS = pa.schema(  # every start of a node's outbox that rows came from
+EPOCHS = pa.schema(  # every start of a node's outbox that rows came from, and where its lanes went on
     [
         ("_node", pa.string()), ("_epoch", pa.int64()), ("nonce", pa.int64()), ("_received_at", _MOMENT),
+        ("_day", pa.string()), ("_lane", pa.string()),
+        ("prior", pa.int64()),  # transaction version of the lane's last row in the epoch before
+    ]
+)  # fmt: skip
+SCHEMAS = pa.schema(  # every form that a fact has had
+    [
+        ("fact", pa.string()), ("schema", pa.string()), ("columns", pa.string()), ("_received_at", _MOMENT),
         ("_day", pa.string()),
+    ]
+)  # fmt: skip
+GENERATIONS = pa.schema(  # every time that the lake was found restored
+    [
+        ("generation", pa.int64()), ("reason", pa.string()),
+        ("seen", pa.string()),  # JSON: by table, its id and the version up to which that was taken account of
+        ("_received_at", _MOMENT), ("_day", pa.string()),
     ]
 )  # fmt: skip
 
@@ -67,89 +79,9 @@ def partitions_of(table: str) -> list[str]:
 class Kept(NamedTuple):
     """A row of a side table and the place that it stands for."""
 
-    node: str
+    application: str  # transaction id of its lane
     version: int  # transaction version of the last row that it stands for
     row: tuple[Any, ...]
-
-
-class Batch:
-    """Rows on their way into one table, and those that don't fit, or that their node has lost.
-
-    Without a spec no table is known, and nothing fits.
-    """
-
-    def __init__(self, fact: str, spec: FactSpec | None, now: int) -> None:
-        self._fact = fact
-        self._spec = spec
-        self._check = None if spec is None else row_type(spec.columns)
-        self._now = now // 1000  # wall us
-        self._day = datetime.fromtimestamp(now / 1e9, UTC).date().isoformat()
-        self._rows: list[tuple[Any, ...]] = []
-        self.dead: list[Kept] = []
-        self.lost: list[Kept] = []
-
-    def add(self, lane: Lane, header: Header, row: Row) -> None:
-        """Take one row; what is not exactly of the columns' types goes to the dead letters."""
-        if self._spec is None:
-            self._bury(lane, header, row, f"the app has no fact {self._fact}")
-            return
-        if header.schema != self._spec.fingerprint:
-            self._bury(lane, header, row, f"schema {header.schema} is not {self._spec.fingerprint}")
-            return
-        try:
-            values = msgspec.convert(row.values, self._check)
-        except msgspec.ValidationError as error:
-            self._bury(lane, header, row, str(error))
-            return
-        self._rows.append((*values, *self._system(lane, header, row)))
-
-    def lose(self, lane: Lane, header: Header, first: int) -> None:
-        """Take rows `first` to the header's last as lost by their node."""
-        rows = header.last - first + 1
-        version = transaction_version(lane.epoch.counter, header.last)
-        row = (
-            self._fact, first, header.last, rows, header.lost, self._now, header.site, lane.node,
-            lane.epoch.counter, self._day,
-        )  # fmt: skip
-        self.lost.append(Kept(lane.node, version, row))
-
-    def bury_range(self, lane: Lane, header: Header, first: int, why: tuple[str, bytes]) -> None:
-        """Take rows `first` to the header's last as one dead letter: their envelope can't be read."""
-        reason, body = why
-        system = (
-            None, self._now, header.site, lane.node, lane.epoch.counter, header.last, None, None, None, None,
-            self._day, None,
-        )  # fmt: skip
-        row = (self._fact, header.schema, reason, body, header.last - first + 1, *system)
-        self.dead.append(Kept(lane.node, transaction_version(lane.epoch.counter, header.last), row))
-
-    def table(self) -> Any:
-        """Return the rows that fit, as Arrow."""
-        assert self._spec is not None
-        return to_arrow(schema_of(self._spec.columns), self._rows)
-
-    def _bury(self, lane: Lane, header: Header, row: Row, reason: str) -> None:
-        body = msgspec.msgpack.encode(row)
-        system = self._system(lane, header, row)
-        version = transaction_version(lane.epoch.counter, row.seq)
-        self.dead.append(Kept(lane.node, version, (lane.fact, header.schema, reason, body, 1, *system)))
-
-    def _system(self, lane: Lane, header: Header, row: Row) -> tuple[Any, ...]:
-        time = row.received if row.time is None else row.time
-        return (
-            None if time is None else time // 1000,
-            self._now,
-            header.site,
-            lane.node,
-            lane.epoch.counter,
-            row.seq,
-            row.event,
-            row.clock,
-            row.replayed,
-            row.trace.hex() if row.trace else None,
-            self._day,
-            row.mono if row.mono is None or abs(row.mono) < 1 << 63 else None,
-        )
 
 
 def to_arrow(schema: Any, rows: list[tuple[Any, ...]]) -> Any:
@@ -157,3 +89,8 @@ def to_arrow(schema: Any, rows: list[tuple[Any, ...]]) -> Any:
     columns = list(zip(*rows, strict=True)) if rows else [()] * len(schema)
     arrays = [pa.array(values, field.type) for values, field in zip(columns, schema, strict=True)]
     return pa.Table.from_arrays(arrays, schema=schema)
+
+
+def day_of(now: int) -> str:
+    """Return the day of a moment, wall ns, as the tables are partitioned by."""
+    return datetime.fromtimestamp(now / 1e9, UTC).date().isoformat()

@@ -25,7 +25,7 @@ from rimward.cloud.storage import lake_of
 from rimward.cloud.store import Records
 from rimward.cloud.worker import Worker
 from rimward.edge.outbox import DeadLetter
-from rimward.wire import EnvelopeError, Mark, Marks, decode, parse_up
+from rimward.wire import EnvelopeError, Mark, Marks, parse_up, unseal
 from rimward.wire.commands import Commands, Wanted
 
 
@@ -47,8 +47,8 @@ class SiteHub:
         self._lake = lake_of(data)
         self._now = now
         self._on_error = on_error
-        self._ingest = Ingest(self._lake, app.manifest().facts, now)
         self._records = Records(data / "hub" / "hub.db")
+        self._ingest = Ingest(self._lake, app.manifest().facts, now, self._records)
         self._db = open_journal(data / "hub" / "hub.db")
         self._worker: Worker | None = None
         self._desk = CommandDesk(data / "hub" / "hub.db", lake_of(data), now)
@@ -60,11 +60,11 @@ class SiteHub:
         for subject, data in uploads:
             try:
                 _, lane = parse_up(subject)
-                header, rows = decode(data)
+                header, rows = unseal(data)
             except (ValueError, EnvelopeError):
                 self.poison += 1
                 continue
-            by_fact.setdefault(lane.fact, []).append(Envelope(lane, header, rows, self._now()))
+            by_fact.setdefault(lane.table, []).append(Envelope(lane, header, rows, self._now()))
         marks: dict[str, list[Mark]] = {}
         for fact, envelopes in by_fact.items():
             outcome = self._ingest.take(fact, envelopes)

@@ -6,9 +6,11 @@ from rimward.wire.envelope import (
     Header,
     Row,
     Sealer,
+    check_rows,
     decode,
     encode,
     encode_raw,
+    unseal,
 )
 from rimward.wire.hello import Hello, Tally, Verdict, Welcome
 from rimward.wire.lanes import HUB, Epoch, Lane, split_version, table_of, transaction_id, transaction_version
@@ -55,6 +57,7 @@ __all__ = [
     "Upload",
     "Verdict",
     "Welcome",
+    "check_rows",
     "decode",
     "encode",
     "encode_raw",
@@ -73,5 +76,6 @@ __all__ = [
     "table_of",
     "transaction_id",
     "transaction_version",
+    "unseal",
     "up_subject",
 ]

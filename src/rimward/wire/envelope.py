@@ -1,8 +1,8 @@
 """The envelope: up to 500 rows of one lane, msgpack with hoisted headers, zstd, and a checksum.
 
-Layout: crc32 of the rest (4 bytes, big-endian), then zstd(msgpack([header, rows])). A reader ignores
-elements and keys that it does not know. Identity (node, epoch, fact) is not in here: it is read from the
-subject, which the bus polices.
+Layout: crc32 of the rest (4 bytes, big-endian), then zstd(msgpack([header, rows])); the frame names its
+dictionary, if it has one. A reader ignores elements and keys that it does not know. Identity (node, epoch,
+fact) is not in here: it is read from the subject, which the bus polices.
 """
 
 import struct
@@ -13,9 +13,11 @@ import msgspec
 from msgspec import Struct
 
 from rimward.events import RimwardError
+from rimward.wire.dictionaries import DICTIONARIES, ENVELOPE
 from rimward.wire.lanes import SEQ_BITS
 
 VERSION = 1
+SMALL = 8 << 10  # bytes before compression below which the dictionary pays
 MAX_BYTES = 4 << 20  # decompressed; decoded objects may take some 60 times that
 _CRC = struct.Struct(">I")
 
@@ -65,7 +67,8 @@ class Row(Struct, array_like=True, gc=False):
 
 
 _encoder = msgspec.msgpack.Encoder()
-_decoder = msgspec.msgpack.Decoder(tuple[Header, list[Row]])
+_decoder = msgspec.msgpack.Decoder(tuple[Header, msgspec.Raw])
+_rows_decoder = msgspec.msgpack.Decoder(list[Row])
 
 
 def encode(header: Header, rows: list[Row]) -> bytes:
@@ -85,11 +88,13 @@ class Sealer:
         import zstandard  # nodes write no envelopes in the process that devices wait for
 
         self._compressor = zstandard.ZstdCompressor(level=level)
+        words = zstandard.ZstdCompressionDict(DICTIONARIES[ENVELOPE])
+        self._small = zstandard.ZstdCompressor(level=level, dict_data=words)
 
     def encode(self, header: Header, count: int, rows: bytes) -> bytes:
         """Return an envelope of rows that are msgpack already, one after the other."""
         plain = b"\x92" + _encoder.encode(header) + b"\xdd" + count.to_bytes(4, "big") + rows
-        body = self._compressor.compress(plain)
+        body = (self._small if len(plain) < SMALL else self._compressor).compress(plain)
         return _CRC.pack(zlib.crc32(body)) + body
 
 
@@ -100,6 +105,22 @@ def decode(data: bytes) -> tuple[Header, list[Row]]:
         DamagedError: its checksum does not fit.
         EnvelopeError: it is too large, or its rows are not the range that its header names.
     """
+    header, rows = unseal(data)
+    try:
+        found = _rows_decoder.decode(rows)
+    except (ValueError, RecursionError, MemoryError) as error:
+        raise EnvelopeError(str(error)) from None
+    check_rows(header, [row.seq for row in found])
+    return header, found
+
+
+def unseal(data: bytes) -> tuple[Header, bytes]:
+    """Read an envelope's header, and its rows as msgpack: an array that may hold anything yet.
+
+    Raises:
+        DamagedError: its checksum does not fit.
+        EnvelopeError: it is too large, or its header is none.
+    """
     import zstandard
 
     if len(data) < _CRC.size or _CRC.unpack_from(data)[0] != zlib.crc32(data[_CRC.size :]):
@@ -109,29 +130,37 @@ def decode(data: bytes) -> tuple[Header, list[Row]]:
     except (zstandard.ZstdError, ValueError, RecursionError, MemoryError) as error:
         # ValueError: msgspec's own errors, and text that is not UTF-8, which it passes on as it is
         raise EnvelopeError(str(error)) from None
-    _check(header, rows)
-    return header, rows
+    if header.v != VERSION:
+        raise EnvelopeError(f"its version is {header.v}, this reads {VERSION}")
+    if not 1 <= header.first <= header.last < 1 << SEQ_BITS:
+        raise EnvelopeError(f"rows {header.first} to {header.last} are no range")
+    return header, bytes(rows)
+
+
+def check_rows(header: Header, seqs: list[int]) -> None:
+    """Compare an envelope's rows with what its header says of them.
+
+    Raises:
+        EnvelopeError: they are not those.
+    """
+    if header.lost is not None:
+        if seqs:
+            raise EnvelopeError(f"it has {len(seqs)} rows and says that they are lost")
+    elif seqs != list(range(header.first, header.last + 1)):
+        raise EnvelopeError(f"its {len(seqs)} rows are not {header.first} to {header.last}")
 
 
 def _decompress(frame: bytes) -> bytes:
     import zstandard
 
     # max_output_size is ignored for a frame that names its size, so the name is read first.
-    size = zstandard.get_frame_parameters(frame).content_size
+    parameters = zstandard.get_frame_parameters(frame)
+    size, number = parameters.content_size, parameters.dict_id
     if not 0 <= size <= MAX_BYTES:
         raise EnvelopeError(f"it says it has {size} bytes decompressed, the limit is {MAX_BYTES}")
-    return zstandard.ZstdDecompressor().decompress(frame, max_output_size=MAX_BYTES)
-
-
-def _check(header: Header, rows: list[Row]) -> None:
-    if header.v != VERSION:
-        raise EnvelopeError(f"its version is {header.v}, this reads {VERSION}")
-    if not 1 <= header.first <= header.last < 1 << SEQ_BITS:
-        raise EnvelopeError(f"rows {header.first} to {header.last} are no range")
-    if header.lost is not None:
-        if rows:
-            raise EnvelopeError(f"it has {len(rows)} rows and says that they are lost")
-    elif len(rows) != header.last - header.first + 1 or any(
-        row.seq != seq for seq, row in enumerate(rows, header.first)
-    ):
-        raise EnvelopeError(f"its {len(rows)} rows are not {header.first} to {header.last}")
+    if not number:
+        return zstandard.ZstdDecompressor().decompress(frame, max_output_size=MAX_BYTES)
+    if number not in DICTIONARIES:
+        raise EnvelopeError(f"its dictionary is {number}, this has {', '.join(map(str, DICTIONARIES))}")
+    words = zstandard.ZstdCompressionDict(DICTIONARIES[number])
+    return zstandard.ZstdDecompressor(dict_data=words).decompress(frame, max_output_size=MAX_BYTES)

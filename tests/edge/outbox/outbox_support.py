@@ -94,3 +94,11 @@ def mark(outbox: OutboxCore, seq: int, fact: str = "warm", **other: int) -> Mark
     epoch = outbox.epoch
     values = {"generation": 0, "version": 1, "counter": epoch.counter, "nonce": epoch.nonce} | other
     return Marks("node-1", (Mark(fact=fact, table="t", seq=seq, **values),))
+
+
+def tallies(folder: Path) -> dict[str, dict[str, int]]:
+    """Return every lane's rows by cause."""
+    found: dict[str, dict[str, int]] = {}
+    for lane, cause, count in query(folder, "select lane, cause, rows from tally order by lane, cause desc"):
+        found.setdefault(lane, {})[cause] = count
+    return found

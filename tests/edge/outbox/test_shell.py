@@ -1,6 +1,7 @@
 """The outbox on its loop: one writer thread, callbacks in order, nothing released before the disk has it."""
 
 import asyncio
+import errno
 import secrets
 import sqlite3
 import threading
@@ -13,7 +14,6 @@ import pytest
 
 from rimward.edge.config import OutboxConfig
 from rimward.edge.outbox import Outbox, Put, Transaction, file, shell
-from rimward.edge.outbox.tending import Tending
 from rimward.events import OutboxBroken, OutboxFull, RimwardError, RowTooLarge
 from rimward.wire import Mark, Marks
 
@@ -243,11 +243,97 @@ async def test_what_waits_is_committed_at_the_close(tmp_path: Path) -> None:
 @pytest.mark.parametrize("marks", [b"", b"\xc1", b"\x93\x01\x02\x03"])
 async def test_marks_that_make_no_sense_free_nothing(tmp_path: Path, marks: bytes) -> None:
     (tmp_path / "marks").write_bytes(marks)
+    looked = list[bool]()
     async with opened(tmp_path, OutboxConfig(keep_after_commit=0)) as outbox:
         answers = Answers()
         for n in range(3):
             outbox.append(message(str(n)), answers.take(str(n)))
         await answers.wait(3)
         assert outbox._core is not None
-        assert await asyncio.to_thread(outbox._tend, Tending(outbox._core))
+        outbox._core.link_up = lambda: looked.append(True)  # the step after marks
+        await told(tmp_path, "link", '{"up": true, "since": 1}', lambda: bool(looked))
         assert len(await asyncio.to_thread(rows, tmp_path)) == 3
+
+
+async def told(folder: Path, name: str, note: str, heard: Callable[[], bool]) -> None:
+    """Write a note as the deep process does, and wait until the writer has acted on it."""
+    draft = folder / f"{name}.new"
+    await asyncio.to_thread(draft.write_text, note)
+    await asyncio.to_thread(draft.rename, folder / name)
+    while not heard():  # noqa: ASYNC110 (the writer's thread looks once a second)
+        await asyncio.sleep(0.02)
+
+
+async def test_a_note_to_rekey_moves_the_running_epoch_and_is_deleted_when_that_is_on_disk(
+    tmp_path: Path,
+) -> None:
+    async with opened(tmp_path) as outbox:
+        answers = Answers()
+        outbox.append(message("a"), answers.take("a"))
+        await answers.wait(1)
+        clash = outbox.epoch.nonce ^ 1
+        note = f'{{"above": 40, "nonces": {{"1": {clash}}}}}'
+        await told(tmp_path, "rekey", note, lambda: not (tmp_path / "rekey").exists())
+        assert outbox.epoch.counter == 41
+        outbox.append(message("b"), answers.take("b"))
+        await answers.wait(2)
+    assert [(counter, seq, value) for counter, _, seq, value in rows(tmp_path)] == [
+        (41, 1, "a"),
+        (41, 2, "b"),
+    ]
+
+
+async def test_each_time_the_link_comes_back_new_rows_may_overtake_once(tmp_path: Path) -> None:
+    live = Transaction()
+    live.forwards.append(row("a", live_first=True))
+    async with opened(tmp_path) as outbox:
+        answers = Answers()
+        outbox.append(live, answers.take("a"))
+        await answers.wait(1)
+        core = outbox._core
+        assert core is not None
+        await told(
+            tmp_path, "link", '{"up": true, "since": 2}', lambda: core._live_first.lane("warm") != "warm"
+        )
+        outbox.append(message("b"), answers.take("b"))
+        await answers.wait(2)
+    assert [(lane, value) for _, lane, _, value in rows(tmp_path)] == [("warm", "a"), ("warm-1", "b")]
+
+
+async def test_a_file_that_tears_between_commits_is_not_written_again(tmp_path: Path) -> None:
+    async with opened(tmp_path) as outbox:
+        await told(
+            tmp_path, "damaged", '{"ranges": [], "torn": true}', lambda: bool(outbox.stats()["broken"])
+        )
+        with pytest.raises(OutboxBroken, match="malformed; the node starts anew"):
+            outbox.append(message("a"), None)
+        assert await asyncio.to_thread((tmp_path / "outbox.broken").exists)
+
+
+async def test_on_a_disk_that_takes_nothing_the_node_starts_and_refuses_what_is_durable(
+    tmp_path: Path,
+) -> None:
+    async with opened(tmp_path) as outbox:
+        outbox.touch("s", "k", lambda: b"v")
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "no space left on device")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(file, "note_counter", full)
+        async with opened(tmp_path) as outbox:
+            assert outbox.load("s") == {"k": b"v"}
+            for refused in (lambda: outbox.admit(spec(), 10, ()), lambda: outbox.append(message("c"), None)):
+                with pytest.raises(OutboxBroken, match="no space left"):
+                    refused()
+            assert (outbox.fill(), outbox.stats()["broken"], outbox.epoch.counter) == (0.0, 1, 0)
+            await asyncio.wait_for(outbox.mended.wait(), 10)
+    async with opened(tmp_path) as outbox:
+        outbox.append(message("d"), None)
+    assert [value for *_, value in rows(tmp_path)] == ["d"]
+
+
+async def test_a_folder_that_is_not_there_is_no_disk_that_will_mend(tmp_path: Path) -> None:
+    with pytest.raises(OutboxBroken, match="unable to open"):
+        async with opened(tmp_path / "missing"):
+            pass

@@ -76,7 +76,7 @@ class Commanding:
         """Ask until the connection ends."""
         config = self._config
         if self._asking is None:
-            self._asking = await asyncio.to_thread(Asking, self._folder, Boot(boot_id(), boottime))
+            self._asking = await asyncio.to_thread(self._open)
         await link.client.subscribe(hint_subject(config.node), cb=self._hint)
         while True:
             self._hinted.clear()
@@ -85,6 +85,9 @@ class Commanding:
             with contextlib.suppress(TimeoutError):
                 pause = EVERY * (0.5 + random.random())  # noqa: S311 (so that nodes don't ask at once)
                 await asyncio.wait_for(self._hinted.wait(), pause)
+
+    def _open(self) -> Asking:
+        return Asking(self._folder, Boot(boot_id(), boottime))
 
     async def _hint(self, _: Msg) -> None:
         self._hinted.set()
