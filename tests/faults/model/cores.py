@@ -5,20 +5,23 @@
 import random
 import shutil
 from collections import Counter
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from deltalake import DeltaTable
 from msgspec import Struct
 
 from rimward import App
 from rimward.edge.config import NodeConfig, OutboxConfig
+from rimward.edge.deep.reader import OutboxReader
 from rimward.edge.outbox import Forward, OutboxCore
 from rimward.edge.outbox.rekeying import Rekey
 from rimward.testing.clock import Clock
 from rimward.testing.hub import SiteHub
 from rimward.testing.link import Sender, Uplink
-from rimward.wire import Marks
+from rimward.wire import Marks, Row
 
 from .dying import Died, dying_at
 
@@ -43,6 +46,7 @@ class Copy(Struct):
 FACTS = app.manifest().facts
 TABLES = tuple(spec.table for spec in FACTS)
 NODE = "n1"
+_rows = msgspec.msgpack.Decoder(list[Row])
 
 
 class Cores:
@@ -57,6 +61,7 @@ class Cores:
         (self._node / "node").mkdir(parents=True)
         shutil.copytree(lake, folder / "hub")
         self._boots = 0
+        self._jumped = 0  # ns that the node's wall clock is off
         self.copy: Path | None = None
         self.taken = 0  # messages
         self.pending: list[int] = []
@@ -70,7 +75,14 @@ class Cores:
         self.hub: SiteHub = self._hub()
 
     def _opened(self) -> OutboxCore:
-        return OutboxCore(self._node / "node" / "outbox.db", self._clock.wall, self._config)
+        return OutboxCore(self._file, self._wall, self._config)
+
+    @property
+    def _file(self) -> Path:
+        return self._node / "node" / "outbox.db"
+
+    def _wall(self) -> int:
+        return self._clock.wall() + self._jumped
 
     def _started(self) -> Sender:
         self._boots += 1
@@ -92,7 +104,7 @@ class Cores:
         """Commit what is pending and acknowledge it, or die on the way."""
         group, self.pending = self.pending, []
         forwards = [
-            Forward(spec.table, spec.fingerprint, spec.priority, self._clock.wall(), f"e-{n}", None, None,
+            Forward(spec.table, spec.fingerprint, spec.priority, self._wall(), f"e-{n}", None, None,
                     replayed=False, values=(n,))
             for n in group
             for spec in FACTS
@@ -148,6 +160,52 @@ class Cores:
         self.pending.clear()
         self.core, self.sender = self._opened(), self._started()
         self.excused |= self.acknowledged - before
+
+    def cut_wal(self, share: float) -> None:
+        """Kill the node, and cut its write-ahead log at a share of its length: a disk that forgot."""
+        self.copy_disk()
+        assert self.copy is not None
+        wal = Path(f"{self.copy / 'node' / 'outbox.db'}-wal")
+        with wal.open("r+b") as file:
+            file.truncate(round(wal.stat().st_size * share))
+        self.roll_back()
+        self.excused -= self.on_disk()
+
+    def tear_page(self) -> None:
+        """Kill the node, and overwrite a page in the middle of its file."""
+        self.core.close()
+        self.sender.close()
+        page, size = 4096, self._file.stat().st_size
+        with self._file.open("r+b") as file:
+            file.seek(size // 2 // page * page)
+            file.write(random.Random(0).randbytes(page))
+        self.core, self.sender = self._opened(), self._started()
+
+    def jump(self, by: int) -> None:
+        """Move the node's wall clock, ns."""
+        self._jumped += by
+
+    def on_disk(self) -> set[int]:
+        """Return the messages whose first fact can be read from the outbox."""
+        found: set[int] = set()
+        with closing(OutboxReader(self._file, NODE)) as reader:
+            supply = next((one for one in reader.supplies() if one.fact == TABLES[0]), None)
+            after = (0, 0)
+            while supply is not None and (segment := reader.segment(supply, after)) is not None:
+                if segment.lost is None:
+                    count = segment.last - segment.first + 1
+                    rows = _rows.decode(b"\xdd" + count.to_bytes(4, "big") + segment.rows)
+                    found |= {row.values[0] for row in rows}
+                after = segment.end
+        return found
+
+    def lost(self) -> dict[str, int]:
+        """Return how many rows of each table are recorded as lost."""
+        gaps: Any = DeltaTable(str(self._folder / "hub" / "lake" / "_gap")).to_pyarrow_table()
+        found = dict.fromkeys(TABLES, 0)
+        for row in gaps.to_pylist():
+            found[row["fact"]] += row["rows"]
+        return found
 
     def hello(self) -> None:
         """Let the hub say which epochs it knows, and move those of the node that clash."""
