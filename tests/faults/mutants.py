@@ -112,14 +112,16 @@ MUTANTS = (
         "ack before commit",
         "edge/outbox/shell.py",
         "        group.transactions.append((tx, done))\n",
-        "        done, _ = None, done(None) if done else None\n        group.transactions.append((tx, done))\n",
+        "        done, _ = None, done(None) if done else None\n"
+        "        group.transactions.append((tx, done))\n",
         ("tests/edge/outbox/test_shell.py",),
     ),
     Mutant(
         "ack before commit, seen by a power cut",
         "edge/outbox/shell.py",
         "        group.transactions.append((tx, done))\n",
-        "        done, _ = None, done(None) if done else None\n        group.transactions.append((tx, done))\n",
+        "        done, _ = None, done(None) if done else None\n"
+        "        group.transactions.append((tx, done))\n",
         ("tests/faults/test_powerloss.py",),
     ),
     Mutant(
