@@ -208,7 +208,8 @@ async def test_a_node_under_a_name_that_the_bus_does_not_know_is_told_so_and_wai
 ) -> None:
     await writer.write(5)
     async with hub(bus, tmp_path, WARM), deep(bus, tmp_path, "node-9") as process:
-        await until(lambda: process.out.counts.get("permissions", 0) > 0, "the bus polices names")
+        await until(lambda: process.out.counts["permissions"] > 0, "the bus polices names")
+        assert process.out.denied.startswith("up.local.node-9.")
     assert stored(tmp_path) == []
 
 
@@ -222,7 +223,7 @@ async def test_a_damaged_chunk_is_a_gap_in_the_lake_and_the_ledger_balances(
         await until(lambda: marks(tmp_path) == {"warm": (1, 9)}, "the lane goes on")
     assert stored(tmp_path) == [0, 1, 2, 4, 5, 6, 7, 8]
     sides = await asyncio.to_thread(lambda: (read_lanes(tmp_path), lanes_stored(tmp_path)))
-    assert sides[1] == [Stored("node-1", "warm", 8, 0, 1, 9, 1)]
+    assert sides[1] == [Stored("node-1", "warm", 8, 0, 1, 9, lost=1)]
     (balance,) = balances(*sides)
     assert (balance.forwarded, balance.discarded, balance.missing) == (9, 1, 0)
 
