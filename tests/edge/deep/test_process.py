@@ -209,7 +209,8 @@ async def test_a_node_under_a_name_that_the_bus_does_not_know_is_told_so_and_wai
 ) -> None:
     await writer.write(5)
     async with hub(bus, tmp_path, WARM), deep(bus, tmp_path, "node-9") as process:
-        await until(lambda: process.out.counts.get("permissions", 0) > 0, "the bus polices names")
+        await until(lambda: process.out.counts["permissions"] > 0, "the bus polices names")
+        assert "node-9" in process.out.denied, "by its name"
     assert stored(tmp_path) == []
 
 
