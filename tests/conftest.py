@@ -28,15 +28,29 @@ MAY_BLOCK: tuple[tuple[str, set[str], str], ...] = (
     ("rimward/edge/node.py", {"__aenter__"}, "a node opens its files before it serves anyone"),
     ("rimward/app/loading.py", {"load"}, "an app is imported before its node serves anyone"),
     ("rimward/testing/outbox.py", {"commit"}, "a Site commits on the test's loop: it has no threads"),
-    ("rimward/testing/node.py", {"__init__", "kill"}, "a Site opens and closes files on the test's loop"),
+    (
+        "rimward/testing/node.py",
+        {"__init__", "kill", "look"},
+        "a Site opens, reads and closes files on the test's loop",
+    ),
     (
         "rimward/testing/site.py",
-        {"open", "close", "_upload", "_the_hub", "ledger", "rows", "lake", "dead_letters"},
+        {"open", "close", "_upload", "_the_hub", "ledger", "rows", "lake", "dead_letters", "commands"},
         "a Site's hub and files live on the test's loop",
     ),
     (
         "rimward/edge/deep/process.py",
-        {"_session", "_send", "_probe", "_on_marks", "_write_status"},
+        {"_session"},
+        "the deep process's loop serves nobody but the disk and the bus",
+    ),
+    (
+        "rimward/edge/deep/files.py",
+        {"read", "there", "write"},
+        "the deep process's loop serves nobody but the disk and the bus",
+    ),
+    (
+        "rimward/edge/deep/reader.py",
+        {"replaced", "version", "epochs", "supplies", "segment"},
         "the deep process's loop serves nobody but the disk and the bus",
     ),
     ("logging/__init__.py", {"emit"}, "a line on stderr; where that blocks is the log pipe's reader's doing"),

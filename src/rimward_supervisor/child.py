@@ -31,6 +31,7 @@ class Child:
         self.deadline: float | None = None if spec.waits else 0.0
         self.again = False  # it was told to stop in order to be started again
         self.ready_fd: int | None = None  # our end of its pipe
+        self.halted = False  # it stands still because a fault was asked for
         self.unlogged = ""  # why what it says in this life is not kept
         self._log_bytes = log_bytes
         self._log_start = 0
@@ -66,7 +67,7 @@ class Child:
                 if descriptor is not None:
                     os.close(descriptor)
         self.state, self.since, self._started, self._said = STARTING, time.time_ns(), now, b""
-        self.again = False
+        self.again = self.halted = False
         self.deadline = now if self.spec.connect else None
 
     def _spawn(self, sockets: dict[str, socket.socket], told: int | None, log: int) -> int:
@@ -104,6 +105,15 @@ class Child:
             return
         self.state, self.deadline = STOPPING, now + self.spec.grace
         self.signal(signal.SIGTERM)
+        self.halt(halted=False)
+
+    def halt(self, *, halted: bool) -> bool:
+        """Make it stand still, or go on; return whether that is a change."""
+        if self.pid is None or halted == self.halted:
+            return False
+        self.signal(signal.SIGSTOP if halted else signal.SIGCONT)
+        self.halted = halted
+        return True
 
     def signal(self, number: int) -> None:
         """Send it a signal."""

@@ -1,6 +1,6 @@
 """What to run: one JSON file, checked whole before anything starts.
 
-    {"logs": DIR, "state": FILE,
+    {"logs": DIR, "state": FILE, "faults": FILE,
      "listeners": {"mqtt": ["127.0.0.1", 1883], "coap": {"udp": ["127.0.0.1", 5683]},
                    "coap-tcp": {"tcp": ["127.0.0.1", 0], "beside": "coap"},
                    "local": {"unix": PATH, "mode": 384}},
@@ -64,6 +64,7 @@ class Spec(NamedTuple):
     listeners: dict[str, Address]
     processes: list[ProcessSpec]
     log_bytes: int = 8 << 20  # a log is rotated beyond this; one older file is kept
+    faults: str = ""  # file that says who is to stand still, and until when; empty: nobody ever
 
 
 def parse(data: Any) -> Spec:

@@ -14,6 +14,8 @@ from typing import Any
 
 from rimward_supervisor.child import ENDED, READY, STARTING, STOPPING, WAITING, Child
 from rimward_supervisor.events import remove_state, tell, write_state
+from rimward_supervisor.faults import LOOK as FAULTS
+from rimward_supervisor.faults import stands_still
 from rimward_supervisor.listeners import bind, ports, release
 from rimward_supervisor.spec import Spec
 
@@ -37,6 +39,7 @@ class Supervisor:
         self._stopping = False
         self._typed = b""
         self._next_look = 0.0
+        self._next_fault = 0.0 if spec.faults else float("inf")
         self._unwritten = ""  # why the state file is not what it should be
 
     def run(self) -> int:
@@ -65,6 +68,9 @@ class Supervisor:
         for child in self._children:
             if child.deadline is not None and now >= child.deadline:
                 self._due(child, now)
+        if now >= self._next_fault:
+            self._next_fault = now + FAULTS
+            self._halt()
         if now >= self._next_look:
             self._next_look = now + LOOK
             for child in self._children:
@@ -87,7 +93,14 @@ class Supervisor:
     def _pause(self, now: float) -> float:
         """Return the seconds until something is due."""
         due = [child.deadline for child in self._children if child.deadline is not None]
-        return max(0.0, min([*due, self._next_look]) - now)
+        return max(0.0, min([*due, self._next_look, self._next_fault]) - now)
+
+    def _halt(self) -> None:
+        """Make those stand still of whom that is asked, and let the others go on."""
+        for child in self._children:
+            halted = child.state == READY and stands_still(child.name, self._spec.faults)
+            if child.halt(halted=halted):
+                self._tell("halted" if halted else "continued", child, pid=child.pid)
 
     def _start(self, child: Child, now: float) -> None:
         try:

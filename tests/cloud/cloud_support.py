@@ -2,11 +2,13 @@
 # (pyarrow and deltalake ship partial types)
 """What the cloud's tests share: a small lake's facts, envelopes, and what its tables hold."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
+import pytest
 from deltalake import DeltaTable
 
 from rimward.app.manifest import Column, FactSpec
@@ -38,6 +40,7 @@ def envelope(
     values: Sequence[Any] | None = None,
     instead: dict[int, Row] | None = None,
     lane: str | None = None,
+    site: str = "local",
 ) -> Envelope:
     """Return rows `first` to `last`; `prior` is (counter, seq, nonce) of the epoch before.
 
@@ -48,7 +51,15 @@ def envelope(
     rows = [] if lost else [other.get(seq) or row(seq, seq, *one) for seq in range(first, last + 1)]
     before = (0, 0) if prior is None else (transaction_version(*prior[:2]), prior[2])
     header = Header(
-        fact.fingerprint, fact.priority, first, last, 5, lost=lost, prior=before[0], prior_nonce=before[1]
+        fact.fingerprint,
+        fact.priority,
+        first,
+        last,
+        5,
+        site,
+        lost=lost,
+        prior=before[0],
+        prior_nonce=before[1],
     )
     name = fact.table if lane is None else lane
     return Envelope(Lane(node, Epoch(*epoch), name), header, msgspec.msgpack.encode(rows), NOW)
@@ -70,3 +81,20 @@ def places(folder: Path, name: str = "warm") -> list[tuple[str, int, int]]:
 def numbers(*spans: tuple[int, int, int], node: str = "n1") -> list[tuple[str, int, int]]:
     """Return (node, counter, seq) of spans (counter, first, last)."""
     return [(node, counter, seq) for counter, first, last in spans for seq in range(first, last + 1)]
+
+
+class Disk:
+    """Which files were on stable storage when, by the calls that put them there."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.synced: list[Path] = []
+        self.fail = False
+        real = os.fsync
+
+        def fsync(fd: int) -> None:
+            if self.fail:
+                raise OSError(5, "Input/output error")
+            self.synced.append(Path(f"/proc/self/fd/{fd}").readlink())
+            real(fd)
+
+        monkeypatch.setattr(os, "fsync", fsync)

@@ -2,7 +2,6 @@
 # (pyarrow and deltalake ship partial types)
 """Ingest on real Delta tables: what is new is taken once, what can't be is said, and nothing is guessed."""
 
-import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rimward.app.manifest import Column, FactSpec
-from rimward.cloud import durable
+from rimward.cloud import syncing
 from rimward.cloud.api import Stored, lanes_stored
 from rimward.cloud.durable import DurableTable, LakeBroken
 from rimward.cloud.ingest import Envelope, Ingest
@@ -23,7 +22,17 @@ from rimward.cloud.storage import Folder
 from rimward.cloud.tables import schema_of, to_arrow
 from rimward.wire import Row
 
-from .cloud_support import COLD, WARM, envelope, ingest, numbers, places, row, table
+from .cloud_support import (
+    COLD,
+    WARM,
+    Disk,
+    envelope,
+    ingest,
+    numbers,
+    places,
+    row,
+    table,
+)
 
 
 def test_rows_are_stored_with_where_they_came_from(tmp_path: Path) -> None:
@@ -295,23 +304,6 @@ def test_without_the_table_of_epochs_the_rows_say_which_counters_were_used(tmp_p
 # -- stable storage
 
 
-class Disk:
-    """Which files were on stable storage when, by the calls that put them there."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.synced: list[Path] = []
-        self.fail = False
-        real = os.fsync
-
-        def fsync(fd: int) -> None:
-            if self.fail:
-                raise OSError(5, "Input/output error")
-            self.synced.append(Path(f"/proc/self/fd/{fd}").readlink())
-            real(fd)
-
-        monkeypatch.setattr(os, "fsync", fsync)
-
-
 def test_data_then_log_then_folders_are_on_disk_before_a_mark_is_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -388,19 +380,19 @@ def test_a_commit_that_something_kept_from_being_synced_is_synced_before_its_mar
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     one = ingest(tmp_path)
-    real = durable.sync_commit
+    real = syncing.sync_commit
 
     def stumble(path: Path, version: int) -> None:
         if path.name == "warm":
             raise KeyError("path")
         real(path, version)
 
-    monkeypatch.setattr(durable, "sync_commit", stumble)
+    monkeypatch.setattr(syncing, "sync_commit", stumble)
     for _ in range(2):
         with pytest.raises(KeyError):
             one.take("warm", [envelope(1, 10)])
     assert places(tmp_path) == numbers((1, 1, 10)), "the commit itself is there, and nobody has heard of it"
-    monkeypatch.setattr(durable, "sync_commit", real)
+    monkeypatch.setattr(syncing, "sync_commit", real)
     disk = Disk(monkeypatch)
     outcome = one.take("warm", [envelope(1, 10)])
     assert (outcome.duplicates, outcome.marks[0][1].reached) == (1, (1, 10))

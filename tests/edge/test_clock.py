@@ -139,7 +139,6 @@ WARM = "select body from chunk where fact = 'warm' order by counter, first"
 
 def forward(outbox: OutboxCore, mono: int | None, time: int | None = None) -> None:
     one = Forward("warm", "s1", "normal", 77, "e", time, None, replayed=False, values=(1,), mono=mono)
-    outbox.number([one])
     outbox.commit([one], {}, [])
 
 
@@ -226,7 +225,6 @@ def test_a_failed_commit_tells_the_record_again(tmp_path: Path) -> None:
     one = Forward("warm", "s1", "normal", 77, "e", None, None, replayed=False, values=(1,), seq=1, mono=1)
     with pytest.raises(Exception, match="type 'object' is not supported"):
         box.commit([one], huge, [])
-    box.take_back()
     forward(box, machine.mono)
     assert len(told(tmp_path)) == 1
     box.close()

@@ -20,6 +20,8 @@ def compiler() -> str | None:
 class Disk:
     """A folder that processes write to, and what is on stable storage of it."""
 
+    VARIABLES = ("LD_PRELOAD", "POWER_ROOT", "POWER_KEPT")
+
     def __init__(self, scratch: Path, root: Path) -> None:
         self.root = root
         self._kept = scratch / "kept"
@@ -51,6 +53,27 @@ class Disk:
             "POWER_ROOT": str(self.root),
             "POWER_KEPT": str(self._kept),
         }
+
+    def adopt(self) -> None:
+        """Count all that lies in the folder now as on stable storage; its processes must be dead."""
+        for kind in ("files", "folders"):
+            shutil.rmtree(self._kept / kind)
+            (self._kept / kind).mkdir()
+        for folder in (self.root, *(one for one in self.root.rglob("*") if one.is_dir())):
+            lines: list[str] = []
+            for child in folder.iterdir():
+                inode = child.stat().st_ino
+                lines.append(f"{inode} {'d' if child.is_dir() else 'f'} {child.name}\n")
+                if not child.is_dir():
+                    shutil.copyfile(child, self._kept / "files" / str(inode))
+            (self._kept / "folders" / str(folder.stat().st_ino)).write_text("".join(lines))
+
+    def lose_power(self) -> None:
+        """Leave in the folder what was synced, and nothing else; its processes must be dead."""
+        after = self.rebuilt(self.root.with_name(f"{self.root.name}.after"))
+        shutil.rmtree(self.root)
+        after.rename(self.root)
+        self.adopt()
 
     def rebuilt(self, to: Path) -> Path:
         """Make `to` what `root` would be after the power came back; its processes must be dead."""

@@ -7,50 +7,16 @@ import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from tests.network.rows import Rows, drain, mark, spans
 
-from rimward.network.uplink import DOUBT, RESEND, RESEND_MOST, WINDOW, UplinkCore
-from rimward.wire import Epoch, Lane, Mark, Place, Segment, Supply
+from rimward.network.config import UplinkConfig
+from rimward.network.lanes import DOUBT, RESEND, RESEND_MOST
+from rimward.network.pace import BURST, Allowance
+from rimward.network.uplink import UplinkCore
+from rimward.wire import Place, Segment
 
-ROWS = 10  # of one envelope
-
-
-class Rows:
-    """A source with so many rows for each fact and epoch; the nonce of epoch n is n."""
-
-    def __init__(self, **facts: tuple[str, dict[int, int]]) -> None:
-        self.facts = facts
-
-    def supplies(self) -> list[Supply]:
-        return [
-            Supply(fact, priority, max(lanes.items(), default=(0, 0)))
-            for fact, (priority, lanes) in self.facts.items()
-        ]
-
-    def segment(self, supply: Supply, after: Place) -> Segment | None:
-        for counter, last in sorted(self.facts[supply.fact][1].items()):
-            if (counter, last) > after:
-                first = after[1] + 1 if after[0] == counter else 1
-                lane = Lane("n", Epoch(counter, counter), supply.fact)
-                return Segment(lane, first, min(last, first + ROWS - 1), "s", supply.priority, b"")
-        return None
-
-
-def mark(fact: str, counter: int, seq: int, version: int = 1, **other: Any) -> Mark:
-    return Mark(fact, other.get("table", "t"), other.get("generation", 0), version, counter, counter, seq)
-
-
-def drain(core: UplinkCore, source: Rows, now: float = 0.0, most: int = 10_000) -> list[Segment]:
-    """Send all that may be sent to a bus that takes everything at once."""
-    found: list[Segment] = []
-    while len(found) < most and (segment := core.next(source, now)) is not None:
-        core.sent(segment, now)
-        core.taken(segment)
-        found.append(segment)
-    return found
-
-
-def spans(segments: list[Segment]) -> list[tuple[int, int, int]]:
-    return [(one.lane.epoch.counter, one.first, one.last) for one in segments]
+WINDOW = UplinkConfig().window
+SMALL = UplinkConfig(window=16)
 
 
 def test_older_epochs_are_sent_first_and_each_row_once() -> None:
@@ -62,10 +28,10 @@ def test_no_more_than_a_window_waits_for_the_bus() -> None:
     core, source = UplinkCore(), Rows(warm=("normal", {1: 10_000}))
     flying: list[Segment] = []
     while (segment := core.next(source, 0)) is not None:
-        core.sent(segment, 0)
+        core.sent(segment, 1, 0)
         flying.append(segment)
     assert len(flying) == WINDOW
-    core.taken(flying[0])
+    core.taken(flying[0], 0)
     assert core.next(source, 0) is not None
 
 
@@ -118,7 +84,7 @@ def test_a_lane_that_the_bus_has_no_room_for_waits_alone() -> None:
     source = Rows(full=("critical", {1: 40}), other=("bulk", {1: 20}))
     segment = core.next(source, 0)
     assert segment is not None
-    core.sent(segment, 0)
+    core.sent(segment, 1, 0)
     core.refused(segment, 0)
     assert {one.lane.fact for one in drain(core, source, 0)} == {"other"}
     again = drain(core, source, 1)
@@ -130,11 +96,11 @@ def test_a_refusal_in_the_middle_starts_there_again() -> None:
     core, source = UplinkCore(), Rows(warm=("normal", {1: 40}))
     flying: list[Segment] = []
     while (segment := core.next(source, 0)) is not None:
-        core.sent(segment, 0)
+        core.sent(segment, 1, 0)
         flying.append(segment)
     core.refused(flying[1], 0)
     for other in (flying[0], *flying[2:]):
-        core.taken(other)
+        core.taken(other, 0)
     assert spans(drain(core, source, 1)) == [(1, 11, 20), (1, 21, 30), (1, 31, 40)]
 
 
@@ -166,54 +132,72 @@ def test_rows_that_the_lake_has_are_not_sent_at_all() -> None:
 
 
 class Losing(RuleBasedStateMachine):
-    """Whatever acknowledgements, losses and marks come, every row is offered again until it is marked."""
+    """Whatever answers, losses, crashes and marks come, every row is offered again until it is marked.
+
+    Inside a lane rows go by their numbers, no id is used twice, and never more than the rate goes.
+    """
 
     def __init__(self) -> None:
         super().__init__()
-        self.core, self.now = UplinkCore(), 0.0
+        self.now = 0.0
         self.source = Rows()
         self.flying: list[Segment] = []
         self.bus: list[Segment] = []
         self.lake: dict[str, Place] = {}
-        self.seen_ids: set[tuple[str, int, int, int, int]] = set()
-        self.version = 0
+        self.seen_ids: set[tuple[int, str, int, int, int, int]] = set()
+        self.sent: dict[str, tuple[int, Place]] = {}  # attempt and last row of each lane
+        self.version = self.boot = 0
+        self.went: list[tuple[float, int]] = []
+        self.rate: float | None = None
+        self.core = UplinkCore(SMALL)
 
     @initialize(
         facts=st.dictionaries(
-            st.sampled_from("abc"),
+            st.sampled_from(["a", "a-1", "b", "c"]),
             st.tuples(
                 st.sampled_from(["critical", "normal", "bulk"]),
                 st.dictionaries(st.integers(1, 4), st.integers(1, 45), max_size=3),
             ),
             min_size=1,
-        )
+        ),
+        rate=st.none() | st.floats(50, 5000),
     )
-    def begin(self, facts: dict[str, tuple[str, dict[int, int]]]) -> None:
+    def begin(self, facts: dict[str, tuple[str, dict[int, int]]], rate: float | None) -> None:
         self.source = Rows(**facts)
         self.lake = dict.fromkeys(facts, (0, 0))
+        self.rate = rate
+        self.core.allow(Allowance(rate), self.now)
 
-    @rule(count=st.integers(1, 20))
-    def send(self, count: int) -> None:
+    @rule(count=st.integers(1, 20), size=st.integers(1, 200))
+    def send(self, count: int, size: int) -> None:
         for _ in range(count):
             segment = self.core.next(self.source, self.now)
             if segment is None:
                 return
-            key = (
-                segment.lane.fact, segment.lane.epoch.counter, segment.first, segment.last,
-                self.core.attempt(segment.lane.fact),
-            )  # fmt: skip
-            assert key not in self.seen_ids, "the bus would swallow the repeat"
-            self.seen_ids.add(key)
-            self.core.sent(segment, self.now)
+            self.check(segment, self.core.attempt(segment.lane.fact))
+            self.core.sent(segment, size, self.now)
+            self.went.append((self.now, size))
             self.flying.append(segment)
+
+    def check(self, segment: Segment, attempt: int) -> None:
+        """An id is new, and a row follows the one before it unless its lane went back."""
+        fact, counter = segment.lane.fact, segment.lane.epoch.counter
+        key = self.boot, fact, counter, segment.first, segment.last, attempt
+        assert key not in self.seen_ids, "the bus would swallow the repeat"
+        self.seen_ids.add(key)
+        before = self.sent.get(fact)
+        if before is not None and before[0] == attempt:
+            after = max(before[1], self.lake[fact])
+            assert segment.begin == after or (segment.first == 1 and counter > after[0])
+        self.sent[fact] = attempt, segment.end
 
     @precondition(lambda self: self.flying)
     @rule(kept=st.booleans(), place=st.integers(0, 15))
     def answer(self, kept: bool, place: int) -> None:  # noqa: FBT001 (drawn)
         segment = self.flying.pop(place % len(self.flying))
-        self.core.taken(segment)
+        self.core.taken(segment, self.now)
         if kept:
-            self.bus.append(segment)
+            self.bus.insert(place % (len(self.bus) + 1), segment)
 
     @precondition(lambda self: self.flying)
     @rule(place=st.integers(0, 15))
@@ -240,11 +224,21 @@ class Losing(RuleBasedStateMachine):
         for fact, place in self.lake.items():
             self.core.marked(mark(fact, *place, version=self.version), self.now)
 
-    @rule()
-    def lose_the_bus(self) -> None:
-        self.bus.clear()
+    @rule(wiped=st.booleans())
+    def connect_again(self, wiped: bool) -> None:  # noqa: FBT001 (drawn)
+        if wiped:
+            self.bus.clear()
         self.flying.clear()
-        self.core.go_back()
+        self.core.begin(self.now, same_bus=not wiped)
+
+    @rule()
+    def crash(self) -> None:
+        self.flying.clear()
+        self.sent.clear()
+        self.core = UplinkCore(SMALL)
+        self.core.allow(Allowance(self.rate), self.now)
+        self.boot += 1
+        self.went.clear()
 
     @rule(seconds=st.floats(0, 40))
     def wait(self, seconds: float) -> None:
@@ -253,17 +247,24 @@ class Losing(RuleBasedStateMachine):
 
     @invariant()
     def the_window_is_kept(self) -> None:
-        assert 0 <= self.core.flying == len(self.flying) <= WINDOW
+        assert 0 <= self.core.flying == len(self.flying) <= SMALL.window
+
+    @invariant()
+    def the_rate_is_kept(self) -> None:
+        if self.rate is not None and self.went:
+            before = sum(size for _, size in self.went[:-1])
+            stretch = self.went[-1][0] - self.went[0][0]
+            assert before <= self.rate * stretch + max(1.0, BURST * self.rate) + 1e-3
 
     def teardown(self) -> None:
         """From any state at all, a bus that loses nothing more brings every row to the lake."""
         for _ in range(400):
             self.wait(RESEND_MOST + 1)
             for segment in self.flying:
-                self.core.taken(segment)
+                self.core.taken(segment, self.now)
             self.bus += self.flying
             self.flying.clear()
-            self.send(WINDOW)
+            self.send(SMALL.window, 1)
             self.ingest()
             self.announce()
         wanted = {fact: max(lanes.items(), default=(0, 0)) for fact, (_, lanes) in self.source.facts.items()}

@@ -1,82 +1,88 @@
-"""Kills, wiped buses and power cuts for as long as you like; then the account."""
+"""Kills of three nodes and their hub under load, seed after seed; then the account.
+
+`./dev soak kills --seeds 200`: each seed kills a process at every named failpoint, one of supervisor, I/O,
+deep, hub, bus and ingest between each two, and now and then wipes the bus. After every ten seeds all that was
+acknowledged has to be in the tables, once.
+"""
 
 import argparse
-import random
 import shutil
 import sys
 import tempfile
 import time
+from collections import Counter
 from pathlib import Path
 
-from tests.e2e.load import Load, Message, check, write_app
-from tests.e2e.running import Dev
-from tests.faults.powerloss import Disk, compiler
+from tests.e2e.load import write_app
+from tests.faults import account
+from tests.faults.chaos import Chaos, failpoints
+from tests.faults.devices import Devices
+from tests.faults.fleet import Fleet
 
-ROUND = 60.0  # seconds between two power cuts
-VICTIMS = ("node", "deep", "hub", "ingest", "bus", "bus wiped")
+from rimward.edge.config import OutboxConfig
+
+PATIENCE = 6.0  # seconds that processes get to come by their failpoints
+TOGETHER = 10  # seeds between two accounts
+OUTBOXES = (OutboxConfig(), OutboxConfig(keep_after_commit=0.0), OutboxConfig(keep_after_commit=5.0))
 
 
 def main(arguments: list[str]) -> int:
-    """Run, print what was done to it, and say whether the account is right."""
-    parser = argparse.ArgumentParser(prog="./dev soak")
-    parser.add_argument("seconds", nargs="?", type=float, default=600.0)
-    parser.add_argument("--seed", type=int, default=random.SystemRandom().getrandbits(32))
+    """Run, print what was done, and say whether the account is right."""
+    parser = argparse.ArgumentParser(prog="./dev soak kills")
+    parser.add_argument("--seeds", type=int, default=200, help="how many")
+    parser.add_argument("--first", type=int, default=1, help="the first one")
+    parser.add_argument("--rate", type=float, default=1000.0, help="events a second")
     options = parser.parse_args(arguments)
-    print(f"seed {options.seed}", flush=True)
-    for program in ("mosquitto_pub",):
-        if shutil.which(program) is None:
-            print(f"needs {program}: apt-get install mosquitto-clients", file=sys.stderr)
-            return 1
-    with tempfile.TemporaryDirectory() as folder:
-        _Soak(Path(folder), random.Random(options.seed)).run(options.seconds)
-    return 0
+    seeds = list(range(options.first, options.first + options.seeds))
+    totals, kills, points = Counter[str](), Counter[str](), Counter[str]()
+    for start in range(0, len(seeds), TOGETHER):
+        some, began = seeds[start : start + TOGETHER], time.monotonic()
+        with tempfile.TemporaryDirectory() as folder:
+            result = _run(Path(folder), some, options.rate, kills, points)
+        took = time.monotonic() - began
+        print(f"seeds {some[0]} to {some[-1]}, {took:.0f} s: {result}", flush=True)
+        for name in ("acknowledged", "sent", "resent", "rows", "extra", "lost"):
+            totals[name] += getattr(result, name)
+    print("\n" + str(account.Result(**totals)))
+    print(f"{sum(kills.values()):,} kills: " + _told(kills))
+    print(f"{sum(points.values()):,} of them at failpoints: " + _told(points))
+    never = sorted(set(failpoints()) - set(points))
+    if never:
+        print("no process ever died at " + ", ".join(never))
+    return 1 if never or not kills else 0
 
 
-class _Soak:
-    def __init__(self, folder: Path, dice: random.Random) -> None:
-        self._folder = folder
-        self._dice = dice
-        self._app = write_app(folder)
-        self._sent: set[Message] = set()
-        self._acknowledged: set[Message] = set()
-        self._kills: dict[str, int] = {}
+def _run(
+    folder: Path, seeds: list[int], rate: float, kills: Counter[str], points: Counter[str]
+) -> account.Result:
+    with Fleet(folder / "fleet", write_app(folder), outbox=OUTBOXES) as fleet:
+        with Devices(fleet.ports, each=3, rate=rate) as devices:
+            for seed in seeds:
+                chaos = Chaos(fleet, seed)
+                for names in chaos.rounds(failpoints()):
+                    chaos.kill_at(names, PATIENCE)
+                    chaos.pause(1.0)
+                    chaos.random_kill()
+                if seed % 5 == 0:
+                    _wipe(fleet)
+                    kills["bus, its store wiped"] += 1
+                kills.update(chaos.kills)
+                points.update(chaos.points)
+            fleet.wait()
+            assert devices.finish(), "everything is acknowledged once nothing dies any more"
+        account.settle(fleet, 300.0)
+        return account.check(fleet, devices.account)
 
-    def run(self, seconds: float) -> None:
-        """Go from power cut to power cut."""
-        end, data, number = time.monotonic() + seconds, self._folder / "data0", 0
-        data.mkdir()
-        while True:
-            last = time.monotonic() + ROUND >= end
-            disk = Disk(self._folder / f"scratch{number}", data) if compiler() else None
-            with Dev(self._app, data, environment=disk.environment() if disk else None) as dev:
-                self._disturb(dev, number, min(end, time.monotonic() + ROUND))
-                if last or disk is None:
-                    check(dev, self._sent, self._acknowledged)
-                    if last:
-                        break
-                else:
-                    dev.cut_power()
-                    self._kills["power"] = self._kills.get("power", 0) + 1
-            number += 1
-            if disk is not None:
-                data = disk.rebuilt(self._folder / f"data{number}")
-        print(
-            f"{len(self._acknowledged):,} acknowledged of {len(self._sent):,} sent, all of them rows; ",
-            end="",
-        )
-        print(", ".join(f"{count} times {name}" for name, count in sorted(self._kills.items())))
 
-    def _disturb(self, dev: Dev, number: int, end: float) -> None:
-        """Kill at random under load until the time is over."""
-        with Load(dev.ready["mqtt"], devices=3, name=f"r{number}m") as load:
-            while time.monotonic() < end:
-                time.sleep(self._dice.uniform(0.1, 3))
-                victim = self._dice.choice(VICTIMS)
-                dev.kill(victim.split()[0])
-                if victim == "bus wiped":  # under the running server, and again when it has gone
-                    shutil.rmtree(dev.data / "bus", ignore_errors=True)
-                    dev.kill("bus")
-                self._kills[victim] = self._kills.get(victim, 0) + 1
-        self._sent |= load.sent
-        self._acknowledged |= load.acknowledged
-        print(f"round {number}: {len(load.acknowledged):,} acknowledged; so far {self._kills}", flush=True)
+def _wipe(fleet: Fleet) -> None:
+    """Delete the bus's store under the running server, and again when it has gone."""
+    shutil.rmtree(fleet.hub.folder / "bus", ignore_errors=True)
+    fleet.hub.kill("bus")
+
+
+def _told(counts: Counter[str]) -> str:
+    return ", ".join(f"{times:,} {name}" for name, times in sorted(counts.items()))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

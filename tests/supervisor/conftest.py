@@ -32,7 +32,11 @@ class Running:
     """One supervisor."""
 
     def __init__(
-        self, folder: Path, *processes: dict[str, Any], listeners: dict[str, Any] | None = None
+        self,
+        folder: Path,
+        *processes: dict[str, Any],
+        listeners: dict[str, Any] | None = None,
+        faults: bool = False,
     ) -> None:
         self.folder = folder
         self.state_file = folder / "processes.json"
@@ -44,7 +48,7 @@ class Running:
                 for name, one in (listeners or {}).items()
             },
             "processes": list(processes),
-        }
+        } | ({"faults": str(folder / "faults.json")} if faults else {})
         (folder / "spec.json").write_text(json.dumps(spec))
 
     def __enter__(self) -> Self:

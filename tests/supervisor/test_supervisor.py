@@ -1,11 +1,13 @@
 """The supervisor with real processes: what it promises about lives, deaths, ports and descriptors."""
 
+import json
 import os
 import resource
 import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -394,3 +396,51 @@ def test_a_spec_that_is_not_one_is_told(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert '"what": "start"' in done.stdout
     assert not done.stderr
+
+
+def fault(running: Running, **kinds: float) -> None:
+    """Write who is to stand still for how many seconds from now."""
+    now = time.time_ns()
+    said = {kind: {"since": now, "until": now + round(seconds * 1e9)} for kind, seconds in kinds.items()}
+    (running.folder / "faults.new").write_text(json.dumps(said))
+    (running.folder / "faults.json").unlink(missing_ok=True)
+    (running.folder / "faults.new").rename(running.folder / "faults.json")
+
+
+def test_a_process_that_a_fault_names_stands_still_and_goes_on_when_it_is_over(supervise: Make) -> None:
+    with supervise(process("hub"), process("ingest-2"), process("node"), faults=True) as running:
+        running.ready("hub", "ingest-2", "node")
+        fault(running, hub=3600)
+        halted = {running.until("halted")["name"] for _ in range(2)}
+        assert halted == {"hub", "ingest-2"}
+        wait_for(lambda: stopped(running.pids["hub"]))
+        assert not stopped(running.pids["node"])
+        fault(running, bus=3600)  # another file: whoever wrote the first need not be there any more
+        assert {running.until("continued")["name"] for _ in range(2)} == {"hub", "ingest-2"}
+        wait_for(lambda: not stopped(running.pids["hub"]))
+
+
+def test_a_fault_ends_by_itself(supervise: Make) -> None:
+    with supervise(process("bus"), faults=True) as running:
+        running.ready("bus")
+        fault(running, bus=1.2)
+        running.until("halted", "bus")
+        running.until("continued", "bus")
+
+
+def test_a_process_that_stands_still_stops_in_order(supervise: Make) -> None:
+    with supervise(process("bus"), faults=True) as running:
+        running.ready("bus")
+        fault(running, bus=3600)
+        running.until("halted", "bus")
+        running.say("stop")
+        assert running.until("stopped", "bus")["code"] == -signal.SIGTERM
+
+
+@pytest.mark.parametrize("nonsense", ["{", "[]", '{"bus": 3}', '{"bus": {"since": 0}}'])
+def test_a_file_of_faults_that_makes_no_sense_stops_nobody(supervise: Make, nonsense: str) -> None:
+    with supervise(process("bus"), process("hub"), faults=True) as running:
+        (running.folder / "faults.json").write_text(nonsense)
+        running.ready("bus", "hub")
+        fault(running, hub=3600)
+        assert running.until("halted")["name"] == "hub"

@@ -16,7 +16,7 @@ class Part(Struct):
     at: datetime | None = None
 
 
-@app.fact
+@app.fact(when_full="refuse")
 class Weighed(Struct):
     line: str
     weight: float

@@ -1,6 +1,7 @@
 """What an app is: triggers, functions, facts, states, streams and the manifest that tells of them."""
 
 from rimward.app.application import App
+from rimward.app.commands import CommandResult
 from rimward.app.declarations import Part
 from rimward.app.device import Device
 from rimward.app.lake import Lake, Table
@@ -13,6 +14,7 @@ from rimward.app.webhooks import webhook
 
 __all__ = [
     "App",
+    "CommandResult",
     "Device",
     "Lake",
     "Part",

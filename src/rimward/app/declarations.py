@@ -8,12 +8,14 @@ from typing import Any, Literal, TypeVar, overload
 from msgspec import Struct
 
 from rimward.app import effects
+from rimward.app.commands import order
 from rimward.app.declared import (
     CloudDeclared,
     Declared,
     EdgeDeclared,
     EdgeOptions,
     FactDeclared,
+    OnFail,
     Overrun,
     Run,
     StateDeclared,
@@ -22,6 +24,7 @@ from rimward.app.declared import (
     check_overrun,
     check_priority,
     check_run,
+    cloud_options,
     duration,
 )
 from rimward.app.effects import check_topic, checked, current, encode_payload
@@ -190,13 +193,34 @@ class Declarations:
 
         return declare
 
-    def cloud(
-        self, trigger: type[Struct], *, trains: None = None, was: str | None = None
+    def cloud(  # noqa: PLR0913 (the contract's options, each by its name)
+        self,
+        trigger: type[Struct],
+        *,
+        key: str | None = None,
+        retries: int = 2,
+        backoff: Duration = "1s",
+        on_fail: OnFail = "dead-letter",
+        trains: None = None,
+        was: str | None = None,
     ) -> Callable[[F], F]:
         """Run the function in the cloud for each committed row of a fact, at least once.
 
-        `list[Fact]` as the parameter's type is the batch form. `Event.id` is the idempotency key.
+        What it does through Rimward (state, `app.forward`, `app.command`) commits with its offset: exactly
+        once. `list[Fact]` as the parameter's type is the batch form. `Event.id` is the idempotency key.
+
+        Args:
+            trigger: a fact, or `CommandResult`.
+            key: the field whose values order events: those of one value run in order, and one that fails
+                holds up its own value's alone. By default that of the function's State, else the node.
+            retries: how often a call that raised is tried again.
+            backoff: before the first retry; doubled for each, up to five minutes, with jitter.
+            on_fail: after the retries: "dead-letter" keeps the event with its reason and goes on;
+                "block" goes on trying, and holds up what is behind it.
+            trains: comes with a later version.
+            was: the function's name before it was renamed.
         """
+        options = cloud_options(key, retries, backoff, on_fail)
         if trains is not None:
             raise Problem("cloud: trains= comes with a later version, with models", "take it away")
         if isinstance(trigger, Every):
@@ -205,7 +229,7 @@ class Declarations:
             )
 
         def declare(function: F) -> F:
-            self._declare(CloudDeclared(function, trigger, was, *place_of(function)))
+            self._declare(CloudDeclared(function, trigger, options, was, *place_of(function)))
             return function
 
         return declare
@@ -257,6 +281,47 @@ class Declarations:
     def now(self) -> dt.datetime:
         """Return the node's clock, the one that tests move."""
         return from_ns(effects.effects("now").now())
+
+    def command(  # noqa: PLR0913 (the contract's options, each by its name)
+        self,
+        device: str,
+        name: str,
+        payload: Any = None,
+        *,
+        expires: Duration = "24h",
+        timeout: Duration = "10s",
+        key: str | None = None,
+        node: str | None = None,
+        idempotent: bool = False,
+    ) -> None:
+        """Send a device a command from a cloud function, durably with everything else that the call does.
+
+        Its node gets it when it is there, carries it out at most once, and what became of it comes back as
+        a `CommandResult`.
+
+        Args:
+            device: its id, as `Device.id` is at the edge.
+            name: one topic segment.
+            payload: as for `app.publish`; None is empty.
+            expires: how long it may wait for its node and its device; 30 days at most.
+            timeout: how long the device has to acknowledge.
+            key: two commands of one key to one node are one; by default the event's id with the name.
+            node: by default the one that the event came from.
+            idempotent: it may be carried out twice, where nobody can know whether it was.
+
+        Raises:
+            CommandsFull: too many wait for the node; the event is tried again.
+            NoNode: no cloud function runs in this context.
+            NotHere: the call runs at the edge, where `await device.command(…)` is.
+            ValueError: a name, a duration or the payload can't be one of a command, or no node is known.
+        """
+        found = effects.cloud_effects()
+        found.command(
+            order(
+                device, name, payload,
+                expires=expires, timeout=timeout, key=key, node=node, idempotent=idempotent,
+            )
+        )  # fmt: skip
 
     def _declare(self, declared: "Declared | Declarations") -> None:
         self._declared.append(declared)

@@ -13,6 +13,7 @@ from rimward.app.triggers import Mqtt
 from rimward.events import Duration, seconds
 
 Run = Literal["auto", "inline", "process", "wasm"]
+OnFail = Literal["block", "dead-letter"]
 Overrun = Literal["finish", "cut"] | Callable[..., Any]
 
 
@@ -25,6 +26,15 @@ class EdgeOptions(Struct, frozen=True):
     durable: bool = True
     timeout: float | None = None
     was: str | None = None
+
+
+class CloudOptions(Struct, frozen=True):
+    """How a function in the cloud runs."""
+
+    key: str | None = None  # the field that orders events
+    retries: int = 2
+    backoff: float = 1.0  # seconds before the first retry
+    on_fail: OnFail = "dead-letter"
 
 
 class FactDeclared(Struct, frozen=True):
@@ -103,6 +113,7 @@ class CloudDeclared(Struct, frozen=True):
 
     function: Callable[..., Any]
     trigger: Any
+    options: CloudOptions
     was: str | None
     file: str
     line: int
@@ -121,6 +132,20 @@ def duration(value: Duration | None, what: str, example: str) -> float | None:
         return None if value is None else seconds(value)
     except ValueError as error:
         raise Problem(f"{what}: {error}", f"write {example}") from None
+
+
+def cloud_options(key: str | None, retries: int, backoff: Duration, on_fail: OnFail) -> CloudOptions:
+    """Return the options of a function in the cloud.
+
+    Raises:
+        Problem: one is not of its kind.
+    """
+    check_choice(on_fail, ("block", "dead-letter"), "cloud: on_fail")
+    if type(retries) is not int or retries < 0:
+        raise Problem(f"cloud: retries is {retries!r}", "write a whole number: retries=5")
+    pause = duration(backoff, "cloud: backoff", 'backoff="1s"')
+    assert pause is not None
+    return CloudOptions(key, retries, pause, on_fail)
 
 
 def check_choice(value: object, choices: tuple[str, ...], what: str) -> None:

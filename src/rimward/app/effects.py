@@ -5,7 +5,8 @@ from typing import Any, NoReturn, Protocol
 
 import msgspec
 
-from rimward.events import CloudEvent, NoNode
+from rimward.app.commands import Order
+from rimward.events import CloudEvent, NoNode, NotHere, RimwardError
 from rimward.events.cloudevents import to_structured
 
 TOPICS_CACHED = 16_384  # checked topics that are remembered; beyond it the memory starts anew
@@ -51,6 +52,24 @@ class Effects(Protocol):
         ...
 
 
+class CloudEffects:
+    """Where a running call in the cloud leaves its effects; they commit with its offset."""
+
+    actions: None = None
+
+    def forward(self, fact: msgspec.Struct) -> None:
+        """Hold a fact for its table."""
+        raise NotImplementedError
+
+    def now(self) -> int:
+        """Return the wall clock, ns since the epoch."""
+        raise NotImplementedError
+
+    def command(self, order: Order) -> None:
+        """Hold a command for a device."""
+        raise NotImplementedError
+
+
 class _Nowhere:
     """Stands where no node runs."""
 
@@ -67,8 +86,13 @@ class _Nowhere:
 current: ContextVar[Effects] = ContextVar("rimward_effects", default=_Nowhere())  # noqa: B039 (nothing in it can be changed)
 
 
-def no_node(verb: str) -> NoNode:
-    """Return the error of a verb that was called outside a call."""
+def no_node(verb: str) -> RimwardError:
+    """Return the error of a verb that was called outside a call, or where its layer does not have it."""
+    if isinstance(current.get(), CloudEffects):
+        return NotHere(
+            f"app.{verb} was called in a cloud function, and subscribers are at the edge; "
+            "use app.command for a device, or app.forward for a fact"
+        )
     return NoNode(
         f"app.{verb} was called outside a node; call it inside a function that a node runs, "
         "or use rimward dev"
@@ -82,9 +106,24 @@ def effects(verb: str) -> Effects:
         NoNode: nothing runs in this context.
     """
     found = current.get()
-    if found.actions is None:
+    if found.actions is None and not isinstance(found, CloudEffects):
         raise no_node(verb)
     return found
+
+
+def cloud_effects() -> CloudEffects:
+    """Return the running call's effects in the cloud.
+
+    Raises:
+        NotHere: the call runs at the edge.
+        NoNode: nothing runs in this context.
+    """
+    found = current.get()
+    if isinstance(found, CloudEffects):
+        return found
+    if found.actions is None:
+        raise no_node("command")
+    raise NotHere("app.command was called at the edge; there take a Device and write await device.command(…)")
 
 
 def encode_payload(payload: Any) -> bytes:

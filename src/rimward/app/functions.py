@@ -5,6 +5,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from rimward.app.declared import CloudOptions
 from rimward.app.describing import captures_of, named_in, reply_of, schema_of
 from rimward.app.facts import Fact, Priority
 from rimward.app.manifest import FunctionSpec
@@ -49,6 +50,7 @@ class CloudFunction(Struct, frozen=True):
     fact: Fact
     plan: Plan
     batch: bool  # takes list[Fact]
+    options: CloudOptions
     file: str
     line: int
     was: str | None = None  # the name under which its position was kept

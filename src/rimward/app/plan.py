@@ -169,12 +169,6 @@ def _framework(function: Callable[..., Any], name: str, annotation: Any, scope: 
     for kind, state in (("state", state_argument(annotation)), ("states", states_argument(annotation))):
         if state is None:
             continue
-        if scope.cloud:
-            raise Problem(
-                f"{function.__name__}: {name!r} is state of the node, which is not in the cloud",
-                "use lake.table(Fact), or @app.edge",
-                at=function,
-            )
         return Parameter(name, typing.cast("Kind", kind), state)
     return None
 

@@ -9,6 +9,7 @@ from typing import Any
 from msgspec import Struct
 
 from rimward.app.clashes import Clashes, Names
+from rimward.app.cloud import check_declared, cloud_function
 from rimward.app.declared import (
     CloudDeclared,
     Declared,
@@ -68,7 +69,9 @@ class Resolver:
             if isinstance(one, EdgeDeclared):
                 self._app.edge_functions.append(self._edge(one))
             elif isinstance(one, CloudDeclared):
-                self._app.cloud_functions.append(self._cloud(one))
+                self._app.cloud_functions.append(
+                    cloud_function(one, self._app.facts, self._app.states, self._config)
+                )
         self._check_streams_lead_somewhere()
         return self._app
 
@@ -138,13 +141,7 @@ class Resolver:
     def _check_states(self, plan: Plan, captures: tuple[str, ...]) -> None:
         name = plan.function.__name__
         for parameter in (*plan.takes("state"), *plan.takes("states")):
-            state = self._app.states.get(parameter.type)
-            if state is None:
-                raise Problem(
-                    f"{name}: {name_of(parameter.type)} is not a state of this app",
-                    "declare it with @app.state(key=…)",
-                    at=plan.function,
-                )
+            state = check_declared(plan, parameter, self._app.states)
             if parameter.kind == "state" and state.key not in captures:
                 raise Problem(
                     f"{name}: {parameter.type.__name__} is keyed by {state.key!r}, "
@@ -168,35 +165,6 @@ class Resolver:
                 "write -> None",
                 at=plan.function,
             )
-
-    # -- functions in the cloud
-
-    def _cloud(self, one: CloudDeclared) -> CloudFunction:
-        function = one.function
-        fact = self._app.facts.get(one.trigger) if isinstance(one.trigger, type) else None
-        if fact is None:
-            raise Problem(
-                f"cloud: {name_of(one.trigger)} is not a fact of this app",
-                "declare it with @app.fact",
-                at=function,
-            )
-        plan = make_plan(function, Scope("a fact", (), self._config))
-        struct = fact.struct
-        batch = plan.payload == list[struct]
-        if plan.payload is not struct and not batch:
-            given = "no payload" if plan.payload is None else name_of(plan.payload)
-            raise Problem(
-                f"{function.__name__} takes {given}",
-                f"its payload is {struct.__name__} or list[{struct.__name__}]",
-                at=function,
-            )
-        if batch and plan.takes("event"):
-            raise Problem(
-                f"{function.__name__} takes a batch and an Event, and each row has one of its own",
-                f"take {struct.__name__} instead of list[{struct.__name__}]",
-                at=function,
-            )
-        return CloudFunction(function.__name__, fact, plan, batch, one.file, one.line, was=one.was)
 
     # -- streams
 

@@ -17,6 +17,8 @@ GROUPS = {
     "run": {
         "dev": "run an app with all four layers on this machine",
         "send": "send one message as a device would, and show the answer",
+        "node": "a machine whose hub is elsewhere: join, run, list",
+        "hub": "a hub whose nodes are elsewhere: run, make join strings, revoke",
         "device": "who may come in: add, list, remove, set a password",
     },
     "look": {
@@ -26,6 +28,7 @@ GROUPS = {
         "trace": "one event's way from the device's packet to its row",
         "boundary": "what runs where, and what crosses to the cloud",
     },
+    "break": {"fault": "cut the uplink, stop the hub, fill the disk for a while, to see what happens"},
     "more": {"completion": "make the shell complete rimward's words"},
 }
 VERBS = {name: summary for verbs in GROUPS.values() for name, summary in verbs.items()}

@@ -1,11 +1,12 @@
 """`rimward check APP`: every rule of the contract, without starting anything."""
 
 import argparse
+from pathlib import Path
 from typing import Any
 
-from rimward.app.manifest import Manifest
+from rimward.app.manifest import Manifest, encode
 from rimward.cli.output import json_line
-from rimward.cli.parsing import Parser
+from rimward.cli.parsing import CommandError, Parser
 
 LAYERS = {"edge": "at the edge", "stream": "as streams", "cloud": "in the cloud"}
 EXAMPLES = """\
@@ -13,6 +14,7 @@ examples:
   rimward check app.py
   rimward check package.module:app
   rimward check app.py --json
+  rimward check app.py --manifest app.manifest
 
 It imports the app in a process of its own, for 5 s at most, with the packages of the cloud blocked: a file
 that needs them on a node is found here. With --json one line a problem: file, line, message, cure, code.
@@ -24,6 +26,8 @@ def add_arguments(parser: Parser) -> None:
     """Declare what the verb takes."""
     parser.add_argument("app", metavar="APP", help="app.py or package.module:app")
     parser.add_argument("--json", action="store_true", help="write JSON lines, for editors")
+    text = "write what a hub has to know of the app, for rimward hub run --manifest"
+    parser.add_argument("--manifest", type=Path, metavar="FILE", help=text)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -41,6 +45,11 @@ def run(options: argparse.Namespace) -> int:
              "cure": mistake.cure, "code": mistake.code}
         )  # fmt: skip
         return 1
+    if options.manifest is not None:
+        try:
+            options.manifest.write_bytes(encode(manifest))
+        except OSError as error:
+            raise CommandError(f"{options.manifest} can't be written ({error.strerror})") from None
     if options.json:
         json_line(summary(manifest))
     else:

@@ -11,6 +11,7 @@ from typing import Any
 from deltalake import DeltaTable
 from msgspec import Struct
 
+from rimward.cloud.expiring import gone
 from rimward.cloud.storage import Storage, lake_of
 from rimward.cloud.stored import Stored
 from rimward.wire import split_version, transaction_id
@@ -34,19 +35,36 @@ def lanes_stored(data: Path) -> list[Stored]:
     names = lake.tables()
     dead, dead_table = _side(lake, names, "_dead")
     lost, _ = _side(lake, names, "_gap")
+    known = _nodes(lake, names)
     facts = {name for name in names if not name.startswith("_")} | SYSTEM_TABLES & set(names)
     found: list[Stored] = []
     for name in sorted(facts | {fact for _, fact in dead}):
         table = lake.open(name) if name in facts else None
         counts = {} if table is None else _sum(table, ["_node"])
         nodes = {node for (node,) in counts} | {node for node, fact in (*dead, *lost) if fact == name}
-        for node in sorted(nodes):
+        left = {} if table is None else _gone(table, name, nodes | known)
+        for node in sorted(nodes | set(left)):
             place = split_version(_mark(table, dead_table, node, name))
+            expired, erased = left.get(node, (0, 0))
             found.append(
                 Stored(node, name, counts.get((node,), 0), dead.get((node, name), 0), *place,
-                       lost=lost.get((node, name), 0))
+                       lost=lost.get((node, name), 0), expired=expired, erased=erased)
             )  # fmt: skip
     return found
+
+
+def _nodes(lake: Storage, names: Iterable[str]) -> set[str]:
+    """Return every node that rows ever came from."""
+    if "_epochs" not in names:
+        return set()
+    rows: Any = lake.open("_epochs").to_pyarrow_dataset().to_table(columns=["_node"])
+    return set(rows.column("_node").unique().to_pylist())
+
+
+def _gone(table: DeltaTable, name: str, nodes: Iterable[str]) -> dict[str, tuple[int, int]]:
+    """Return how many rows have expired and were erased, of the nodes of which any were."""
+    found = {node: (gone(table, "expired", node, name), gone(table, "erased", node, name)) for node in nodes}
+    return {node: counts for node, counts in found.items() if any(counts)}
 
 
 def _side(

@@ -3,6 +3,7 @@
 from nats.aio.client import Client
 
 from rimward.cloud.config import HubConfig
+from rimward.network import bus
 
 
 async def connect(config: HubConfig) -> Client:
@@ -10,12 +11,4 @@ async def connect(config: HubConfig) -> Client:
 
     It raises what the client raises.
     """
-    client = Client()
-    await client.connect(
-        config.bus_url,
-        user=config.user or None,
-        password=config.password or None,
-        allow_reconnect=False,
-        connect_timeout=2,
-    )
-    return client
+    return await bus.connect(config.bus)

@@ -8,10 +8,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 from rimward.app import manifest as manifests
+from rimward.cloud.commanding import Commanding
 from rimward.cloud.config import HubConfig
+from rimward.cloud.durable import LakeBroken
+from rimward.cloud.forwarding import Forwards
 from rimward.cloud.functions import Functions
 from rimward.cloud.parts import Alive, Part, together
+from rimward.cloud.storage import keep_place, lake_of
+from rimward.cloud.store import Records
 from rimward.cloud.streams import Streams
+from rimward.cloud.upkeep import Upkeep
 from rimward.observe.life import HUB
 
 
@@ -20,12 +26,24 @@ class Hub:
 
     def __init__(self, config: HubConfig, now: Callable[[], int] = time.time_ns) -> None:
         """`now` is the wall clock, ns."""
+        data = Path(config.data)
+        keep_place(data, config.lake)
         manifest = manifests.decode(Path(config.manifest).read_bytes())
+        facts = {spec.table: spec for spec in manifest.facts}
         self.now = now
-        self.parts: list[Part] = [Alive(Path(config.data) / HUB), Streams(config)]
-        if any(function.layer == "cloud" for function in manifest.functions):
-            self.parts.append(Functions(config))
+        self._records = Records(data / "hub" / "hub.db")
+        self.parts: list[Part] = [
+            Alive(data / HUB),
+            Streams(config),
+            Upkeep(lake_of(data), config.upkeep, facts, self._records, now),
+        ]
+        if config.app and any(function.layer == "cloud" for function in manifest.functions):
+            self.parts += [Functions(config), Forwards(config, manifest.facts, now), Commanding(config, now)]
 
     async def run(self) -> None:
-        """Run every part; one that fails starts over."""
-        await together(self.parts)
+        """Run every part; one that fails starts over.
+
+        Raises:
+            ExceptionGroup: with LakeBroken in it; only a new start may look at the lake again.
+        """
+        await together(self.parts, fatal=(LakeBroken,))

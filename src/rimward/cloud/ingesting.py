@@ -13,7 +13,7 @@ from rimward.cloud.ingest import Ingest
 from rimward.cloud.parts import Alive, Part, together
 from rimward.cloud.process import serve
 from rimward.cloud.pulling import Pulling
-from rimward.cloud.storage import lake_of
+from rimward.cloud.storage import keep_place, lake_of
 from rimward.cloud.store import Records
 from rimward.cloud.taking import Taking
 from rimward.observe.life import INGEST
@@ -25,6 +25,7 @@ class Ingesting:
     def __init__(self, config: HubConfig, share: int = 0, now: Callable[[], int] = time.time_ns) -> None:
         """`share` is the one of the nodes that this process is for; `now` is the wall clock, ns."""
         data = Path(config.data)
+        keep_place(data, config.lake)
         manifest = manifests.decode(Path(config.manifest).read_bytes())
         self.records = Records(data / "hub" / "hub.db")
         announcer = Announcer(config, manifest) if config.events else None

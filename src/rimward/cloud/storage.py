@@ -14,23 +14,14 @@ from typing import Any
 
 import msgspec
 from deltalake import DeltaTable
-from msgspec import Struct
 
+from rimward.cloud.config import VERSIONS_KEPT, LakePlace
 from rimward.events import RimwardError
 
 PLACE = "lake.json"  # in a hub's data folder: where its lake is, if it isn't in the folder `lake`
 FOLDER = "lake"
+LOG_RETENTION = "delta.logRetentionDuration"
 SECRET = ("key", "secret", "token", "password", "sas")  # names of options that are never told
-
-
-class LakePlace(Struct, frozen=True, forbid_unknown_fields=True):
-    """Where a lake is, and how to reach it; a key is no part of it."""
-
-    url: str = ""  # "s3://bucket/prefix", or what object_store speaks; empty: the folder `lake` of the data
-    endpoint: str = ""  # of a store that isn't Amazon's, "https://host:port"
-    region: str = ""
-    keys: str = ""  # a JSON file {"access_key_id": …, "secret_access_key": …}; else the environment's
-    options: dict[str, str] = {}  # others of object_store, by its names
 
 
 class NoLake(RimwardError):
@@ -84,6 +75,7 @@ class Storage(ABC):
             schema=schema,
             partition_by=partition_by,
             name=table,
+            configuration={LOG_RETENTION: f"interval {VERSIONS_KEPT} seconds"},
             storage_options=dict(self.options) or None,
         )
 
@@ -199,13 +191,15 @@ def has_lake(data: Path) -> bool:
 
 def keep_place(data: Path, place: LakePlace) -> None:
     """Write down where a hub's lake is, for those who read it; without a URL nothing is written."""
-    path = data / PLACE
+    path, wanted = data / PLACE, msgspec.json.encode(place)
     if not place.url:
         path.unlink(missing_ok=True)
         return
+    if path.exists() and path.read_bytes() == wanted:
+        return
     data.mkdir(parents=True, exist_ok=True)
-    draft = path.with_suffix(".draft")
-    draft.write_bytes(msgspec.json.encode(place))
+    draft = path.with_suffix(f".{os.getpid()}.draft")
+    draft.write_bytes(wanted)
     draft.chmod(0o600)
     draft.replace(path)
 

@@ -97,6 +97,15 @@ class Records:
             [(name, id_, version) for name, (id_, version) in seen.items()],
         )
 
+    def counters(self) -> dict[str, int]:
+        """Return every figure."""
+        return dict(self._db.execute("select name, value from counter").fetchall())
+
+    def put(self, name: str, value: int) -> None:
+        """Write down a figure as it is now."""
+        with self._transaction():
+            self._db.execute("insert or replace into counter values (?, ?)", (name, value))
+
     @contextmanager
     def _transaction(self) -> Generator[None]:
         """Commit what is written inside, or nothing of it where the disk refuses."""

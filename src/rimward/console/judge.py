@@ -118,6 +118,8 @@ def _processes(seen: Seen) -> Iterator[Problem]:
 
 
 def _node(seen: Seen) -> Iterator[Problem]:
+    if seen.snapshot is None and any(one.name == "enrol" for one in seen.processes or ()):
+        return  # a hub whose nodes are elsewhere
     if seen.snapshot is None:
         yield Problem(grave=True, what="No node has written figures yet.", cure="See logs/node.log.")
         return

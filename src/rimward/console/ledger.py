@@ -10,14 +10,27 @@ from pathlib import Path
 from rimward.cloud.stored import Stored
 from rimward.console.model import Balance
 from rimward.edge.api import LaneReport, read_lanes
+from rimward.wire import HUB
 
 
 def read_ledger(data: Path) -> tuple[Balance, ...]:
     """Return the balance of every fact and node under a data folder; it counts rows, which costs work."""
     from rimward.cloud.api import lanes_stored
+    from rimward.cloud.forwarding import hub_lanes
 
     stored = lanes_stored(data)
-    return balances(read_lanes(data), stored)
+    own = [
+        LaneReport(
+            HUB,
+            lane.table,
+            lane.counter,
+            lane.last,
+            () if lane.first is None else ((lane.first, lane.last),),
+            () if lane.oldest is None else (lane.oldest,),
+        )
+        for lane in hub_lanes(data)
+    ]
+    return balances([*read_lanes(data), *own], stored)
 
 
 def balances(lanes: Iterable[LaneReport], stored: Iterable[Stored]) -> tuple[Balance, ...]:

@@ -11,8 +11,8 @@ from pathlib import Path
 import uvicorn
 from msgspec import Struct
 
+from rimward.cloud.patience import Patience
 from rimward.console.feed import Feed
-from rimward.console.patience import Patience
 from rimward.console.site import Site
 from rimward.console.sources import Sources
 

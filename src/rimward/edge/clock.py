@@ -5,11 +5,14 @@ record of its own in the table `_clock` (GUARANTEES §6). Nothing of this is loo
 writes rows asks for a stamp once a commit, and the kernel is asked once a second.
 """
 
+import asyncio
 from collections.abc import Callable
 from typing import Literal, Protocol
 
 from msgspec import Struct
 from msgspec.structs import replace
+
+from rimward.observe.faults import Faults
 
 Quality = Literal["synced", "holdover", "unsynced"]
 LOOK = 1_000_000_000  # ns between two looks at the kernel
@@ -17,6 +20,7 @@ STEP = 5_000_000  # ns by which the wall clock moves against the monotonic one b
 SLACK = 1_000_000  # ns that a stamp may be old by, in terms of a slewed clock
 BEHIND = 120_000_000_000  # ns below the latest time seen at which the wall clock is not believed
 REPEAT = 600_000_000_000  # ns after which an unchanged clock is told again: bounds grow with the distance
+FOLLOW = 0.5  # seconds between two looks whether a fault makes the clock wrong
 DRIFT = 500e-6  # of a clock that nothing disciplines: what the kernel takes for itself (MAXFREQ)
 
 
@@ -123,6 +127,30 @@ class NodeClock:
     def told(self, stamp: Stamp) -> None:
         """Take that a record of the stamp is on disk."""
         self._told = stamp
+
+
+class ShiftedWall:
+    """A wall clock that a fault may set wrong; `look` follows the faults, and asking costs an addition."""
+
+    def __init__(self, wall: Callable[[], int], faults: Faults) -> None:
+        self._wall = wall
+        self._faults = faults
+        self._shift = 0
+
+    def __call__(self) -> int:
+        """Return the time, ns since the epoch."""
+        return self._wall() + self._shift
+
+    async def follow(self) -> None:
+        """Look again and again, until cancelled; a disk that hangs holds nobody up."""
+        while True:
+            await asyncio.to_thread(self.look)
+            await asyncio.sleep(FOLLOW)
+
+    def look(self) -> None:
+        """Look whether the clock is to be wrong now."""
+        fault = self._faults.get("clock")
+        self._shift: int = 0 if fault is None else fault.offset
 
 
 def plain_clock(wall: Callable[[], int], monotonic: Callable[[], int]) -> NodeClock:

@@ -18,7 +18,9 @@ from rimward.app.triggers import Ws
 from rimward.edge.access import Access, Watch, open_access
 from rimward.edge.access.clock import TrustedClock
 from rimward.edge.beats import beat
-from rimward.edge.clock import machine_clock
+from rimward.edge.clock import ShiftedWall, machine_clock
+from rimward.edge.commands.file import Boot
+from rimward.edge.commands.hand import Hand
 from rimward.edge.config import NodeConfig
 from rimward.edge.dispatch import Clocks, Dispatcher, FunctionRun, Tracing
 from rimward.edge.dispatch.asked import Asked
@@ -31,10 +33,12 @@ from rimward.edge.gateways.overload import Overload
 from rimward.edge.gateways.websocket.topics import BothWays
 from rimward.edge.health import Health
 from rimward.edge.keeping import Keeper
+from rimward.edge.kernel import boot_id, boottime
 from rimward.edge.outbox import Outbox
 from rimward.edge.secrets import give_secrets
 from rimward.edge.shelf import Shelf
 from rimward.observe import Recorder
+from rimward.observe.faults import Faults
 
 if TYPE_CHECKING:
     from rimward.edge.gateways.coap import CoapGateway
@@ -134,8 +138,9 @@ class Node:
         self.app = app
         self.config = config
         self.folder: Path = Path(config.data) / "node"
-        self.clocks: Clocks = Clocks(time.monotonic_ns, time.time_ns)
-        self.health: Health = Health(config, self.clocks.wall)
+        self._wall = ShiftedWall(time.time_ns, Faults(Path(config.data)))
+        self.clocks: Clocks = Clocks(time.monotonic_ns, self._wall)
+        self.health: Health = Health(config, time.time_ns)
         self._stack = AsyncExitStack()
         self._tasks: list[asyncio.Task[None]] = []
         self._watch: Watch | None = None
@@ -144,22 +149,22 @@ class Node:
     async def __aenter__(self) -> Self:
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         config = self.config
+        self._wall.look()
         async with AsyncExitStack() as stack:
             recorder = Recorder(self.folder / "trace.db", self.health.snapshot, max_bytes=config.trace_bytes)
             await stack.enter_async_context(recorder)
             self._recorder = recorder
-            self._now = TrustedClock(self.clocks.wall, self.folder / "clock")
-            outbox = Outbox(
-                self.folder,
-                config.outbox,
-                self.clocks.wall,
-                stamps=machine_clock(self.clocks.wall, self.clocks.monotonic, self._now),
-            )
+            self._now = TrustedClock(time.time_ns, self.folder / "clock")  # a fault must not outlast itself
+            clock = machine_clock(self.clocks.wall, self.clocks.monotonic, self._now)
+            outbox = Outbox(self.folder, config.outbox, self.clocks.wall, stamps=clock)
             await stack.enter_async_context(outbox)
             tracing = Tracing(config.node, os.urandom(8), recorder, lambda: str(outbox.epoch))
             dispatcher = Dispatcher(
                 self.app, config.node, self.clocks, outbox, tracing, settings=read_settings(self.app, config)
             )
+            damaged = bool(outbox.stats()["quarantined"])
+            boot = Boot(boot_id(), boottime)
+            self._hand = Hand(self.folder, dispatcher, clock, boot, damaged=damaged)
             self._open_access(dispatcher)
             stack.callback(self.access.close)
             self.mqtt, self.http = doors_of(dispatcher, config, outbox, self.access)
@@ -223,9 +228,11 @@ class Node:
             self.coap.open()
         await self.listening.open(sockets)
         self._recorder.tell()  # its first was taken before there was a gateway
+        self._tasks.append(asyncio.get_running_loop().create_task(self._wall.follow()))
         self._beat(1.0, self.dispatcher.feeder.advance)
         self._beat(1.0, self.dispatcher.follow_wall_clock)
         self._beat(1.0, self.dispatcher.expire)
+        self._tasks.append(asyncio.get_running_loop().create_task(self._hand.run()))
         if self._watch is not None:
             self._tasks.append(asyncio.get_running_loop().create_task(self._watch.follow()))
         for run, period in self.dispatcher.beats:

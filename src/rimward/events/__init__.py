@@ -3,10 +3,12 @@
 from rimward.events.cloudevents import CloudEvent, CloudEventError
 from rimward.events.durations import Duration, nanoseconds, seconds
 from rimward.events.errors import (
+    CommandsFull,
     CommandTimeout,
     LoadError,
     NoNode,
     NotConnected,
+    NotHere,
     OutboxBroken,
     OutboxFull,
     Reject,
@@ -25,11 +27,13 @@ __all__ = [
     "CloudEvent",
     "CloudEventError",
     "CommandTimeout",
+    "CommandsFull",
     "Duration",
     "Event",
     "LoadError",
     "NoNode",
     "NotConnected",
+    "NotHere",
     "OutboxBroken",
     "OutboxFull",
     "Reject",

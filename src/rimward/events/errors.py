@@ -48,6 +48,19 @@ class NoNode(RimwardError):
     code = "no-node"
 
 
+class NotHere(RimwardError):
+    """A verb was called in the layer that does not have it; the message names what that layer has instead."""
+
+    code = "not-here"
+
+
+class CommandsFull(RimwardError):
+    """Too many commands wait for a node; the event is tried again later."""
+
+    code = "commands-full"
+    retryable = True
+
+
 class OutboxFull(RimwardError):
     """The outbox has reached its cap; the message is refused and may be sent again later."""
 

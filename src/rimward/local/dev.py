@@ -2,27 +2,24 @@
 
 import asyncio
 import os
-import signal
 import time
-from collections.abc import Generator
-from contextlib import AsyncExitStack, contextmanager
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 from rimward.app.manifest import Manifest
-from rimward.edge.gateways.listening.config import address_of
+from rimward.local.attending import Attendant
 from rimward.local.checking import check
 from rimward.local.errors import DevError
 from rimward.local.folder import DataFolder
-from rimward.local.listeners import COAP_TCP, HOST, takes_coap, written
+from rimward.local.listeners import HOST, further, takes_coap
 from rimward.local.options import DevOptions
 from rimward.local.plan import Extras, Plan, installed
-from rimward.local.supervision import Event, Supervision, describe
+from rimward.local.supervision import Supervision
 from rimward.local.telling import Ready, Teller
 from rimward.local.trying import send_line, takes
 from rimward.local.watching import saves
 
 PROCESSES = ("supervisor", "node", "deep", "hub", "ingest", "bus")  # the keys of every line of pids
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
 EDGE_ALONE = (
     "the cloud extra is not installed, so only the edge runs: pip install 'rimward[cloud]' adds the rest"
 )
@@ -66,12 +63,9 @@ class Dev:
         self._teller = teller
         self._plan = Plan(folder, options, extras)
         self._supervision = Supervision(self._plan.write_spec, folder.logs / "supervisor.log", lock)
-        self._pids: dict[str, int | None] = dict.fromkeys(PROCESSES)
-        self._ports: dict[str, int] = {}
-        self._serving: set[str] = set()  # processes that are ready
-        self._ready = asyncio.Event()
-        self._stop = asyncio.Event()
-        self._failure: DevError | None = None
+        self._attendant = Attendant(self._supervision, self._plan.names, PROCESSES, folder.logs)
+        self._attendant.on_again = lambda: teller.pids(self._attendant.pids)
+        self._attendant.on_news = teller.note
         self._console: tuple[int, str] | None = None  # port, link
         self._sources: list[Path] = []
 
@@ -84,46 +78,39 @@ class Dev:
         await asyncio.to_thread(self._plan.write, manifest)
         self._sources = await asyncio.to_thread(_folders, manifest)
         async with AsyncExitStack() as stack:
-            stack.enter_context(self._signals_caught())
+            stack.enter_context(self._attendant.signals_caught())
             if self._extras.console:
                 self._console = await self._serve_console(stack)
             try:
                 await self._run_all(manifest)
             finally:
                 await asyncio.to_thread(self._folder.ready.unlink, missing_ok=True)
-        if self._failure is not None:
-            raise self._failure
+        if self._attendant.failure is not None:
+            raise self._attendant.failure
 
     async def _run_all(self, manifest: Manifest) -> None:
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._follow())  # ends when the supervisor has stopped
+            tasks.create_task(self._attendant.follow())  # ends when the supervisor has stopped
             others = [tasks.create_task(self._live(manifest)), tasks.create_task(self._watch(manifest))]
-            await self._stop.wait()
+            await self._attendant.stop.wait()
             for task in others:
                 task.cancel()
             self._supervision.stop()
 
     async def _live(self, manifest: Manifest) -> None:
         """Tell when everything serves; stop when the duration is over."""
-        try:
-            async with asyncio.timeout(self._options.ready_timeout):
-                await self._ready.wait()
-        except TimeoutError:
-            late = [name for name in self._plan.names if name not in self._serving]
-            self._fail(
-                f"{' and '.join(late)} not ready after {self._options.ready_timeout:g} s: "
-                f"{self._folder.logs / late[0]}.log says more"
-            )
+        attendant = self._attendant
+        if not await attendant.all_ready(self._options.ready_timeout):
             return
         ready = Ready(
-            mqtt=self._ports["mqtt"],
-            http=self._ports["http"],
-            coap=self._ports.get("coap"),
+            mqtt=attendant.ports["mqtt"],
+            http=attendant.ports["http"],
+            coap=attendant.ports.get("coap"),
             sip=None,
             console=self._console[0] if self._console else None,
             data=str(self._folder.root),
-            pids=self._pids,
-            more=self._further(),
+            pids=attendant.pids,
+            more=further(self._plan.listeners, attendant.ports),
         )
         link = self._console[1] if self._console else None
         content = {"pid": os.getpid(), "app": manifest.app, "link": link, "ready": ready}
@@ -138,60 +125,7 @@ class Dev:
             self._teller.note(f"{devices} simulated {each} a message a second (seed {self._options.seed})")
         if self._options.duration is not None:
             await asyncio.sleep(self._options.duration)
-            self._stop.set()
-
-    def _further(self) -> dict[str, str]:
-        """Return the addresses of the listeners beside mqtt and http; CoAP has one for UDP and TCP."""
-        return {
-            name: written(address_of(name, listener).host, self._ports[name])
-            for name, listener in self._plan.listeners.items()
-            if name not in {"mqtt", "http", COAP_TCP}
-        }
-
-    async def _follow(self) -> None:
-        """Take note of everything that the supervisor tells."""
-        try:
-            async for event in self._supervision.events():
-                self._see(event)
-        except DevError as error:
-            self._failure = error
-            self._stop.set()
-
-    def _see(self, event: Event) -> None:
-        match event.event:
-            case "listening":
-                self._ports, self._pids["supervisor"] = event.ports, self._supervision.pid
-            case "started":
-                self._serving.discard(event.name)
-                self._set_pid(event.name, event.pid)
-            case "ready":
-                self._see_ready(event.name)
-            case "died" | "stopped":
-                self._serving.discard(event.name)
-                self._set_pid(event.name, None)
-            case "supervisor-died":
-                self._serving.clear()
-                self._pids = dict.fromkeys(PROCESSES)
-            case "crash-loop" if not self._ready.is_set():
-                lines = " | ".join(event.log[-3:]) or "it said nothing"
-                self._fail(
-                    f"{event.name} can't start: {lines}: {self._folder.logs / event.name}.log has more"
-                )
-            case _:
-                pass
-        if (text := describe(event)) is not None and not self._stop.is_set():
-            self._teller.note(text)
-
-    def _see_ready(self, name: str) -> None:
-        self._serving.add(name)
-        if self._ready.is_set() and name in self._pids:
-            self._teller.pids(self._pids)
-        elif self._serving.issuperset(self._plan.names):
-            self._ready.set()
-
-    def _set_pid(self, name: str, pid: int | None) -> None:
-        if name in self._pids:
-            self._pids[name] = pid
+            attendant.stop.set()
 
     async def _watch(self, manifest: Manifest) -> None:
         """After each save: check the app, then restart what runs it, or say what is wrong and go on."""
@@ -229,28 +163,6 @@ class Dev:
             serve(self._folder.root, listener, on_link=lambda link: show(f"console: {link}"))
         )
         return console.port, console.link
-
-    def _fail(self, sentence: str) -> None:
-        self._failure = DevError(sentence)
-        self._stop.set()
-
-    @contextmanager
-    def _signals_caught(self) -> Generator[None]:
-        """The first signal stops everything in order, the second at once."""
-        loop = asyncio.get_running_loop()
-
-        def caught() -> None:
-            if self._stop.is_set():
-                self._supervision.kill()
-            self._stop.set()
-
-        for number in SIGNALS:
-            loop.add_signal_handler(number, caught)
-        try:
-            yield
-        finally:
-            for number in SIGNALS:
-                loop.remove_signal_handler(number)
 
 
 def _folders(manifest: Manifest) -> list[Path]:

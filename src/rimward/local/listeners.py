@@ -1,8 +1,10 @@
-"""Where a run of `rimward dev` listens.
+"""Where a run of `rimward dev` or `rimward node` listens.
 
 `mqtt` and `http` are plain and on loopback, where the machine's own tools find them. Other machines get in
 through `--host`: with a certificate by TLS alone, on the ports that devices expect it on (docs/adr/0046).
 """
+
+from collections.abc import Mapping
 
 from rimward.app.manifest import Manifest
 from rimward.edge.gateways.listening.config import (
@@ -11,7 +13,7 @@ from rimward.edge.gateways.listening.config import (
     TlsConfig,
     address_of,
 )
-from rimward.local.options import DevOptions
+from rimward.local.options import RunOptions
 from rimward_supervisor.listeners import UDP
 
 COAP_TCP = "coap-tcp"  # on the port of `coap`
@@ -24,7 +26,7 @@ def takes_coap(manifest: Manifest) -> bool:
     return any(one.protocol == "coap" for one in manifest.functions)
 
 
-def listeners_of(options: DevOptions, *, coap: bool) -> dict[str, ListenerConfig]:
+def listeners_of(options: RunOptions, *, coap: bool) -> dict[str, ListenerConfig]:
     """Return the listeners by name."""
     host, plain = options.host, {"mqtt": options.mqtt, "http": options.http}
     far: dict[str, ListenerConfig] = {}
@@ -56,3 +58,12 @@ def spec_of(name: str, listener: ListenerConfig, port: int | None) -> object:
 def written(host: str, port: int) -> str:
     """Return an address as people write it."""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def further(listeners: Mapping[str, ListenerConfig], ports: Mapping[str, int]) -> dict[str, str]:
+    """Return the addresses of the listeners beside mqtt and http; CoAP has one for UDP and TCP."""
+    return {
+        name: written(address_of(name, listener).host, ports[name])
+        for name, listener in listeners.items()
+        if name not in {"mqtt", "http", COAP_TCP}
+    }

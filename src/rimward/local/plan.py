@@ -19,6 +19,7 @@ from rimward.edge.gateways.listening.config import ListenerConfig
 from rimward.local.folder import DataFolder
 from rimward.local.listeners import HOST, listeners_of, spec_of, takes_coap
 from rimward.local.options import DevOptions
+from rimward.observe.faults import FILE as FAULTS
 
 if TYPE_CHECKING:
     from rimward.cloud.bus import BusUser
@@ -35,6 +36,11 @@ class Extras(Struct, frozen=True):
     bus: str | None  # path of nats-server
     cloud: bool
     console: bool
+
+    @property
+    def hub(self) -> bool:
+        """Whether a hub can run here, with its enrolment; a bus it may have elsewhere."""
+        return self.cloud and self.console
 
 
 def installed() -> Extras:
@@ -56,7 +62,7 @@ class Plan:
         self.devices: list[str] = ["replay"] * (options.replay is not None) + ["simulate"] * bool(
             options.simulate
         )
-        self._app = _absolute(options.app)
+        self._app = absolute(options.app)
         self.listeners: dict[str, ListenerConfig] = listeners_of(options, coap=False)
 
     def write(self, manifest: Manifest) -> None:
@@ -100,6 +106,7 @@ class Plan:
         spec = {
             "logs": str(self._folder.logs),
             "state": str(self._folder.processes),
+            "faults": str(self._folder.root / FAULTS),
             "listeners": {
                 name: spec_of(name, listener, ports.get(name)) for name, listener in self.listeners.items()
             },
@@ -146,7 +153,7 @@ class Plan:
             user = BusUser(unquote(parts.username or ""), unquote(parts.password or ""))
             address = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
             return address, dict.fromkeys(("hub", NODE, READER), user)
-        self._bus_port = _free_port()
+        self._bus_port = free_port()
         path, store = folder.run / "bus.conf", folder.root / "bus"
         users = write_config(path, store, self._bus_port, [NODE], REGION, events=events)
         return f"nats://{HOST}:{self._bus_port}", users
@@ -157,44 +164,48 @@ class Plan:
             argv = [self._extras.bus, "-c", str(run / "bus.conf")]
             found.append({"name": "bus", "argv": argv, "connect": [HOST, self._bus_port]})
         if self._extras.cloud:
-            found += [
-                _python("hub", "rimward.cloud", str(run / "hub.json"), "--ready", "{ready}"),
-                _python("ingest", "rimward.cloud.ingesting", str(run / "hub.json"), "--ready", "{ready}"),
-                _python("deep", "rimward.edge.deep", str(run / "deep.json"), "--ready", "{ready}"),
-            ]
+            found += hub_processes(run)
+            found.append(python("deep", "rimward.edge.deep", str(run / "deep.json"), "--ready", "{ready}"))
         listeners = [word for name in self.listeners for word in ("--fd", f"{name}={{fd:{name}}}")]
-        found.append(
-            _python("node", "rimward.edge", str(run / "node.json"), *listeners, "--ready", "{ready}")
-        )
+        found.append(python("node", "rimward.edge", str(run / "node.json"), *listeners, "--ready", "{ready}"))
         if (replay := self._options.replay) is not None:
             where = ("--port", "{port:mqtt}", "--speed", self._options.speed)
             found.append(
-                _python("replay", "rimward.devices.replay", replay, *where) | {"once": True, "waits": True}
+                python("replay", "rimward.devices.replay", replay, *where) | {"once": True, "waits": True}
             )
         if self._options.simulate:
             what = (str(self._folder.manifest), str(self._options.simulate))
             how = ("--port", "{port:mqtt}", "--seed", str(self._options.seed))
             found.append(
-                _python("simulate", "rimward.devices.simulate", *what, *how) | {"once": True, "waits": True}
+                python("simulate", "rimward.devices.simulate", *what, *how) | {"once": True, "waits": True}
             )
         return found
 
 
-def _python(name: str, module: str, *arguments: str) -> dict[str, Any]:
+def python(name: str, module: str, *arguments: str) -> dict[str, Any]:
+    """Return a process of ours as the supervisor's spec writes it."""
     return {"name": name, "argv": [sys.executable, "-m", module, *arguments]}
+
+
+def hub_processes(run: Path) -> list[dict[str, Any]]:
+    """Return what a hub is made of beside its bus; `run` has its configuration."""
+    return [
+        python("hub", "rimward.cloud", str(run / "hub.json"), "--ready", "{ready}"),
+        python("ingest", "rimward.cloud.ingesting", str(run / "hub.json"), "--ready", "{ready}"),
+    ]
 
 
 def _have(packages: tuple[str, ...]) -> bool:
     return all(find_spec(package) is not None for package in packages)
 
 
-def _absolute(app: str) -> str:
+def absolute(app: str) -> str:
     """Return the app's name as any process can read it, wherever that one runs."""
     file, colon, attribute = app.partition(":")
     return str(Path(file).absolute()) + colon + attribute if file.endswith(".py") else app
 
 
-def _free_port() -> int:
+def free_port() -> int:
     """Return a port that was free a moment ago: the bus can't be given a socket that listens already."""
     with socket.socket() as probe:
         probe.bind((HOST, 0))

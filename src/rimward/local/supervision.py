@@ -182,6 +182,8 @@ def describe(event: Event) -> str | None:
         "died": f"{name} died ({how}), it is started again",
         "supervisor-died": f"the supervisor died ({how}) and all that it ran with it: they are started again",
         "crash-loop": f"{name} dies again and again ({how}): {said}",
+        "halted": f"{name} stands still: rimward fault asked for it",
+        "continued": f"{name} goes on",
         "killed": f"{name} did not stop in time and was killed",
         "failed": f"the supervisor can't start again yet: {event.reason}",
         "unstarted": f"{name} can't be started yet: {event.reason}",

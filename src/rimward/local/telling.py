@@ -92,6 +92,48 @@ class PeopleTeller:
         _note(text)
 
 
+class Lines:
+    """What `rimward hub run` and `rimward node run` say."""
+
+    def __init__(self, verb: str, *, json: bool) -> None:
+        self._verb = verb
+        self._json = json
+
+    def hub_ready(self, app: str, ready: dict[str, Any]) -> None:
+        """Say where nodes find the hub."""
+        if self._json:
+            _line({"ready": ready})
+            return
+        _say(f"the hub of {app} runs")
+        for name in ("url", "authority", "data"):
+            if ready[name]:
+                _say(f"  {name:10} {ready[name]}")
+        _say("in another terminal, for each node:")
+        _say(f"  rimward hub token --data {ready['data']}")
+
+    def node_ready(self, app: str, name: str, ready: Ready) -> None:
+        """Say where devices find the node."""
+        if self._json:
+            _line({"ready": ready})
+            return
+        _say(f"{app} runs on the node {name}")
+        rows = [("mqtt", f"127.0.0.1:{ready.mqtt}"), ("http", f"http://127.0.0.1:{ready.http}")]
+        for key, value in [*rows, *ready.more.items(), ("data", ready.data), ("logs", f"{ready.data}/logs")]:
+            _say(f"  {key:10} {value}")
+
+    def pids(self, pids: dict[str, int | None]) -> None:
+        """Say that a process was restarted and serves again."""
+        if self._json:
+            _line({"pids": pids})
+            return
+        running = ", ".join(f"{name} {pid}" for name, pid in pids.items() if pid is not None)
+        _say(f"running again: {running}")
+
+    def note(self, text: str) -> None:
+        """Write to standard error."""
+        _note(text, self._verb)
+
+
 def _line(content: Any) -> None:
     _say(msgspec.json.encode(content).decode())
 
@@ -102,7 +144,7 @@ def _say(text: str) -> None:
         sys.stdout.flush()
 
 
-def _note(text: str) -> None:
+def _note(text: str, verb: str = "dev") -> None:
     with suppress(OSError):
-        sys.stderr.write(f"rimward dev: {printable(text)}\n")
+        sys.stderr.write(f"rimward {verb}: {printable(text)}\n")
         sys.stderr.flush()

@@ -1,117 +1,168 @@
-"""The uplink's core: what to send next, and again, until the lake has it. No I/O and no clock of its own.
+"""The uplink's core: what to send next, when, and again, until the lake has it. No I/O, no clock of its own.
 
 Nothing is deleted here: a bus may lose what it acknowledged, so a lane goes back to the lake's mark whenever
-the mark does not follow (evidence: a row leaves the outbox by the mark alone).
+the mark does not follow (evidence: a row leaves the outbox by the mark alone). Inside a lane rows go strictly
+by their numbers. An envelope goes once it is full or its first row has waited for its class's time, as soon
+as window and rate have room for it.
 """
 
-from rimward.wire import Mark, Place, Segment, SegmentSource, Supply
+from typing import Any
 
-RESEND = 2.0  # seconds without a moving mark before a lane goes back to it; doubled up to RESEND_MOST
-RESEND_MOST = 30.0
-REFUSED = 0.25  # seconds that a lane waits which the bus refused; doubled up to REFUSED_MOST
-REFUSED_MOST = 4.0
-WINDOW = 16  # envelopes that the bus has not acknowledged yet
-DOUBT = 16  # envelopes past the mark once a lane had to go back, until its mark moves
-# Which class comes first: critical nearly always, but each of the others has an eighth of the turns.
-_ORDER = {0: ("bulk", "normal", "critical"), 4: ("normal", "critical", "bulk")}
-_USUAL = ("critical", "normal", "bulk")
-TURNS = 8
+from msgspec import Struct
+
+from rimward.network.config import UplinkConfig
+from rimward.network.lanes import REFUSED, REFUSED_MOST, RESEND, RESEND_MOST, UplinkLane
+from rimward.network.pace import Allowance, Bucket
+from rimward.network.turns import USUAL, Turns
+from rimward.network.window import LEAST, Window
+from rimward.wire import Mark, Segment, SegmentSource, Supply, table_of
+
+SHORTEST = 8 << 10  # bytes before compression to which envelopes are cut on a slow link
+CARRY = 0.5  # seconds of the rate that one envelope may take: nothing overtakes it meanwhile
+UNANSWERED = 10.0  # seconds, or some round trips, after which the bus has lost an envelope
+ROUNDS = 4
 
 
-class _Lane:
-    """One fact's way: rows up to `mark` are in the lake, rows up to `sent` were given to the bus."""
+class _Flight(Struct):
+    """An envelope that the bus has not answered."""
 
-    __slots__ = (
-        "ahead",
-        "attempt",
-        "delay",
-        "hold",
-        "known",
-        "mark",
-        "moved_at",
-        "patience",
-        "sent",
-        "served",
-    )
-
-    def __init__(self, now: float) -> None:
-        self.sent: Place = (0, 0)
-        self.mark: Place = (0, 0)
-        self.known: Mark | None = None
-        self.moved_at = now
-        self.patience = RESEND
-        self.attempt = 0
-        self.ahead = 0  # envelopes since the lane went back
-        self.hold = 0.0  # no envelope before this time
-        self.delay = REFUSED
-        self.served = 0  # the turn of its last envelope
-
-    def may_send(self, now: float) -> bool:
-        """Tell whether it has a turn: one whose mark does not follow sends little, and not for ever."""
-        return now >= self.hold and (self.patience <= RESEND or self.ahead < DOUBT)
-
-    def back_to(self, place: Place) -> None:
-        """Start again from a place; the repeat is another attempt, or the bus would swallow it."""
-        if self.sent > place:
-            self.sent = place
-            self.attempt += 1
-            self.ahead = 0
+    segment: Segment
+    size: int
+    flew: int  # how many were on their way then, itself included
+    at: float
 
 
 class UplinkCore:
     """One node's lanes: positions, marks and attempts."""
 
-    def __init__(self) -> None:
-        self._lanes: dict[str, _Lane] = {}
+    def __init__(self, config: UplinkConfig | None = None) -> None:
+        self.config: UplinkConfig = config or UplinkConfig()
+        self.allowance: Allowance = Allowance()
+        self.wait: float = 0.0  # seconds until it is worth asking again without any news; set by `next`
+        self.held: int = 0  # lanes that wait for a link that is not metered
+        self.bytes: int = 0  # given to the bus
+        self.answers: int = 0  # that the bus gave
+        self._lanes: dict[str, UplinkLane] = {}
+        self._tables: dict[str, int] = {}  # the turn of each table's last envelope
+        self._flights: dict[int, _Flight] = {}
+        self._window = Window(self.config.window, self.config.window_bytes)
+        self._bucket = Bucket()
+        self._turns = Turns(self.config.bulk_share)
         self._turn = 0
-        self.flying = 0  # envelopes that the bus has not answered
+        self._looked = float("-inf")
+
+    @property
+    def flying(self) -> int:
+        """Envelopes that the bus has not answered."""
+        return self._window.flying
+
+    def allow(self, allowance: Allowance, now: float) -> None:
+        """Set what the link may carry."""
+        self.allowance = allowance
+        self._bucket.allow(allowance.rate, now)
+
+    def charge(self, size: int, now: float) -> None:
+        """Count bytes that went beside envelopes."""
+        self._bucket.take(size, now)
 
     def next(self, source: SegmentSource, now: float) -> Segment | None:
-        """Return what to send now: urgent lanes first, every class in its share; None: wait."""
-        if self.flying >= WINDOW:
+        """Return what to send now: urgent lanes first, every class in its share; None: wait.
+
+        Whoever gets one seals it and calls `sent` before the next question.
+        """
+        supplies = source.supplies()
+        for supply in supplies:
+            self._lane(supply.fact, now).look(supply, self._looked, now)
+        self._looked = now
+        self.wait = float("inf")
+        if not self._window.room():
             return None
-        waiting = [supply for supply in source.supplies() if self._waits(supply, now)]
-        if not waiting:
+        ripe = self._ripe(supplies, now)
+        if ripe and (pause := self._bucket.wait(now)) > 0:
+            self.wait = pause
             return None
-        self._turn += 1
-        order = _ORDER.get(self._turn % TURNS, _USUAL)
-        ranks = {priority: rank for rank, priority in enumerate(order)}
-        waiting.sort(key=lambda one: (ranks.get(one.priority, 1), self._lanes[one.fact].served))
-        for supply in waiting:
-            lane = self._lanes[supply.fact]
-            segment = source.segment(supply, lane.sent)
-            if segment is not None:
-                lane.served = self._turn
-                return segment
+        for name in self._turns.order(frozenset(ripe)):
+            for supply in sorted(ripe[name], key=self._rank):
+                lane = self._lanes[supply.fact]
+                segment = source.segment(supply, lane.sent, self._cut(lane))
+                if segment is not None:
+                    return segment
         return None
 
-    def _waits(self, supply: Supply, now: float) -> bool:
-        lane = self._lanes.get(supply.fact)
+    def _lane(self, name: str, now: float) -> UplinkLane:
+        lane = self._lanes.get(name)
         if lane is None:
-            lane = self._lanes[supply.fact] = _Lane(now)
-        return supply.last > lane.sent and lane.may_send(now)
+            lane = self._lanes[name] = UplinkLane(now)
+        return lane
 
-    def sent(self, segment: Segment, now: float) -> None:
-        """Note that a segment was given to the bus."""
+    def _ripe(self, supplies: "list[Supply] | Any", now: float) -> dict[str, list[Supply]]:
+        """Return what may go now by class, and note when more will."""
+        config, ripe, held = self.config, dict[str, list[Supply]](), 0
+        for supply in supplies:
+            lane, critical = self._lanes[supply.fact], supply.priority == "critical"
+            if supply.last <= lane.sent or not lane.may_send():
+                continue
+            if self.allowance.metered and not critical:
+                held += 1
+                continue
+            gather = config.gather_critical if critical else config.gather
+            at = lane.ripe_at(config.rows, config.bytes, gather)
+            if at <= now:
+                ripe.setdefault(_class(supply), []).append(supply)
+            else:
+                self.wait = min(self.wait, at - now)
+        self.held = held
+        return ripe
+
+    def _rank(self, supply: Supply) -> tuple[int, float, int]:
+        """Order lanes of one class: tables in turn; of one table's lanes the one that has newer rows."""
+        lane = self._lanes[supply.fact]
+        return self._tables.get(table_of(supply.fact), 0), -lane.grown_at, lane.served
+
+    def _cut(self, lane: UplinkLane) -> int:
+        """Return the bytes before compression that an envelope may have on this link."""
+        sealed = self._window.size / LEAST
+        if self._bucket.rate is not None:
+            sealed = min(sealed, self._bucket.rate * CARRY)
+        return min(self.config.bytes, max(SHORTEST, round(sealed * lane.shrinks)))
+
+    def sent(self, segment: Segment, size: int, now: float) -> None:
+        """Note that a segment was given to the bus as so many bytes."""
         lane = self._lanes[segment.lane.fact]
-        if lane.sent <= lane.mark:
-            lane.moved_at = now
-        lane.sent = segment.end
+        self._turn += 1
+        lane.served = self._tables[segment.lane.table] = self._turn
+        lane.measure(segment.last - segment.first + 1, len(segment.rows), size)
+        lane.forward_to(segment.end)
         lane.ahead += 1
-        self.flying += 1
+        self._turns.had(_class(segment), size)
+        self._bucket.take(size, now)
+        self.bytes += size
+        self._flights[id(segment)] = _Flight(segment, size, self._window.sent(size), now)
 
-    def taken(self, segment: Segment) -> None:
+    def taken(self, segment: Segment, now: float) -> None:
         """Note that the bus has a segment."""
-        self.flying -= 1
-        self._lanes[segment.lane.fact].delay = REFUSED
+        self.answers += 1
+        flight = self._flights.pop(id(segment))
+        self._window.taken(flight.size, flight.flew, now - flight.at, now)
+        lane = self._lanes[segment.lane.fact]
+        lane.delay = REFUSED
+        if lane.acked <= lane.mark:
+            lane.moved_at = now
+        lane.acked = max(lane.acked, segment.end)
 
     def refused(self, segment: Segment, now: float) -> None:
         """Note that the bus has no room for a segment: its lane waits and starts there again."""
-        self.flying -= 1
+        self.answers += 1
+        self._window.refused(self._flights.pop(id(segment)).size)
         lane = self._lanes[segment.lane.fact]
         lane.hold = now + lane.delay
         lane.delay = min(2 * lane.delay, REFUSED_MOST)
         lane.back_to(max(min(lane.sent, segment.begin), lane.mark))
+
+    def overdue(self, now: float) -> bool:
+        """Tell whether the bus owes an answer for so long that the connection must be a broken one."""
+        oldest = next(iter(self._flights.values()), None)
+        return oldest is not None and now - oldest.at > max(UNANSWERED, ROUNDS * (self._window.base or 0.0))
 
     def attempt(self, fact: str) -> int:
         """Return how often a lane has gone back: part of the message id, or the bus swallows the repeat."""
@@ -122,28 +173,36 @@ class UplinkCore:
 
         A mark goes back only where the table is another one or its lake was restored: then its lane resends.
         """
-        lane = self._lanes.get(mark.fact)
-        if lane is None:
-            lane = self._lanes[mark.fact] = _Lane(now)
+        lane = self._lane(mark.fact, now)
         known = lane.known
         if known is not None and known.table == mark.table and _age(mark) < _age(known):
             return False
         lane.known = mark
         if mark.reached != lane.mark:
             lane.mark, lane.moved_at, lane.patience, lane.ahead = mark.reached, now, RESEND, 0
-        lane.sent = max(lane.sent, mark.reached)
+        if lane.sent < mark.reached:
+            lane.forward_to(mark.reached)
         return True
 
-    def go_back(self) -> None:
-        """Start again from the marks, after a broken connection."""
-        self.flying: int = 0
+    def forget_marks(self) -> None:
+        """Start from the first row that is there: another hub has to get them all."""
         for lane in self._lanes.values():
+            lane.known, lane.mark, lane.patience = None, (0, 0), RESEND
             lane.back_to(lane.mark)
 
-    def tick(self, now: float) -> None:
-        """Take lanes back whose mark does not follow."""
+    def begin(self, now: float, *, same_bus: bool) -> None:
+        """Start on a new connection: where the same bus's answers ended, or else from the marks."""
+        self._flights.clear()
+        self._window.reset()
         for lane in self._lanes.values():
-            if lane.sent > lane.mark and now - lane.moved_at > lane.patience:
+            lane.back_to(max(lane.mark, lane.acked) if same_bus else lane.mark)
+            lane.moved_at = now
+
+    def tick(self, now: float) -> None:
+        """Take lanes back whose mark does not follow what the bus has."""
+        slack = ROUNDS * (self._window.base or 0.0)
+        for lane in self._lanes.values():
+            if lane.acked > lane.mark and now - lane.moved_at > max(lane.patience, slack):
                 lane.moved_at = now
                 lane.patience = min(2 * lane.patience, RESEND_MOST)
                 lane.back_to(lane.mark)
@@ -151,9 +210,32 @@ class UplinkCore:
     def behind(self) -> dict[str, dict[str, int]]:
         """Return each lane's position, for people."""
         return {
-            fact: {"sent": lane.sent[1], "mark": lane.mark[1], "epoch": lane.sent[0], "attempt": lane.attempt}
+            fact: {
+                "sent": lane.sent[1],
+                "acked": lane.acked[1] if lane.acked[0] == lane.sent[0] else 0,
+                "mark": lane.mark[1],
+                "epoch": lane.sent[0],
+                "attempt": lane.attempt,
+            }
             for fact, lane in self._lanes.items()
         }
+
+    def state(self) -> dict[str, Any]:
+        """Return what holds the link back, for people."""
+        window = self._window
+        return {
+            "bytes": self.bytes,
+            "flying": window.flying,
+            "flying_bytes": window.bytes,
+            "window_bytes": round(window.size),
+            "rate": self.allowance.rate,
+            "metered": self.allowance.metered,
+            "held": self.held,
+        }
+
+
+def _class(one: Supply | Segment) -> str:
+    return one.priority if one.priority in USUAL else "normal"
 
 
 def _age(mark: Mark) -> tuple[int, int]:

@@ -15,11 +15,18 @@ from msgspec import Struct
 
 from rimward.app import App
 from rimward.app.facts import Fact
+from rimward.cloud.calling import fact_of
+from rimward.cloud.commanding import CommandDesk
+from rimward.cloud.commands import CommandState, states
+from rimward.cloud.forwarding import Forwarding
+from rimward.cloud.hubdb import open_journal
 from rimward.cloud.ingest import Envelope, Ingest
 from rimward.cloud.storage import lake_of
-from rimward.cloud.store import Records, connect
+from rimward.cloud.store import Records
+from rimward.cloud.worker import Worker
 from rimward.edge.outbox import DeadLetter
 from rimward.wire import EnvelopeError, Mark, Marks, parse_up, unseal
+from rimward.wire.commands import Commands, Wanted
 
 
 class SiteHub:
@@ -42,8 +49,9 @@ class SiteHub:
         self._on_error = on_error
         self._records = Records(data / "hub" / "hub.db")
         self._ingest = Ingest(self._lake, app.manifest().facts, now, self._records)
-        self._db = connect(data / "hub" / "hub.db")
-        self._worker: Any = None
+        self._db = open_journal(data / "hub" / "hub.db")
+        self._worker: Worker | None = None
+        self._desk = CommandDesk(data / "hub" / "hub.db", lake_of(data), now)
         self.poison: int = 0  # envelopes that could not be read
 
     def take(self, uploads: list[tuple[str, bytes]]) -> list[bytes]:
@@ -70,17 +78,32 @@ class SiteHub:
         if not self._app.cloud_functions:
             return
         if self._worker is None:
-            from rimward.cloud.worker import Clock, Worker
-
-            clock = Clock(self._now, lambda _: None)  # a function that failed is tried again at once
-            self._worker = Worker(self._app, self._data, self._settings, clock, self._on_error)
+            self._worker = Worker(
+                self._app, self._data, self._settings, self._now, self._on_error, patience=0.0
+            )  # a function that failed is tried again at once
+            self._forwarding = Forwarding(self._data / "hub" / "hub.db", self._ingest, self._now)
         with _apart():
             self._worker.run_once()
+            while self._forwarding.drain():
+                self._worker.run_once()
+        self._desk.look()
+
+    @property
+    def due(self) -> bool:
+        """Whether an event of a cloud function is to be tried again."""
+        return self._worker is not None and self._worker.is_due
+
+    def answer(self, node: str, wanted: Wanted) -> Commands:
+        """Return a node's next commands."""
+        return self._desk.answer(node, wanted)
+
+    def commands(self) -> list[CommandState]:
+        """Return the commands that functions gave."""
+        self._desk.look()
+        return states(self._db)
 
     def rows(self, fact: Fact) -> list[Any]:
         """Return a table's rows as facts, in the order in which they were forwarded."""
-        from rimward.cloud.worker import fact_of
-
         table: Any = self._lake.open(fact.spec.table).to_pyarrow_table()
         order = [("_node", "ascending"), ("_epoch", "ascending"), ("_seq", "ascending")]
         return [fact_of(fact, row) for row in table.sort_by(order).to_pylist()]
@@ -97,6 +120,10 @@ class SiteHub:
 
     def close(self) -> None:
         """Close the hub's file."""
+        if self._worker is not None:
+            self._worker.close()
+            self._forwarding.close()
+        self._desk.close()
         self._records.close()
         self._db.close()
 

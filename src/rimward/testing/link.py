@@ -4,12 +4,18 @@ import random
 from collections.abc import Callable
 from pathlib import Path
 
+from rimward.edge.commands.file import Boot
 from rimward.edge.config import NodeConfig
+from rimward.edge.deep.commanding import Asking
+from rimward.edge.deep.marking import MarkBook
 from rimward.edge.deep.reader import OutboxReader
+from rimward.network.config import UplinkConfig
 from rimward.network.uplink import UplinkCore
 from rimward.testing.clock import Clock
-from rimward.wire import Epoch, Mark, Marks, Segment, seal, up_subject
+from rimward.wire import Marks, Packer, Segment
+from rimward.wire.commands import Commands, Wanted
 
+AT_ONCE = UplinkConfig(gather=0.0, gather_critical=0.0)  # a Site settles: nothing waits for more
 Deliver = Callable[[list[tuple[str, bytes]]], list[bytes]]  # (subject, envelope) in, marks out
 
 
@@ -55,56 +61,63 @@ class Sender:
     def __init__(self, config: NodeConfig, clock: Clock, uplink: Uplink, boot: str) -> None:
         self._config = config
         self._clock = clock
+        self._asking: Asking | None = None
         self._uplink = uplink
-        self._boot = boot
-        self._core = UplinkCore()
+        self._packer = Packer(region=config.region, site=config.site, boot=boot)
+        self._core = UplinkCore(AT_ONCE)
         self._reader = OutboxReader(Path(config.data) / "node" / "outbox.db", config.node)
-        self._epochs: dict[int, Epoch] = {}
-        self.marks: dict[str, Mark] = {}
+        self.book: MarkBook = MarkBook(self._core, self._reader.epochs)
 
     def drain(self, deliver: Deliver) -> bool:
         """Send what waits until all of it was given to the hub; return whether there was anything."""
         moved = False
-        while self._uplink.is_up and (batch := self._batch()):
+        while self._uplink.is_up:
+            segments, batch = self._batch()
+            if not batch:
+                break
             moved = True
             if self._uplink.breaks_now():  # on the way there: nothing arrives
-                self._core.go_back()
+                self._core.begin(self._now(), same_bus=False)
                 continue
-            answers = deliver([self._envelope(segment) for segment in batch])
+            answers = deliver(batch)
             if self._uplink.breaks_now():  # on the way back: it is in the lake, and nobody here knows
-                self._core.go_back()
+                self._core.begin(self._now(), same_bus=False)
                 continue
-            for segment in batch:
-                self._core.taken(segment)
+            for segment in segments:
+                self._core.taken(segment, self._now())
             for answer in answers:
-                self._marked(Marks.decode(answer))
+                marks = Marks.decode(answer)
+                if marks.node == self._config.node:
+                    self.book.hear(marks.marks, self._now())
         return moved
 
-    def _batch(self) -> list[Segment]:
-        """Return what fits the uplink's window."""
-        now = self._clock.monotonic() * 1e-9
-        batch: list[Segment] = []
-        while (segment := self._core.next(self._reader, now)) is not None:
-            self._core.sent(segment, now)
-            batch.append(segment)
-        return batch
+    def _batch(self) -> tuple[list[Segment], list[tuple[str, bytes]]]:
+        """Return what fits the uplink's window, as segments and as sealed."""
+        now, core = self._now(), self._core
+        segments: list[Segment] = []
+        sealed: list[tuple[str, bytes]] = []
+        while (segment := core.next(self._reader, now)) is not None:
+            upload = self._packer.pack(segment, core.attempt(segment.lane.fact), self._clock.wall())
+            core.sent(segment, upload.size, now)
+            segments.append(segment)
+            sealed.append((upload.subject, upload.payload))
+        return segments, sealed
 
-    def _envelope(self, segment: Segment) -> tuple[str, bytes]:
-        config, attempt = self._config, self._core.attempt(segment.lane.fact)
-        sealed = seal(segment, site=config.site, boot=self._boot, attempt=attempt, now=self._clock.wall())
-        return up_subject(config.region, segment.priority, segment.lane), sealed
+    def _now(self) -> float:
+        return self._clock.monotonic() * 1e-9
 
-    def _marked(self, marks: Marks) -> None:
-        if marks.node != self._config.node:
-            return
-        if any(mark.counter not in self._epochs for mark in marks.marks):
-            self._epochs = self._reader.epochs()
-        for mark in marks.marks:
-            epoch = self._epochs.get(mark.counter)
-            if epoch is not None and epoch.nonce == mark.nonce:
-                self._core.marked(mark, self._clock.monotonic() * 1e-9)
-                self.marks[mark.fact] = mark
+    def ask(self, boot: Boot, answer: Callable[[Wanted], Commands]) -> bool:
+        """Ask for commands, if the link is up; return whether there are new ones."""
+        if self._asking is None:
+            self._asking = Asking(Path(self._config.data) / "node", boot)
+        wanted = self._asking.wanted()
+        if wanted is None or self._uplink.breaks_now():
+            return False
+        given = answer(wanted)
+        return not self._uplink.breaks_now() and self._asking.take(given) > 0
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the files."""
+        if self._asking is not None:
+            self._asking.file.close()
         self._reader.close()

@@ -12,6 +12,9 @@ from msgspec import Struct
 
 from rimward.app import App
 from rimward.edge.access import Access
+from rimward.edge.clock import plain_clock
+from rimward.edge.commands.file import Boot
+from rimward.edge.commands.hand import Hand
 from rimward.edge.config import NodeConfig
 from rimward.edge.dispatch import Clocks, Dispatcher, FunctionRun, Tracing
 from rimward.edge.gateways.coap import CoapGateway
@@ -80,6 +83,11 @@ class SiteNode:
         self.coap.connect(self._sent, self.loop)
         for run in self.dispatcher.functions.values():
             run.call = self._watched(run)
+        self.boot: Boot = Boot("site", clock.monotonic)
+        self.hand: Hand | None = None
+        if app.cloud_functions:
+            own = plain_clock(clock.wall, clock.monotonic)
+            self.hand = Hand(folder, self.dispatcher, own, self.boot, damaged=False)
         for run, period in self.dispatcher.beats:
             self.loop.every(round(period * 1e9), functools.partial(self.dispatcher.beat, run))
 
@@ -115,6 +123,8 @@ class SiteNode:
             moments.append(due_at)
         if (deadline := self.mqtt.look_at) is not None:
             moments.append(round(deadline * 1e9))
+        if self.hand is not None and (due := self.hand.due) is not None:
+            moments.append(due)
         return min(moments, default=None)
 
     def look(self) -> None:
@@ -123,6 +133,8 @@ class SiteNode:
         self.coap.look()
         self.dispatcher.feeder.advance()
         self.dispatcher.expire()
+        if self.hand is not None:
+            self.hand.look()
 
     def _pass(self, moment: str) -> None:
         if moment == self.dies_at:

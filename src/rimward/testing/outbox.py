@@ -6,11 +6,11 @@ from pathlib import Path
 
 import msgspec
 
+from rimward.app.manifest import FactSpec
 from rimward.edge.clock import NodeClock, Sources
 from rimward.edge.config import OutboxConfig
 from rimward.edge.outbox import DeadLetter, Forward, OutboxCore, Transaction
-from rimward.edge.outbox.shell import ROW_BYTES
-from rimward.events import OutboxBroken, OutboxFull, RimwardError, RowTooLarge
+from rimward.events import OutboxBroken, RimwardError
 from rimward.testing.clock import Loop, Planned
 from rimward.wire import Epoch, Mark, Marks
 
@@ -25,7 +25,6 @@ class SiteOutbox:
         self, folder: Path, config: OutboxConfig, loop: Loop, passing: Callable[[str], None]
     ) -> None:
         """`passing` is told of the moments around a commit: "before-commit" and "after-commit"."""
-        self._config = config
         self._loop = loop
         self._passing = passing
         self._waiting: list[tuple[Transaction, Done | None]] = []
@@ -47,29 +46,22 @@ class SiteOutbox:
         """Return what a space held when the node started."""
         return self._spaces.pop(space, {})
 
-    def admit(self, priority: str, nbytes: int) -> None:
-        """Tell whether there is room for a row.
+    def admit(self, spec: FactSpec, about: int, values: tuple[object, ...]) -> None:
+        """Tell whether there is room for a fact's row of about so many bytes.
 
         Raises:
-            OutboxFull: the cap is reached.
+            OutboxFull: the cap is reached, and nothing may give way.
             OutboxBroken: the disk can't be written.
             RowTooLarge: no envelope could carry it.
         """
         if self._broken is not None:
             raise OutboxBroken(self._broken)
-        if nbytes > ROW_BYTES:
-            raise RowTooLarge(f"outbox: a row of about {nbytes} bytes, the limit is {ROW_BYTES}")
-        if self.core.bytes + nbytes > self._config.max_bytes:
-            raise OutboxFull(
-                f"outbox: {self.core.bytes} bytes wait, the limit is {self._config.max_bytes}; "
-                f"a {priority} fact of about {nbytes} bytes is refused"
-            )
+        self.core.admit(spec, about, values)
 
     def append(self, tx: Transaction, done: Done | None) -> None:
         """Commit a transaction when this turn is over."""
         if self._broken is not None:
             raise OutboxBroken(self._broken)
-        self.core.number(tx.forwards)
         self._waiting.append((tx, done))
         if self._planned is None:
             self._planned = self._loop.call_soon(self.commit)
@@ -114,7 +106,6 @@ class SiteOutbox:
 
     def _fail(self, group: list[tuple[Transaction, Done | None]], error: Exception) -> None:
         self._broken = f"outbox: {error}; the node starts anew once the disk can be written"
-        self.core.take_back()
         for tx, _ in reversed(group):
             for step in reversed(tx.undo):
                 step()

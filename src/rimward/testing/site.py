@@ -40,6 +40,7 @@ from rimward.testing.node import SiteNode
 from rimward.testing.unit import START
 
 if TYPE_CHECKING:
+    from rimward.cloud.commands import CommandState
     from rimward.testing.hub import SiteHub
     from rimward.testing.socket import Socket
 
@@ -277,10 +278,14 @@ class Site:
             return False
         if self._sender is None:
             self._sender = Sender(self._config, self.clock, self.uplink, self._chance.randbytes(4).hex())
-        moved = self._sender.drain(lambda batch: self._the_hub().take(batch))
-        if moved:
-            self._the_hub().work()
-            self.node.outbox.forget_by(self._sender.marks.values())
+        hub = self._the_hub()
+        moved = self._sender.drain(hub.take)
+        if moved or hub.due:
+            hub.work()
+            self.node.outbox.forget_by(self._sender.book.marks.values())
+        if (hand := self.node.hand) is not None:
+            moved |= self._sender.ask(self.node.boot, lambda wanted: hub.answer(NODE, wanted))
+            moved |= hand.look()
         return moved
 
     async def advance(self, duration: Duration) -> None:
@@ -384,6 +389,11 @@ class Site:
     def dead_letters(self) -> list[DeadLetter]:
         """Events that could not be worked on and why, the node's and then the cloud functions'."""
         return self.node.outbox.dead_letters() + (self._hub.dead_letters() if self._hub else [])
+
+    @property
+    def commands(self) -> list["CommandState"]:
+        """The commands that cloud functions gave, and what became of them."""
+        return self._the_hub().commands()
 
     @property
     def traces(self) -> list[Trace]:

@@ -5,6 +5,7 @@ from rimward.wire.envelope import (
     EnvelopeError,
     Header,
     Row,
+    Sealer,
     check_rows,
     decode,
     encode,
@@ -12,9 +13,9 @@ from rimward.wire.envelope import (
     unseal,
 )
 from rimward.wire.hello import Hello, Tally, Verdict, Welcome
-from rimward.wire.lanes import Epoch, Lane, split_version, table_of, transaction_id, transaction_version
+from rimward.wire.lanes import HUB, Epoch, Lane, split_version, table_of, transaction_id, transaction_version
 from rimward.wire.marks import Mark, Marks
-from rimward.wire.source import Place, Segment, SegmentSource, Supply, seal
+from rimward.wire.source import Place, Segment, SegmentSource, Supply
 from rimward.wire.subjects import (
     PRIORITIES,
     MessageId,
@@ -31,8 +32,10 @@ from rimward.wire.subjects import (
     stream_subject,
     up_subject,
 )
+from rimward.wire.upload import Packer, Upload
 
 __all__ = [
+    "HUB",
     "PRIORITIES",
     "DamagedError",
     "EnvelopeError",
@@ -43,12 +46,15 @@ __all__ = [
     "Mark",
     "Marks",
     "MessageId",
+    "Packer",
     "Place",
     "Row",
+    "Sealer",
     "Segment",
     "SegmentSource",
     "Supply",
     "Tally",
+    "Upload",
     "Verdict",
     "Welcome",
     "check_rows",
@@ -64,7 +70,6 @@ __all__ = [
     "parse_prior",
     "parse_up",
     "prior_text",
-    "seal",
     "split_version",
     "stream",
     "stream_subject",

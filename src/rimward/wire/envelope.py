@@ -1,8 +1,8 @@
 """The envelope: up to 500 rows of one lane, msgpack with hoisted headers, zstd, and a checksum.
 
-Layout: crc32 of the rest (4 bytes, big-endian), then zstd(msgpack([header, rows])). A reader ignores
-elements and keys that it does not know. Identity (node, epoch, fact) is not in here: it is read from the
-subject, which the bus polices.
+Layout: crc32 of the rest (4 bytes, big-endian), then zstd(msgpack([header, rows])), whose frame names the
+dictionary, if one was used. A reader ignores elements and keys that it does not know. Identity (node, epoch,
+fact) is not in here: it is read from the subject, which the bus polices.
 """
 
 import struct
@@ -13,9 +13,11 @@ import msgspec
 from msgspec import Struct
 
 from rimward.events import RimwardError
+from rimward.wire.dictionaries import DICTIONARIES, ENVELOPE
 from rimward.wire.lanes import SEQ_BITS
 
 VERSION = 1
+SMALL = 8 << 10  # bytes before compression below which the dictionary pays
 MAX_BYTES = 4 << 20  # decompressed; decoded objects may take some 60 times that
 _CRC = struct.Struct(">I")
 
@@ -76,11 +78,25 @@ def encode(header: Header, rows: list[Row]) -> bytes:
 
 def encode_raw(header: Header, count: int, rows: bytes) -> bytes:
     """Return an envelope of rows that are msgpack already, one after the other."""
-    import zstandard  # nodes write no envelopes in the process that devices wait for
+    return Sealer().encode(header, count, rows)
 
-    plain = b"\x92" + _encoder.encode(header) + b"\xdd" + count.to_bytes(4, "big") + rows
-    body = zstandard.ZstdCompressor(level=3).compress(plain)
-    return _CRC.pack(zlib.crc32(body)) + body
+
+class Sealer:
+    """Writes envelopes and keeps what compression needs between them: for one thread."""
+
+    def __init__(self, level: int = 3) -> None:
+        import zstandard  # nodes write no envelopes in the process that devices wait for
+
+        self._compressor = zstandard.ZstdCompressor(level=level)
+        words = zstandard.ZstdCompressionDict(DICTIONARIES[ENVELOPE])
+        words.precompute_compress(level=level)
+        self._small = zstandard.ZstdCompressor(level=level, dict_data=words)
+
+    def encode(self, header: Header, count: int, rows: bytes) -> bytes:
+        """Return an envelope of rows that are msgpack already, one after the other."""
+        plain = b"\x92" + _encoder.encode(header) + b"\xdd" + count.to_bytes(4, "big") + rows
+        body = (self._small if len(plain) < SMALL else self._compressor).compress(plain)
+        return _CRC.pack(zlib.crc32(body)) + body
 
 
 def decode(data: bytes) -> tuple[Header, list[Row]]:
@@ -139,7 +155,14 @@ def _decompress(frame: bytes) -> bytes:
     import zstandard
 
     # max_output_size is ignored for a frame that names its size, so the name is read first.
-    size = zstandard.get_frame_parameters(frame).content_size
+    parameters = zstandard.get_frame_parameters(frame)
+    size, number = parameters.content_size, parameters.dict_id
     if not 0 <= size <= MAX_BYTES:
         raise EnvelopeError(f"it says it has {size} bytes decompressed, the limit is {MAX_BYTES}")
-    return zstandard.ZstdDecompressor().decompress(frame, max_output_size=MAX_BYTES)
+    if not number:
+        return zstandard.ZstdDecompressor().decompress(frame, max_output_size=MAX_BYTES)
+    if number not in DICTIONARIES:
+        known = ", ".join(map(str, DICTIONARIES))
+        raise EnvelopeError(f"its dictionary is {number}, this has {known}")
+    words = zstandard.ZstdCompressionDict(DICTIONARIES[number])
+    return zstandard.ZstdDecompressor(dict_data=words).decompress(frame, max_output_size=MAX_BYTES)

@@ -5,6 +5,7 @@ import re
 from msgspec import Struct
 
 SEQ_BITS = 40  # 10^12 rows a fact and epoch
+HUB = "hub"  # the node name of rows that the hub's own functions forward; no node may have it
 COUNTER_BITS = 23  # 8 million starts; both together are a positive int64
 _EPOCH = re.compile(r"([1-9][0-9]{0,6})-([0-9a-f]{8})", re.ASCII)
 

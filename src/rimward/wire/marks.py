@@ -26,6 +26,7 @@ class Marks(Struct, frozen=True):
 
     node: str
     marks: tuple[Mark, ...]
+    hub: str = ""  # id of the store of the hub whose lake is meant, where a node keeps them
 
     def encode(self) -> bytes:
         """Return them as msgpack."""

@@ -5,7 +5,6 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from rimward.wire.envelope import Header, encode_raw
 from rimward.wire.lanes import Lane
 
 Place = tuple[int, int]  # (epoch counter, seq); (0, 0) is before every row
@@ -43,25 +42,6 @@ class Segment(Struct):
         return self.lane.epoch.counter, self.last
 
 
-def seal(segment: Segment, *, site: str, boot: str, attempt: int, now: int) -> bytes:
-    """Return a segment as an envelope's bytes; `now` is the node's wall clock, ns."""
-    header = Header(
-        schema=segment.schema,
-        priority=segment.priority,
-        first=segment.first,
-        last=segment.last,
-        sealed_at=now,
-        site=site,
-        boot=boot,
-        attempt=attempt,
-        lost=segment.lost,
-        prior=segment.prior,
-        prior_nonce=segment.prior_nonce,
-    )
-    count = 0 if segment.lost else segment.last - segment.first + 1
-    return encode_raw(header, count, segment.rows)
-
-
 class SegmentSource(Protocol):
     """Rows that wait to be sent; reading them takes nothing away."""
 
@@ -69,8 +49,8 @@ class SegmentSource(Protocol):
         """Return every fact that has rows, those without any left too."""
         ...
 
-    def segment(self, supply: Supply, after: Place) -> Segment | None:
-        """Return the rows that follow a place, as many as an envelope takes; older epochs first.
+    def segment(self, supply: Supply, after: Place, most: int = ...) -> Segment | None:
+        """Return the rows that follow a place, up to `most` bytes of them; older epochs first.
 
         What is no longer there, or damaged, comes as a segment without rows that says why: a lane never
         stops for it. None: nothing follows.

@@ -26,7 +26,7 @@ def stream(priority: str) -> str:
 
 def stream_subject(region: str, priority: str) -> str:
     """Return what a priority's stream takes."""
-    return f"up.{_token(region)}.*.{_token(priority)}.>"
+    return f"up.{token(region)}.*.{token(priority)}.>"
 
 
 def up_subject(region: str, priority: str, lane: Lane) -> str:
@@ -36,13 +36,13 @@ def up_subject(region: str, priority: str, lane: Lane) -> str:
         ValueError: a name can't be part of a subject.
     """
     for name in (region, lane.node, priority, lane.fact):
-        _token(name)
+        token(name)
     return f"up.{region}.{lane.node}.{priority}.{lane.epoch}.{lane.fact}"
 
 
 def hello_subject(region: str, node: str) -> str:
     """Return where a node says hello; no stream takes it."""
-    return f"up.{_token(region)}.{_token(node)}.hello"
+    return f"up.{token(region)}.{token(node)}.hello"
 
 
 def parse_up(subject: str) -> tuple[str, Lane]:
@@ -54,17 +54,17 @@ def parse_up(subject: str) -> tuple[str, Lane]:
     tokens = subject.split(".")
     if len(tokens) != 6 or tokens[0] != "up" or tokens[3] not in PRIORITIES:
         raise ValueError(f"{subject!r} is not up.<region>.<node>.<priority>.<epoch>.<fact>")
-    return _token(tokens[1]), Lane(_token(tokens[2]), Epoch.parse(tokens[4]), _token(tokens[5]))
+    return token(tokens[1]), Lane(token(tokens[2]), Epoch.parse(tokens[4]), token(tokens[5]))
 
 
 def fact_subject(region: str, table: str) -> str:
     """Return where the hub tells of a fact's committed rows."""
-    return f"facts.{_token(region)}.{_token(table)}"
+    return f"facts.{token(region)}.{token(table)}"
 
 
 def inbox_prefix(node: str) -> str:
     """Return what every subject that a node may listen to begins with."""
-    return f"_INBOX_{_token(node)}"
+    return f"_INBOX_{token(node)}"
 
 
 def marks_subject(node: str) -> str:
@@ -112,7 +112,12 @@ def parse_prior(text: str) -> tuple[int, int]:
     return int(match[1]), int(match[2], 16)
 
 
-def _token(name: str) -> str:
+def token(name: str) -> str:
+    """Return a name as part of a subject.
+
+    Raises:
+        ValueError: it can't be.
+    """
     if _TOKEN.fullmatch(name) is None:
         raise ValueError(f"{name!r} can't be part of a subject: letters, digits, _ and - can")
     return name

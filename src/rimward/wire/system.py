@@ -4,6 +4,7 @@
 clock was not to be believed is placed by the records of its boot, later ones too (GUARANTEES §6).
 """
 
+from rimward.app.commands import RESULT
 from rimward.app.facts import fingerprint
 from rimward.app.manifest import Column, FactSpec
 
@@ -28,4 +29,4 @@ CLOCK = _spec(
     Column("bound", "int64"),  # ns by which `wall` may be wrong; null: nobody knows
     Column("quality", "string"),  # "synced", "holdover" or "unsynced"
 )
-SYSTEM = (CLOCK,)
+SYSTEM = (CLOCK, RESULT.spec)

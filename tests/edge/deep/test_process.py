@@ -74,7 +74,6 @@ class Writer:
                 )
                 for fact in facts or (WARM,)
             ]
-            self.core.number(rows)
             self.core.commit(rows, {}, [])
 
 
@@ -97,8 +96,7 @@ async def deep(bus: Bus, folder: Path, node: str = "node-1") -> AsyncGenerator[D
         while not task.done():  # the bus's client may swallow a cancellation
             task.cancel()
             await asyncio.wait({task}, timeout=0.2)
-        if process._reader is not None:
-            process._reader.close()
+        process.out.close()
 
 
 def stored(folder: Path, fact: str = "warm") -> list[int]:
@@ -144,7 +142,7 @@ async def test_a_bus_wiped_while_it_runs_costs_no_row(tmp_path: Path, bus: Bus, 
             await writer.write(20)
             await until(lambda: marks(tmp_path) == {"warm": (1, 20)}, "first rows")
         await writer.write(30)  # no hub: they lie on the bus alone
-        await until(lambda: process._core.behind()["warm"]["sent"] == 50, "the bus has them")
+        await until(lambda: process.out.core.behind()["warm"]["sent"] == 50, "the bus has them")
         await asyncio.to_thread(bus.kill)
         await asyncio.to_thread(bus.wipe)
         await writer.write(10)
@@ -210,7 +208,7 @@ async def test_a_node_under_a_name_that_the_bus_does_not_know_is_told_so_and_wai
 ) -> None:
     await writer.write(5)
     async with hub(bus, tmp_path, WARM), deep(bus, tmp_path, "node-9") as process:
-        await until(lambda: process._errors.get("permissions", 0) > 0, "the bus polices names")
+        await until(lambda: process.out.counts.get("permissions", 0) > 0, "the bus polices names")
     assert stored(tmp_path) == []
 
 

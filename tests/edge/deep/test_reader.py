@@ -13,7 +13,18 @@ from hypothesis import strategies as st
 from rimward.edge.config import OutboxConfig
 from rimward.edge.deep.reader import BYTES, ROWS, OutboxReader
 from rimward.edge.outbox import Forward, OutboxCore
-from rimward.wire import Header, Mark, Marks, Place, Segment, Supply, decode, encode_raw, transaction_version
+from rimward.wire import (
+    Header,
+    Mark,
+    Marks,
+    Place,
+    Segment,
+    Supply,
+    Tally,
+    decode,
+    encode_raw,
+    transaction_version,
+)
 
 DAY = 86_400_000_000_000
 
@@ -23,7 +34,6 @@ def row(value: Any, fact: str = "warm", priority: str = "normal", schema: str = 
 
 
 def commit(outbox: OutboxCore, *rows: Forward) -> None:
-    outbox.number(rows)
     outbox.commit(list(rows), {}, [])
 
 
@@ -185,3 +195,54 @@ def test_a_file_that_was_replaced_is_noticed(tmp_path: Path) -> None:
         assert opened.replaced()
         (tmp_path / "outbox.db").write_bytes(b"")
         assert opened.replaced()
+
+
+def test_a_recorded_loss_comes_with_its_reason_between_the_rows_around_it(tmp_path: Path) -> None:
+    with core(tmp_path) as outbox, reader(tmp_path) as opened:
+        for n in range(5):
+            commit(outbox, row(n), row(n))
+        damage(tmp_path, "delete from chunk where first in (1, 3, 7)")
+        damage(tmp_path, "insert into lost values (1, 'warm', 2, 4, 'shed', 3, 0)")
+        damage(tmp_path, "insert into lost values (1, 'warm', 7, 8, 'expired', 2, 0)")
+        assert spans(segments(opened)) == [
+            (1, 1, 1, "forgotten"), (1, 2, 4, "shed"), (1, 5, 6, None), (1, 7, 8, "expired"), (1, 9, 10, None),
+        ]  # fmt: skip
+
+
+def test_tallies_tell_what_was_forwarded_given_up_and_still_waits(tmp_path: Path) -> None:
+    with core(tmp_path) as outbox, reader(tmp_path) as opened:
+        for n in range(4):
+            commit(outbox, row(n), row(n), row(n, "cold"))
+        damage(tmp_path, "delete from chunk where fact = 'warm' and first = 5")
+        damage(tmp_path, "insert into lost values (1, 'warm', 5, 6, 'shed', 2, 0)")
+        damage(tmp_path, "insert into tally values ('warm', 'shed', 2)")
+        assert opened.tallies() == (
+            Tally("cold", 4, {}, 4, 0), Tally("warm", 8, {"shed": 2}, 6, 0),
+        )  # fmt: skip
+        epoch = outbox.epoch
+        known = Mark("warm", "t", 0, 1, epoch.counter, epoch.nonce, 5)
+        (tmp_path / "marks").write_bytes(Marks("n1", (known,)).encode())
+        assert opened.tallies()[1] == Tally("warm", 8, {"shed": 2}, 2, 0)
+        other = Mark("warm", "t", 0, 1, epoch.counter, epoch.nonce ^ 1, 5)
+        (tmp_path / "marks").write_bytes(Marks("n1", (other,)).encode())
+        assert opened.tallies()[1].waiting == 6, "another disk's mark says nothing of these rows"
+
+
+def test_rows_that_a_restored_lake_lacks_and_nobody_has_are_counted_once(tmp_path: Path) -> None:
+    with core(tmp_path, now=2 * DAY) as outbox, reader(tmp_path) as opened:
+        for n in range(4):
+            commit(outbox, row(n))
+        epoch = outbox.epoch
+
+        def heard(generation: int, seq: int) -> None:
+            marks = Marks("n1", (Mark("warm", "t", generation, 1, epoch.counter, epoch.nonce, seq),))
+            outbox._now = lambda: 4 * DAY
+            outbox.forget(marks)
+
+        heard(0, 3)
+        heard(1, 1)
+        heard(1, 1)
+        heard(2, 1)
+        assert spans(segments(opened, after=(1, 1))) == [(1, 2, 3, "forgotten"), (1, 4, 4, None)]
+        (tally,) = opened.tallies()
+        assert (tally.forwarded, tally.discarded) == (4, {"forgotten": 2})

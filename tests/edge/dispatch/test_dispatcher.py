@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from rimward.app.manifest import FactSpec
 from rimward.events import OutboxFull
 
 from .bench import bench, forwarded
@@ -204,6 +205,7 @@ async def test_while_the_disk_fails_every_message_is_withheld_whatever_else_was_
         def fails(*_: object) -> None:
             raise sqlite3.OperationalError("disk I/O error")
 
+        assert b.outbox._core is not None
         b.outbox._core.commit = fails  # pyright: ignore[reportAttributeAccessIssue] (a disk that is gone)
         for celsius in (
             first,
@@ -238,11 +240,11 @@ async def test_where_one_function_finds_no_room_nothing_of_the_message_is_kept(t
     async with bench(tmp_path, TWO) as b:
         admit, asked = b.outbox.admit, list[str]()
 
-        def full_once(priority: str, nbytes: int) -> None:
-            asked.append(priority)
+        def full_once(spec: FactSpec, about: int, values: tuple[object, ...]) -> None:
+            asked.append(spec.priority)
             if len(asked) in {1, 4}:
                 raise OutboxFull("outbox: no room")
-            admit(priority, nbytes)
+            admit(spec, about, values)
 
         b.dispatcher.admit = full_once
         for celsius in (

@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from rimward.app.manifest import FactSpec, Keeping
 from rimward.edge.config import OutboxConfig
 from rimward.edge.outbox import DeadLetter, Forward, OutboxCore
 from rimward.wire import Mark, Marks, Row
@@ -27,8 +28,15 @@ class Wall:
         return self.now
 
 
-def row(value: Any, fact: str = "warm", schema: str = "s1", priority: str = "normal") -> Forward:
-    return Forward(fact, schema, priority, 1, "e", None, None, replayed=False, values=(value,))
+def row(
+    value: Any, fact: str = "warm", schema: str = "s1", priority: str = "normal", **keeping: Any
+) -> Forward:
+    kept = Keeping(**keeping)
+    return Forward(fact, schema, priority, 1, "e", None, None, replayed=False, values=(value,), keeping=kept)
+
+
+def spec(table: str = "warm", priority: str = "normal", **keeping: Any) -> FactSpec:
+    return FactSpec(table.title(), table, priority, None, (), "s1", Keeping(**keeping))
 
 
 def letter(payload: bytes, at: int = 1) -> DeadLetter:
@@ -45,7 +53,6 @@ def core(folder: Path, wall: Wall | None = None, config: OutboxConfig | None = N
 
 
 def commit(outbox: OutboxCore, *rows: Forward) -> None:
-    outbox.number(rows)
     outbox.commit(list(rows), {}, [])
 
 
@@ -87,3 +94,11 @@ def mark(outbox: OutboxCore, seq: int, fact: str = "warm", **other: int) -> Mark
     epoch = outbox.epoch
     values = {"generation": 0, "version": 1, "counter": epoch.counter, "nonce": epoch.nonce} | other
     return Marks("node-1", (Mark(fact=fact, table="t", seq=seq, **values),))
+
+
+def tallies(folder: Path) -> dict[str, dict[str, int]]:
+    """Return every lane's rows by cause."""
+    found: dict[str, dict[str, int]] = {}
+    for lane, cause, count in query(folder, "select lane, cause, rows from tally order by lane, cause desc"):
+        found.setdefault(lane, {})[cause] = count
+    return found

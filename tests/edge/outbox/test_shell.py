@@ -1,6 +1,8 @@
 """The outbox on its loop: one writer thread, callbacks in order, nothing released before the disk has it."""
 
 import asyncio
+import errno
+import secrets
 import sqlite3
 import threading
 import time
@@ -15,7 +17,7 @@ from rimward.edge.outbox import Outbox, Put, Transaction, file, shell
 from rimward.events import OutboxBroken, OutboxFull, RimwardError, RowTooLarge
 from rimward.wire import Mark, Marks
 
-from .outbox_support import query, row, rows
+from .outbox_support import query, row, rows, spec
 
 
 @asynccontextmanager
@@ -54,6 +56,7 @@ class Gate:
     """Holds the writer thread at its commits, as a slow disk would; `fail` makes the next one fail."""
 
     def __init__(self, outbox: Outbox) -> None:
+        assert outbox._core is not None
         self._commit = outbox._core.commit
         outbox._core.commit = self._held  # pyright: ignore[reportAttributeAccessIssue] (a disk that waits for the test)
         self.open = threading.Event()
@@ -128,7 +131,10 @@ async def test_a_failed_fsync_takes_everything_back_newest_first_and_the_file_is
             ("a", OutboxBroken),
             ("b", OutboxBroken),
         ]
-        for refused in (lambda: outbox.admit("critical", 10), lambda: outbox.append(message("c"), None)):
+        for refused in (
+            lambda: outbox.admit(spec(priority="critical"), 10, ()),
+            lambda: outbox.append(message("c"), None),
+        ):
             with pytest.raises(OutboxBroken, match="disk I/O error; the node starts anew"):
                 refused()
         assert outbox.stats()["broken"] == 1
@@ -176,6 +182,7 @@ async def test_a_full_disk_refuses_until_there_is_room_and_numbers_have_no_gap(t
         outbox.append(message("a"), answers.take("a"))
         await answers.wait(1)
         pages = query(tmp_path, "pragma page_count")[0][0]
+        assert outbox._core is not None
         db = outbox._core._db
         db.execute(f"pragma max_page_count={pages}")
         outbox.touch("s", "k", lambda: b"v")
@@ -195,26 +202,32 @@ async def test_a_full_disk_refuses_until_there_is_room_and_numbers_have_no_gap(t
 async def test_an_outbox_at_its_cap_refuses_and_takes_rows_again_once_the_lake_has_some(
     tmp_path: Path,
 ) -> None:
-    async with opened(tmp_path, OutboxConfig(max_bytes=50_000)) as outbox:
+    async with opened(tmp_path, OutboxConfig(max_bytes=50_000, when_full="refuse")) as outbox:
         answers = Answers()
         outbox.append(message("x" * 40_000), answers.take("a"))
         await answers.wait(1)
         with pytest.raises(
             OutboxFull, match="the limit is 50000; a bulk fact of about 20000 bytes is refused"
         ):
-            outbox.admit("bulk", 20_000)
+            outbox.admit(spec(priority="bulk"), 20_000, ())
         epoch = outbox.epoch
         marks = Marks("node-1", (Mark("warm", "t", 0, 1, epoch.counter, epoch.nonce, 1),))
         (tmp_path / "marks").write_bytes(marks.encode())
         while outbox.stats()["bytes"]:  # noqa: ASYNC110 (the writer's thread looks once a second)
             await asyncio.sleep(0.02)
-        outbox.admit("bulk", 20_000)
+        outbox.admit(spec(priority="bulk"), 20_000, ())
 
 
 async def test_a_row_that_no_envelope_could_carry_is_refused(tmp_path: Path) -> None:
     async with opened(tmp_path) as outbox:
-        with pytest.raises(RowTooLarge, match="about 400000 bytes, the limit is 327680"):
-            outbox.admit("normal", 400_000)
+        with pytest.raises(RowTooLarge, match="Warm: a row of about 400000 bytes, the limit is 327680: keep"):
+            outbox.admit(spec(), 400_000, ("x" * 400_000,))
+        noise = secrets.token_bytes(80_000)
+        with pytest.raises(
+            RowTooLarge, match=r"Warm: a row of 80\d\d\d bytes compressed, the limit is 65536"
+        ):
+            outbox.admit(spec(), 80_060, (noise,))
+        outbox.admit(spec(), 200_000, ("what compresses well " * 9_000,))
 
 
 async def test_what_waits_is_committed_at_the_close(tmp_path: Path) -> None:
@@ -230,10 +243,97 @@ async def test_what_waits_is_committed_at_the_close(tmp_path: Path) -> None:
 @pytest.mark.parametrize("marks", [b"", b"\xc1", b"\x93\x01\x02\x03"])
 async def test_marks_that_make_no_sense_free_nothing(tmp_path: Path, marks: bytes) -> None:
     (tmp_path / "marks").write_bytes(marks)
+    looked = list[bool]()
     async with opened(tmp_path, OutboxConfig(keep_after_commit=0)) as outbox:
         answers = Answers()
         for n in range(3):
             outbox.append(message(str(n)), answers.take(str(n)))
         await answers.wait(3)
-        await asyncio.to_thread(outbox._forget)
+        assert outbox._core is not None
+        outbox._core.link_up = lambda: looked.append(True)  # the step after marks
+        await told(tmp_path, "link", '{"up": true, "since": 1}', lambda: bool(looked))
         assert len(await asyncio.to_thread(rows, tmp_path)) == 3
+
+
+async def told(folder: Path, name: str, note: str, heard: Callable[[], bool]) -> None:
+    """Write a note as the deep process does, and wait until the writer has acted on it."""
+    draft = folder / f"{name}.new"
+    await asyncio.to_thread(draft.write_text, note)
+    await asyncio.to_thread(draft.rename, folder / name)
+    while not heard():  # noqa: ASYNC110 (the writer's thread looks once a second)
+        await asyncio.sleep(0.02)
+
+
+async def test_a_note_to_rekey_moves_the_running_epoch_and_is_deleted_when_that_is_on_disk(
+    tmp_path: Path,
+) -> None:
+    async with opened(tmp_path) as outbox:
+        answers = Answers()
+        outbox.append(message("a"), answers.take("a"))
+        await answers.wait(1)
+        clash = outbox.epoch.nonce ^ 1
+        note = f'{{"above": 40, "nonces": {{"1": {clash}}}}}'
+        await told(tmp_path, "rekey", note, lambda: not (tmp_path / "rekey").exists())
+        assert outbox.epoch.counter == 41
+        outbox.append(message("b"), answers.take("b"))
+        await answers.wait(2)
+    assert [(counter, seq, value) for counter, _, seq, value in rows(tmp_path)] == [
+        (41, 1, "a"),
+        (41, 2, "b"),
+    ]
+
+
+async def test_each_time_the_link_comes_back_new_rows_may_overtake_once(tmp_path: Path) -> None:
+    live = Transaction()
+    live.forwards.append(row("a", live_first=True))
+    async with opened(tmp_path) as outbox:
+        answers = Answers()
+        outbox.append(live, answers.take("a"))
+        await answers.wait(1)
+        core = outbox._core
+        assert core is not None
+        await told(
+            tmp_path, "link", '{"up": true, "since": 2}', lambda: core._live_first.lane("warm") != "warm"
+        )
+        outbox.append(message("b"), answers.take("b"))
+        await answers.wait(2)
+    assert [(lane, value) for _, lane, _, value in rows(tmp_path)] == [("warm", "a"), ("warm-1", "b")]
+
+
+async def test_a_file_that_tears_between_commits_is_not_written_again(tmp_path: Path) -> None:
+    async with opened(tmp_path) as outbox:
+        await told(
+            tmp_path, "damaged", '{"ranges": [], "torn": true}', lambda: bool(outbox.stats()["broken"])
+        )
+        with pytest.raises(OutboxBroken, match="malformed; the node starts anew"):
+            outbox.append(message("a"), None)
+        assert await asyncio.to_thread((tmp_path / "outbox.broken").exists)
+
+
+async def test_on_a_disk_that_takes_nothing_the_node_starts_and_refuses_what_is_durable(
+    tmp_path: Path,
+) -> None:
+    async with opened(tmp_path) as outbox:
+        outbox.touch("s", "k", lambda: b"v")
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "no space left on device")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(file, "note_counter", full)
+        async with opened(tmp_path) as outbox:
+            assert outbox.load("s") == {"k": b"v"}
+            for refused in (lambda: outbox.admit(spec(), 10, ()), lambda: outbox.append(message("c"), None)):
+                with pytest.raises(OutboxBroken, match="no space left"):
+                    refused()
+            assert (outbox.fill(), outbox.stats()["broken"], outbox.epoch.counter) == (0.0, 1, 0)
+            await asyncio.wait_for(outbox.mended.wait(), 10)
+    async with opened(tmp_path) as outbox:
+        outbox.append(message("d"), None)
+    assert [value for *_, value in rows(tmp_path)] == ["d"]
+
+
+async def test_a_folder_that_is_not_there_is_no_disk_that_will_mend(tmp_path: Path) -> None:
+    with pytest.raises(OutboxBroken, match="unable to open"):
+        async with opened(tmp_path / "missing"):
+            pass

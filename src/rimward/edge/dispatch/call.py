@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from rimward.app.effects import Action, current
 from rimward.app.facts import Fact
+from rimward.app.manifest import FactSpec
 from rimward.edge.outbox import Forward
 
 if TYPE_CHECKING:
@@ -22,8 +23,8 @@ class Ground(Protocol):
 
     facts: dict[type[Struct], Fact]
 
-    def admit(self, priority: str, nbytes: int, /) -> None:
-        """Raise OutboxFull where there is no room."""
+    def admit(self, spec: FactSpec, about: int, values: tuple[object, ...], /) -> None:
+        """Raise OutboxFull where there is no room for a row of about so many bytes."""
         ...
 
     def wall(self) -> int:
@@ -111,12 +112,13 @@ def row_of(ground: Ground, fact: Struct) -> tuple[Fact, tuple[Any, ...]]:
     Raises:
         TypeError: it is not of a declared type, or a value is not of its field's.
         OutboxFull: there is no room.
+        RowTooLarge: no envelope could carry it.
     """
     declared = ground.facts.get(type(fact))
     if declared is None:
         raise TypeError(f"app.forward: {type(fact).__name__} is not a fact; declare it with @app.fact")
     values = declared.row(fact)
-    ground.admit(declared.spec.priority, row_bytes(values))
+    ground.admit(declared.spec, row_bytes(values), values)
     return declared, values
 
 
@@ -132,6 +134,7 @@ def forward_of(fact: Fact, values: tuple[Any, ...], origin: Origin) -> Forward:
         trace=origin.trace,
         replayed=False,
         values=values,
+        keeping=fact.spec.keeping,
         mono=origin.mono,
     )
 

@@ -37,6 +37,31 @@ class CommandRouter(Protocol):
         ...
 
 
+@runtime_checkable
+class ReachingRouter(CommandRouter, Protocol):
+    """One that can tell beforehand."""
+
+    def reaches(self, device: str, name: str) -> str | None:
+        """Return why a device can't take such a command now, None where it can."""
+        ...
+
+
+class Waiter(Protocol):
+    """Who waits for an acknowledgement; an `asyncio.Future` is one."""
+
+    def done(self) -> bool:
+        """Whether it has come, or will not."""
+        ...
+
+    def set_result(self, result: Message, /) -> None:
+        """Take the acknowledgement."""
+        ...
+
+    def set_exception(self, exception: RimwardError, /) -> None:
+        """Learn that there will be none."""
+        ...
+
+
 class Commands:
     """Every command that waits for its device: a `CommandPort`."""
 
@@ -47,7 +72,7 @@ class Commands:
         self._prefix = prefix
         self._counters = counters
         self._count = 0
-        self._pending: dict[str, tuple[str, asyncio.Future[Message]]] = {}
+        self._pending: dict[str, tuple[str, Waiter]] = {}
 
     async def command(self, device: Device, name: str, payload: Any, *, allowed: float, reply: Any) -> Any:
         """Send a command and return the decoded acknowledgement; `allowed` in seconds.
@@ -85,6 +110,42 @@ class Commands:
             self._add("commands_refused")
             raise NotConnected(f"{device.id}: {why}")
         self._add("commands")
+
+    def reaches(self, device: str, name: str) -> str | None:
+        """Return why a device can't take such a command now, None where it can."""
+        whys = [router.reaches(device, name) for router in self._reaching()]
+        return None if None in whys else next(iter(whys), "no gateway takes commands to devices")
+
+    def begin(self, device: str, name: str, payload: bytes, waiter: Waiter) -> str:
+        """Send a command by whichever gateway reaches the device, and return its number; `end` it.
+
+        Raises:
+            NotConnected: no gateway reaches it, or too many wait; nothing was sent.
+        """
+        if len(self._pending) >= MAX_PENDING:
+            raise NotConnected(f"{MAX_PENDING} commands wait for their devices, the limit")
+        self._count += 1
+        number = f"{self._prefix}{self._count:x}"
+        self._pending[number] = (device, waiter)
+        why: str | None = "no gateway reaches it"
+        for router in self._reaching():
+            if router.reaches(device, name) is None:
+                why = router.command(device, name, payload, number)
+                break
+        if why is not None:
+            del self._pending[number]
+            self._add("commands_refused")
+            raise NotConnected(f"{device}: {why}")
+        self._add("commands")
+        return number
+
+    def end(self, number: str) -> None:
+        """Wait no longer for a command's acknowledgement."""
+        self._pending.pop(number, None)
+
+    def _reaching(self) -> list[ReachingRouter]:
+        routers = (self._router(), *self.routers.values())
+        return [router for router in routers if isinstance(router, ReachingRouter)]
 
     def answered(self, message: Message) -> bool:
         """Take a message on a topic of acknowledgements; return whether it was one that is waited for."""

@@ -14,6 +14,7 @@ from rimward.app import App
 from rimward.app.device import Device
 from rimward.app.effects import Action, current
 from rimward.app.facts import Fact
+from rimward.app.manifest import FactSpec
 from rimward.edge.dispatch.board import WS, Allowed, Board
 from rimward.edge.dispatch.call import Call, LaneCall
 from rimward.edge.dispatch.carried import carry_message, carry_request, refuse, reply_of, wants_structured
@@ -59,7 +60,7 @@ class Dispatcher:
         self.settings = settings
         self.clocks = clocks
         self.tracing = tracing
-        self.admit: Callable[[str, int], None] = outbox.admit
+        self.admit: Callable[[FactSpec, int, tuple[object, ...]], None] = outbox.admit
         self.router: Router  # set by the node before any gateway listens
         self.actions: int = 0
         self.counters: dict[str, int] = {"forwards": 0, "replies_dropped": 0}

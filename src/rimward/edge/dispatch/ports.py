@@ -5,6 +5,7 @@ from typing import Protocol
 
 from msgspec import Struct
 
+from rimward.app.manifest import FactSpec
 from rimward.edge.dispatch.functions import Bound
 from rimward.edge.dispatch.streams import StreamRun
 from rimward.edge.dispatch.types import Sender
@@ -22,8 +23,8 @@ class OutboxPort(Protocol):
         """Commit a transaction; `done` is called when it is on disk, in order."""
         ...
 
-    def admit(self, priority: str, nbytes: int) -> None:
-        """Raise OutboxFull where there is no room."""
+    def admit(self, spec: FactSpec, about: int, values: tuple[object, ...], /) -> None:
+        """Raise OutboxFull where there is no room for a row of about so many bytes; RowTooLarge: never."""
         ...
 
     def fill(self) -> float:

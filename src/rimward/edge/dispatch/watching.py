@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import TypeVar
 
 from rimward.app.effects import Action
-from rimward.edge.dispatch.commands import CommandRouter
+from rimward.edge.dispatch.commands import CommandRouter, ReachingRouter
 from rimward.edge.dispatch.types import Router
 
 Changed = Callable[[], None]
@@ -79,6 +79,13 @@ class Tap:
     def flush(self) -> None:
         """Pass it on."""
         self.router.flush()
+
+    def reaches(self, device: str, name: str) -> str | None:
+        """Pass the question on."""
+        router = self.router
+        if isinstance(router, ReachingRouter):
+            return router.reaches(device, name)
+        return "no gateway takes commands to devices"
 
     def command(self, device: str, name: str, payload: bytes, number: str) -> str | None:
         """Pass a command on."""

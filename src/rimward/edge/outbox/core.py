@@ -1,26 +1,42 @@
 """The outbox's contents: SQLite in WAL mode with synchronous=FULL, written by one thread at a time.
 
-An epoch begins at every open, so nothing that restores or copies a disk can reuse an identity; a fact's rows
-are numbered from 1 within it, without gaps. One chunk row per fact and commit: sqlite3 gives the GIL up per
-statement, and many small ones made a convoy (docs/adr/0002).
+An epoch begins at every open, so nothing that restores or copies a disk can reuse an identity; a lane's rows
+are numbered from 1 within it, without gaps, when they are written. One chunk row per lane and commit: sqlite3
+gives the GIL up per statement, and many small ones made a convoy (docs/adr/0002).
 """
 
+import os
+import sqlite3
 import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Generator, Iterable
+from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
 
+from rimward.app.manifest import FactSpec, Keeping
 from rimward.edge.clock import NodeClock, Stamp, plain_clock
+from rimward.edge.outbox import freeing
+from rimward.edge.outbox.chunks import check_size, cut
 from rimward.edge.outbox.config import OutboxConfig
-from rimward.edge.outbox.file import begin_epoch, give_up, open_file, settle
+from rimward.edge.outbox.file import begin_epoch, give_up, note_counter, open_file, settle
+from rimward.edge.outbox.lanes import LiveFirst
 from rimward.edge.outbox.records import DeadLetter, Forward
+from rimward.edge.outbox.rekeying import Rekey, move, moving
+from rimward.edge.outbox.room import Room
+from rimward.edge.outbox.stock import Change, Chunk, Stock
+from rimward.events import OutboxBroken
 from rimward.observe.failpoints import reach
-from rimward.wire import Epoch, Mark, Marks, Row
+from rimward.wire import Epoch, Marks
 from rimward.wire.system import CLOCK
 
-CHUNK_BYTES = 48 << 10  # a chunk is never larger than an envelope may be
-FORGOTTEN = 1024  # chunks deleted in one go: commits wait for it
+RUN = 10 * 10**9  # ns of running time that a start may forget: rows grow older by so much less
+_RUN = "insert or replace into meta values ('ran', ?)"
+_BODY = (
+    "select counter, fact, first, last, at, priority, length(body), crc, body from chunk "
+    "where counter = ? and fact = ? and first = ? and last = ?"
+)
+_CHUNK = "insert into chunk values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 
 
 class OutboxCore:
@@ -41,28 +57,51 @@ class OutboxCore:
         self._clock = clock or plain_clock(now, now)
         self._config = config
         self._encoder = msgspec.msgpack.Encoder()
-        self._generation = 0
         self._db, self.quarantined = open_file(path, now())
-        settle(self._db)
-        self.epoch: Epoch = begin_epoch(self._db, path)
-        self._nonces: dict[int, int] = dict(self._db.execute("select counter, nonce from epoch"))
-        self.seqs: dict[str, int] = {}  # last number given in this epoch, by fact
-        self._committed: dict[str, int] = {}  # last number on disk
-        self.bytes = self._scalar("select coalesce(sum(length(body)), 0) from chunk")
-        self.dead_bytes = self._scalar("select coalesce(sum(bytes), 0) from dead")
+        try:
+            settle(self._db)
+            self.epoch: Epoch = begin_epoch(self._db, path)
+        except (sqlite3.Error, OSError) as error:
+            self._db.close()
+            raise OutboxBroken(f"{path}: {error}") from error
+        self.nonces: dict[int, int] = dict(self._db.execute("select counter, nonce from epoch"))
+        self.stock: Stock = Stock(self._db)
+        self.room: Room = Room(self._db, self.stock, config)
+        self._keepings: dict[str, tuple[str, Keeping]] = {
+            fact: (priority, msgspec.json.decode(body, type=Keeping))
+            for fact, priority, body in self._db.execute("select fact, priority, body from keeping")
+        }
+        self._live_first = LiveFirst()
+        self._generation = 0
+        ran = self._scalar("select coalesce(max(cast(value as integer)), 0) from meta where key = 'ran'")
+        self._ran = ran - self._clock.stamp().at
+        self._ran_written = ran
+        self.dead_bytes: int = self._scalar("select coalesce(sum(bytes), 0) from dead")
         self.dead_total: int = self._scalar("select coalesce(max(id), 0) from dead")
+        self.measure()
+
+    @property
+    def held(self) -> int:
+        """The bytes that rows take."""
+        return self.stock.bytes
 
     def _scalar(self, query: str) -> int:
         return self._db.execute(query).fetchone()[0]
 
-    def number(self, forwards: Iterable[Forward]) -> None:
-        """Give rows their sequence numbers, in order."""
-        for forward in forwards:
-            forward.seq = self.seqs[forward.fact] = self.seqs.get(forward.fact, 0) + 1
+    def ran(self) -> int:
+        """Return for how long the outbox was written, over all its starts, ns: the age of rows is in it."""
+        return self._ran + self._clock.stamp().at
 
-    def take_back(self) -> None:
-        """Forget every number that is not on disk; whoever has one must not commit it."""
-        self.seqs = dict(self._committed)
+    def admit(self, spec: FactSpec, about: int, values: tuple[object, ...]) -> None:
+        """Tell whether there is room for a row of about so many bytes.
+
+        Raises:
+            OutboxFull: there is none, and none can be made.
+            RowTooLarge: no envelope could carry it.
+        """
+        check_size(spec.name, about, values)
+        if self.stock.bytes + about > self.room.limit or spec.keeping.max_bytes is not None:
+            self.room.check(spec, about)
 
     def load(self) -> dict[str, dict[str, bytes]]:
         """Return every space's keys and values."""
@@ -71,96 +110,97 @@ class OutboxCore:
             spaces.setdefault(space, {})[key] = value
         return spaces
 
+    @contextmanager
+    def _changing(self) -> Generator[Change]:
+        """Run one transaction; what it did to lanes counts once it is on disk."""
+        db = self._db
+        db.execute("begin immediate")
+        try:
+            reach("outbox.begun")
+            change = Change(db, self.stock, self._now())
+            yield change
+            change.write()
+            if (ran := self.ran()) - self._ran_written > RUN:
+                db.execute(_RUN, (str(ran),))
+                self._ran_written = ran
+            reach("outbox.inserted")
+            db.execute("commit")
+        except BaseException:
+            if db.in_transaction:
+                db.execute("rollback")
+            raise
+        self.stock.apply(change)
+        reach("outbox.committed")
+
     def commit(
         self,
         forwards: list[Forward],
         puts: dict[tuple[str, str], bytes | None],
         dead: list[DeadLetter],
     ) -> None:
-        """Write one group as one transaction; it is on disk when this returns.
+        """Number the rows of a group and write it as one transaction; it is on disk when this returns.
 
         Raises:
             sqlite3.Error: nothing of it counts; only after SQLITE_FULL or SQLITE_BUSY may more be written.
         """
-        db, stamp = self._db, self._clock.stamp()
+        stamp = self._clock.stamp()
         if news := bool(forwards) and self._clock.news(stamp):
             forwards = [*forwards, self._clock_row(stamp)]
-        db.execute("begin immediate")
-        try:
-            reach("outbox.begun")
-            grown = self._insert_rows(forwards, self._now(), stamp)
-            reach("outbox.inserted")
+        with self._changing() as change:
+            keepings = self._insert_rows(forwards, change, stamp)
             gone = [place for place, value in puts.items() if value is None]
             kept = [(*place, value) for place, value in puts.items() if value is not None]
             if kept:
-                db.executemany("insert or replace into cell values (?, ?, ?)", kept)
+                self._db.executemany("insert or replace into cell values (?, ?, ?)", kept)
             if gone:
-                db.executemany("delete from cell where space = ? and key = ?", gone)
+                self._db.executemany("delete from cell where space = ? and key = ?", gone)
             dead_bytes = self._bury(dead)
-            db.execute("commit")
-        except BaseException:
-            if db.in_transaction:
-                db.execute("rollback")
-            raise
-        reach("outbox.committed")
-        self.bytes += grown
-        self.dead_bytes: int = dead_bytes
+        self.dead_bytes = dead_bytes
         self.dead_total += len(dead)
-        self._committed.update({forward.fact: forward.seq for forward in forwards})
+        self._keepings |= keepings
         if news:
             self._clock.told(stamp)
 
     def _clock_row(self, stamp: Stamp) -> Forward:
         """Return the record that places the rows of this commit, and of others by the same stamp."""
-        seq = self._committed.get(CLOCK.table, 0) + 1
+        seq = self.stock.last((self.epoch.counter, CLOCK.table)) + 1
         return Forward(
             CLOCK.table, CLOCK.fingerprint, CLOCK.priority, stamp.at + stamp.offset,
-            f"clock-{self.epoch}-{seq}", None, None, replayed=False, values=stamp.values(), seq=seq,
-            mono=stamp.at,
+            f"clock-{self.epoch}-{seq}", None, None, replayed=False, values=stamp.values(), mono=stamp.at,
         )  # fmt: skip
 
-    def _insert_rows(self, forwards: list[Forward], now: int, stamp: Stamp) -> int:
-        """Write rows as chunks; return the bytes that they take."""
+    def _insert_rows(
+        self, forwards: list[Forward], change: Change, stamp: Stamp
+    ) -> dict[str, tuple[str, Keeping]]:
+        """Write rows as chunks, after making room for them; return what facts say that is new."""
         lanes: dict[str, list[Forward]] = {}
         for forward in forwards:
-            lanes.setdefault(forward.fact, []).append(forward)
-        grown = 0
-        for fact, rows in lanes.items():
-            for chunk in self._chunks(rows, stamp):
-                self._db.execute(
-                    "insert into chunk values (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                    (self.epoch.counter, fact, chunk[0], chunk[1], now, *chunk[2:]),
-                )
-                grown += len(chunk[-1])
-            self._db.execute(
-                "insert or replace into lane values (?, ?, ?)", (self.epoch.counter, fact, rows[-1].seq)
+            forward.lane = self._live_first.lane(forward.fact)
+            lanes.setdefault(forward.lane, []).append(forward)
+        fresh: dict[str, tuple[str, Keeping]] = {}
+        for lane, rows in lanes.items():
+            newest = rows[-1]
+            said = newest.priority, newest.keeping
+            if self._keepings.get(newest.fact) != said:
+                fresh[newest.fact] = said
+            key = self.epoch.counter, lane
+            for seq, row in enumerate(rows, self.stock.last(key) + 1):
+                row.seq = seq
+            bodies = list(cut(rows, stamp))
+            size = sum(len(body.body) for body in bodies)
+            self.room.make(change, newest.fact, *said, size)
+            born = self.ran()
+            self._db.executemany(
+                _CHUNK,
+                [(key[0], lane, one.first, one.last, change.now, *one[3:], born) for one in bodies],
             )
-        return grown
-
-    def _chunks(self, rows: list[Forward], stamp: Stamp) -> Iterable[tuple[int, int, str, str, int, bytes]]:
-        """Yield (first, last, priority, schema, crc, body) of each chunk that the rows need."""
-        start, size = 0, 0
-        parts: list[bytes] = []
-        for index, row in enumerate(rows):
-            part = self._encoder.encode(
-                Row(
-                    row.seq,
-                    row.received if row.mono is None else stamp.received(row.mono),
-                    row.event,
-                    row.time,
-                    stamp.quality,
-                    row.replayed,
-                    row.trace,
-                    row.values,
-                    None if row.mono is None else row.mono + stamp.asleep,
-                )
-            )
-            if parts and (size + len(part) > CHUNK_BYTES or row.schema != rows[start].schema):
-                yield _chunk(rows[start:index], parts)
-                start, size, parts = index, 0, []
-            parts.append(part)
-            size += len(part)
-        yield _chunk(rows[start:], parts)
+            change.lasts[key] = newest.seq, newest.priority
+            change.bytes[key] += size
+            change.tallies[lane, "forwarded"] += len(rows)
+        for fact, (priority, keeping) in fresh.items():
+            body = msgspec.json.encode(keeping).decode()
+            self._db.execute("insert or replace into keeping values (?, ?, ?)", (fact, priority, body))
+        return fresh
 
     def _bury(self, dead: list[DeadLetter]) -> int:
         """Keep dead letters, the newest that their budget holds; return the bytes that all take."""
@@ -179,51 +219,106 @@ class OutboxCore:
                 total -= size
         return total
 
+    # -- what happens between commits
+
+    def measure(self) -> None:
+        """Look how much room the disk has: pages that are free in the file count, the reserve does not."""
+        usage = os.statvfs(self.path.parent)
+        free = usage.f_bavail * usage.f_frsize - self._config.reserve
+        pages = self._scalar("pragma freelist_count") * self._scalar("pragma page_size")
+        self.room.limit = min(self._config.max_bytes, self.stock.bytes + pages // 2 + max(0, free))
+
     def forget(self, marks: Marks) -> int:
         """Delete rows that the lake has, and return how many chunks.
 
         They stay for `keep_after_commit`, for a lake that is restored; but where they and what waits take
-        more than half of `max_bytes`, they go first. Marks of another disk's epochs free nothing.
+        more than half of `max_bytes`, they go first. Marks of another disk's epochs free nothing. Where a
+        lake went back behind rows that are gone here, their loss is recorded.
         """
-        before = self._now() - round(self._config.keep_after_commit * 1e9)
         deleted = 0
+        before = self._now() - round(self._config.keep_after_commit * 1e9)
         for mark in marks.marks:
-            if mark.generation < self._generation or self._nonces.get(mark.counter) != mark.nonce:
+            if mark.generation < self._generation or self.nonces.get(mark.counter, 0) != mark.nonce:
                 continue
             self._generation = mark.generation
-            lanes = self._db.execute(
-                "select counter from lane where fact = ? and counter <= ? order by counter",
-                (mark.fact, mark.counter),
-            ).fetchall()
-            for (counter,) in lanes:
-                deleted += self._forget(counter, mark, before, FORGOTTEN - deleted)
+            known = self.stock.marks.get(mark.fact)
+            self.stock.mark(mark)
+            if (known is None or mark.reached < known.reached) and freeing.misses(self._db, self.stock, mark):
+                with self._changing() as change:
+                    freeing.miss(change, self.stock, mark)
+            plan = freeing.plan(
+                self._db, self.stock, mark.fact, before, self._config.max_bytes // 2, freeing.MOST - deleted
+            )
+            if plan.chunks or plan.lost:
+                with self._changing() as change:
+                    plan.carry_out(change)
+                deleted += len(plan.chunks)
+        if deleted:
+            reach("outbox.forgotten")
         return deleted
 
-    def _forget(self, counter: int, mark: Mark, before: int, most: int) -> int:
-        last = mark.seq if counter == mark.counter else (1 << 62)
-        chunks = self._db.execute(
-            "select first, at, length(body) from chunk where counter = ? and fact = ? and first <= ? "
-            "and last <= ? order by first limit ?",
-            (counter, mark.fact, last, last, max(0, most)),
-        ).fetchall()
-        left, gone = self.bytes, list[tuple[int, str, int]]()
-        for first, at, size in chunks:
-            if at >= before and left <= self._config.max_bytes // 2:
-                break
-            gone.append((counter, mark.fact, first))
-            left -= size
-        if gone:
-            self._db.execute("begin immediate")
-            try:
-                self._db.executemany("delete from chunk where counter = ? and fact = ? and first = ?", gone)
-                self._db.execute("commit")
-            except BaseException:
-                if self._db.in_transaction:
-                    self._db.execute("rollback")
-                raise
-            reach("outbox.forgotten")
-            self.bytes: int = left
-        return len(gone)
+    def expire(self) -> int:
+        """Give up rows that have waited longer than their fact lets them; return how many chunks."""
+        aged = {fact: keeping for fact, (_, keeping) in self._keepings.items() if keeping.max_age is not None}
+        if not aged or not self.room.old(aged, self.ran(), 1):
+            return 0
+        with self._changing() as change:
+            return self.room.expire(change, aged, self.ran())
+
+    def rekey(self, known: Rekey) -> dict[int, int]:
+        """Move epochs whose counters another disk has used; return the new counters by the old ones.
+
+        It is on disk whole, or not at all. The running epoch goes on under its new counter.
+        """
+        shared = max((mark.counter for mark in self.stock.marks.values()), default=0)
+        counters = moving(known, self.nonces, shared)
+        if not counters:
+            return {}
+        self._db.execute("begin immediate")
+        try:
+            moved = move(self._db, self.stock, counters, known.above)
+            self._db.execute("commit")
+        except BaseException:
+            if self._db.in_transaction:
+                self._db.execute("rollback")
+            raise
+        reach("outbox.rekeyed")
+        self.nonces = dict(self._db.execute("select counter, nonce from epoch"))
+        counter = moved.get(self.epoch.counter, self.epoch.counter)
+        self.epoch = Epoch(counter, self.nonces[counter])
+        self.stock.load()
+        note_counter(self.path, counter)
+        return moved
+
+    def damaged(self, ranges: Iterable[tuple[int, str, int, int]]) -> int:
+        """Record chunks as lost whose checksum does not fit, of those that are named; return their rows.
+
+        Raises:
+            sqlite3.DatabaseError: the file itself is damaged there.
+        """
+        rows = 0
+        for counter, lane, first, last in ranges:
+            found = self._db.execute(_BODY, (counter, lane, first, last)).fetchone()
+            if found is None or zlib.crc32(found[-1]) == found[-2]:
+                continue
+            chunk = Chunk._make(found[:-2])
+            with self._changing() as change:
+                change.drop([chunk], kept=last <= self.stock.reached((counter, lane)))
+                change.lose((counter, lane), first, last, "corrupt")
+            rows += last - first + 1
+        return rows
+
+    def link_up(self) -> None:
+        """Let new rows of `live_first` facts overtake what waits, now that the link is back."""
+        facts = [fact for fact, (_, keeping) in self._keepings.items() if keeping.live_first]
+        self._live_first.overtake(facts, self.stock.waits)
+
+    def lost(self) -> dict[str, int]:
+        """Return how many rows this outbox has given up, by cause."""
+        causes = self._db.execute(
+            "select cause, sum(rows) from tally where cause <> 'forwarded' group by cause"
+        )
+        return dict(causes.fetchall())
 
     def give_up(self) -> None:
         """Note on disk that this file must not be written again."""
@@ -232,8 +327,3 @@ class OutboxCore:
     def close(self) -> None:
         """Close the file."""
         self._db.close()
-
-
-def _chunk(rows: list[Forward], parts: list[bytes]) -> tuple[int, int, str, str, int, bytes]:
-    body = b"".join(parts)
-    return (rows[0].seq, rows[-1].seq, rows[0].priority, rows[0].schema, zlib.crc32(body), body)

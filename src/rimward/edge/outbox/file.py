@@ -10,35 +10,21 @@ import os
 import sqlite3
 from pathlib import Path
 
+from rimward.edge.outbox.salvage import salvage
+from rimward.edge.outbox.schema import SMALL, prepare
 from rimward.events import OutboxBroken
-from rimward.wire import Epoch
+from rimward.wire import Epoch, Marks
 
-SCHEMA = """
-create table if not exists epoch (counter integer primary key, nonce integer not null) strict;
-create table if not exists lane (
-  counter integer not null, fact text not null, last_seq integer not null, primary key (counter, fact)
-) strict, without rowid;
-create table if not exists settled (fact text primary key, rows integer not null) strict, without rowid;
-create table if not exists chunk (
-  counter integer not null, fact text not null, first integer not null, last integer not null,
-  at integer not null, priority text not null, schema text not null,
-  crc integer not null, body blob not null, primary key (counter, fact, first)
-) strict, without rowid;
-create table if not exists cell (
-  space text not null, key text not null, value blob not null, primary key (space, key)
-) strict, without rowid;
-create table if not exists dead (
-  id integer primary key autoincrement, at integer not null, bytes integer not null, body blob not null
-) strict;
-"""
 PARTS = ("", "-wal", "-shm")
 COPIED = "copied"
 RESERVE = 1 << 20  # bytes that have to be free beside a copy of an abandoned file
+CHECKED = 64 << 20  # bytes of a file that is checked as a whole before the node serves: a fifth of a second
 # Lanes without rows here, but the newest such one of each fact: the next epoch's `prior` and marks name it.
 _SETTLED = """
 with spent as (
   select counter, fact, last_seq from lane where not exists (
-    select 1 from chunk where chunk.counter = lane.counter and chunk.fact = lane.fact)
+    select 1 from chunk where chunk.counter = lane.counter and chunk.fact = lane.fact) and not exists (
+    select 1 from lost where lost.counter = lane.counter and lost.lane = lane.fact)
 )
 select counter, fact, last_seq from spent
 where counter < (select max(newer.counter) from spent as newer where newer.fact = spent.fact)
@@ -48,41 +34,71 @@ where counter < (select max(newer.counter) from spent as newer where newer.fact 
 def open_file(path: Path, now: int) -> tuple[sqlite3.Connection, Path | None]:
     """Return the file's connection and, where what lay there was damaged, the name it is kept under.
 
+    What can be read of a damaged file is in the new one, and what can't is recorded as lost.
+
     Raises:
         OutboxBroken: the folder or the file can't be read or written.
     """
     quarantined: Path | None = None
+    draft = path.with_suffix(".salvaged")
     try:
-        if _marker(path).exists():
-            _renew(path, now)
+        if draft.exists() and not path.exists():  # killed while the two changed places
+            _replace(path, path.with_suffix(f".{now}.corrupt"), draft)
+        whole = not _marker(path).exists() or _renew(path, now)
         try:
-            db = _connect(path)
+            db = _connect(path) if whole else None
         except sqlite3.DatabaseError as error:
             if isinstance(error, sqlite3.OperationalError):
                 raise
+            db = None
+        if db is None:
             quarantined = path.with_suffix(f".{now}.corrupt")
-            _move(path, quarantined)
+            _salvage(path, draft, now)
+            _replace(path, quarantined, draft)
             db = _connect(path)
     except (sqlite3.Error, OSError) as error:
         raise OutboxBroken(f"{path}: {error}") from error
     return db, quarantined
 
 
+def _salvage(path: Path, draft: Path, now: int) -> None:
+    draft.unlink(missing_ok=True)
+    try:
+        marks = Marks.decode(path.with_name("marks").read_bytes())
+    except (OSError, ValueError):  # msgspec's errors are ValueErrors
+        marks = Marks("", ())
+    with contextlib.closing(sqlite3.connect(draft, isolation_level=None)) as fresh:
+        prepare(fresh)
+        salvage(path, fresh, marks, now)
+    sync(draft)
+
+
+def _replace(path: Path, to: Path, draft: Path) -> None:
+    """Put a file aside, and another that is complete in its place."""
+    _move(path, to)
+    draft.rename(path)
+    sync(path.parent)
+
+
 def begin_epoch(db: sqlite3.Connection, path: Path) -> Epoch:
     """Begin the epoch of this start, on disk; its counter is above that of any before, lost files' too."""
-    beside = path.with_suffix(".epoch")
     before: int = db.execute("select coalesce(max(counter), 0) from epoch").fetchone()[0]
     with contextlib.suppress(OSError, ValueError):
-        before = max(before, int(beside.read_text()))
+        before = max(before, int(path.with_suffix(".epoch").read_text()))
     epoch = Epoch(before + 1, int.from_bytes(os.urandom(4), "big"))
     db.execute("insert into epoch values (?, ?)", (epoch.counter, epoch.nonce))
+    note_counter(path, epoch.counter)
+    return epoch
+
+
+def note_counter(path: Path, counter: int) -> None:
+    """Write the highest counter down beside the file, on stable storage."""
     draft = path.with_suffix(".epoch.new")
-    draft.write_text(str(epoch.counter))
+    draft.write_text(str(counter))
     sync(draft)
-    draft.replace(beside)
+    draft.replace(path.with_suffix(".epoch"))
     sync(path.parent)
     sync(path.parent.parent)
-    return epoch
 
 
 def settle(db: sqlite3.Connection) -> None:
@@ -118,7 +134,8 @@ def writable(path: Path) -> bool:
     probe = path.with_suffix(".probe")
     try:
         usage = os.statvfs(path.parent)
-        if usage.f_bavail * usage.f_frsize < path.stat().st_size + RESERVE:
+        size = path.stat().st_size if path.exists() else 0
+        if usage.f_bavail * usage.f_frsize < size + RESERVE:
             return False
         probe.write_bytes(bytes(1 << 16))
         sync(probe)
@@ -126,6 +143,18 @@ def writable(path: Path) -> bool:
     except OSError:
         return False
     return True
+
+
+def read_cells(path: Path) -> dict[str, dict[str, bytes]]:
+    """Return every space's keys and values from a file that can't be written, as far as it can be read."""
+    spaces: dict[str, dict[str, bytes]] = {}
+    try:
+        with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as db:
+            for space, key, value in db.execute("select space, key, value from cell"):
+                spaces.setdefault(space, {})[key] = value
+    except sqlite3.Error:
+        return spaces
+    return spaces
 
 
 def sync(path: Path) -> None:
@@ -138,24 +167,39 @@ def sync(path: Path) -> None:
 
 
 def _connect(path: Path) -> sqlite3.Connection:
+    """Open a file that is whole as far as a bounded look can tell (docs/adr/0064)."""
     db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
     try:
         db.execute("pragma journal_mode=wal")
         db.execute("pragma synchronous=full")
         db.execute("pragma busy_timeout=5000")
-        found = db.execute("pragma quick_check(1)").fetchone()[0]
-        db.executescript(SCHEMA)
+        _check(db, path.stat().st_size)
+        prepare(db)
     except BaseException:
         db.close()
         raise
-    if found != "ok":
-        db.close()
-        raise sqlite3.DatabaseError(found)
     return db
 
 
-def _renew(path: Path, now: int) -> None:
-    """Copy an abandoned file and put the copy in its place; killed at any point, it is finished next time."""
+def _check(db: sqlite3.Connection, size: int) -> None:
+    """Check a small file as a whole, and of a large one the tables that are small.
+
+    Raises:
+        sqlite3.DatabaseError: it is damaged.
+    """
+    tables = {name for (name,) in db.execute("select name from sqlite_schema where type = 'table'")}
+    wanted = [f"('{table}')" for table in SMALL if table in tables] if size > CHECKED else ["(1)"]
+    for argument in wanted:
+        found = db.execute(f"pragma quick_check{argument}").fetchone()[0]
+        if found != "ok":
+            raise sqlite3.DatabaseError(found)
+
+
+def _renew(path: Path, now: int) -> bool:
+    """Copy an abandoned file and put the copy in its place; killed at any point, it is finished next time.
+
+    Returns False where it can't be read as a whole: it is salvaged as any damaged file.
+    """
     marker, fresh = _marker(path), path.with_suffix(".fresh")
     if marker.read_text() != COPIED and path.exists():
         fresh.unlink(missing_ok=True)
@@ -165,17 +209,17 @@ def _renew(path: Path, now: int) -> None:
         except sqlite3.OperationalError:
             raise
         except sqlite3.DatabaseError:
-            marker.unlink()  # not even readable: it is quarantined as any damaged file
-            return
+            fresh.unlink(missing_ok=True)
+            marker.unlink()
+            return False
         sync(fresh)
         marker.write_text(COPIED)
         sync(marker)
         sync(path.parent)
     if fresh.exists():
-        _move(path, path.with_suffix(f".{now}.abandoned"))
-        fresh.rename(path)
-        sync(path.parent)
+        _replace(path, path.with_suffix(f".{now}.abandoned"), fresh)
     marker.unlink()
+    return True
 
 
 def _move(path: Path, to: Path) -> None:

@@ -5,6 +5,8 @@ from typing import Any, NamedTuple
 
 from msgspec import Struct
 
+from rimward.app.manifest import Keeping
+
 
 class Put(NamedTuple):
     """A durable value under a key; None forgets it."""
@@ -39,8 +41,10 @@ class Forward(Struct, gc=False):
     trace: bytes | None
     replayed: bool
     values: tuple[Any, ...]
-    seq: int = 0  # set when it is appended
+    keeping: Keeping = Keeping()
     mono: int | None = None  # monotonic ns at which the event came; the commit's stamp then tells `received`
+    lane: str = ""  # set with the number, when it is committed
+    seq: int = 0
 
 
 class Transaction:

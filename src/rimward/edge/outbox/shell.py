@@ -1,6 +1,7 @@
 """The outbox on the node's loop: a writer thread commits groups, the loop never waits for the disk."""
 
 import asyncio
+import errno
 import queue
 import sqlite3
 import threading
@@ -9,30 +10,27 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Self
 
+from rimward.app.manifest import FactSpec
 from rimward.edge.clock import NodeClock
 from rimward.edge.outbox.config import OutboxConfig
 from rimward.edge.outbox.core import OutboxCore
-from rimward.edge.outbox.file import writable
+from rimward.edge.outbox.file import read_cells, writable
 from rimward.edge.outbox.records import DeadLetter, Forward, Transaction
-from rimward.events import OutboxBroken, OutboxFull, RimwardError, RowTooLarge
+from rimward.edge.outbox.tending import CLEAN, Tending, code_of
+from rimward.events import OutboxBroken, OutboxFull, RimwardError
 from rimward.observe import Histogram, Logger, get_logger
 from rimward.observe.failpoints import reach
-from rimward.wire import Epoch, Marks
+from rimward.wire import Epoch
 
 log: Logger = get_logger("rimward.outbox")
 
 GATHER = 0.002  # seconds that a group waits for company after a commit that was not alone
 GROUP = 256  # transactions in one commit
 LAZY = 1.0  # seconds after which touched values are written even if nothing else is
-FORGET = 1.0  # seconds between two looks at the marks
-ROW_BYTES = (
-    320 << 10
-)  # a whole payload fits; more might not fit an envelope, and an envelope has to fit the bus
-CLEAN = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_BUSY}  # nothing was written and the file is as it was
+TEND = 1.0  # seconds between two looks at what is due besides commits
+_REFUSALS = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR}
 Done = Callable[[RimwardError | None], None]
 Cells = dict[tuple[str, str], bytes | None]
-
-
 Touched = dict[tuple[str, str], Callable[[], bytes | None]]
 
 
@@ -63,6 +61,7 @@ class Outbox:
         self._config = config
         self._clock = clock  # wall ns
         self._monotonic = monotonic  # ns
+        self._core: OutboxCore | None = None  # none where the disk did not let it open
         self._stamps = stamps
         self._group = _Group()
         self._touched: Touched = {}
@@ -82,20 +81,40 @@ class Outbox:
 
     @property
     def epoch(self) -> Epoch:
-        """The epoch of this start."""
-        return self._core.epoch
+        """The epoch of this start; counter 0 where the disk did not let one begin."""
+        return Epoch(0, 0) if self._core is None else self._core.epoch
 
     async def __aenter__(self) -> Self:
+        """Open the file; on a disk that takes nothing go on without it, refusing what is durable.
+
+        Raises:
+            OutboxBroken: there is no such folder, or it belongs to somebody else.
+        """
         self._loop = asyncio.get_running_loop()
-        self._core = await asyncio.to_thread(
-            lambda: OutboxCore(self._folder / "outbox.db", self._clock, self._config, self._stamps)
-        )
-        self._spaces = await asyncio.to_thread(self._core.load)
-        if self._core.quarantined is not None:
-            log.error("the outbox was damaged and a new one begun", kept_as=self._core.quarantined.name)
+        await asyncio.to_thread(self._open)
         self._thread = threading.Thread(target=self._write, name="outbox", daemon=True)
         self._thread.start()
         return self
+
+    def _open(self) -> None:
+        path = self._folder / "outbox.db"
+        try:
+            self._core = OutboxCore(path, self._clock, self._config, self._stamps)
+            self._spaces = self._core.load()
+        except OutboxBroken as error:
+            if not _of_the_disk(error.__cause__):
+                raise
+            self._core = None
+            self._broken = f"{error}; the node starts anew once the disk can be written"
+            self._spaces = read_cells(path)
+            log.error("the outbox can't be opened: nothing durable is taken", error=str(error))  # noqa: TRY400 (the sentence says it all)
+            return
+        if self._core.quarantined is not None:
+            log.error(
+                "the outbox was damaged; what could be read of it is kept",
+                kept_as=self._core.quarantined.name,
+                tallies=self._core.lost(),
+            )
 
     async def __aexit__(self, *_: object) -> None:
         """Commit what waits and close the file."""
@@ -113,23 +132,17 @@ class Outbox:
         """Return what a space held when the outbox was opened."""
         return self._spaces.pop(space, {})
 
-    def admit(self, priority: str, nbytes: int) -> None:
-        """Tell whether there is room for a row.
+    def admit(self, spec: FactSpec, about: int, values: tuple[object, ...]) -> None:
+        """Tell whether there is room for a fact's row of about so many bytes.
 
         Raises:
-            OutboxFull: the cap is reached.
+            OutboxFull: the cap is reached, and nothing may give way.
             OutboxBroken: the disk can't be written.
             RowTooLarge: no envelope could carry it.
         """
-        if self._broken is not None:
+        if self._broken is not None or self._core is None:
             raise OutboxBroken(self._broken)
-        if nbytes > ROW_BYTES:
-            raise RowTooLarge(f"outbox: a row of about {nbytes} bytes, the limit is {ROW_BYTES}")
-        if self._core.bytes + nbytes > self._config.max_bytes:
-            raise OutboxFull(
-                f"outbox: {self._core.bytes} bytes wait, the limit is {self._config.max_bytes}; "
-                f"a {priority} fact of about {nbytes} bytes is refused"
-            )
+        self._core.admit(spec, about, values)
 
     def append(self, tx: Transaction, done: Done | None) -> None:
         """Commit a transaction with the next group.
@@ -140,7 +153,6 @@ class Outbox:
         if self._broken is not None:
             raise OutboxBroken(self._broken)
         group = self._group
-        self._core.number(tx.forwards)
         group.transactions.append((tx, done))
         group.forwards += tx.forwards
         group.dead += tx.dead
@@ -159,24 +171,29 @@ class Outbox:
 
     def fill(self) -> float:
         """Return how full it is, from 0 to 1."""
-        return self._core.bytes / self._config.max_bytes
+        if self._core is None:
+            return 0.0
+        return self._core.held / max(1, self._core.room.limit)
 
     def stats(self) -> dict[str, int | float]:
         """Return fill, commits and what is broken."""
+        core = self._core
         return {
-            "bytes": self._core.bytes,
+            "bytes": core.held if core else 0,
+            "kept_bytes": core.stock.kept if core else 0,
             "max_bytes": self._config.max_bytes,
+            "limit_bytes": core.room.limit if core else 0,
             "rows": self._rows,
             "waiting_transactions": len(self._group.transactions),
-            "dead_letters": self._core.dead_total,
-            "dead_bytes": self._core.dead_bytes,
+            "dead_letters": core.dead_total if core else 0,
+            "dead_bytes": core.dead_bytes if core else 0,
             "commits": self._commits.count,
             "commit_p50_ms": self._commits.percentile(50) / 1e6,
             "commit_p99_ms": self._commits.percentile(99) / 1e6,
             "failed_commits": self._failures,
             "full": int(self._full),
             "broken": int(self._broken is not None),
-            "quarantined": int(self._core.quarantined is not None),
+            "quarantined": int(core is not None and core.quarantined is not None),
         }
 
     # -- groups
@@ -235,22 +252,19 @@ class Outbox:
         """
         self._failures += 1
         refusal: RimwardError
-        if isinstance(error, sqlite3.Error) and _code(error) in CLEAN:
+        if isinstance(error, sqlite3.Error) and code_of(error) in CLEAN:
             self._full = True
             refusal = OutboxFull(f"outbox: {error}")
             log.warning(
                 "a group of messages was refused: the disk has no room", transactions=len(group.transactions)
             )
         else:
-            self._broken = f"outbox: {error}; the node starts anew once the disk can be written"
-            refusal = OutboxBroken(self._broken)
-            log.error("the outbox can't be written", error=type(error).__name__)
+            refusal = OutboxBroken(self._break(error))
         pending = group.transactions + self._group.transactions
         self._group = _Group()
         self._touched = group.touched | self._touched
         if self._lazy is None and self._broken is None and self._touched:
             self._lazy = self._loop.call_later(LAZY, self._lazily)
-        self._core.take_back()
         for transaction, _ in reversed(pending):
             for step in reversed(transaction.undo):
                 step()
@@ -258,57 +272,84 @@ class Outbox:
             if done is not None:
                 done(refusal)
 
+    def _break(self, error: BaseException) -> str:
+        """Take nothing durable any more; return why."""
+        self._broken = f"outbox: {error}; the node starts anew once the disk can be written"
+        log.error("the outbox can't be written", error=type(error).__name__)
+        return self._broken
+
+    def _abandoned(self, error: BaseException) -> None:
+        """Hear from the thread that the file broke between commits: a group in its hands fails by itself."""
+        if self._broken is None:
+            self._break(error)
+            if self._flying is None and self._group.transactions:
+                self._fail(_Group(), error)
+
     # -- the thread
 
     def _write(self) -> None:
-        checked, broken = 0, False
+        core = self._core
+        tending = None if core is None else Tending(core)
+        checked = 0
+        usable = tending is not None and self._tend(tending)
         while True:
             try:
-                group = self._tasks.get(timeout=FORGET)
+                group = self._tasks.get(timeout=TEND)
             except queue.Empty:
                 group = _NOTHING
             if group is None:
                 break
             if group is not _NOTHING:
-                broken = not self._commit(group) or broken
-            if self._monotonic() - checked > FORGET * 1e9:
+                usable = self._commit(group, usable=usable)
+            if self._monotonic() - checked > TEND * 1e9:
                 checked = self._monotonic()
-                if not broken:
-                    self._forget()
-                elif writable(self._core.path):
+                if usable and tending is not None:
+                    usable = self._tend(tending)
+                elif writable(self._folder / "outbox.db"):
                     self._loop.call_soon_threadsafe(self.mended.set)
-        self._core.close()
+        if core is not None:
+            core.close()
 
-    def _commit(self, group: _Group) -> bool:
+    def _commit(self, group: _Group, *, usable: bool) -> bool:
         """Write a group and report it; return whether the file may be written again."""
         started = self._monotonic()
         error: BaseException | None = None
         try:
+            if not usable or self._core is None:
+                raise sqlite3.OperationalError("the file was given up")
             self._core.commit(group.forwards, group.cells, group.dead)
         except (sqlite3.Error, OSError, ValueError) as raised:
             error = raised
         took = self._monotonic() - started
-        usable = error is None or (isinstance(error, sqlite3.Error) and _code(error) in CLEAN)
-        if not usable:
-            try:
-                self._core.give_up()
-            except OSError as refused:
-                log.error("the next start can't be told that the outbox is broken", error=str(refused))  # noqa: TRY400 (one line: the disk is gone)
+        clean = error is None or (isinstance(error, sqlite3.Error) and code_of(error) in CLEAN)
+        if usable and not clean:
+            self._give_up()
         self._loop.call_soon_threadsafe(self._landed, group, took, error)
-        return usable
+        return usable and clean
 
-    def _forget(self) -> None:
+    def _tend(self, tending: Tending) -> bool:
+        """Do what is due between commits; return whether the file may be written again."""
         try:
-            self._core.forget(Marks.decode((self._folder / "marks").read_bytes()))
-        except FileNotFoundError:
-            return
-        except (OSError, ValueError, sqlite3.Error) as error:  # msgspec's are ValueErrors
-            log.warning("marks can't be used", error=type(error).__name__)
+            tending.tend()
+        except sqlite3.Error as error:
+            self._give_up()
+            self._loop.call_soon_threadsafe(self._abandoned, error)
+            return False
+        return True
+
+    def _give_up(self) -> None:
+        try:
+            if self._core is not None:
+                self._core.give_up()
+        except OSError as refused:
+            log.error("the next start can't be told that the outbox is broken", error=str(refused))  # noqa: TRY400 (one line: the disk is gone)
 
 
 _NOTHING = _Group()  # stands for a wait without work
 
 
-def _code(error: sqlite3.Error) -> int:
-    """Return SQLite's primary result code; 0 where the module itself raised."""
-    return getattr(error, "sqlite_errorcode", 0) & 0xFF
+def _of_the_disk(error: BaseException | None) -> bool:
+    """Tell whether a file could not be opened because its disk takes nothing now."""
+    if isinstance(error, sqlite3.Error):
+        return code_of(error) in _REFUSALS
+    return isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO}

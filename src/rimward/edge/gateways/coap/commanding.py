@@ -88,6 +88,13 @@ class Commanding:
         self.sent()
         return why
 
+    def reaches(self, device: str, name: str) -> str | None:
+        """Return why a device can't take such a command now, None where it can."""
+        known, now = self._heard.get(device), self._clock()
+        if known is None or now - known[1] > self._within:
+            return "nothing was heard from it for a while"
+        return self._problem(known[0], name, b"", now)
+
     def _command(self, endpoint: Endpoint, device: str, name: str, payload: bytes, number: str) -> str | None:
         known, now = self._heard.get(device), self._clock()
         if known is None or now - known[1] > self._within:

@@ -117,6 +117,10 @@ class CoapGateway:
         """Send a command to one device; return why it can't take it. Never blocks."""
         return self.serving.commanding.command(self.datagrams.endpoint, device, name, payload, number)
 
+    def reaches(self, device: str, name: str) -> str | None:
+        """Return why a device can't take such a command now, None where it can."""
+        return self.serving.commanding.reaches(device, name)
+
     def stats(self) -> dict[str, int]:
         """Return what the gateway has counted."""
         endpoint, serving = self.datagrams.endpoint, self.serving

@@ -10,7 +10,7 @@ from rimward.edge.access import Access, Denial, Identity
 from rimward.edge.dispatch.types import PlainDoor, Sender, Ticket
 from rimward.edge.gateways.descriptors import allowed
 from rimward.edge.gateways.mqtt.broker import Broker
-from rimward.edge.gateways.mqtt.commanding import send_command
+from rimward.edge.gateways.mqtt.commanding import send_command, why_not
 from rimward.edge.gateways.mqtt.config import MqttConfig
 from rimward.edge.gateways.mqtt.connection import Connection
 from rimward.edge.gateways.mqtt.disk import Disk
@@ -240,6 +240,13 @@ class MqttGateway:
         if why is None:
             self.flush_soon()
         return why
+
+    def reaches(self, device: str, name: str) -> str | None:
+        """Return why a device can't take such a command now, None where it can."""
+        subscriber = self.sessions.get(device)
+        if subscriber is None or subscriber.connection is None:
+            return "it is not connected"
+        return why_not(self.broker, subscriber, name)
 
     def flush(self) -> None:
         """Write the joined output of every session that has some."""

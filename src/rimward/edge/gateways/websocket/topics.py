@@ -54,6 +54,10 @@ class CommandingRouter(Router, Protocol):
         """Queue a command for one device; return why it can't take it."""
         ...
 
+    def reaches(self, device: str, name: str) -> str | None:
+        """Return why a device can't take such a command now, None where it can."""
+        ...
+
 
 class BothWays:
     """A `Router` to MQTT subscribers and to sockets; made only where an app has sockets with a topic."""
@@ -79,3 +83,7 @@ class BothWays:
     def command(self, device: str, name: str, payload: bytes, number: str) -> str | None:
         """Queue a command for one device; return why it can't take it. Never blocks."""
         return self._mqtt.command(device, name, payload, number)
+
+    def reaches(self, device: str, name: str) -> str | None:
+        """Return why a device can't take such a command now, None where it can."""
+        return self._mqtt.reaches(device, name)

@@ -1,7 +1,6 @@
-"""A connection to the console may not be one of too many, nor drip its request, nor send an endless one.
+"""A connection to a web server of ours may not be one of too many, nor drip its request, nor be endless.
 
-uvicorn bounds none of the three, and the process that serves the console has the same file descriptors and
-memory as the rest of `rimward dev`.
+uvicorn bounds none of the three, and what else the process does needs the same file descriptors and memory.
 """
 
 import asyncio

@@ -1,0 +1,1 @@
+"""The deep path: outbox, uplink, ingest and lake, each by itself and as one."""
