@@ -12,8 +12,8 @@ import msgspec
 from deltalake import CommitProperties, Transaction, write_deltalake
 
 from rimward.app.loading import load
+from rimward.cloud.batch import Batch
 from rimward.cloud.ingest import Envelope, Ingest
-from rimward.cloud.tables import Batch
 from rimward.cloud.worker import Worker
 from rimward.wire import Epoch, Header, Lane, Row, transaction_version
 
@@ -58,16 +58,15 @@ class Cloud:
 
     def rows(self, first: int, last: int, counter: int = 1, prior: tuple[int, int] | None = None) -> None:
         lane, header, rows = self._sent(first, last, counter, prior)
-        assert self.ingest.take("seen", [Envelope(lane, header, msgspec.msgpack.encode(rows))]).stored == len(
-            rows
-        )
+        one = Envelope(lane, header, msgspec.msgpack.encode(rows))
+        assert self.ingest.take("seen", [one]).stored == len(rows)
 
     def again(self, first: int, last: int) -> None:
         """Append rows with their lane's mark, as ingest does for a lake that was restored."""
         lane, header, rows = self._sent(first, last, 1, None)
-        batch = Batch("seen", self.facts[0], 10**18)
-        for row in rows:
-            batch.add(lane, header, row)
+        lake = self.ingest.lake
+        batch = Batch("seen", lake.schema_of["seen"], lake.schemas, 10**18)
+        batch.add(lane, header, msgspec.msgpack.encode(rows), [(first, last)])
         mark = Transaction("n1:seen", transaction_version(1, last))
         write_deltalake(
             str(self.folder / "lake" / "seen"),

@@ -81,15 +81,6 @@ class Records:
         with self._transaction():
             self._add(counts)
 
-    def counters(self) -> dict[str, int]:
-        """Return every figure."""
-        return dict(self._db.execute("select name, value from counter").fetchall())
-
-    def put(self, name: str, value: int) -> None:
-        """Write down a figure as it is now."""
-        with self._transaction():
-            self._db.execute("insert or replace into counter values (?, ?)", (name, value))
-
     def seen(self) -> Seen:
         """Return the newest version of each table that was there."""
         rows = self._db.execute("select name, id, version from seen").fetchall()
@@ -108,6 +99,15 @@ class Records:
             "version = excluded.version where excluded.version > version or excluded.id <> id",
             [(name, id_, version) for name, (id_, version) in seen.items()],
         )
+
+    def counters(self) -> dict[str, int]:
+        """Return every figure."""
+        return dict(self._db.execute("select name, value from counter").fetchall())
+
+    def put(self, name: str, value: int) -> None:
+        """Write down a figure as it is now."""
+        with self._transaction():
+            self._db.execute("insert or replace into counter values (?, ?)", (name, value))
 
     @contextmanager
     def _transaction(self) -> Generator[None]:
