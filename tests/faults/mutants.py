@@ -344,6 +344,27 @@ MUTANTS = (
         ("tests/cloud/test_ingest.py",),
     ),
     Mutant(
+        "no fsync in upkeep",
+        "cloud/tending.py",
+        "        self._synced(handle.version(), self._syncer.sync)\n",
+        "",
+        ("tests/cloud/test_upkeep.py",),
+    ),
+    Mutant(
+        "the log cleaned behind a checkpoint that is not synced",
+        "cloud/tending.py",
+        "            self._synced(handle.version(), self._syncer.checkpoint)\n",
+        "",
+        ("tests/cloud/test_upkeep.py",),
+    ),
+    Mutant(
+        "the count of expired rows not in the delete's commit",
+        "cloud/tending.py",
+        "            commit_properties=CommitProperties(app_transactions=marks),\n",
+        "",
+        ("tests/cloud/test_upkeep.py",),
+    ),
+    Mutant(
         "no fence",
         "cloud/durable.py",
         "        write_deltalake(\n            self.handle,\n            rows,",

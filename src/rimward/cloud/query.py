@@ -1,6 +1,10 @@
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 # (pyarrow, deltalake, duckdb and nats ship partial types)
-"""SQL over the lake: DuckDB in this process, a view for each table, and nothing else to reach."""
+"""SQL over the lake: DuckDB in this process, a view for each table, and nothing else to reach.
+
+A table is what the Delta log says that it is now. Columns and conditions go down to the files: those whose
+day, site or statistics exclude a row are not opened (docs/adr/0009).
+"""
 
 from pathlib import Path
 from typing import Any
@@ -23,7 +27,7 @@ def query(lake: Storage | Path, sql: str, params: dict[str, Any] | None = None) 
     with duckdb.connect(":memory:") as db:
         db.execute("set timezone='UTC'")
         opened: list[str] = []
-        for name in storage.tables():
+        for name in _asked(db, sql, storage):
             try:
                 table = storage.open(name)
             except TableNotFoundError:
@@ -37,6 +41,16 @@ def query(lake: Storage | Path, sql: str, params: dict[str, Any] | None = None) 
         db.execute("set lock_configuration=true")
         result = db.sql(sql, params=params or {})
         return _whole_numbers(result.to_arrow_table())
+
+
+def _asked(db: duckdb.DuckDBPyConnection, sql: str, storage: Storage) -> list[str]:
+    """Return the tables that a query names, as far as it can be told: opening one costs time."""
+    names = storage.tables()
+    try:
+        asked = {name.lower() for name in db.get_table_names(sql)}
+    except duckdb.Error:
+        return names
+    return [name for name in names if name in asked] if asked and asked <= set(names) else names
 
 
 def _whole_numbers(table: Any) -> Any:
