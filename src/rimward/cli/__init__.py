@@ -18,7 +18,7 @@ GROUPS = {
         "dev": "run an app with all four layers on this machine",
         "send": "send one message as a device would, and show the answer",
         "node": "a machine whose hub is elsewhere: join, run, list",
-        "hub": "a hub whose nodes are elsewhere: run, make join strings, revoke",
+        "hub": "a hub whose nodes are elsewhere: run, make join strings, revoke, release",
         "device": "who may come in: add, list, remove, set a password",
     },
     "look": {
