@@ -19,6 +19,7 @@ from rimward.app.manifest import FactSpec
 from rimward.cloud.config import HubConfig
 from rimward.cloud.hubdb import epoch_of, open_journal, transaction
 from rimward.cloud.ingest import Envelope, Ingest, Outcome
+from rimward.cloud.storage import lake_of
 from rimward.observe import Logger, get_logger
 from rimward.observe.failpoints import reach
 from rimward.wire import HUB, Epoch, Header, Lane, Row
@@ -188,6 +189,6 @@ class Forwards:
             with closing(open_journal(path)) as db:
                 if not lanes(db):
                     return
-            ingest = Ingest(self._data / "lake", self._facts, self._now)
+            ingest = Ingest(lake_of(self._data), self._facts, self._now)
             self._forwarding = Forwarding(path, ingest, self._now)
         self._forwarding.drain()

@@ -1,7 +1,7 @@
 """The hub's own file: a log of envelopes, counters, offsets of cloud functions, and what they could not do.
 
-Nothing that keeps a node's rows from being lost is in it. What cloud functions have done is (`hubdb`): where it is
-deleted, they run on all rows again.
+Nothing that keeps a node's rows from being lost is in it. What cloud functions have done is (`hubdb`): where
+it is deleted, they run on all rows again.
 """
 
 import sqlite3

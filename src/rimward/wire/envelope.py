@@ -162,6 +162,6 @@ def _decompress(frame: bytes) -> bytes:
     if not number:
         return zstandard.ZstdDecompressor().decompress(frame, max_output_size=MAX_BYTES)
     if number not in DICTIONARIES:
-        raise EnvelopeError(f"its dictionary is {number}, this has {\x27, \x27.join(map(str, DICTIONARIES))}")
+        raise EnvelopeError(f"its dictionary is {number}, this has {', '.join(map(str, DICTIONARIES))}")
     words = zstandard.ZstdCompressionDict(DICTIONARIES[number])
     return zstandard.ZstdDecompressor(dict_data=words).decompress(frame, max_output_size=MAX_BYTES)
