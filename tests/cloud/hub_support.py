@@ -12,13 +12,13 @@ from rimward.app.manifest import encode as encode_manifest
 from rimward.cloud.config import HubConfig
 from rimward.cloud.hub import Hub
 from rimward.cloud.ingesting import Ingesting
-from rimward.cloud.pulling import Pulling
+from rimward.cloud.taking import Taking
 
 
 @asynccontextmanager
 async def hub(
     bus: Bus, folder: Path, *facts: FactSpec, lane_messages: int = 16_384, events: bool = False
-) -> AsyncGenerator[Pulling]:
+) -> AsyncGenerator[Taking]:
     manifest = folder / "manifest.json"
     await asyncio.to_thread(manifest.write_bytes, encode_manifest(Manifest("a", "", "", "", facts, ())))
     user = bus.users["hub"]
@@ -29,7 +29,7 @@ async def hub(
     ingesting = await asyncio.to_thread(Ingesting, config)
     tasks = [asyncio.create_task(part.run()) for part in (ingesting, await asyncio.to_thread(Hub, config))]
     try:
-        yield ingesting.pulling
+        yield ingesting.taking
     finally:
         for task in tasks:
             task.cancel()

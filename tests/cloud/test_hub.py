@@ -251,7 +251,7 @@ async def test_a_commit_that_failed_is_tried_again_by_itself(
     async with node(bus) as n1, hub(bus, tmp_path, WARM, COLD) as running:
         await streams(n1)
         await n1.until(lambda: n1.warm > 0)
-        warm = running._ingest.lake.tables["warm"]
+        warm = running.ingest.lake.tables["warm"]
         write = warm.write
 
         def once(*_: object) -> None:

@@ -32,6 +32,34 @@ class Mutant(Struct, frozen=True):
 
 MUTANTS = (
     Mutant(
+        "a join string that opens twice",
+        "cloud/control/enrolment.py",
+        "if burned_with != key_digest or ",
+        "if ",
+        ("tests/cloud/test_enrolment.py",),
+    ),
+    Mutant(
+        "a join string without an end",
+        "cloud/control/enrolment.py",
+        "            if now >= expires:\n",
+        "            if now >= expires + (1 << 62):\n",
+        ("tests/cloud/test_enrolment.py",),
+    ),
+    Mutant(
+        "a node that may publish as any other",
+        "cloud/bus.py",
+        '"publish": {"allow": [f"up.{region}.{node}.>"]}',
+        '"publish": {"allow": [f"up.{region}.>"]}',
+        ("tests/e2e/test_nodes_apart.py",),
+    ),
+    Mutant(
+        "a hub that is believed without its fingerprint",
+        "edge/joining.py",
+        " or _fingerprint(text) != self._string.authority",
+        "",
+        ("tests/e2e/test_nodes_apart.py",),
+    ),
+    Mutant(
         "ack before commit",
         "edge/outbox/shell.py",
         "        group.transactions.append((tx, done))\n",
@@ -224,7 +252,7 @@ MUTANTS = (
     ),
     Mutant(
         "off the bus before the commit",
-        "cloud/pulling.py",
+        "cloud/taking.py",
         "        by_fact, done = self._reading.sort(messages)\n",
         "        by_fact, done = self._reading.sort(messages)\n"
         "        for message in messages:\n            await message.ack()\n",

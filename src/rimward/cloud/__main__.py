@@ -6,4 +6,4 @@ from rimward.cloud.hub import Hub
 from rimward.cloud.process import serve
 
 if __name__ == "__main__":
-    sys.exit(serve("hub", Hub, sys.argv[1:]))
+    sys.exit(serve("hub", lambda config, _: Hub(config), sys.argv[1:]))

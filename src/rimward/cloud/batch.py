@@ -77,6 +77,7 @@ class Batch:
         fitting: list[Row] = []
         for row in rows:
             try:
+                row.mono = _fitting(row.mono)
                 fit = form.check(row)
                 self._columns(lane, header, form, [fit])
             except _UNFIT as error:
@@ -138,13 +139,13 @@ class Batch:
         """
         cells = dict(zip((one.name for one in form.columns), _transposed(form, rows), strict=True))
         cells |= {
-            "_time": [_micros(row.received if row.time is None else row.time) for row in rows],
+            "_time": _times(rows),
             "_seq": [row.seq for row in rows],
             "_event": [row.event for row in rows],
             "_clock": [row.clock for row in rows],
             "_replayed": [row.replayed for row in rows],
-            "_trace": [_hex(row.trace) for row in rows],
-            "_mono": [_fitting(row.mono) for row in rows],
+            "_trace": _traces(rows),
+            "_mono": [row.mono for row in rows],
         }
         same = {
             "_received_at": self._now, "_site": header.site, "_node": lane.node,
@@ -157,6 +158,23 @@ class Batch:
             for field in self._schema
         ]
         return pa.RecordBatch.from_arrays(arrays, schema=self._schema)
+
+
+def _times(rows: list[Row]) -> list[int | None]:
+    """Return when events were, wall us: as they say, else as their node took them, where that is known."""
+    times = [row.time for row in rows]
+    if times.count(None) == len(times):
+        times = [row.received for row in rows]
+    elif None in times:
+        times = [row.received if row.time is None else row.time for row in rows]
+    return [None if time is None else time // 1000 for time in times]
+
+
+def _traces(rows: list[Row]) -> list[str | None]:
+    traces = [row.trace for row in rows]
+    return (
+        [None if trace is None else _hex(trace) for trace in traces] if any(traces) else [None] * len(traces)
+    )
 
 
 def _transposed(form: Form, rows: list[Row]) -> Iterable[Any]:

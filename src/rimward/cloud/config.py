@@ -48,7 +48,8 @@ class HubConfig(Struct, frozen=True, forbid_unknown_fields=True):
     stream_bytes: int = 1 << 30  # of each priority's stream
     lane_messages: int = 16_384  # envelopes of one node's fact on the bus; more wait in its outbox
     events: bool = False  # committed rows are told as CloudEvents on facts.<region>.<table>
-    gather: float = 0.2  # seconds that a commit waits for more rows
+    gather: float = 0.2  # seconds that a commit of normal rows waits for more; critical ones a tenth of it
+    ingest_processes: int = 1  # at most 16; each takes its share of the nodes
     lake: LakePlace = LakePlace()
     upkeep: UpkeepConfig = UpkeepConfig()
 

@@ -10,10 +10,12 @@ with the same snapshot: the second fails, and that is the fence.
 from typing import Any
 
 from deltalake import (
+    ColumnProperties,
     CommitProperties,
     DeltaTable,
     PostCommitHookProperties,
     Transaction,
+    WriterProperties,
     write_deltalake,
 )
 from deltalake.exceptions import CommitFailedError, TableNotFoundError
@@ -26,6 +28,11 @@ from rimward.observe.failpoints import reach
 
 HOOKS = PostCommitHookProperties(create_checkpoint=True, cleanup_expired_logs=False)
 # the log is cleaned by upkeep alone, and only behind a checkpoint that is on stable storage
+DIFFERENT = ("_time", "_seq", "_event", "_mono")  # in each row: a dictionary of them only costs
+WRITER = WriterProperties(
+    compression="SNAPPY",
+    column_properties={name: ColumnProperties(dictionary_enabled=False) for name in DIFFERENT},
+)
 
 
 class LakeBroken(RimwardError):
@@ -113,6 +120,7 @@ class DurableTable:
             mode="append",
             commit_properties=CommitProperties(app_transactions=transactions),
             post_commithook_properties=HOOKS,
+            writer_properties=WRITER,
         )
         reach("ingest.committed")
         self.handle.update_incremental()

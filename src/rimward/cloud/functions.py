@@ -12,7 +12,7 @@ from rimward.cloud.config import HubConfig
 from rimward.cloud.connecting import connect
 from rimward.cloud.heeding import heed_cancellation
 from rimward.cloud.parts import BROKEN, again
-from rimward.cloud.pulling import committed_subject
+from rimward.cloud.taking import committed_subject
 from rimward.observe import Logger, get_logger
 
 log: Logger = get_logger("rimward.hub")

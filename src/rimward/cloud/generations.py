@@ -57,6 +57,11 @@ class Generations:
         for row in rows.sort_by("generation").to_pylist():
             self.handled |= msgspec.json.decode(row["seen"], type=Seen)
 
+    @property
+    def id(self) -> str:
+        """The lake's own id: another one where it was made anew."""
+        return self._table.id
+
     def add(self, generation: int, reason: str, seen: Seen, now: int) -> None:
         """Begin a generation, on stable storage; `now` is wall ns.
 

@@ -82,6 +82,11 @@ class Ingest:
             if (mark := self._mark(node, lane)) is not None
         ]
 
+    def marks_of(self, node: str, lanes: Iterable[str]) -> dict[str, Mark]:
+        """Return a node's marks of some lanes, by lane; of facts that the app does not have, too."""
+        found = {lane: self._mark(node, lane) for lane in lanes}
+        return {lane: mark for lane, mark in found.items() if mark is not None}
+
     def look(self) -> bool:
         """Look at what others did to the lake; tell whether marks may have changed.
 

@@ -15,23 +15,24 @@ from rimward.cloud.process import serve
 from rimward.cloud.pulling import Pulling
 from rimward.cloud.storage import keep_place, lake_of
 from rimward.cloud.store import Records
+from rimward.cloud.taking import Taking
 from rimward.observe.life import INGEST
 
 
 class Ingesting:
     """One process that takes rows from the bus into the lake, until it is stopped."""
 
-    def __init__(self, config: HubConfig, now: Callable[[], int] = time.time_ns) -> None:
-        """`now` is the wall clock, ns."""
+    def __init__(self, config: HubConfig, share: int = 0, now: Callable[[], int] = time.time_ns) -> None:
+        """`share` is the one of the nodes that this process is for; `now` is the wall clock, ns."""
         data = Path(config.data)
         keep_place(data, config.lake)
         manifest = manifests.decode(Path(config.manifest).read_bytes())
         self.records = Records(data / "hub" / "hub.db")
         announcer = Announcer(config, manifest) if config.events else None
-        self.pulling = Pulling(
-            config, Ingest(lake_of(data), manifest.facts, now), self.records, announcer, now
-        )
-        self.parts: list[Part] = [Alive(data / INGEST), self.pulling]
+        ingest = Ingest(lake_of(data), manifest.facts, now, self.records)
+        self.taking = Taking(config, ingest, self.records, announcer, now)
+        sign = INGEST if share == 0 else INGEST.with_name(f"{INGEST.name}-{share + 1}")
+        self.parts: list[Part] = [Alive(data / sign), Pulling(config, self.taking, share)]
         if announcer is not None:
             self.parts.append(announcer)
 

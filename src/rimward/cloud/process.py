@@ -9,30 +9,39 @@ from pathlib import Path
 
 from rimward.cloud.config import HubConfig, read
 from rimward.cloud.parts import Part
-from rimward.observe import configure
+from rimward.events import RimwardError
+from rimward.observe import Logger, configure, get_logger
+
+log: Logger = get_logger("rimward.hub")
 
 GRACE = 2.0  # seconds to end in order
 
 
-def serve(name: str, make: Callable[[HubConfig], Part], arguments: list[str]) -> int:
-    """Run what `make` returns for the configuration that the arguments name, until a signal asks to stop.
+def serve(name: str, make: Callable[[HubConfig, int], Part], arguments: list[str]) -> int:
+    """Run what `make` returns for a configuration and a share, until a signal asks to stop; return the code.
 
     It raises what the part raises.
     """
     parser = argparse.ArgumentParser(prog=f"rimward's {name}")
     parser.add_argument("config", type=Path)
     parser.add_argument("--ready", type=int)
+    parser.add_argument("--share", type=int, default=0, help="of the nodes, from 0 on")
     options = parser.parse_args(arguments)
     configure(name)
-    asyncio.run(_run(make, read(options.config), options.ready))
+    try:
+        part = make(read(options.config), options.share)
+    except RimwardError as error:  # the app, or what it is to work on, is at fault: one line says so
+        log.error("it can't start", process=name, code=error.code, error=str(error))  # noqa: TRY400 (one line)
+        return 1
+    asyncio.run(_run(part, options.ready))
     return 0
 
 
-async def _run(make: Callable[[HubConfig], Part], config: HubConfig, ready: int | None) -> None:
+async def _run(part: Part, ready: int | None) -> None:
     loop, stop = asyncio.get_running_loop(), asyncio.Event()
     for signum in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(signum, stop.set)
-    task = loop.create_task(make(config).run())
+    task = loop.create_task(part.run())
     if ready is not None:
         os.write(ready, b"{}\n")
         os.close(ready)

@@ -1,68 +1,46 @@
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-# (deltalake and nats ship partial types)
-"""Envelopes off the bus, into the lake, and the marks to their nodes."""
+# pyright: reportUnknownMemberType=false
+# (nats ships partial types)
+"""Envelopes off the bus, share by share: a process pulls those of the nodes that it has a lease for."""
 
 import asyncio
 import contextlib
 import random
-import sqlite3
-from collections.abc import Callable
+import time
 
 import nats.errors
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.js import JetStreamContext
-from nats.js.api import ConsumerConfig
+from nats.js.kv import KeyValue
 
-from rimward.cloud.announcing import Announcer
+from rimward.cloud.buckets import share_of
 from rimward.cloud.config import HubConfig
 from rimward.cloud.connecting import connect
-from rimward.cloud.durable import LakeBroken
 from rimward.cloud.heeding import heed_cancellation
-from rimward.cloud.ingest import Ingest
-from rimward.cloud.parts import BROKEN, told
-from rimward.cloud.reading import Reading
-from rimward.cloud.store import Records
-from rimward.cloud.streams import ensure_streams
+from rimward.cloud.leases import BEAT, Leases
+from rimward.cloud.parts import BROKEN
+from rimward.cloud.streams import consumer, ensure_consumers, ensure_streams
+from rimward.cloud.taking import Taking
 from rimward.observe import Logger, get_logger
 from rimward.observe.failpoints import reach
-from rimward.wire import PRIORITIES, Mark, Marks, marks_subject, stream, stream_subject
+from rimward.wire import PRIORITIES, Hello, stream
 
 log: Logger = get_logger("rimward.ingest")
 
-BATCH = 64  # envelopes in one commit
+BATCH = {"critical": 64, "normal": 128, "bulk": 128}  # envelopes in one commit
+GATHER = {"critical": 0.1, "normal": 1.0, "bulk": 2.0}  # of the time that the configuration says
 ANNOUNCE = 0.5  # seconds between two repeats of the marks, and up to half as much again
-AGAIN = 1.0  # seconds after which the bus gives back what could not be committed
-CONSUMER = "ingest"
-
-
-def committed_subject(region: str) -> str:
-    """Return where ingest tells the rest of the hub that rows were committed."""
-    return f"hub.{region}.committed"
+LOOK = 5.0  # seconds between two looks at what others did to the lake
 
 
 class Pulling:
-    """Pulls envelopes, commits them, and announces marks."""
+    """Holds leases and pulls."""
 
-    def __init__(
-        self,
-        config: HubConfig,
-        ingest: Ingest,
-        records: Records,
-        announcer: Announcer | None,
-        now: Callable[[], int],
-    ) -> None:
-        """`now` is the wall clock, ns."""
+    def __init__(self, config: HubConfig, taking: Taking, share: int = 0) -> None:
+        """`share` is the one that this process is for."""
         self._config = config
-        self._ingest = ingest
-        self._records = records
-        self._announcer = announcer
-        self._now = now
-        self._reading = Reading(now)
-        self._marks: dict[str, dict[str, Mark]] = {}
-        for node, mark in ingest.marks():
-            self._marks.setdefault(node, {})[mark.fact] = mark
-        self._turn = asyncio.Lock()  # one commit at a time
+        self._taking = taking
+        self._leases = Leases(share, config.ingest_processes, time.monotonic)
 
     async def run(self) -> None:
         """Pull until the connection ends.
@@ -72,78 +50,90 @@ class Pulling:
         """
         client = await connect(self._config)
         async with asyncio.TaskGroup() as tasks:
+            bucket: KeyValue | None = None
             try:
                 js = client.jetstream()
                 await ensure_streams(js, self._config)
-                pulls = [tasks.create_task(self._pull(client, js, priority)) for priority in PRIORITIES]
-                while client.is_connected and not any(pull.done() for pull in pulls):
-                    await self._announce(client)
-                    heed_cancellation()
-                    await asyncio.sleep(ANNOUNCE * random.uniform(1, 1.5))  # noqa: S311 (spread, not secret)
-            finally:  # before the pulls are awaited: their client may swallow a cancellation
+                await ensure_consumers(js, self._config)
+                bucket = await self._leases.open(js)
+                await client.subscribe(f"up.{self._config.region}.*.hello", cb=self._heard)
+                kept = [
+                    tasks.create_task(self._keep(client, bucket)),
+                    tasks.create_task(self._look(client)),
+                    tasks.create_task(self._tell(client)),
+                ]
+                await asyncio.wait(kept, return_when=asyncio.FIRST_COMPLETED)
+                for task in kept:
+                    task.cancel()
+            finally:  # before the tasks are awaited: their client may swallow a cancellation
+                with contextlib.suppress(*BROKEN):
+                    if bucket is not None:
+                        await asyncio.wait_for(self._leases.release(bucket), 1)
                 with contextlib.suppress(*BROKEN):
                     await asyncio.wait_for(client.close(), 2)
 
-    async def _pull(self, client: Client, js: JetStreamContext, priority: str) -> None:
-        """Take one priority's envelopes until the connection ends."""
-        consumer = ConsumerConfig(ack_wait=30, max_ack_pending=4 * BATCH)
-        subject = stream_subject(self._config.region, priority)
-        pull = await js.pull_subscribe(subject, durable=CONSUMER, stream=stream(priority), config=consumer)
+    async def _tell(self, client: Client) -> None:
+        while client.is_connected:
+            await self._taking.announce(client)
+            heed_cancellation()
+            await asyncio.sleep(ANNOUNCE * random.uniform(1, 1.5))  # noqa: S311 (spread, not secret)
+
+    async def _look(self, client: Client) -> None:
+        while client.is_connected:
+            await asyncio.sleep(LOOK)
+            await self._taking.look()
+            heed_cancellation()
+
+    async def _keep(self, client: Client, bucket: KeyValue) -> None:
+        """Renew the leases, and pull for each that is held."""
+        pulls: dict[int, asyncio.Task[None]] = {}
+        try:
+            while client.is_connected and not any(pull.done() for pull in pulls.values()):
+                await self._leases.beat(bucket)
+                held = self._leases.held
+                for share in pulls.keys() - held:
+                    pulls.pop(share).cancel()
+                for share in held - pulls.keys():
+                    await self._taking.look(afresh=True)  # another one has written since
+                    pulls[share] = asyncio.create_task(self._share(client, share))
+                heed_cancellation()
+                await asyncio.sleep(BEAT)
+        finally:
+            for pull in pulls.values():
+                pull.cancel()
+            ended = await asyncio.gather(*pulls.values(), return_exceptions=True)
+        for end in ended:
+            if isinstance(end, Exception):
+                raise end
+
+    async def _share(self, client: Client, share: int) -> None:
+        async with asyncio.TaskGroup() as tasks:
+            for priority in PRIORITIES:
+                tasks.create_task(self._pull(client, client.jetstream(), priority, share))
+
+    async def _pull(self, client: Client, js: JetStreamContext, priority: str, share: int) -> None:
+        """Take one share's envelopes of one priority until the connection ends, or the lease."""
+        durable = consumer(share, self._config.ingest_processes)
+        pull = await js.pull_subscribe_bind(durable=durable, stream=stream(priority))
         while client.is_connected:
             messages: list[Msg] = []
             with contextlib.suppress(TimeoutError, nats.errors.TimeoutError):
-                messages = await pull.fetch(BATCH, timeout=0.5)
+                messages = await pull.fetch(BATCH[priority], timeout=0.5)
             if messages:
                 reach("ingest.fetched")
-                async with self._turn:
-                    await self._take(client, messages)
-                await asyncio.sleep(self._config.gather)
+                await self._taking.take(client, messages)
+                await asyncio.sleep(self._config.gather * GATHER[priority])
 
-    async def _take(self, client: Client, messages: list[Msg]) -> None:
-        """Commit what messages bring, and only then take them off the bus."""
-        by_fact, done = self._reading.sort(messages)
-        counts = self._reading.counts
-        for fact, arrivals in by_fact.items():
-            envelopes = [arrival.envelope for arrival in arrivals]
-            try:
-                outcome = await asyncio.to_thread(self._ingest.take, fact, envelopes)
-            except LakeBroken:
-                raise
-            except Exception as error:  # noqa: BLE001 (one fact's commit ends no other's; all is tried again)
-                counts["failed_commits"] += 1
-                log.error("a commit failed", fact=fact, error=told(error))  # noqa: TRY400 (one line; it is tried again)
-                for arrival in arrivals:
-                    await arrival.message.nak(delay=AGAIN)
-                continue
-            await self._write_down(self._records.note, outcome, self._now())
-            reach("ingest.recorded")
-            if outcome.clashes:
-                log.error("rows of another outbox under a node's name were refused", fact=fact)
-            for node, mark in outcome.marks:
-                self._marks.setdefault(node, {})[mark.fact] = mark
-            done += [arrival.message for arrival in arrivals]
-            if self._announcer is not None:
-                self._announcer.offer(fact, outcome.rows)
-                counts.update(self._announcer.take_counts())
-        if counts and await self._write_down(self._records.add, counts):
-            counts.clear()
-        for message in done:
-            await message.ack()
-        reach("ingest.acked")
-        await self._announce(client)
-        reach("ingest.announced")
-        await client.publish(committed_subject(self._config.region))
-
-    async def _write_down(self, write: Callable[..., None], *arguments: object) -> bool:
-        """Note something for people; False where hub.db refuses, which holds no row up."""
+    async def _heard(self, message: Msg) -> None:
+        """Answer a node's hello, if its share is this process's."""
         try:
-            await asyncio.to_thread(write, *arguments)
-        except sqlite3.Error as error:
-            log.error("the hub's own file can't be written", error=told(error))  # noqa: TRY400 (one line)
-            return False
-        return True
-
-    async def _announce(self, client: Client) -> None:
-        for node, marks in self._marks.items():
-            await client.publish(marks_subject(node), Marks(node, tuple(marks.values())).encode())
-        await client.flush(timeout=2)
+            hello = Hello.decode(message.data)
+        except ValueError as error:
+            log.warning("a hello can't be read", subject=message.subject, error=str(error))
+            return
+        node = message.subject.split(".")[2]
+        if hello.node != node or share_of(node, self._config.ingest_processes) not in self._leases.held:
+            return
+        answer = await self._taking.welcome(hello)
+        if message.reply:
+            await message.respond(answer.encode())

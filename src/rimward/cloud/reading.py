@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable
 from msgspec import Struct
 from nats.aio.msg import Msg
 
+from rimward.cloud.buckets import parse_stored
 from rimward.cloud.envelopes import Envelope
 from rimward.observe import Logger, get_logger
 from rimward.wire import (
@@ -21,7 +22,6 @@ from rimward.wire import (
     Lane,
     parse_message_id,
     parse_prior,
-    parse_up,
     unseal,
 )
 
@@ -51,7 +51,7 @@ class Reading:
         done: list[Msg] = []
         for message in messages:
             try:
-                _, lane = parse_up(message.subject)
+                _, lane = parse_stored(message.subject)
                 envelope = self._read(lane, message)
             except ValueError as error:
                 self.counts["poison"] += 1

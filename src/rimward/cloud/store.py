@@ -9,7 +9,8 @@ from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from rimward.cloud.ingest import Outcome
+from rimward.cloud.envelopes import Outcome
+from rimward.cloud.generations import Seen
 
 SCHEMA = """
 create table if not exists envelope (
@@ -24,6 +25,7 @@ create table if not exists dead_function (
   id integer primary key, at integer, function text, node text, counter integer, seq integer, reason text
 );
 create table if not exists counter (name text primary key, value integer not null);
+create table if not exists seen (name text primary key, id text not null, version integer not null);
 """
 ENVELOPES_KEPT = 100_000
 PRUNE_EVERY = 256  # batches
@@ -41,7 +43,7 @@ def connect(path: Path) -> sqlite3.Connection:
 
 
 class Records:
-    """What ingest writes down about its work, for people and traces."""
+    """What ingest writes down about its work, for people and traces, and what it remembers of the tables."""
 
     def __init__(self, path: Path) -> None:
         self._db = connect(path)
@@ -63,6 +65,7 @@ class Records:
             ],
         )  # fmt: skip
         self._add({name: getattr(outcome, name) for name in COUNTED})
+        self._saw(outcome.seen)
         self._batches += 1
         if self._batches % PRUNE_EVERY == 0:
             self._db.execute(
@@ -84,6 +87,25 @@ class Records:
         """Write down a figure as it is now."""
         with self._transaction():
             self._db.execute("insert or replace into counter values (?, ?)", (name, value))
+
+    def seen(self) -> Seen:
+        """Return the newest version of each table that was there."""
+        rows = self._db.execute("select name, id, version from seen").fetchall()
+        return {name: (id_, version) for name, id_, version in rows}
+
+    def saw(self, seen: Seen, *, anew: bool = False) -> None:
+        """Remember versions; lower ones only `anew`."""
+        with self._transaction():
+            if anew:
+                self._db.execute("delete from seen")
+            self._saw(seen)
+
+    def _saw(self, seen: Seen) -> None:
+        self._db.executemany(
+            "insert into seen values (?, ?, ?) on conflict (name) do update set id = excluded.id, "
+            "version = excluded.version where excluded.version > version or excluded.id <> id",
+            [(name, id_, version) for name, (id_, version) in seen.items()],
+        )
 
     @contextmanager
     def _transaction(self) -> Generator[None]:

@@ -12,6 +12,6 @@ class Stored(Struct, frozen=True):
     dead: int  # counted in the dead letters
     counter: int  # the mark
     seq: int
+    lost: int = 0  # rows that the node says will never come
     expired: int = 0  # rows whose retention was over, as the table counts them
     erased: int = 0  # rows that were to be erased
-    lost: int = 0  # rows that the node says will never come

@@ -7,8 +7,16 @@ import contextlib
 
 import nats.js.errors
 from nats.js import JetStreamContext
-from nats.js.api import DiscardPolicy, RetentionPolicy, StreamConfig
+from nats.js.api import (
+    AckPolicy,
+    ConsumerConfig,
+    DiscardPolicy,
+    RetentionPolicy,
+    StreamConfig,
+    SubjectTransform,
+)
 
+from rimward.cloud.buckets import filters, transform
 from rimward.cloud.config import HubConfig
 from rimward.cloud.connecting import connect
 from rimward.cloud.heeding import heed_cancellation
@@ -55,8 +63,40 @@ async def _ensure(js: JetStreamContext, config: HubConfig, priority: str) -> Non
         discard_new_per_subject=True,
         duplicate_window=120,
         allow_direct=True,
+        subject_transform=SubjectTransform(*transform(config.region, priority)),
     )
     try:
         await js.add_stream(wanted)
     except nats.js.errors.BadRequestError:  # it is there with other limits
+        before = await js.stream_info(stream(priority))
         await js.update_stream(wanted)
+        if before.config.subject_transform is None:
+            # Of a hub before buckets: what lies there has no bucket, and every row of it is in an outbox yet.
+            await js.purge_stream(stream(priority))
+
+
+def consumer(share: int, shares: int) -> str:
+    """Return the name of a share's consumer in each stream."""
+    return f"ingest-{share}-of-{shares}"
+
+
+async def ensure_consumers(js: JetStreamContext, config: HubConfig) -> None:
+    """Make every share's consumers, and remove those of another number of shares: none may overlap."""
+    shares = config.ingest_processes
+    for priority in PRIORITIES:
+        name = stream(priority)
+        wanted = {consumer(share, shares): share for share in range(shares)}
+        for info in await js.consumers_info(name):
+            if info.name not in wanted:
+                await js.delete_consumer(name, info.name)
+        for durable, share in wanted.items():
+            await js.add_consumer(
+                name,
+                ConsumerConfig(
+                    durable_name=durable,
+                    ack_policy=AckPolicy.EXPLICIT,
+                    ack_wait=30,
+                    max_ack_pending=1024,
+                    filter_subjects=filters(config.region, priority, share, shares),
+                ),
+            )

@@ -47,8 +47,8 @@ class SiteHub:
         self._lake = lake_of(data)
         self._now = now
         self._on_error = on_error
-        self._ingest = Ingest(self._lake, app.manifest().facts, now)
         self._records = Records(data / "hub" / "hub.db")
+        self._ingest = Ingest(self._lake, app.manifest().facts, now, self._records)
         self._db = open_journal(data / "hub" / "hub.db")
         self._worker: Worker | None = None
         self._desk = CommandDesk(data / "hub" / "hub.db", lake_of(data), now)

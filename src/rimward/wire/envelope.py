@@ -1,8 +1,8 @@
 """The envelope: up to 500 rows of one lane, msgpack with hoisted headers, zstd, and a checksum.
 
-Layout: crc32 of the rest (4 bytes, big-endian), then zstd(msgpack([header, rows])), whose frame names the
-dictionary, if one was used. A reader ignores elements and keys that it does not know. Identity (node, epoch, fact) is not in here: it is read from the
-subject, which the bus polices.
+Layout: crc32 of the rest (4 bytes, big-endian), then zstd(msgpack([header, rows])); the frame names its
+dictionary, if it has one. A reader ignores elements and keys that it does not know. Identity (node, epoch,
+fact) is not in here: it is read from the subject, which the bus polices.
 """
 
 import struct
@@ -89,7 +89,6 @@ class Sealer:
 
         self._compressor = zstandard.ZstdCompressor(level=level)
         words = zstandard.ZstdCompressionDict(DICTIONARIES[ENVELOPE])
-        words.precompute_compress(level=level)
         self._small = zstandard.ZstdCompressor(level=level, dict_data=words)
 
     def encode(self, header: Header, count: int, rows: bytes) -> bytes:

@@ -1,0 +1,146 @@
+"""The hub's answer to a node's hello: is it who it says, and how far is the lake with its rows.
+
+Two outboxes may use one name: a copied disk, a restored snapshot, a card put into another machine. The
+counter of a start then comes with two nonces. Rows of the one that came second are refused by ingest; here
+its node is told what to do: move its rows above every counter that is known, or, while the other is live,
+stand still until somebody has told them apart (GUARANTEES §2).
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+from msgspec import Struct
+
+from rimward.cloud.epochs import ANY
+from rimward.observe import Logger, get_logger
+from rimward.wire import Epoch, Hello, Mark, Welcome
+
+log: Logger = get_logger("rimward.ingest")
+
+LIVE = 15_000_000_000  # ns after its last hello for which an outbox counts as live
+ACCOUNTS = 8  # outboxes and boots of one node that are remembered; the one silent for longest gives way
+NODES = 65_536  # whose accounts are kept; the one silent for longest gives way
+
+
+class Known(Protocol):
+    """Which starts rows came from."""
+
+    def nonce(self, node: str, counter: int) -> int | None:
+        """Return a counter's nonce, `ANY`, or None."""
+        ...
+
+    def highest(self, node: str) -> int:
+        """Return the highest counter."""
+        ...
+
+
+class _Account(Struct):
+    """One outbox, as its node's hellos say."""
+
+    outbox: str
+    boot: str
+    epochs: dict[int, int]  # every nonce that it has named, by counter
+    at: int  # wall ns of the last hello
+    quarantined: bool = False
+
+
+class Welcoming:
+    """Remembers who said hello, and judges who says it next."""
+
+    def __init__(self, hub: Callable[[], str], known: Callable[[], Known]) -> None:
+        """`hub` is the id of the hub's store, `known` what the lake knows of starts now."""
+        self._hub = hub
+        self._known = known
+        self._accounts: dict[str, list[_Account]] = {}
+
+    def answer(self, hello: Hello, marks: tuple[Mark, ...], now: int) -> Welcome:
+        """Return the verdict on a node; `marks` are those of its lanes, `now` is wall ns."""
+        mine = self._account(hello, now)
+        known, others = self._known(), [one for one in self._accounts[hello.node] if one is not mine]
+        clash = self._clash(hello, known, others)
+        highest = max(known.highest(hello.node), *(max(one.epochs, default=0) for one in others), 0)
+        verdict, reason = "ok", ""
+        if clash is not None:
+            counter, owner = clash
+            live = owner is not None and now - owner.at < LIVE
+            verdict = "quarantined" if live else "rekey"
+            state = "is live" if live else "has come before"
+            reason = f"another outbox of {hello.node} {state}: start {counter} has another nonce there"
+        if (verdict == "quarantined") != mine.quarantined:
+            self._tell(hello, reason, quarantined=verdict == "quarantined")
+        mine.quarantined = verdict == "quarantined"
+        if verdict == "rekey":
+            log.error("an outbox is told to move its rows to new starts", node=hello.node, reason=reason)
+            mine.epochs = {}  # what it says next are others
+        return Welcome(verdict, self._hub(), highest, marks, reason, now)
+
+    def refuses(self, node: str, epoch: Epoch) -> bool:
+        """Tell whether rows of a start must not be taken: its outbox is quarantined."""
+        return any(
+            one.quarantined and one.epochs.get(epoch.counter) == epoch.nonce
+            for one in self._accounts.get(node, ())
+        ) and not any(
+            not one.quarantined and one.epochs.get(epoch.counter) == epoch.nonce
+            for one in self._accounts.get(node, ())
+        )
+
+    @property
+    def quarantined(self) -> list[str]:
+        """The nodes of which an outbox is quarantined."""
+        return sorted(
+            node for node, accounts in self._accounts.items() if any(one.quarantined for one in accounts)
+        )
+
+    def _account(self, hello: Hello, now: int) -> _Account:
+        """Return the account that a hello goes on with, renewed."""
+        accounts = self._accounts.pop(hello.node, [])
+        self._accounts[hello.node] = accounts  # the newest is the last
+        if len(self._accounts) > NODES:
+            self._accounts.pop(next(iter(self._accounts)))
+        epochs = dict(hello.epochs)
+        for one in accounts:
+            if one.boot == hello.boot or (one.outbox == hello.outbox and _goes_on(one.epochs, epochs)):
+                one.boot, one.outbox, one.at = hello.boot, hello.outbox, now
+                one.epochs |= epochs
+                return one
+        made = _Account(hello.outbox, hello.boot, epochs, now)
+        accounts.append(made)
+        if len(accounts) > ACCOUNTS:
+            accounts.remove(min(accounts, key=_last_heard))
+        return made
+
+    @staticmethod
+    def _clash(hello: Hello, known: Known, others: list[_Account]) -> tuple[int, _Account | None] | None:
+        """Return a counter of the hello that has another nonce elsewhere, and the outbox that has it."""
+        for counter, nonce in hello.epochs:
+            theirs = known.nonce(hello.node, counter)
+            if theirs not in (None, ANY, nonce):
+                return counter, _owner(others, counter, theirs)
+            for one in others:
+                if not one.quarantined and one.epochs.get(counter, nonce) != nonce:
+                    return counter, one
+        return None
+
+    @staticmethod
+    def _tell(hello: Hello, reason: str, *, quarantined: bool) -> None:
+        if quarantined:
+            log.error("an outbox is quarantined: nothing of it is taken", node=hello.node,
+                      outbox=hello.outbox, reason=reason)  # fmt: skip
+        else:
+            log.warning("an outbox is let in again", node=hello.node, outbox=hello.outbox)
+
+
+def _goes_on(before: Mapping[int, int], now: Mapping[int, int]) -> bool:
+    """Tell whether starts go on with others: they share one and contradict none, or are all above them."""
+    shared = before.keys() & now.keys()
+    if any(before[counter] != now[counter] for counter in shared):
+        return False
+    return bool(shared) or min(now, default=0) > max(before, default=0)
+
+
+def _owner(others: list[_Account], counter: int, nonce: int | None) -> _Account | None:
+    return next((one for one in others if one.epochs.get(counter) == nonce), None)
+
+
+def _last_heard(account: _Account) -> int:
+    return account.at

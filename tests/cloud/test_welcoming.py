@@ -1,0 +1,78 @@
+"""Hellos judged: whose a node's name is, whoever asks first, last or twice."""
+
+from rimward.cloud.welcoming import LIVE, Welcoming
+from rimward.wire import Epoch, Hello, Verdict
+
+NOW = 1_795_000_000_000_000_000
+SECOND = 1_000_000_000
+
+
+class Lake:
+    """What a lake knows of starts."""
+
+    def __init__(self, **nonces: int) -> None:
+        self.nonces = {int(name[1:]): nonce for name, nonce in nonces.items()}  # "c6" is counter 6
+
+    def nonce(self, node: str, counter: int) -> int | None:
+        return self.nonces.get(counter) if node == "n1" else None
+
+    def highest(self, node: str) -> int:
+        return max(self.nonces, default=0) if node == "n1" else 0
+
+
+class Bench:
+    def __init__(self, lake: Lake) -> None:
+        self.now = NOW
+        self.welcoming = Welcoming(lambda: "hub-1", lambda: lake)
+
+    def hello(
+        self, boot: str, *epochs: tuple[int, int], outbox: str = "o", node: str = "n1"
+    ) -> tuple[Verdict, int]:
+        hello = Hello(node, "s", boot, outbox, epochs)
+        welcome = self.welcoming.answer(hello, (), self.now)
+        assert (welcome.hub, welcome.at) == ("hub-1", self.now)
+        assert bool(welcome.reason) == (welcome.verdict != "ok")
+        return welcome.verdict, welcome.highest
+
+
+def test_a_node_alone_is_welcome_whatever_restarts() -> None:
+    bench = Bench(Lake(c5=0xA))
+    assert bench.hello("b1", (5, 0xA), (6, 0xB)) == ("ok", 5)
+    assert bench.hello("b2", (5, 0xA), (6, 0xB)) == ("ok", 5), "its deep process died"
+    assert bench.hello("b2", (6, 0xB), (7, 0xC)) == ("ok", 5), "its writer died"
+    assert bench.hello("b3", (8, 0xD)) == ("ok", 5), "all of it died, and what was before is forgotten"
+    assert bench.hello("b4", (9, 0xE), outbox="other") == ("ok", 8), "its disk was lost, its counter was not"
+
+
+def test_a_counter_that_the_lake_knows_with_another_nonce_is_moved_above_every_one() -> None:
+    bench = Bench(Lake(c5=0xA, c17=0xB))
+    assert bench.hello("b1", (4, 0x1), (5, 0xBAD)) == ("rekey", 17)
+    assert bench.hello("b1", (4, 0x1), (5, 0xBAD)) == ("rekey", 17), "until it has done so"
+    assert bench.hello("b1", (18, 0xC)) == ("ok", 17)
+
+
+def test_of_two_live_outboxes_the_second_is_quarantined_until_the_first_is_silent() -> None:
+    bench = Bench(Lake(c5=0xA))
+    assert bench.hello("b1", (5, 0xA), (6, 0x1)) == ("ok", 5)
+    assert bench.hello("b2", (5, 0xA), (6, 0x2)) == ("quarantined", 6)
+    assert bench.hello("b1", (5, 0xA), (6, 0x1))[0] == "ok", "the first has done no wrong"
+    assert bench.welcoming.quarantined == ["n1"]
+    refused = [bench.welcoming.refuses("n1", Epoch(6, nonce)) for nonce in (0x1, 0x2)]
+    assert refused == [False, True]
+    assert not bench.welcoming.refuses("n1", Epoch(5, 0xA)), "the first has these rows too"
+    bench.now += LIVE + SECOND
+    assert bench.hello("b2", (5, 0xA), (6, 0x2)) == ("rekey", 6)
+    assert bench.welcoming.quarantined == []
+
+
+def test_the_one_whose_rows_the_lake_has_is_the_first_even_if_it_says_hello_later() -> None:
+    bench = Bench(Lake(c6=0x1))
+    assert bench.hello("b2", (6, 0x2)) == ("rekey", 6)
+    assert bench.hello("b1", (6, 0x1))[0] == "ok"
+    assert bench.hello("b2", (6, 0x2)) == ("quarantined", 6)
+
+
+def test_nodes_of_other_names_are_no_concern() -> None:
+    bench = Bench(Lake(c5=0xA))
+    assert bench.hello("b1", (5, 0xA))[0] == "ok"
+    assert bench.hello("b2", (5, 0xB), node="n2") == ("ok", 0)
