@@ -24,6 +24,7 @@ GROUPS = {
     "look": {
         "status": "what runs, how fast, and what waits",
         "sql": "ask the lake",
+        "export": "a fact's rows as a Parquet or CSV file",
         "ledger": "where every forwarded row is, and whether the sum is right",
         "trace": "one event's way from the device's packet to its row",
         "boundary": "what runs where, and what crosses to the cloud",

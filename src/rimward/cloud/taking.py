@@ -173,7 +173,10 @@ class Taking:
         if self.welcoming.holds(hello.node):
             released = await asyncio.to_thread(self._releases.at, hello.node)
         marks = tuple(self._marks.get(hello.node, {}).values())
-        return self.welcoming.answer(hello, marks, self._now(), released)
+        welcome = self.welcoming.answer(hello, marks, self._now(), released)
+        if welcome.verdict == "ok":  # whoever is told apart first may be another
+            await self._write_down(self._records.reports.note, hello, self._now())
+        return welcome
 
     def _claims_more(self, hello: Hello, marks: dict[str, Mark]) -> bool:
         """Tell whether a node was told more than this lake has: then it is an older copy, or a new one."""
