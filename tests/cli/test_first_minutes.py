@@ -79,3 +79,16 @@ def test_an_edit_that_is_saved_is_what_the_node_does(dev: Dev, project: Path) ->
 
     until(is_calm, "the node knows the new limit")
     app.write_text(text)
+
+
+def test_a_fault_is_over_by_itself_and_the_ledger_balances(dev: Dev, project: Path) -> None:
+    told = command("fault", "uplink", "--for", "2s", at=project)
+    assert told.returncode == 0, told.stderr
+    assert "facts wait in the outbox" in told.stdout
+    assert "over: what waited is on its way" in told.stdout
+    assert "FAULT" not in command("status", at=project).stdout
+    until(lambda: command("ledger", at=project).returncode == 0, "it balances")
+    wrong = command("fault", "disk", "--mode", "wet", at=project)
+    assert (wrong.returncode, "is none of slow, full, error" in wrong.stderr) == (2, True)
+    endless = command("fault", "uplink", "--for", "2h", at=project)
+    assert (endless.returncode, "is not from 0 to 3600 s" in endless.stderr) == (2, True)

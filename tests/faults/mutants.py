@@ -39,6 +39,13 @@ MUTANTS = (
         ("tests/console/test_ledger.py",),
     ),
     Mutant(
+        "1970 makes a partition",
+        "cloud/batch.py",
+        '"_epoch": lane.epoch.counter, "_day": self._day,',
+        '"_epoch": lane.epoch.counter, "_day": "1970-01-01",',
+        ("tests/cloud/test_upkeep.py",),
+    ),
+    Mutant(
         "a report is measured by the tables of now",
         "cloud/accounting.py",
         "            None if one.at is None or one.lost else {lane.lane: lane.mark for lane in one.lanes},\n",

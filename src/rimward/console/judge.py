@@ -101,7 +101,7 @@ def _processes(seen: Seen) -> Iterator[Problem]:
             yield Problem(
                 grave=True,
                 what=f"The process {process.name} was made to stand still.",
-                cure=f"kill -CONT {process.pid} lets it go on.",
+                cure=f"kill -CONT {process.pid} lets it go on; a fault that was asked for ends by itself.",
             )
     if (silent := silences(seen).get("hub")) is not None:
         yield Problem(
