@@ -192,8 +192,9 @@ MUTANTS = (
     Mutant(
         "numbers kept after a failed commit",
         "edge/outbox/core.py",
-        "            raise\n        self.stock.apply(change)\n",
-        "            self.stock.apply(change)\n            raise\n        self.stock.apply(change)\n",
+        "enumerate(rows, self.stock.last(key) + 1):\n",
+        "enumerate(rows, max(self.stock.last(key), vars(self).get('given', 0)) + 1):\n"
+        "                self.given = seq\n",
         ("tests/edge/outbox/test_core.py",),
     ),
     Mutant(
