@@ -29,5 +29,5 @@ def test_a_stored_subject_is_read_and_one_that_lies_about_its_bucket_is_not() ->
         "up.eu.8.n2.normal.1-0000000a.warm", "up.eu.n2.normal.1-0000000a.warm",
         "up.eu.x.n2.normal.1-0000000a.warm",
     ):  # fmt: skip
-        with pytest.raises(ValueError, X):
+        with pytest.raises(ValueError, match=r"up\."):
             parse_stored(wrong)

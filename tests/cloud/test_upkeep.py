@@ -22,7 +22,7 @@ from rimward.cloud.tables import schema_of
 from rimward.cloud.tending import Tending
 from rimward.cloud.upkeep import FILES_TODAY, Upkeep
 
-from .cloud_support import NOW, WARM, Disk, envelope, numbers, places, table
+from .cloud_support import NOW, WARM, Disk, envelope, numbers, places, row, table
 
 HOUR = 3_600_000_000_000
 DAY = 24 * HOUR
@@ -206,8 +206,9 @@ def test_a_table_of_before_partitioned_by_day_alone_is_written_and_kept(tmp_path
 
 def test_a_device_clock_of_1970_makes_no_partition(tmp_path: Path) -> None:
     lake = Lake(tmp_path)
-    one = envelope(1, 1)
-    one.rows[0].received = 1_000
+    early = row(1, 1, "x")
+    early.received = 1_000
+    one = envelope(1, 1, instead={1: early})
     lake.ingest.take("warm", [one])
     assert [row["_day"] for row in table(tmp_path)] == ["2026-11-18"]
 

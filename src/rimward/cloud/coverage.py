@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 import duckdb
 from deltalake import DeltaTable
 
+from rimward.cloud.expiring import gone
 from rimward.wire import Place
 
 Span = tuple[int, int]
@@ -30,10 +31,12 @@ class Coverage:
     """The rows of one fact that are accounted for, as spans."""
 
     def __init__(self, fact: str, table: DeltaTable | None, sides: Mapping[str, DeltaTable]) -> None:
-        """`table` is the fact's, None where there is none; `sides` may be `_dead`, `_gap` and `_expired`."""
+        """`table` is the fact's, None where there is none; `sides` may be `_dead` and `_gap`."""
         self.lanes: Lanes = {}
+        self._floors: dict[tuple[str, str], int] = {}  # the counter of the first row that did not expire
         if table is not None:
             self._add(_islands(fact, table))
+            self._add_expired(fact, table)
         for name, side in sides.items():
             self._add(_side(fact, name, side))
         for epochs in self.lanes.values():
@@ -43,6 +46,19 @@ class Coverage:
     def _add(self, found: Iterable[tuple[str, str, int, Span]]) -> None:
         for node, lane, counter, span in found:
             self.lanes.setdefault((node, lane), {}).setdefault(counter, []).append(span)
+
+    def _add_expired(self, fact: str, table: DeltaTable) -> None:
+        """Count what lies before a lane's first stored row as expired, where rows of its node have expired.
+
+        Retention takes the oldest rows, and writes down how many; where nothing is stored, nothing is known.
+        """
+        for (node, lane), epochs in self.lanes.items():
+            counter = min(epochs)
+            first = min(begin for begin, _ in epochs[counter])
+            if any(gone(table, cause, node, fact) for cause in ("expired", "erased")):
+                self._floors[node, lane] = counter
+                if first > 1:
+                    epochs[counter].append((1, first - 1))
 
     def spans(self, node: str, lane: str, counter: int) -> list[Span]:
         """Return what is accounted for of one epoch."""
@@ -59,8 +75,11 @@ class Coverage:
         `priors` says for counters where the lane was before; where that is not known, it ends.
         """
         place: Place = (0, 0)
+        floor = self._floors.get((node, lane), 0)
         for counter, spans in sorted(self.lanes.get((node, lane), {}).items()):
-            before = priors.get(counter)
+            if counter < floor:
+                continue
+            before = None if counter == floor else priors.get(counter)
             if spans[0][0] != 1 or (place != (0, 0) and (before is None or before > place)):
                 break
             if place == (0, 0) and before is not None:

@@ -26,13 +26,13 @@ from rimward.cloud.tables import partitions_of, to_arrow
 from rimward.events import RimwardError
 from rimward.observe.failpoints import reach
 
-HOOKS = PostCommitHookProperties(create_checkpoint=True, cleanup_expired_logs=False)
-# the log is cleaned by upkeep alone, and only behind a checkpoint that is on stable storage
 DIFFERENT = ("_time", "_seq", "_event", "_mono")  # in each row: a dictionary of them only costs
 WRITER = WriterProperties(
     compression="SNAPPY",
     column_properties={name: ColumnProperties(dictionary_enabled=False) for name in DIFFERENT},
 )
+HOOKS = PostCommitHookProperties(create_checkpoint=True, cleanup_expired_logs=False)
+# the log is cleaned by upkeep alone, and only behind a checkpoint that is on stable storage
 
 
 class LakeBroken(RimwardError):
@@ -119,8 +119,8 @@ class DurableTable:
             rows,
             mode="append",
             commit_properties=CommitProperties(app_transactions=transactions),
-            post_commithook_properties=HOOKS,
             writer_properties=WRITER,
+            post_commithook_properties=HOOKS,
         )
         reach("ingest.committed")
         self.handle.update_incremental()

@@ -35,11 +35,11 @@ KEPT = 86_400_000_000_000  # ns that rows stay after they are in the lake, for o
 class Takes(Protocol):
     """What writes to the lake: `Ingest` is one."""
 
-    def mark(self, node: str, lane: str) -> tuple[int, int]:
+    def mark(self, node: str, lane: str, /) -> tuple[int, int]:
         """Return a lane's last row in the lake, as (counter, seq)."""
         ...
 
-    def take(self, fact: str, envelopes: list[Envelope]) -> Outcome:
+    def take(self, fact: str, envelopes: list[Envelope], /) -> Outcome:
         """Commit what is new of one fact's envelopes."""
         ...
 

@@ -66,9 +66,9 @@ class Ingest:
         self._now = now
         self.lake: OpenLake = OpenLake(lake, (*facts, *SYSTEM), now, memory)
 
-    def mark(self, node: str, lane: str) -> Place:
-        """Return the last row of a lane that the lake has accounted for, as (counter, seq)."""
-        return self.lake.mark(node, lane)
+    def mark(self, node: str, fact: str) -> Place:
+        """Return the last row of a fact's lane, or another, that the lake has, as (counter, seq)."""
+        return self.lake.mark(node, fact)
 
     def marks(self, mine: Callable[[str], bool] = lambda _: True) -> list[tuple[str, Mark]]:
         """Return every mark of every node that is `mine`."""

@@ -1,7 +1,7 @@
 """The hub's own file: a log of envelopes, counters, offsets of cloud functions, and what they could not do.
 
-Nothing that keeps a node's rows from being lost is in it. What cloud functions have done is (`hubdb`): where it is
-deleted, they run on all rows again.
+Nothing that keeps a node's rows from being lost is in it. What cloud functions have done is (`hubdb`): where
+it is deleted, they run on all rows again.
 """
 
 import sqlite3
@@ -11,6 +11,7 @@ from pathlib import Path
 
 from rimward.cloud.envelopes import Outcome
 from rimward.cloud.generations import Seen
+from rimward.cloud.reports import Reports
 
 SCHEMA = """
 create table if not exists envelope (
@@ -48,6 +49,7 @@ class Records:
     def __init__(self, path: Path) -> None:
         self._db = connect(path)
         self._batches = 0
+        self.reports: Reports = Reports(path)
 
     def note(self, outcome: Outcome, committed_at: int) -> None:
         """Write down a batch; `committed_at` is wall ns."""
@@ -79,15 +81,6 @@ class Records:
         with self._transaction():
             self._add(counts)
 
-    def counters(self) -> dict[str, int]:
-        """Return every figure."""
-        return dict(self._db.execute("select name, value from counter").fetchall())
-
-    def put(self, name: str, value: int) -> None:
-        """Write down a figure as it is now."""
-        with self._transaction():
-            self._db.execute("insert or replace into counter values (?, ?)", (name, value))
-
     def seen(self) -> Seen:
         """Return the newest version of each table that was there."""
         rows = self._db.execute("select name, id, version from seen").fetchall()
@@ -106,6 +99,15 @@ class Records:
             "version = excluded.version where excluded.version > version or excluded.id <> id",
             [(name, id_, version) for name, (id_, version) in seen.items()],
         )
+
+    def counters(self) -> dict[str, int]:
+        """Return every figure."""
+        return dict(self._db.execute("select name, value from counter").fetchall())
+
+    def put(self, name: str, value: int) -> None:
+        """Write down a figure as it is now."""
+        with self._transaction():
+            self._db.execute("insert or replace into counter values (?, ?)", (name, value))
 
     @contextmanager
     def _transaction(self) -> Generator[None]:
@@ -128,4 +130,5 @@ class Records:
 
     def close(self) -> None:
         """Close the file."""
+        self.reports.close()
         self._db.close()

@@ -1,7 +1,7 @@
 """The envelope: up to 500 rows of one lane, msgpack with hoisted headers, zstd, and a checksum.
 
-Layout: crc32 of the rest (4 bytes, big-endian), then zstd(msgpack([header, rows])); the frame names its
-dictionary, if it has one. A reader ignores elements and keys that it does not know. Identity (node, epoch,
+Layout: crc32 of the rest (4 bytes, big-endian), then zstd(msgpack([header, rows])), whose frame names the
+dictionary, if one was used. A reader ignores elements and keys that it does not know. Identity (node, epoch,
 fact) is not in here: it is read from the subject, which the bus polices.
 """
 
@@ -161,6 +161,7 @@ def _decompress(frame: bytes) -> bytes:
     if not number:
         return zstandard.ZstdDecompressor().decompress(frame, max_output_size=MAX_BYTES)
     if number not in DICTIONARIES:
-        raise EnvelopeError(f"its dictionary is {number}, this has {', '.join(map(str, DICTIONARIES))}")
+        known = ", ".join(map(str, DICTIONARIES))
+        raise EnvelopeError(f"its dictionary is {number}, this has {known}")
     words = zstandard.ZstdCompressionDict(DICTIONARIES[number])
     return zstandard.ZstdDecompressor(dict_data=words).decompress(frame, max_output_size=MAX_BYTES)

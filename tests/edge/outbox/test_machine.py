@@ -20,7 +20,7 @@ from rimward.wire import Epoch, Mark, Marks, Row, table_of
 
 from .outbox_support import SECOND, Wall, commit, row, tallies
 
-FACTS = {
+FACTS: dict[str, tuple[str, dict[str, Any]]] = {
     "alarm": ("critical", {}),
     "warm": ("normal", {"live_first": True}),
     "beat": ("bulk", {"max_age": 100.0}),
