@@ -150,9 +150,9 @@ def test_a_bus_that_owes_an_answer_for_too_long_is_told_apart_from_a_slow_one() 
     core.sent(first, 1, 0)
     assert not core.overdue(UNANSWERED)
     assert core.overdue(UNANSWERED + 0.1)
-    core.taken(first, 9.0)
-    second = core.next(source, 10.0)
+    core.taken(first, 20.0)
+    second = core.next(source, 20.0)
     assert second is not None
-    core.sent(second, 1, 10.0)
-    assert not core.overdue(10 + 4 * 9.0), "answers take nine seconds here"
-    assert core.overdue(10 + 4 * 9.1)
+    core.sent(second, 1, 20.0)
+    assert not core.overdue(20 + 4 * 20.0), "answers take twenty seconds here"
+    assert core.overdue(20 + 4 * 20.1)

@@ -19,7 +19,7 @@ from rimward.wire import Mark, Segment, SegmentSource, Supply, table_of
 
 SHORTEST = 8 << 10  # bytes before compression to which envelopes are cut on a slow link
 CARRY = 0.5  # seconds of the rate that one envelope may take: nothing overtakes it meanwhile
-UNANSWERED = 10.0  # seconds, or some round trips, after which the bus has lost an envelope
+UNANSWERED = 30.0  # seconds, or some round trips, after which the bus has lost an envelope
 ROUNDS = 4
 
 

@@ -41,12 +41,17 @@ class Link:
         async def closed() -> None:
             self.drop("the bus closed the connection")
 
+        async def heard(error: Exception) -> None:
+            if not self.opened and isinstance(error, OSError | TimeoutError):
+                raise error  # the client would try the same address for two minutes
+            await on_error(error)
+
         self.client = await connect(
             msgspec.structs.replace(config.bus, url=self.url),
             inbox_prefix=inbox_prefix(config.node).encode(),
             closed_cb=closed,
             disconnected_cb=closed,
-            error_cb=on_error,
+            error_cb=heard,
         )
         self.opened = True
 

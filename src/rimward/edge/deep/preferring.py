@@ -25,9 +25,7 @@ class Preferring:
         Raises:
             ConnectionError: the best bus answers.
         """
-        if link.rank == 0:
-            await link.broken.wait()
-        while True:
+        while link.rank:
             await asyncio.sleep(self._every)
             if await answers(self._ways.urls[0]):
                 raise ConnectionError("the preferred bus is there again")

@@ -32,6 +32,7 @@ log: Logger = get_logger("rimward.deep")
 
 BROKEN = (OSError, nats.errors.Error, TimeoutError, sqlite3.Error, NoKey)
 UNREACHABLE = (OSError, TimeoutError, nats.errors.NoServersError, nats.errors.TimeoutError)
+LOCAL = 0.5  # seconds until the outbox is looked for again: its node may only be starting
 _DENIED = re.compile(r'permissions violation for (\w+) to "?([^"\s]+)', re.IGNORECASE)
 
 
@@ -66,7 +67,7 @@ class DeepProcess:
     async def _session(self) -> float:
         """Connect and send until that breaks; return the seconds to wait before the next try."""
         ways, link = self._ways, Link(self._ways.url, self._ways.rank)
-        self._forbidden, unreachable = False, False
+        self._forbidden, unreachable, local = False, False, False
         self.out.gate.clear()
         try:
             self.out.open()
@@ -77,6 +78,7 @@ class DeepProcess:
             error = _first(group)
             self.out.counts[type(error).__name__] += 1
             log.info("the uplink starts over", error=type(error).__name__, why=link.why or str(error))
+            local = isinstance(error, sqlite3.Error)
             unreachable = isinstance(error, UNREACHABLE) and not link.opened
         finally:
             self.out.path.up = False
@@ -84,6 +86,8 @@ class DeepProcess:
             await link.close()
         if self._forbidden:
             return ways.forbidden()
+        if local:
+            return LOCAL
         return ways.unreachable() if unreachable else ways.broke()
 
     def _on_error(self, link: Link) -> OnError:
