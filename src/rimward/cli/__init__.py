@@ -25,6 +25,7 @@ GROUPS = {
         "status": "what runs, how fast, and what waits",
         "sql": "ask the lake",
         "ledger": "where every forwarded row is, and whether the sum is right",
+        "deadletters": "what could not be stored, and its second try",
         "trace": "one event's way from the device's packet to its row",
         "boundary": "what runs where, and what crosses to the cloud",
     },
