@@ -26,6 +26,7 @@ GROUPS = {
         "sql": "ask the lake",
         "export": "a fact's rows as a Parquet or CSV file",
         "ledger": "where every forwarded row is, and whether the sum is right",
+        "deadletters": "what could not be stored, and its second try",
         "trace": "one event's way from the device's packet to its row",
         "boundary": "what runs where, and what crosses to the cloud",
     },

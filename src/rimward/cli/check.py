@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from rimward.app.manifest import Manifest, encode
+from rimward.cli.data import need_cloud
 from rimward.cli.output import json_line
 from rimward.cli.parsing import CommandError, Parser
 
@@ -15,6 +16,7 @@ examples:
   rimward check package.module:app
   rimward check app.py --json
   rimward check app.py --manifest app.manifest
+  rimward check app.py --against .rimward
 
 It imports the app in a process of its own, for 5 s at most, with the packages of the cloud blocked: a file
 that needs them on a node is found here. With --json one line a problem: file, line, message, cure, code.
@@ -26,6 +28,8 @@ def add_arguments(parser: Parser) -> None:
     """Declare what the verb takes."""
     parser.add_argument("app", metavar="APP", help="app.py or package.module:app")
     parser.add_argument("--json", action="store_true", help="write JSON lines, for editors")
+    text = "a hub's data folder: refuse what its lake's tables can't take"
+    parser.add_argument("--against", type=Path, metavar="DIR", help=text)
     text = "write what a hub has to know of the app, for rimward hub run --manifest"
     parser.add_argument("--manifest", type=Path, metavar="FILE", help=text)
 
@@ -45,6 +49,12 @@ def run(options: argparse.Namespace) -> int:
              "cure": mistake.cure, "code": mistake.code}
         )  # fmt: skip
         return 1
+    if options.against is not None:
+        need_cloud("deltalake", "pyarrow")
+        from rimward.cloud.schemas import judge_against
+        from rimward.cloud.storage import lake_of
+
+        judge_against(lake_of(options.against), manifest.facts)
     if options.manifest is not None:
         try:
             options.manifest.write_bytes(encode(manifest))

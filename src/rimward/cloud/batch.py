@@ -119,6 +119,16 @@ class Batch:
             row = (self._fact, header.schema, reason, body, last - first + 1, *system)
             self.dead.append(_kept(lane, last, row))
 
+    def like(self) -> "Batch":
+        """Return an empty one of the same table and moment."""
+        made = Batch(self._fact, self._schema, self._forms, self._now * 1000)
+        made._day = self._day
+        return made
+
+    def join(self, other: "Batch") -> None:
+        """Take the rows that another one has."""
+        self._pieces += other._pieces
+
     def table(self) -> Any:
         """Return the rows that fit, as Arrow."""
         return pa.Table.from_batches(self._pieces, self._schema).combine_chunks()

@@ -130,6 +130,17 @@ class DurableTable:
         if self.version != before + 1 and self.restored(before) > before:
             raise CommitFailedError("the table was restored just now")
 
+    def delete(self, predicate: str) -> None:
+        """Delete rows; that is on stable storage when this returns.
+
+        Raises:
+            CommitFailedError: another writer has changed what the predicate is about.
+        """
+        self.handle.delete(predicate, post_commithook_properties=HOOKS)
+        self.handle.update_incremental()
+        self._marks = {}
+        self._sync()
+
     def refresh(self) -> bool:
         """Read what others have committed; tell whether there was anything."""
         before = self.version

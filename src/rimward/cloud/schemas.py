@@ -6,14 +6,17 @@ A column that is new is null in rows of older forms. A column that changed its t
 can't be exact: the app is refused, and names a new fact instead (docs/adr/0073).
 """
 
+import contextlib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 import msgspec
+from deltalake.exceptions import TableNotFoundError
 
 from rimward.app.manifest import Column, FactSpec
 from rimward.cloud.durable import DurableTable
 from rimward.cloud.forms import Form
+from rimward.cloud.storage import Storage
 from rimward.cloud.tables import SCHEMAS, day_of, to_arrow
 from rimward.events import RimwardError
 
@@ -96,6 +99,16 @@ def known_in(handle: Any) -> Known:
         columns = msgspec.json.decode(row["columns"], type=tuple[Column, ...])
         known.setdefault(row["fact"], {})[row["schema"]] = columns
     return known
+
+
+def judge_against(lake: Storage, facts: Iterable[FactSpec]) -> None:
+    """Compare an app's facts with every form that a lake knows; one that is not there yet knows none.
+
+    Raises:
+        SchemaChanged: a column has another type.
+    """
+    with contextlib.suppress(TableNotFoundError):
+        judge(known_in(lake.open("_schemas")), facts)
 
 
 def judge(known: Known, facts: Iterable[FactSpec]) -> None:

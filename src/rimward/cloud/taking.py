@@ -18,6 +18,7 @@ from rimward.cloud.ingest import Ingest
 from rimward.cloud.parts import told
 from rimward.cloud.reading import Arrival, Reading
 from rimward.cloud.releasing import Releases
+from rimward.cloud.replaying import Replaying
 from rimward.cloud.store import Records
 from rimward.cloud.welcoming import Welcoming
 from rimward.observe import Logger, get_logger
@@ -66,6 +67,9 @@ class Taking:
         """Look at what others did to the lake, and read the marks again where that is needed."""
         async with self._turn:
             work = self.ingest.lake.open if afresh else self.ingest.look
+            if afresh:
+                replayed = await asyncio.to_thread(Replaying(self.ingest.lake, self._now).known)
+                self._reading.counts["replayed"] += replayed.stored
             if await asyncio.to_thread(work) or afresh:
                 self._heed(await asyncio.to_thread(self.ingest.marks), anew=True)
 
@@ -160,7 +164,7 @@ class Taking:
 
     async def announce(self, client: Client, nodes: set[str] | None = None) -> None:
         """Tell nodes their marks; without names, all of them."""
-        for node in self._marks if nodes is None else nodes & self._marks.keys():
+        for node in list(self._marks) if nodes is None else nodes & self._marks.keys():
             await client.publish(marks_subject(node), Marks(node, tuple(self._marks[node].values())).encode())
         await client.flush(timeout=2)
 
