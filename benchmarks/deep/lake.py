@@ -62,7 +62,7 @@ def ask_for_an_hour(folder: Path, rows: int, days: int = 30) -> float:
             table, _rows(datetime(2026, 11, 25, tzinfo=UTC) - timedelta(day), rows // days), mode="append"
         )
     started = time.perf_counter()
-    assert query(folder, HOUR).num_rows == NODES
+    assert 0 < query(folder, HOUR).num_rows <= NODES
     return time.perf_counter() - started
 
 
