@@ -50,7 +50,7 @@ MAY_BLOCK: tuple[tuple[str, set[str], str], ...] = (
     ),
     (
         "rimward/edge/deep/reader.py",
-        {"replaced", "version", "epochs", "supplies", "segment"},
+        {"replaced", "version", "epochs", "id", "supplies", "tallies", "segment"},
         "the deep process's loop serves nobody but the disk and the bus",
     ),
     ("logging/__init__.py", {"emit"}, "a line on stderr; where that blocks is the log pipe's reader's doing"),

@@ -56,6 +56,19 @@ def build(name: str) -> Path:
     return program
 
 
+@cache
+def library(name: str) -> Path:
+    """Return the path of a library to preload, compiled."""
+    compiler = shutil.which("cc") or shutil.which("gcc")
+    if compiler is None:
+        raise BenchError("no C compiler: ask your administrator for 'apt-get install gcc libc6-dev'")
+    built, source = PEERS / "native" / f"{name}.so", SOURCES / f"{name}.c"
+    if not built.exists() or built.stat().st_mtime < source.stat().st_mtime:
+        built.parent.mkdir(parents=True, exist_ok=True)
+        subprocess.run([compiler, *FLAGS, "-shared", "-fPIC", "-o", built, source, "-ldl"], check=True)
+    return built
+
+
 class Devices:
     """A run of the load client; `begin` returns when the warm-up is over, `finish` with the result."""
 

@@ -254,8 +254,8 @@ def test_the_ledgers_side_counts_what_is_stored_dead_and_lost(tmp_path: Path) ->
     batch = envelope(1, 5, instead={1: row(1, "bad", "x")})
     one.take("warm", [batch, envelope(6, 9, lost="corrupt"), envelope(1, 1, node="n2", lost="forgotten")])
     assert lanes_stored(tmp_path) == [
-        Stored("n1", "warm", 4, 1, 1, 9, 4),
-        Stored("n2", "warm", 0, 0, 1, 1, 1),
+        Stored("n1", "warm", 4, 1, 1, 9, 4, causes={"corrupt": 4}),
+        Stored("n2", "warm", 0, 0, 1, 1, 1, causes={"forgotten": 1}),
     ]
 
 

@@ -1,5 +1,8 @@
 """Hellos judged: whose a node's name is, whoever asks first, last or twice."""
 
+from pathlib import Path
+
+from rimward.cloud.releasing import Releases
 from rimward.cloud.welcoming import LIVE, Welcoming
 from rimward.wire import Epoch, Hello, Verdict
 
@@ -23,13 +26,14 @@ class Lake:
 class Bench:
     def __init__(self, lake: Lake) -> None:
         self.now = NOW
+        self.released = dict[str, int]()
         self.welcoming = Welcoming(lambda: "hub-1", lambda: lake)
 
     def hello(
         self, boot: str, *epochs: tuple[int, int], outbox: str = "o", node: str = "n1"
     ) -> tuple[Verdict, int]:
         hello = Hello(node, "s", boot, outbox, epochs)
-        welcome = self.welcoming.answer(hello, (), self.now)
+        welcome = self.welcoming.answer(hello, (), self.now, self.released.get(node, 0))
         assert (welcome.hub, welcome.at) == ("hub-1", self.now)
         assert bool(welcome.reason) == (welcome.verdict != "ok")
         return welcome.verdict, welcome.highest
@@ -76,3 +80,28 @@ def test_nodes_of_other_names_are_no_concern() -> None:
     bench = Bench(Lake(c5=0xA))
     assert bench.hello("b1", (5, 0xA))[0] == "ok"
     assert bench.hello("b2", (5, 0xB), node="n2") == ("ok", 0)
+
+
+def test_a_person_lets_a_quarantined_outbox_in_beside_the_live_one_with_starts_of_its_own() -> None:
+    bench = Bench(Lake(c5=0xA))
+    assert bench.hello("b1", (5, 0xA), (6, 0x1)) == ("ok", 5)
+    assert bench.hello("b2", (5, 0xA), (6, 0x2)) == ("quarantined", 6)
+    bench.released["n2"] = bench.now
+    assert bench.hello("b2", (5, 0xA), (6, 0x2)) == ("quarantined", 6), "another node was released"
+    bench.released["n1"] = bench.now
+    assert bench.hello("b2", (5, 0xA), (6, 0x2)) == ("rekey", 6)
+    assert bench.hello("b2", (7, 0x3)) == ("ok", 6)
+    assert bench.hello("b1", (5, 0xA), (6, 0x1))[0] == "ok"
+
+
+def test_a_release_is_for_those_who_ask_soon(tmp_path: Path) -> None:
+    releases = Releases(tmp_path)
+    assert releases.at("n1") == 0
+    (tmp_path / "hub").mkdir()
+    releases.add("n1", NOW)
+    releases.add("n2", NOW + 1)
+    assert (Releases(tmp_path).at("n1"), releases.at("n2"), releases.at("n3")) == (NOW, NOW + 1, 0)
+    bench = Bench(Lake(c5=0xA))
+    bench.released["n1"] = bench.now - 61 * SECOND
+    assert bench.hello("b1", (5, 0xA), (6, 0x1)) == ("ok", 5)
+    assert bench.hello("b2", (5, 0xA), (6, 0x2)) == ("quarantined", 6)

@@ -63,9 +63,9 @@ class Place:
         return Hub(self.app, self.root / "hub")
 
     def access(self, name: str) -> BusAccess:
+        """Return a node's way into the bus; one that has not joined yet joins."""
         folder = IdentityFolder(self.root / name)
-        identity = folder.read()
-        assert identity is not None
+        identity = folder.read() or join_here(self.hub.join_string(), name, self.root / name)
         assert identity.bus.startswith("tls://127.0.0.2:")
         return folder.access(identity)
 
@@ -129,7 +129,7 @@ def test_a_string_opens_once_and_the_hub_behind_it_has_to_be_the_one_that_made_i
         join_here(replace(fresh, authority="00" * 32).encode(), "c", place.root / "c")
     with pytest.raises(JoinError, match="neither TLS nor this machine"):
         join_here(replace(fresh, url="http://192.0.2.1:1", authority="").encode(), "c", place.root / "c")
-    assert join_here(fresh.encode(), "c", place.root / "c").name == "c", "no refusal has burned it"
+    assert join_here(fresh.encode(), "e", place.root / "e").name == "e", "no refusal has burned it"
 
 
 async def test_a_node_may_do_on_the_bus_what_is_its_own_and_nothing_else(place: Place) -> None:
@@ -188,13 +188,13 @@ async def test_a_revoked_node_is_put_out_and_the_others_keep_their_connections(p
     async def quiet(_: Exception) -> None:
         """What the bus says to one that it puts out."""
 
-    gone = await connect(await asyncio.to_thread(place.access, "c"), closed_cb=closed, error_cb=quiet)
-    stays = await connect(await asyncio.to_thread(place.access, "b"), error_cb=quiet)
-    done = await asyncio.to_thread(place.hub.run, "hub", "revoke", "c")
+    gone = await connect(await asyncio.to_thread(place.access, "gone"), closed_cb=closed, error_cb=quiet)
+    stays = await connect(await asyncio.to_thread(place.access, "stays"), error_cb=quiet)
+    done = await asyncio.to_thread(place.hub.run, "hub", "revoke", "gone")
     assert done.returncode == 0, done.stderr
     await put_out.wait()
     await stays.flush()
     with pytest.raises(nats.errors.Error):
-        await connect(await asyncio.to_thread(place.access, "c"), error_cb=quiet)
+        await connect(await asyncio.to_thread(place.access, "gone"), error_cb=quiet)
     await stays.close()
     await gone.close()

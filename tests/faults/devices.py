@@ -28,6 +28,13 @@ class Account:
         self.acknowledged: set[Message] = set()
         self.resent = 0  # transmissions with DUP
 
+    def __or__(self, other: "Account") -> "Account":
+        both = Account()
+        both.sent = self.sent + other.sent
+        both.acknowledged = self.acknowledged | other.acknowledged
+        both.resent = self.resent + other.resent
+        return both
+
 
 class _Device(asyncio.Protocol):
     def __init__(self, name: str, port: int, rate: float, account: Account) -> None:

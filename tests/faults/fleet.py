@@ -151,6 +151,13 @@ class Machine:
             self._process = None
 
 
+def uplink(node: Machine) -> dict[str, Any]:
+    """Return what a node's deep process says of itself."""
+    with suppress(OSError, ValueError):
+        return json.loads((node.folder / "node" / "uplink.json").read_text())
+    return {}
+
+
 class Fleet:
     """One hub, some nodes, one app."""
 

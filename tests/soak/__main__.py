@@ -1,22 +1,22 @@
-"""`./dev soak kills|power|model|floods|fuzz|mutants …`; each module says what it takes."""
+"""`./dev soak [kills|power|model|machine|floods|fuzz|links|mutants] …`; each module says what it takes."""
 
 import sys
 
 from tests.faults import mutants
-from tests.faults.model import sizes
-from tests.soak import floods, fuzz, kills, power
+from tests.faults.model import sizes, test_machine
+from tests.soak import floods, fuzz, kills, links, power
 
 RUNS = {
     "floods": floods.main,
     "fuzz": fuzz.main,
+    "machine": test_machine.main,
     "kills": kills.main,
+    "links": links.main,
     "model": sizes.main,
     "mutants": mutants.main,
     "power": power.main,
 }
 
 if __name__ == "__main__":
-    if len(sys.argv) < 2 or sys.argv[1] not in RUNS:
-        sys.stderr.write(f"usage: ./dev soak {'|'.join(RUNS)} [ARGUMENTS]\n")
-        sys.exit(2)
-    sys.exit(RUNS[sys.argv[1]](sys.argv[2:]))
+    name, *arguments = sys.argv[1:] if sys.argv[1:2] and sys.argv[1] in RUNS else ["kills", *sys.argv[1:]]
+    sys.exit(RUNS[name](arguments))

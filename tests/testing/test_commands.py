@@ -7,6 +7,7 @@ import pytest
 from msgspec import Struct
 
 from rimward import App, CommandResult, mqtt
+from rimward.edge.commands.hand import Hand
 from rimward.testing import Site
 
 app = App("pumps", compat="2026-11-01")
@@ -122,7 +123,7 @@ async def test_a_node_that_was_offline_for_a_day_gets_what_is_still_valid() -> N
 
 async def test_a_command_that_the_device_had_when_the_node_died_is_not_sent_again() -> None:
     async with Site(app) as site:
-        silent = site.device("chiller-7").subscribe("devices/chiller-7/commands/#", Any)
+        silent = site.device("chiller-7").subscribe("devices/chiller-7/commands/#")
         await warm(site)
         assert silent.all == [{"celsius": 9.5}]
         await site.kill9()
@@ -136,7 +137,7 @@ async def test_a_command_that_the_device_had_when_the_node_died_is_not_sent_agai
 async def test_one_that_may_be_carried_out_twice_is_sent_again_after_the_node_died() -> None:
     OPTIONS["idempotent"] = True
     async with Site(app) as site:
-        silent = site.device("chiller-7").subscribe("devices/chiller-7/commands/#", Any)
+        silent = site.device("chiller-7").subscribe("devices/chiller-7/commands/#")
         await warm(site)
         await site.kill9()
         await site.settle()
@@ -158,6 +159,10 @@ async def test_a_link_that_breaks_doubles_no_command_and_loses_none() -> None:
         assert chiller.taken == [{"celsius": float(celsius)} for celsius in range(10)]
         assert [row.outcome for row in site.rows(Chilled)] == ["ok"] * 10
         assert site.uplink.breaks > 0
+
+
+def _nobody_knows(_: Hand) -> None:
+    """Return no time."""
 
 
 class Killed(BaseException):
@@ -206,10 +211,8 @@ async def test_until_somebody_knows_the_time_only_what_may_be_done_twice_is_done
 ) -> None:
     async with Site(app) as site:
         chiller = Chiller(site)
-        hand = site.node.hand
-        assert hand is not None
         with monkeypatch.context() as patch:
-            patch.setattr(type(hand), "hub_time", lambda _: None)
+            patch.setattr(Hand, "hub_time", _nobody_knows)
             await warm(site, 9.0)
             OPTIONS["idempotent"] = True
             await warm(site, 9.1)

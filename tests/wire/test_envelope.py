@@ -8,7 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rimward.wire import EnvelopeError, Header, Mark, Marks, Row, decode, encode, encode_raw
+from rimward.wire.dictionaries import DICTIONARIES, ENVELOPE
 
+WORDS = zstandard.ZstdCompressionDict(DICTIONARIES[ENVELOPE])
 INT64 = st.integers(-(2**63), 2**63 - 1)
 SCALARS = st.one_of(
     st.none(),
@@ -68,6 +70,23 @@ def test_an_envelope_is_read_back(rows: list[Row], first: int) -> None:
 def test_five_hundred_rows_cost_a_few_bytes_each() -> None:
     rows = [row(seq, f"sensor-{seq % 7}", 20.5 + seq % 10, seq % 3 == 0) for seq in range(1, 501)]
     assert len(encode(header(1, 500), rows)) < 500 * 20
+
+
+def test_a_small_envelope_costs_little_over_its_values_and_any_reader_has_its_words() -> None:
+    small = encode(header(7, 7), [row(7, "pump-12", 20.5)])
+    assert len(small) < 90
+    assert zstandard.get_frame_parameters(small[4:]).dict_id == ENVELOPE
+    assert len(packed(zstandard.ZstdDecompressor(dict_data=WORDS).decompress(small[4:]))) > 1.5 * len(small)
+
+
+def test_dictionaries_are_kept_for_ever_as_they_were() -> None:
+    assert {number: zlib.crc32(words) for number, words in DICTIONARIES.items()} == {1: 320411488}
+
+
+def test_a_dictionary_that_nobody_has_is_named() -> None:
+    other = zstandard.train_dictionary(512, [bytes([n % 7]) * 90 for n in range(999)], dict_id=77)
+    with pytest.raises(EnvelopeError, match="its dictionary is 77, this has 1"):
+        decode(sealed(zstandard.ZstdCompressor(dict_data=other).compress(b"x" * 100)))
 
 
 @given(st.binary(max_size=300))

@@ -5,7 +5,7 @@ import asyncio
 import os
 from pathlib import Path
 
-from rimward.cli.listening import add_outside, add_ports, check_outside, listening
+from rimward.cli.listening import add_outside, add_ports, add_uplink, check_outside, listening
 from rimward.cli.parsing import CommandError, Parser, bus, count, duration
 
 BUS_VARIABLE = "RIMWARD_BUS"  # --bus, for addresses with a password: arguments are seen in lists of processes
@@ -30,6 +30,7 @@ def add_arguments(parser: Parser) -> None:
     )
     add_ports(parser, console=True)
     add_outside(parser)
+    add_uplink(parser)
     parser.add_argument(
         "--replay", metavar="FILE", help="a recording to replay as devices, or recordings:wearables"
     )

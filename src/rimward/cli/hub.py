@@ -1,7 +1,8 @@
-"""`rimward hub run|token|revoke`: the cloud's side of nodes that are elsewhere."""
+"""`rimward hub run|token|revoke|release`: the cloud's side of nodes that are elsewhere."""
 
 import argparse
 import asyncio
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -48,11 +49,19 @@ examples:
 Its connection ends within seconds where the hub runs, and its name is free for another machine. What it has
 sent stays.
 """
+EXAMPLES_RELEASE = """\
+examples:
+  rimward hub release truck-7
+
+For a node of which two outboxes were live under one name, such as a copied disk: the hub takes nothing of the
+second until the first is silent, or this is said. Its rows are moved to starts of their own and nothing
+doubles. Two machines that go on need two names.
+"""
 
 
 def add_arguments(parser: Parser) -> None:
     """Declare what the verb takes."""
-    words = parser.add_subparsers(dest="word", metavar="run|token|revoke", required=True)
+    words = parser.add_subparsers(dest="word", metavar="run|token|revoke|release", required=True)
     one = words.add_parser("run", description="run a hub on this machine", epilog=EXAMPLES_RUN)
     what = one.add_mutually_exclusive_group()
     what.add_argument(
@@ -75,8 +84,10 @@ def add_arguments(parser: Parser) -> None:
     text = "how long it is good (default: 1h)"
     token.add_argument("--expires", type=duration, metavar="TIME", default=3600.0, help=text)
     gone = words.add_parser("revoke", description="let a node in no more", epilog=EXAMPLES_REVOKE)
-    gone.add_argument("node", metavar="NODE")
-    for below in (one, token, gone):
+    out = words.add_parser("release", description="let a node out of quarantine", epilog=EXAMPLES_RELEASE)
+    for below in (gone, out):
+        below.add_argument("node", metavar="NODE")
+    for below in (one, token, gone, out):
         text = f"data folder (default: {DEFAULT})"
         below.add_argument("--data", type=Path, metavar="DIR", default=DEFAULT, help=text)
         below.add_argument("--json", action="store_true", help="write JSON lines")
@@ -89,8 +100,10 @@ def run(options: argparse.Namespace) -> int:
             return _run(options)
         case "token":
             return _token(options)
-        case _:
+        case "revoke":
             return _revoke(options)
+        case _:
+            return _release(options)
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -152,6 +165,20 @@ def _revoke(options: argparse.Namespace) -> int:
         json_line({"revoked": options.node})
     else:
         say(f"{options.node} may not come in any more")
+    return 0
+
+
+def _release(options: argparse.Namespace) -> int:
+    from rimward.cloud.releasing import Releases
+
+    data: Path = options.data.absolute()
+    if not (data / "hub").is_dir():
+        raise CommandError(f"{data} is not a hub's data folder: name one with --data DIR")
+    Releases(data).add(options.node, time.time_ns())
+    if options.json:
+        json_line({"released": options.node})
+    else:
+        say(f"a quarantined outbox of {options.node} is let in when it asks next, within a minute")
     return 0
 
 

@@ -1,6 +1,9 @@
 """`rimward ledger`: forwarded = stored + waiting + dead-lettered + expired + erased + discarded."""
 
 import argparse
+import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
 from rimward.cli.data import folder_of, need_cloud, read_json
 from rimward.cli.output import json_line, table
@@ -10,14 +13,19 @@ from rimward.console.judge import silences
 from rimward.local.folder import DataFolder, alive
 from rimward.observe import read_snapshot
 
+if TYPE_CHECKING:
+    from rimward.cloud.accounting import Balance
+
+PROMISE = "nothing acknowledged is lost while the node's disk lives and its caps are not reached"
 TERMS = ("stored", "waiting", "dead_lettered", "expired", "erased", "discarded")
 EXAMPLES = """\
 examples:
   rimward ledger
   rimward ledger --json
 
-Every row that a function forwarded is in exactly one place. Stored is counted in the table. It works while
-rimward dev runs and after it has stopped; the exit code is 1 if a sum is not right, or not known.
+Every row that a function forwarded is in exactly one place. Stored is counted in the table, what waits on
+the node's disk; of a node whose disk is elsewhere its last report tells. It works while rimward dev runs and
+after it has stopped; the exit code is 1 if a sum is not right, or not known.
 """
 
 
@@ -53,33 +61,64 @@ def run(options: argparse.Namespace) -> int:
     balanced = doubt is None and all(entry.missing == 0 for entry in entries)
     if options.json:
         for entry in entries:
-            terms = {term: getattr(entry, term) for term in TERMS}
-            json_line(
-                {"node": entry.node, "fact": entry.fact, "forwarded": entry.forwarded, **terms,
-                 "missing": entry.missing, "balanced": doubt is None and entry.missing == 0, "doubt": doubt}
-            )  # fmt: skip
+            json_line(_told(entry, doubt))
         return 0 if balanced else 1
     if not entries:
         print(doubt or "nothing was forwarded yet")
         return 0 if balanced else 1
+    _show([entry for entry in entries if not entry.system])
+    if system := [entry for entry in entries if entry.system]:
+        print("\nthe nodes' own records")
+        _show(system)
+    for sentence in _notes(entries):
+        print(sentence)
+    if doubt is not None:
+        print(f"NOT known: {doubt}")
+    elif any(entry.unknown for entry in entries):
+        print("NOT known: a node's disk was lost, and what waited on it")
+    else:
+        print("balanced" if balanced else "NOT balanced: rows are missing, or are there twice where negative")
+    print(PROMISE)
+    return 0 if balanced else 1
+
+
+def _told(entry: "Balance", doubt: str | None) -> dict[str, Any]:
+    return {
+        "node": entry.node,
+        "fact": entry.fact,
+        "forwarded": entry.forwarded,
+        **{term: getattr(entry, term) for term in TERMS},
+        "causes": entry.causes,
+        "missing": entry.missing,
+        "unknown": entry.unknown,
+        "system": entry.system,
+        "as_of": entry.as_of,
+        "balanced": doubt is None and entry.missing == 0,
+        "doubt": doubt,
+    }
+
+
+def _show(entries: "list[Balance]") -> None:
     head = ["fact", "node", "forwarded", "=", *TERMS, "missing"]
     table(
         [name.replace("_", "-") for name in head],
         [
-            [
-                entry.fact,
-                entry.node,
-                entry.forwarded,
-                "=",
-                *(getattr(entry, term) for term in TERMS),
-                entry.missing,
-            ]
+            [entry.fact, entry.node, entry.forwarded, "=", *(getattr(entry, term) for term in TERMS),
+             entry.missing if entry.unknown is None else "unknown"]
             for entry in entries
         ],
-    )
-    if doubt is not None:
-        print(f"NOT known: {doubt}")
-    else:
-        print("balanced" if balanced else "NOT balanced: rows are missing, or are there twice where negative")
-    print("nothing acknowledged is lost while the node's disk lives and its caps are not reached")
-    return 0 if balanced else 1
+    )  # fmt: skip
+
+
+def _notes(entries: "tuple[Balance, ...]") -> Iterator[str]:
+    """Yield what the columns have no room for."""
+    for entry in entries:
+        if entry.causes:
+            causes = ", ".join(f"{rows:,} {cause}" for cause, rows in entry.causes.items())
+            yield f"{entry.fact} from {entry.node}: discarded {causes}"
+        if entry.unknown is not None:
+            low, high = entry.unknown
+            yield f"{entry.fact} from {entry.node}: unknown: between {low:,} and {high:,} went with its disk"
+    reported = {entry.node: entry.as_of for entry in entries if entry.as_of is not None}
+    for node, at in sorted(reported.items()):
+        yield f"{node} as it reported {max(0, time.time_ns() - at) / 1e9:.0f} s ago: its disk is elsewhere"

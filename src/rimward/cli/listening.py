@@ -4,11 +4,11 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from rimward.cli.parsing import CommandError, Parser, host, port
+from rimward.cli.parsing import CommandError, Parser, host, port, rate
 
 LOCAL = frozenset({"127.0.0.1", "::1"})
 PORTS = {"mqtt": 1883, "http": 8080, "coap": 5683, "console": 8088, "mqtts": 8883, "https": 8443}
-OUTSIDE = ("host", "access", "anonymous", "tls_cert", "tls_key")
+OUTSIDE = ("uplink_rate", "host", "access", "anonymous", "tls_cert", "tls_key")
 
 
 def add_ports(parser: Parser, *, console: bool) -> None:
@@ -31,6 +31,12 @@ def add_outside(parser: Parser) -> None:
         "--tls-cert", type=Path, metavar="FILE", help="PEM with its chain: MQTT and HTTP over TLS as well"
     )
     parser.add_argument("--tls-key", type=Path, metavar="FILE", help="PEM, the certificate's key")
+
+
+def add_uplink(parser: Parser) -> None:
+    """Take the rate of the uplink."""
+    text = "the most that goes to the hub, such as 64kbit/s (default: as much as there is)"
+    parser.add_argument("--uplink-rate", type=rate, metavar="RATE", help=text)
 
 
 def check_outside(options: argparse.Namespace) -> None:

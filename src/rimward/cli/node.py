@@ -5,7 +5,7 @@ import asyncio
 import sys
 from pathlib import Path
 
-from rimward.cli.listening import add_outside, add_ports, check_outside, listening
+from rimward.cli.listening import add_outside, add_ports, add_uplink, check_outside, listening
 from rimward.cli.output import json_line, say, table
 from rimward.cli.parsing import CommandError, Parser, duration
 
@@ -53,8 +53,7 @@ def add_arguments(parser: Parser) -> None:
     node.add_argument("app", metavar="APP", help="app.py or package.module:app")
     add_ports(node, console=False)
     add_outside(node)
-    text = "the most that goes to the hub, such as 64kbit/s (default: as the TOML says)"
-    node.add_argument("--uplink-rate", metavar="RATE", help=text)
+    add_uplink(node)
     node.add_argument("--config", type=Path, metavar="FILE", help="TOML: limits, [outbox], [uplink], [bus]")
     text = "stop by itself, counted from ready"
     node.add_argument("--for", dest="duration", type=duration, metavar="SECONDS", help=text)
@@ -113,7 +112,6 @@ def _run(options: argparse.Namespace) -> int:
         data=options.data,
         **listening(options),
         config=options.config,
-        uplink_rate=options.uplink_rate,
         duration=options.duration,
     )
     asyncio.run(run(wanted, Lines("node", json=options.json)))

@@ -187,6 +187,21 @@ def bus(text: str) -> str:
     return text
 
 
+def rate(text: str) -> str:
+    """Check the rate of a link.
+
+    Raises:
+        argparse.ArgumentTypeError: it is none.
+    """
+    from rimward.network.pace import parse_rate
+
+    try:
+        parse_rate(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a rate such as 64kbit/s or 2Mbit/s") from None
+    return text
+
+
 def duration(text: str) -> float:
     """Read seconds: a number, or a duration such as 30s or 2m.
 

@@ -39,9 +39,11 @@ def run(options: argparse.Namespace) -> int:
         for row in _rows(result):
             json_line(dict(zip(names, row, strict=True)))
     elif options.csv:
+        from rimward.cloud.exporting import harmless
+
         writer = csv.writer(sys.stdout, lineterminator="\n")
         writer.writerow(names)
-        writer.writerows([_harmless(value) for value in row] for row in _rows(result))
+        writer.writerows([harmless(value) for value in row] for row in _rows(result))
     else:
         table(names, _rows(result.slice(0, SHOWN)))
         if (more := result.num_rows - SHOWN) > 0:
@@ -74,12 +76,3 @@ def _rows(result: Any) -> Iterator[list[Any]]:
         columns: list[list[Any]] = [column.to_pylist() for column in batch.columns]
         for row in zip(*columns, strict=True):
             yield [plain(value) for value in row]
-
-
-def _harmless(value: Any) -> Any:
-    """Return a cell that no spreadsheet takes for a formula: what devices send is only text."""
-    return (
-        f"'{value}"
-        if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r"))
-        else value
-    )

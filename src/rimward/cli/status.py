@@ -1,6 +1,7 @@
 """`rimward status`: processes, ports, functions, and what waits on its way to the lake."""
 
 import argparse
+import time
 from typing import Any
 
 from rimward.cli.data import folder_of, read_json, running
@@ -11,6 +12,7 @@ from rimward.console.history import History
 from rimward.console.judge import problems, silences
 from rimward.local.folder import DataFolder
 from rimward.observe import FunctionStats, Histogram, Snapshot, read_snapshot
+from rimward.observe.faults import Faults
 
 PROCESSES = ("supervisor", "node", "deep", "hub", "ingest", "bus")
 GATEWAYS = ("mqtt", "http", "coap", "sip", "console")
@@ -65,9 +67,19 @@ def collect(folder: DataFolder) -> dict[str, Any]:
         "health": {} if snapshot is None else snapshot.health,
         "uplink": read_json(folder.uplink) or None,
         "hub": _hub(folder),
+        "faults": _faults(folder),
         "problems": [
             {"grave": one.grave, "what": one.what, "cure": one.cure} for one in problems(seen, History())
         ],
+    }
+
+
+def _faults(folder: DataFolder) -> dict[str, Any]:
+    """Return what is wrong on purpose, with the seconds that it goes on."""
+    now = time.time_ns()
+    return {
+        kind: {"mode": fault.mode, "left_s": round((fault.until - now) / 1e9, 1)}
+        for kind, fault in Faults(folder.root).active().items()
     }
 
 
@@ -121,6 +133,8 @@ def _show(status: dict[str, Any]) -> None:
         print(f"uplink  {state}")
     if hub:
         print("hub     " + ", ".join(f"{value:,} {name.replace('_', ' ')}" for name, value in hub.items()))
+    for kind, fault in status["faults"].items():
+        print(f"FAULT   {kind} ({fault['mode']}): rimward fault asked for it, {fault['left_s']:.0f} s to go")
     for problem in status["problems"]:
         print(f"{'WRONG' if problem['grave'] else 'note':<8}{problem['what']} {problem['cure']}".rstrip())
 

@@ -11,10 +11,12 @@ from typing import Any
 from deltalake import DeltaTable
 from msgspec import Struct
 
+from rimward.cloud.counting import Counted, count
 from rimward.cloud.expiring import gone
+from rimward.cloud.sides import Sides
 from rimward.cloud.storage import Storage, lake_of
-from rimward.cloud.stored import Stored
-from rimward.wire import split_version, transaction_id
+from rimward.cloud.stored import Selection, Stored
+from rimward.wire import split_version, table_of, transaction_id
 from rimward.wire.system import SYSTEM
 
 SYSTEM_TABLES = {spec.table for spec in SYSTEM}
@@ -29,28 +31,46 @@ class EnvelopeLog(Struct, frozen=True):
     version: int
 
 
-def lanes_stored(data: Path) -> list[Stored]:
-    """Count every fact's rows by node, with the mark of the same snapshot."""
-    lake = lake_of(data)
-    names = lake.tables()
-    dead, dead_table = _side(lake, names, "_dead")
-    lost, _ = _side(lake, names, "_gap")
-    known = _nodes(lake, names)
-    facts = {name for name in names if not name.startswith("_")} | SYSTEM_TABLES & set(names)
-    found: list[Stored] = []
-    for name in sorted(facts | {fact for _, fact in dead}):
-        table = lake.open(name) if name in facts else None
-        counts = {} if table is None else _sum(table, ["_node"])
-        nodes = {node for (node,) in counts} | {node for node, fact in (*dead, *lost) if fact == name}
-        left = {} if table is None else _gone(table, name, nodes | known)
-        for node in sorted(nodes | set(left)):
-            place = split_version(_mark(table, dead_table, node, name))
-            expired, erased = left.get(node, (0, 0))
-            found.append(
-                Stored(node, name, counts.get((node,), 0), dead.get((node, name), 0), *place,
-                       lost=lost.get((node, name), 0), expired=expired, erased=erased)
-            )  # fmt: skip
-    return found
+def lanes_stored(data: Path, wanted: Iterable[Selection] = ()) -> list[Stored]:
+    """Count every fact's rows by node, with the marks of the same snapshot.
+
+    Each selection is counted by itself; a node that none is about is counted whole.
+    """
+    lake, asked = lake_of(data), list(wanted)
+    names = set(lake.tables())
+    facts = {name for name in names if not name.startswith("_")} | SYSTEM_TABLES & names
+    counted = Counted(data / "hub" / "counted.db" if (data / "hub").is_dir() else None)
+    try:
+        sides, known = Sides(lake, names), _nodes(lake, names)
+        found: list[Stored] = []
+        for name in sorted(facts | sides.facts()):
+            table = lake.open(name) if name in facts else None
+            parts = [] if table is None else counted.parts(table, name)
+            nodes = {part.node for part in parts} | sides.nodes(name)
+            left = _gone(table, name, nodes | known)
+            nodes |= set(left)
+            more = [Selection(node) for node in sorted(nodes - {one.node for one in asked})]
+            for one in [*(one for one in asked if one.node in nodes), *more]:
+                rows = 0 if table is None else count(table, name, parts, one)
+                found.append(_stored(name, one, rows, left.get(one.node, (0, 0)), (table, sides)))
+    finally:
+        counted.close()
+    return sorted(found, key=lambda one: (one.fact, one.node, one.first))
+
+
+def _stored(
+    name: str, wanted: Selection, rows: int, gone: tuple[int, int], found: tuple[DeltaTable | None, Sides]
+) -> Stored:
+    table, sides = found
+    node, causes = wanted.node, sides.lost(name, wanted)
+    lanes = dict.fromkeys((name, *(lane for lane in wanted.lanes if table_of(lane) == name)))
+    marks = {lane: split_version(_mark(table, sides.dead_table, node, lane)) for lane in lanes}
+    return Stored(
+        node, name, rows, sides.dead(name, wanted), *marks[name], lost=sum(causes.values()), causes=causes,
+        expired=gone[0], erased=gone[1],
+        marks={lane: mark for lane, mark in marks.items() if lane != name},
+        first=wanted.first, end=wanted.end,
+    )  # fmt: skip
 
 
 def _nodes(lake: Storage, names: Iterable[str]) -> set[str]:
@@ -61,20 +81,12 @@ def _nodes(lake: Storage, names: Iterable[str]) -> set[str]:
     return set(rows.column("_node").unique().to_pylist())
 
 
-def _gone(table: DeltaTable, name: str, nodes: Iterable[str]) -> dict[str, tuple[int, int]]:
+def _gone(table: DeltaTable | None, name: str, nodes: Iterable[str]) -> dict[str, tuple[int, int]]:
     """Return how many rows have expired and were erased, of the nodes of which any were."""
+    if table is None:
+        return {}
     found = {node: (gone(table, "expired", node, name), gone(table, "erased", node, name)) for node in nodes}
     return {node: counts for node, counts in found.items() if any(counts)}
-
-
-def _side(
-    lake: Storage, names: Iterable[str], name: str
-) -> tuple[dict[tuple[str, ...], int], DeltaTable | None]:
-    """Return a side table and how many rows it stands for, by node and fact."""
-    if name not in names:
-        return {}, None
-    table = lake.open(name)
-    return _sum(table, ["_node", "fact"], "rows"), table
 
 
 def _mark(table: DeltaTable | None, dead: DeltaTable | None, node: str, fact: str) -> int:
@@ -83,23 +95,6 @@ def _mark(table: DeltaTable | None, dead: DeltaTable | None, node: str, fact: st
     own = (table.transaction_version(application) if table is not None else None) or 0
     unknown = (dead.transaction_version(f"unknown:{application}") if dead is not None else None) or 0
     return max(own, unknown)
-
-
-def _sum(table: DeltaTable, keys: list[str], column: str | None = None) -> dict[tuple[str, ...], int]:
-    """Count rows by keys, or add up a column; nothing in it counts as one."""
-    dataset: Any = table.to_pyarrow_dataset()
-    rows: Any = dataset.to_table(columns=keys if column is None else [*keys, column])
-    sums: dict[tuple[str, ...], int] = {}
-    if column is None:
-        for row in rows.group_by(keys).aggregate([([], "count_all")]).to_pylist():
-            sums[tuple(row[key] for key in keys)] = row["count_all"]
-        return sums
-    for row in (
-        rows.group_by(keys).aggregate([([], "count_all"), (column, "sum"), (column, "count")]).to_pylist()
-    ):
-        nothing = row["count_all"] - row[f"{column}_count"]
-        sums[tuple(row[key] for key in keys)] = (row[f"{column}_sum"] or 0) + nothing
-    return sums
 
 
 def envelopes_for(data: Path, node: str, counter: int, fact: str, seq: int) -> EnvelopeLog | None:
@@ -126,4 +121,4 @@ def hub_status(data: Path) -> dict[str, int]:
         return dict(db.execute("select name, value from counter").fetchall())
 
 
-__all__ = ["EnvelopeLog", "Stored", "envelopes_for", "hub_status", "lanes_stored"]
+__all__ = ["EnvelopeLog", "Selection", "Stored", "envelopes_for", "hub_status", "lanes_stored"]

@@ -19,6 +19,7 @@ from rimward.app.manifest import FactSpec
 from rimward.cloud.config import HubConfig
 from rimward.cloud.hubdb import epoch_of, open_journal, transaction
 from rimward.cloud.ingest import Envelope, Ingest, Outcome
+from rimward.cloud.storage import lake_of
 from rimward.observe import Logger, get_logger
 from rimward.observe.failpoints import reach
 from rimward.wire import HUB, Epoch, Header, Lane, Row
@@ -34,11 +35,11 @@ KEPT = 86_400_000_000_000  # ns that rows stay after they are in the lake, for o
 class Takes(Protocol):
     """What writes to the lake: `Ingest` is one."""
 
-    def mark(self, node: str, fact: str) -> tuple[int, int]:
+    def mark(self, node: str, lane: str, /) -> tuple[int, int]:
         """Return a lane's last row in the lake, as (counter, seq)."""
         ...
 
-    def take(self, fact: str, envelopes: list[Envelope]) -> Outcome:
+    def take(self, fact: str, envelopes: list[Envelope], /) -> Outcome:
         """Commit what is new of one fact's envelopes."""
         ...
 
@@ -188,6 +189,6 @@ class Forwards:
             with closing(open_journal(path)) as db:
                 if not lanes(db):
                     return
-            ingest = Ingest(self._data / "lake", self._facts, self._now)
+            ingest = Ingest(lake_of(self._data), self._facts, self._now)
             self._forwarding = Forwarding(path, ingest, self._now)
         self._forwarding.drain()

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from rimward.app import manifest as manifests
+from rimward.cloud.auditing import Auditing
 from rimward.cloud.commanding import Commanding
 from rimward.cloud.config import HubConfig
 from rimward.cloud.durable import LakeBroken
@@ -36,6 +37,7 @@ class Hub:
             Alive(data / HUB),
             Streams(config),
             Upkeep(lake_of(data), config.upkeep, facts, self._records, now),
+            Auditing(data, self._records),
         ]
         if config.app and any(function.layer == "cloud" for function in manifest.functions):
             self.parts += [Functions(config), Forwards(config, manifest.facts, now), Commanding(config, now)]

@@ -31,13 +31,19 @@ class LocalLake:
 
     def table(self, fact: type[Struct], *, since: Duration | None = None, version: int | None = None) -> Any:
         """Return a fact's rows."""
-        declared = self._facts.get(fact)
-        name = snake_case(fact.__name__) if declared is None else declared.spec.table
-        table = self._storage.open(name, version)
+        table = self._storage.open(self._table_of(fact), version)
         dataset: Any = table.to_pyarrow_dataset()
         if since is None:
             return dataset.to_table()
         return dataset.to_table(filter=ds.field("_received_at") >= from_ns(self._now - nanoseconds(since)))
+
+    def _table_of(self, fact: type[Struct]) -> str:
+        """Return the table of a type, or of the app's fact of its name: a class may be loaded twice."""
+        declared = self._facts.get(fact)
+        if declared is not None:
+            return declared.spec.table
+        tables = {known.spec.name: known.spec.table for known in self._facts.values()}
+        return tables.get(fact.__name__, snake_case(fact.__name__))
 
     def sql(self, query: str, **params: Any) -> Any:
         """Return the result of a query."""

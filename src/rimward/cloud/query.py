@@ -1,6 +1,10 @@
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 # (pyarrow, deltalake, duckdb and nats ship partial types)
-"""SQL over the lake: DuckDB in this process, a view for each table, and nothing else to reach."""
+"""SQL over the lake: DuckDB in this process, a view for each table, and nothing else to reach.
+
+A table is what the Delta log says that it is now. Columns and conditions go down to the files: those whose
+day, site or statistics exclude a row are not opened (docs/adr/0009).
+"""
 
 from pathlib import Path
 from typing import Any
@@ -9,6 +13,7 @@ import duckdb
 import pyarrow as pa
 from deltalake.exceptions import TableNotFoundError
 
+from rimward.cloud.placing import place
 from rimward.cloud.storage import Storage, storage_of
 
 
@@ -21,16 +26,31 @@ def query(lake: Storage | Path, sql: str, params: dict[str, Any] | None = None) 
     storage = storage_of(lake)
     with duckdb.connect(":memory:") as db:
         db.execute("set timezone='UTC'")
-        for name in storage.tables():
+        opened: list[str] = []
+        for name in _asked(db, sql, storage):
             try:
                 table = storage.open(name)
             except TableNotFoundError:
                 continue
-            db.register(name, table.to_pyarrow_dataset())
+            dataset: Any = table.to_pyarrow_dataset()
+            db.register(name, dataset)
+            if "_mono" in dataset.schema.names:
+                opened.append(name)
+        place(db, opened, sql)
         db.execute("set enable_external_access=false")
         db.execute("set lock_configuration=true")
         result = db.sql(sql, params=params or {})
         return _whole_numbers(result.to_arrow_table())
+
+
+def _asked(db: duckdb.DuckDBPyConnection, sql: str, storage: Storage) -> list[str]:
+    """Return the tables that a query names, as far as it can be told: opening one costs time."""
+    names = storage.tables()
+    try:
+        asked = {name.lower() for name in db.get_table_names(sql)}
+    except duckdb.Error:
+        return names
+    return [name for name in names if name in asked] if asked and asked <= set(names) else names
 
 
 def _whole_numbers(table: Any) -> Any:

@@ -1,6 +1,7 @@
 """The hub's own file: a log of envelopes, counters, offsets of cloud functions, and what they could not do.
 
-Nothing that keeps rows from being lost is in it. Where it is deleted, cloud functions run on all rows again.
+Nothing that keeps a node's rows from being lost is in it. What cloud functions have done is (`hubdb`): where
+it is deleted, they run on all rows again.
 """
 
 import sqlite3
@@ -10,6 +11,7 @@ from pathlib import Path
 
 from rimward.cloud.envelopes import Outcome
 from rimward.cloud.generations import Seen
+from rimward.cloud.reports import Reports
 
 SCHEMA = """
 create table if not exists envelope (
@@ -47,6 +49,7 @@ class Records:
     def __init__(self, path: Path) -> None:
         self._db = connect(path)
         self._batches = 0
+        self.reports: Reports = Reports(path)
 
     def note(self, outcome: Outcome, committed_at: int) -> None:
         """Write down a batch; `committed_at` is wall ns."""
@@ -127,4 +130,5 @@ class Records:
 
     def close(self) -> None:
         """Close the file."""
+        self.reports.close()
         self._db.close()

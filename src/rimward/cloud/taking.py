@@ -5,6 +5,7 @@
 import asyncio
 import sqlite3
 from collections.abc import Callable
+from pathlib import Path
 
 from nats.aio.client import Client
 from nats.aio.msg import Msg
@@ -16,6 +17,7 @@ from rimward.cloud.envelopes import Envelope, Outcome
 from rimward.cloud.ingest import Ingest
 from rimward.cloud.parts import told
 from rimward.cloud.reading import Arrival, Reading
+from rimward.cloud.releasing import Releases
 from rimward.cloud.replaying import Replaying
 from rimward.cloud.store import Records
 from rimward.cloud.welcoming import Welcoming
@@ -59,6 +61,7 @@ class Taking:
             tuple[str, str], tuple[int, int]
         ] = {}  # by (node, lane): the mark at which one was told
         self.welcoming = Welcoming(lambda: ingest.lake.generations.id, lambda: ingest.lake.epochs)
+        self._releases = Releases(Path(config.data))
 
     async def look(self, *, afresh: bool = False) -> None:
         """Look at what others did to the lake, and read the marks again where that is needed."""
@@ -150,7 +153,7 @@ class Taking:
         log.warning("rows are missing before those that came, and are asked for", node=lane.node,
                     lane=lane.fact, reached=reached, came=came)  # fmt: skip
 
-    async def _write_down(self, write: Callable[..., None], *arguments: object) -> bool:
+    async def _write_down(self, write: Callable[..., object], *arguments: object) -> bool:
         """Note something for people; False where hub.db refuses, which holds no row up."""
         try:
             await asyncio.to_thread(write, *arguments)
@@ -170,7 +173,14 @@ class Taking:
         if self._claims_more(hello, self._marks.get(hello.node, {})):
             async with self._turn:
                 self._heed(await asyncio.to_thread(self._believe, hello), anew=True)
-        return self.welcoming.answer(hello, tuple(self._marks.get(hello.node, {}).values()), self._now())
+        released = 0
+        if self.welcoming.holds(hello.node):
+            released = await asyncio.to_thread(self._releases.at, hello.node)
+        marks = tuple(self._marks.get(hello.node, {}).values())
+        welcome = self.welcoming.answer(hello, marks, self._now(), released)
+        if welcome.verdict == "ok":  # whoever is told apart first may be another
+            await self._write_down(self._records.reports.note, hello, self._now())
+        return welcome
 
     def _claims_more(self, hello: Hello, marks: dict[str, Mark]) -> bool:
         """Tell whether a node was told more than this lake has: then it is an older copy, or a new one."""

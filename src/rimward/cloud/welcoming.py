@@ -18,6 +18,7 @@ from rimward.wire import Epoch, Hello, Mark, Welcome
 log: Logger = get_logger("rimward.ingest")
 
 LIVE = 15_000_000_000  # ns after its last hello for which an outbox counts as live
+RELEASED = 60_000_000_000  # ns after a release for which the other outbox counts as silent
 ACCOUNTS = 8  # outboxes and boots of one node that are remembered; the one silent for longest gives way
 NODES = 65_536  # whose accounts are kept; the one silent for longest gives way
 
@@ -53,8 +54,11 @@ class Welcoming:
         self._known = known
         self._accounts: dict[str, list[_Account]] = {}
 
-    def answer(self, hello: Hello, marks: tuple[Mark, ...], now: int) -> Welcome:
-        """Return the verdict on a node; `marks` are those of its lanes, `now` is wall ns."""
+    def answer(self, hello: Hello, marks: tuple[Mark, ...], now: int, released: int = 0) -> Welcome:
+        """Return the verdict on a node; `marks` are those of its lanes, `now` is wall ns.
+
+        `released` is when a person last let the node out of quarantine, wall ns.
+        """
         mine = self._account(hello, now)
         known, others = self._known(), [one for one in self._accounts[hello.node] if one is not mine]
         clash = self._clash(hello, known, others)
@@ -62,7 +66,7 @@ class Welcoming:
         verdict, reason = "ok", ""
         if clash is not None:
             counter, owner = clash
-            live = owner is not None and now - owner.at < LIVE
+            live = owner is not None and now - owner.at < LIVE and now - released > RELEASED
             verdict = "quarantined" if live else "rekey"
             state = "is live" if live else "has come before"
             reason = f"another outbox of {hello.node} {state}: start {counter} has another nonce there"
@@ -84,6 +88,10 @@ class Welcoming:
             for one in self._accounts.get(node, ())
         )
 
+    def holds(self, node: str) -> bool:
+        """Tell whether an outbox of a node is quarantined."""
+        return any(one.quarantined for one in self._accounts.get(node, ()))
+
     @property
     def quarantined(self) -> list[str]:
         """The nodes of which an outbox is quarantined."""
@@ -98,11 +106,13 @@ class Welcoming:
         if len(self._accounts) > NODES:
             self._accounts.pop(next(iter(self._accounts)))
         epochs = dict(hello.epochs)
-        for one in accounts:
-            if one.boot == hello.boot or (one.outbox == hello.outbox and _goes_on(one.epochs, epochs)):
-                one.boot, one.outbox, one.at = hello.boot, hello.outbox, now
-                one.epochs |= epochs
-                return one
+        same = [one for one in accounts if one.boot == hello.boot] or [
+            one for one in accounts if one.outbox == hello.outbox and _goes_on(one.epochs, epochs)
+        ]
+        for one in same[:1]:
+            one.boot, one.outbox, one.at = hello.boot, hello.outbox, now
+            one.epochs |= epochs
+            return one
         made = _Account(hello.outbox, hello.boot, epochs, now)
         accounts.append(made)
         if len(accounts) > ACCOUNTS:

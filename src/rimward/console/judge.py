@@ -172,6 +172,14 @@ def _uplink(seen: Seen) -> Iterator[Problem]:
 
 def _ledger(seen: Seen) -> Iterator[Problem]:
     for balance in seen.ledger or ():
+        if balance.unknown is not None:
+            low, high = balance.unknown
+            yield Problem(
+                grave=True,
+                what=f"The disk of {balance.node} was lost, and with it {count(low)} to {count(high)} rows "
+                f"of {balance.fact}.",
+                cure="rimward ledger shows what is known.",
+            )
         if balance.missing:
             yield Problem(
                 grave=True,

@@ -2,7 +2,10 @@
 
 from msgspec import Struct
 
+from rimward.cloud.accounting import Balance
 from rimward.observe import Snapshot, Trace
+
+__all__ = ["Balance", "Link", "Problem", "Process", "Seen"]
 
 
 class Process(Struct, frozen=True):
@@ -23,34 +26,6 @@ class Link(Struct, frozen=True):
     at: int  # wall ns of these figures
     rtt: float | None = None  # seconds
     errors: str = ""  # what went wrong since its process started, by name
-
-
-class Balance(Struct, frozen=True):
-    """The ledger's equation for one fact of one node."""
-
-    node: str
-    fact: str
-    forwarded: int
-    stored: int | None  # None: the lake could not be read
-    waiting: int | None
-    dead_lettered: int = 0
-    expired: int = 0
-    erased: int = 0
-    discarded: int = 0
-    oldest: int | None = None  # wall ns at which the oldest row that waits was taken
-
-    @property
-    def system(self) -> bool:
-        """Whether these are a node's own records: they have a ledger like any rows, and are counted apart."""
-        return self.fact.startswith("_")
-
-    @property
-    def missing(self) -> int | None:
-        """How many rows no side of the equation names; None while one of them is unknown."""
-        if self.stored is None or self.waiting is None:
-            return None
-        named = self.stored + self.waiting + self.dead_lettered + self.expired + self.erased + self.discarded
-        return self.forwarded - named
 
 
 class Seen(Struct, frozen=True):

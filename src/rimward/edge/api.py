@@ -1,48 +1,79 @@
-"""A node's files read by others: how many rows each lane has given out and still holds."""
+"""A node's files read by others: what its outbox has forwarded, given up, and still holds."""
 
 import sqlite3
-from contextlib import closing
+from collections.abc import Generator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
+import msgspec
 from msgspec import Struct
 
+from rimward.wire.account import Account, Held, LaneAccount
 
-class LaneReport(Struct, frozen=True):
-    """One lane of a node's outbox."""
+NODE = "node-1"  # where nothing says how a node is called
+
+
+class Outline(Struct, frozen=True):
+    """Which outbox lies under a data folder."""
 
     node: str
-    fact: str
-    counter: int  # 0: all lanes of earlier starts that the lake has whole
-    forwarded: int  # rows numbered, ever
-    held: tuple[tuple[int, int], ...]  # (first, last) of the chunks still here
-    taken_at: tuple[int, ...] = ()  # wall ns at which each of these chunks was committed
+    outbox: str
+    first: int  # counter of the oldest epoch that it knows
+    lanes: tuple[str, ...]
 
 
-def read_lanes(data: Path, node: str = "node-1") -> list[LaneReport]:
-    """Return every lane of the outbox under a data folder; none where there is no outbox yet."""
+class _Named(Struct):
+    node: str = NODE
+
+
+def node_name(data: Path) -> str:
+    """Return what the node of a data folder is called."""
+    try:
+        return msgspec.json.decode((data / "run" / "node.json").read_bytes(), type=_Named).node
+    except (OSError, msgspec.DecodeError):
+        return NODE
+
+
+def outline_of(data: Path, node: str | None = None) -> Outline | None:
+    """Return which outbox lies under a data folder; None where there is none yet, or an older form of it."""
+    with _opened(data) as db:
+        if db is None:
+            return None
+        found = db.execute("select value from meta where key = 'id'").fetchone()
+        first = db.execute("select coalesce(min(counter), 0) from epoch").fetchone()[0]
+        lanes = tuple(lane for (lane,) in db.execute("select distinct lane from tally order by lane"))
+    return Outline(node or node_name(data), found[0] if found else "", first, lanes)
+
+
+def read_account(data: Path, node: str | None = None) -> Account | None:
+    """Return the account of the outbox under a data folder, counted on its disk; None where there is none."""
+    with _opened(data) as db:
+        if db is None:
+            return None
+        found = db.execute("select value from meta where key = 'id'").fetchone()
+        tallies = db.execute("select lane, cause, rows from tally order by lane, cause").fetchall()
+        chunks = db.execute("select counter, fact, first, last, at from chunk").fetchall()
+    causes: dict[str, dict[str, int]] = {}
+    for lane, cause, rows in tallies:
+        causes.setdefault(lane, {})[cause] = rows
+    held: dict[str, list[Held]] = {}
+    for counter, lane, first, last, at in chunks:
+        held.setdefault(lane, []).append(Held(counter, first, last, at))
+    lanes = [
+        LaneAccount(lane, counts.pop("forwarded", 0), counts, tuple(held.get(lane, ())))
+        for lane, counts in causes.items()
+    ]
+    return Account(node or node_name(data), found[0] if found else "", tuple(lanes))
+
+
+@contextmanager
+def _opened(data: Path) -> Generator[sqlite3.Connection | None]:
+    """Open the outbox at one moment; None where there is no file, or one that has not its tables yet."""
     path = data / "node" / "outbox.db"
     if not path.exists():
-        return []
+        yield None
+        return
     with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, isolation_level=None)) as db:
-        db.execute("begin")  # lanes and chunks of one moment
-        lanes = db.execute(
-            "select counter, fact, last_seq from lane union all select 0, fact, rows from settled "
-            "order by fact, counter"
-        ).fetchall()
-        chunks = db.execute("select counter, fact, first, last, at from chunk order by first").fetchall()
-    held: dict[tuple[int, str], list[tuple[int, int]]] = {}
-    taken: dict[tuple[int, str], list[int]] = {}
-    for counter, fact, first, last, at in chunks:
-        held.setdefault((counter, fact), []).append((first, last))
-        taken.setdefault((counter, fact), []).append(at)
-    return [
-        LaneReport(
-            node,
-            fact,
-            counter,
-            last_seq,
-            tuple(held.get((counter, fact), ())),
-            tuple(taken.get((counter, fact), ())),
-        )
-        for counter, fact, last_seq in lanes
-    ]
+        db.execute("begin")
+        tables = {name for (name,) in db.execute("select name from sqlite_master where type = 'table'")}
+        yield db if {"meta", "tally", "chunk", "epoch"} <= tables else None

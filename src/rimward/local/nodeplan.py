@@ -17,6 +17,7 @@ from rimward.local.options import NodeOptions
 from rimward.local.plan import absolute, python
 from rimward.local.settings import Settings
 from rimward.network.bus import BusAccess
+from rimward.network.pace import Schedule
 
 DEEP = ("uplink",)  # tables of the TOML that are the deep process's
 STRANGER = (
@@ -56,6 +57,7 @@ class NodePlan:
         own |= {"node": self.identity.name}
         way = {"bus_url" if name == "url" else name: value for name, value in structs.asdict(access).items()}
         self._deep = settings.part(DeepConfig, deep, own | way)
+        _check_uplink(self._deep, options.config)
         further = settings.take("listeners")
         access_file = "" if options.access is None else str(options.access.absolute())
         mine = {
@@ -106,6 +108,13 @@ class NodePlan:
         path = run / "supervisor.json"
         self._folder.keep(path, spec)
         return path
+
+
+def _check_uplink(deep: DeepConfig, path: Path | None) -> None:
+    try:
+        Schedule(deep.uplink)
+    except ValueError as error:
+        raise DevError(f"{path or '--uplink-rate'}: {error}") from None
 
 
 def _who(folder: IdentityFolder, settings: Settings) -> tuple[Identity, BusAccess]:

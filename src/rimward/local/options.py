@@ -21,6 +21,7 @@ class RunOptions(Struct, frozen=True):
     anonymous: bool = False  # whoever reaches `host` may come in without one
     tls_cert: Path | None = None  # PEM with its chain
     tls_key: Path | None = None  # PEM
+    uplink_rate: str | None = None  # the most that goes to the hub, such as 64kbit/s; None: no limit was said
     duration: float | None = None  # seconds from ready to the stop; None: until told
     check_timeout: float = 5.0  # seconds that importing the app may take
     ready_timeout: float = 30.0  # seconds
@@ -41,7 +42,6 @@ class NodeOptions(RunOptions, frozen=True):
     """A node whose hub is elsewhere."""
 
     config: Path | None = None  # TOML
-    uplink_rate: str | None = None  # such as 64kbit/s; None: as the TOML says
 
 
 class HubOptions(Struct, frozen=True):

@@ -19,6 +19,7 @@ from rimward.edge.gateways.listening.config import ListenerConfig
 from rimward.local.folder import DataFolder
 from rimward.local.listeners import HOST, listeners_of, spec_of, takes_coap
 from rimward.local.options import DevOptions
+from rimward.network.config import UplinkConfig
 from rimward.observe.faults import FILE as FAULTS
 
 if TYPE_CHECKING:
@@ -130,6 +131,7 @@ class Plan:
             password=node.password,
             node=NODE,
             region=REGION,
+            uplink=UplinkConfig(rate=self._options.uplink_rate or ""),
         )
         folder.write(folder.run / "deep.json", deep)
         config = HubConfig(

@@ -88,4 +88,4 @@ class Settings:
             return msgspec.convert(content, kind)
         except msgspec.ValidationError as error:
             where = f" in [{at}]" if at else ""
-            raise DevError(f"{self._path}{where}: {error}: docs/configuration.md lists the keys") from None
+            raise DevError(f"{self._path}{where}: {error}: docs/howto/nodes.md lists the keys") from None

@@ -15,7 +15,7 @@ from nats.aio.client import Client
 
 from rimward.network.nkeys import Key, NoKey, parse_seed
 
-CONNECT = 2  # seconds that one attempt may take
+CONNECT = 15  # seconds for each step of one attempt; a bad link loses several packets of each
 
 
 class BusAccess(Struct, frozen=True, forbid_unknown_fields=True):

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 
 RETRY = 0.2  # seconds before the second try; doubled with each
-RETRY_MOST = 2.0  # a bus that comes back is found within this
+RETRY_MOST = 1.5  # a bus that comes back is found within this
 BUSY_MOST = 15.0  # where buses answer and get nothing through: everybody else tries as well
 FORBIDDEN = 30.0  # where a bus refuses this node's rights or credentials: people have to change something
 

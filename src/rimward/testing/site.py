@@ -9,7 +9,6 @@ import asyncio
 import datetime as dt
 import os
 import random
-import sqlite3
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -20,17 +19,16 @@ from msgspec import Struct
 
 from rimward.app import App, Lake
 from rimward.app.settings import settings_of
-from rimward.edge.api import read_lanes
+from rimward.edge.api import read_account
 from rimward.edge.config import NodeConfig, OutboxConfig
-from rimward.edge.dispatch.failures import place_of
 from rimward.edge.outbox import DeadLetter
-from rimward.events import Duration, RimwardError, from_ns, nanoseconds, to_ns
+from rimward.events import Duration, from_ns, nanoseconds, to_ns
 from rimward.observe import Trace
 from rimward.testing.clock import Clock, Loop, whole_seconds
 from rimward.testing.cloud import has_cloud
 from rimward.testing.coap import Coap
 from rimward.testing.device import Device, Identity, Version
-from rimward.testing.errors import CloudMissing, SiteClosed
+from rimward.testing.errors import CloudMissing, SiteClosed, tell
 from rimward.testing.http import Http
 from rimward.testing.inbox import Inbox
 from rimward.testing.ledger import Ledger
@@ -50,7 +48,6 @@ T = TypeVar("T")
 NODE = "node-1"
 MEMORY = Path("/dev/shm")  # noqa: S108 (a folder with a random name is made in it) files that never meet a disk
 TURNS = 16  # of the real loop that async functions get at each step of the clock
-TOLD = 10  # errors and dead letters that a failed test's note names
 LIVE: list["Site"] = []  # Sites that are open, oldest first
 
 
@@ -157,23 +154,7 @@ class Site:
 
     def tell(self, error: BaseException) -> None:
         """Add to an error what functions have raised and what is in the dead letters, if anything."""
-        lines = [
-            f"{type(raised).__name__}: {raised} at {place_of(raised)}: see site.errors"
-            for raised in self._errors
-        ]
-        try:
-            lines += [
-                f"dead letter of {letter.source} from {letter.sender}: {letter.reason}: {letter.detail}"
-                for letter in self.dead_letters
-            ]
-        except (sqlite3.Error, RimwardError) as unreadable:  # the error that is told of comes first
-            lines.append(f"the dead letters can't be read: {unreadable}")
-        if lines:
-            error.add_note(f"In the Site of {self.app.name!r}:")
-            for line in lines[:TOLD]:
-                error.add_note(f"  {line}")
-            if len(lines) > TOLD:
-                error.add_note(f"  and {len(lines) - TOLD} more")
+        tell(error, self.app.name, self._errors, lambda: self.dead_letters)
 
     def _start(self) -> None:
         self._sender = None
@@ -352,7 +333,8 @@ class Site:
         if (self.folder / "lake").exists() and has_cloud():
             entries = read_ledger(self.folder)
         else:
-            entries = balances(read_lanes(self.folder), [])
+            account = read_account(self.folder)
+            entries = balances([] if account is None else [account], [])
         tables = {struct: fact.spec.table for struct, fact in self.app.facts.items()}
         return Ledger.of_entries(entries, tables)
 

@@ -89,7 +89,6 @@ class Sealer:
 
         self._compressor = zstandard.ZstdCompressor(level=level)
         words = zstandard.ZstdCompressionDict(DICTIONARIES[ENVELOPE])
-        words.precompute_compress(level=level)
         self._small = zstandard.ZstdCompressor(level=level, dict_data=words)
 
     def encode(self, header: Header, count: int, rows: bytes) -> bytes:

@@ -54,8 +54,9 @@ class Welcome(Struct, frozen=True):
     """The hub's answer.
 
     "rekey": another outbox has used one of the counters; whoever asks moves every epoch that has uncommitted
-    rows above `highest` (GUARANTEES §2). "quarantined": another outbox of this name is live now; nothing of
-    this one is taken until somebody has told them apart.
+    rows above `highest`, but for those that `epochs` names with the same nonce: they were copied whole, and
+    the lake has their rows or gets them once (GUARANTEES §2). "quarantined": another outbox of this name is
+    live now; nothing of this one is taken until somebody has told them apart.
     """
 
     verdict: Verdict
@@ -64,6 +65,7 @@ class Welcome(Struct, frozen=True):
     marks: tuple[Mark, ...] = ()
     reason: str = ""
     at: int = 0  # wall ns of the hub
+    epochs: tuple[tuple[int, int], ...] = ()  # of the asker's counters those known, by which nonce they are
 
     def encode(self) -> bytes:
         """Return it as msgpack."""

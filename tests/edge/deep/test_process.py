@@ -17,8 +17,8 @@ from tests.e2e.natsbus import Bus
 from rimward.app.manifest import Column, FactSpec
 from rimward.cloud.api import Stored, lanes_stored
 from rimward.cloud.ingest import Ingest
-from rimward.console.ledger import balances
-from rimward.edge.api import read_lanes
+from rimward.console.ledger import read_ledger
+from rimward.edge.api import read_account
 from rimward.edge.config import OutboxConfig
 from rimward.edge.deep.config import DeepConfig
 from rimward.edge.deep.process import DeepProcess
@@ -199,8 +199,9 @@ async def test_a_copied_outbox_is_told_of_and_loses_nothing_silently(
         assert marks(clone) == {}
     await asyncio.to_thread(other.core.close)
     assert stored(tmp_path) == list(range(5))
-    lanes = await asyncio.to_thread(read_lanes, clone)
-    assert [lane.held for lane in lanes] == [((1, 1), (2, 2), (3, 3))], "its rows wait"
+    account = await asyncio.to_thread(read_account, clone)
+    assert account is not None
+    assert [[one.last for one in lane.held or ()] for lane in account.lanes] == [[1, 2, 3]], "its rows wait"
 
 
 async def test_a_node_under_a_name_that_the_bus_does_not_know_is_told_so_and_waits(
@@ -208,7 +209,8 @@ async def test_a_node_under_a_name_that_the_bus_does_not_know_is_told_so_and_wai
 ) -> None:
     await writer.write(5)
     async with hub(bus, tmp_path, WARM), deep(bus, tmp_path, "node-9") as process:
-        await until(lambda: process.out.counts.get("permissions", 0) > 0, "the bus polices names")
+        await until(lambda: process.out.counts["permissions"] > 0, "the bus polices names")
+        assert "node-9" in process.out.denied, "by its name"
     assert stored(tmp_path) == []
 
 
@@ -221,9 +223,9 @@ async def test_a_damaged_chunk_is_a_gap_in_the_lake_and_the_ledger_balances(
     async with hub(bus, tmp_path, WARM), deep(bus, tmp_path):
         await until(lambda: marks(tmp_path) == {"warm": (1, 9)}, "the lane goes on")
     assert stored(tmp_path) == [0, 1, 2, 4, 5, 6, 7, 8]
-    sides = await asyncio.to_thread(lambda: (read_lanes(tmp_path), lanes_stored(tmp_path)))
-    assert sides[1] == [Stored("node-1", "warm", 8, 0, 1, 9, 1)]
-    (balance,) = balances(*sides)
+    (found,) = await asyncio.to_thread(lanes_stored, tmp_path)
+    assert found == Stored("node-1", "warm", 8, 0, 1, 9, 1, causes={"corrupt": 1})
+    (balance,) = await asyncio.to_thread(read_ledger, tmp_path)
     assert (balance.forwarded, balance.discarded, balance.missing) == (9, 1, 0)
 
 

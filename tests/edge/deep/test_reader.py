@@ -205,7 +205,8 @@ def test_a_recorded_loss_comes_with_its_reason_between_the_rows_around_it(tmp_pa
         damage(tmp_path, "insert into lost values (1, 'warm', 2, 4, 'shed', 3, 0)")
         damage(tmp_path, "insert into lost values (1, 'warm', 7, 8, 'expired', 2, 0)")
         assert spans(segments(opened)) == [
-            (1, 1, 1, "forgotten"), (1, 2, 4, "shed"), (1, 5, 6, None), (1, 7, 8, "expired"), (1, 9, 10, None),
+            (1, 1, 1, "forgotten"), (1, 2, 4, "shed"), (1, 5, 6, None), (1, 7, 8, "expired"),
+            (1, 9, 10, None),
         ]  # fmt: skip
 
 

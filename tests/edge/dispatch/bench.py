@@ -12,7 +12,7 @@ import msgspec
 from rimward.app.effects import Action
 from rimward.app.loading import load
 from rimward.app.settings import settings_of
-from rimward.edge.api import read_lanes
+from rimward.edge.api import read_account
 from rimward.edge.config import OutboxConfig
 from rimward.edge.dispatch import Clocks, Dispatcher, Tracing
 from rimward.edge.dispatch.types import Commits, Message, Request, Sender, Ticket
@@ -145,8 +145,5 @@ async def bench(
 
 
 async def forwarded(tmp_path: Path) -> dict[str, int]:
-    lanes = await asyncio.to_thread(read_lanes, tmp_path)
-    return {
-        fact: sum(lane.forwarded for lane in lanes if lane.fact == fact)
-        for fact in {one.fact for one in lanes}
-    }
+    account = await asyncio.to_thread(read_account, tmp_path)
+    return {} if account is None else {lane.lane: lane.forwarded for lane in account.lanes}

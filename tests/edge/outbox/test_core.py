@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rimward.edge.api import read_lanes
+from rimward.edge.api import read_account
 from rimward.edge.config import OutboxConfig
 from rimward.edge.outbox import OutboxCore
 from rimward.edge.outbox.chunks import CHUNK_BYTES
@@ -147,10 +147,12 @@ def test_lanes_of_old_starts_become_one_sum_and_the_ledger_still_adds_up(tmp_pat
             wall.now += 2 * DAY
             outbox.forget(mark(outbox, 2))
     with core(folder, wall):
-        lanes = [lane for lane in read_lanes(tmp_path) if lane.fact == "warm"]
-        assert sum(lane.forwarded for lane in lanes) == 12
-        assert [lane.counter for lane in lanes] == [0, 6], "the newest says where the next epoch begins"
-        assert len([lane for lane in read_lanes(tmp_path) if lane.fact == "cold"]) == 6, "its rows wait"
+        account = read_account(tmp_path)
+        assert account is not None
+        assert {lane.lane: lane.forwarded for lane in account.lanes} == {"warm": 12, "cold": 6}
+        counters = query(folder, "select counter from lane where fact = 'warm'")
+        assert counters == [(6,)], "the newest says where the next epoch begins"
+        assert query(folder, "select count(*) from lane where fact = 'cold'") == [(6,)], "its rows wait"
         assert query(folder, "select count(*) from epoch") == [(7,)]
 
 

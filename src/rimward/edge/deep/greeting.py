@@ -95,13 +95,13 @@ class Greeting:
 
 
 def rekey_text(welcome: Welcome, epochs: dict[int, int]) -> bytes:
-    """Return what the outbox's writer has to do: move every epoch with uncommitted rows above a counter.
+    """Return what the outbox's writer has to do: move epochs with uncommitted rows above a counter.
 
-    `epochs` are the nonces here by counter; those that clash are named as the hub knows them.
+    `epochs` are the nonces here by counter; those that the hub knows as well are named as it knows them.
     """
-    known = {mark.counter: mark.nonce for mark in welcome.marks if mark.counter}
-    clashes = {str(one): nonce for one, nonce in known.items() if epochs.get(one, nonce) != nonce}
-    return msgspec.json.encode({"above": welcome.highest, "nonces": clashes})
+    known = {mark.counter: mark.nonce for mark in welcome.marks if mark.counter} | dict(welcome.epochs)
+    nonces = {str(one): nonce for one, nonce in sorted(known.items()) if one in epochs}
+    return msgspec.json.encode({"above": welcome.highest, "nonces": nonces})
 
 
 def _spread() -> float:

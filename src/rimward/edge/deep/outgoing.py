@@ -92,14 +92,16 @@ class Outgoing:
     def hello(self) -> Hello:
         """Return the node's account of itself."""
         config, reader = self.config, self.reader
-        epochs = {} if reader is None else reader.epochs()
+        assert reader is not None
+        epochs = reader.epochs()
         return Hello(
             node=config.node,
             site=config.site,
             boot=self.boot,
-            outbox="",
+            outbox=reader.id(),
             epochs=tuple((counter, epochs[counter].nonce) for counter in sorted(epochs)),
             marks=tuple(self.book.marks.values()),
+            tallies=reader.tallies(),
             at=time.time_ns(),
         )
 

@@ -89,6 +89,11 @@ class OutboxReader:
         rows = self._db.execute("select counter, nonce from epoch").fetchall()
         return {counter: Epoch(counter, nonce) for counter, nonce in rows}
 
+    def id(self) -> str:
+        """Return the file's id, another one after its disk was lost."""
+        row = self._db.execute("select value from meta where key = 'id'").fetchone()
+        return row[0] if row else ""
+
     def supplies(self) -> list[Supply]:
         """Return every lane that has rows, its last place, and the priority of its newest rows."""
         version = self.version()

@@ -14,12 +14,14 @@ from rimward.app.manifest import FactSpec
 from rimward.edge.clock import NodeClock
 from rimward.edge.outbox.config import OutboxConfig
 from rimward.edge.outbox.core import OutboxCore
+from rimward.edge.outbox.faulty import FaultyDisk
 from rimward.edge.outbox.file import read_cells, writable
 from rimward.edge.outbox.records import DeadLetter, Forward, Transaction
 from rimward.edge.outbox.tending import CLEAN, Tending, code_of
 from rimward.events import OutboxBroken, OutboxFull, RimwardError
 from rimward.observe import Histogram, Logger, get_logger
 from rimward.observe.failpoints import reach
+from rimward.observe.faults import Faults
 from rimward.wire import Epoch
 
 log: Logger = get_logger("rimward.outbox")
@@ -63,6 +65,7 @@ class Outbox:
         self._monotonic = monotonic  # ns
         self._core: OutboxCore | None = None  # none where the disk did not let it open
         self._stamps = stamps
+        self._disk = FaultyDisk(Faults(folder.parent))
         self._group = _Group()
         self._touched: Touched = {}
         self._timer: asyncio.TimerHandle | None = None
@@ -305,7 +308,7 @@ class Outbox:
                 checked = self._monotonic()
                 if usable and tending is not None:
                     usable = self._tend(tending)
-                elif writable(self._folder / "outbox.db"):
+                elif self._disk.bears() and writable(self._folder / "outbox.db"):
                     self._loop.call_soon_threadsafe(self.mended.set)
         if core is not None:
             core.close()
@@ -317,6 +320,7 @@ class Outbox:
         try:
             if not usable or self._core is None:
                 raise sqlite3.OperationalError("the file was given up")
+            self._disk.strike()
             self._core.commit(group.forwards, group.cells, group.dead)
         except (sqlite3.Error, OSError, ValueError) as raised:
             error = raised
