@@ -1,4 +1,5 @@
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# pyright: reportAttributeAccessIssue=false
 # (pyarrow and deltalake ship partial types)
 """What a table's growth costs: a row's way into it, with upkeep, and a question of one day of a year.
 
@@ -16,6 +17,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from deltalake import write_deltalake
 from msgspec import Struct
 
@@ -113,18 +115,25 @@ def _one_day(folder: Path, size: int, days: int, rounds: int) -> list[Figure]:
 
 def _rows(days: range, each: int) -> Any:
     """Return rows of some days, spread over each of them."""
-    count = len(days) * each
-    number = pa.array(range(count), pa.int64())
-    begin = int(datetime.combine(START + timedelta(days[0]), datetime.min.time(), UTC).timestamp() * 1e6)
-    step = 86_400_000_000 // each
-    stamps = [begin + day * 86_400_000_000 + step * one for day in range(len(days)) for one in range(each)]
-    moments = pa.array(stamps, pa.timestamp("us", tz="UTC"))
-    names = [(START + timedelta(day)).isoformat() for day in days]
-    index = pa.array([day for day in range(len(days)) for _ in range(each)], pa.int32())
-    known = {
-        "truck": pa.array([f"truck-{one % 50}" for one in range(count)]),
-        "celsius": number.cast(pa.float64()), "_time": moments, "_received_at": moments,
-        "_node": pa.repeat("old", count), "_seq": number, "_event": number.cast(pa.string()),
-        "_site": pa.repeat("local", count), "_day": pa.array(names).take(index),
+    number = pa.array(range(each), pa.int64())
+    trucks = pa.array([f"truck-{one % 50}" for one in range(each)])
+    events = number.cast(pa.string())
+    passed = pc.multiply(number, 86_400_000_000 // each)
+    return pa.concat_tables(
+        _day(START + timedelta(day), each, {
+            "truck": trucks, "celsius": number.cast(pa.float64()), "_seq": number, "_event": events,
+            "_time": passed,
+        })
+        for day in days
+    )  # fmt: skip
+
+
+def _day(day: date, each: int, known: dict[str, Any]) -> Any:
+    begin = int(datetime.combine(day, datetime.min.time(), UTC).timestamp() * 1e6)
+    moments = pc.add(known["_time"], begin).cast(pa.timestamp("us", tz="UTC"))
+    known |= {
+        "_time": moments, "_received_at": moments, "_node": pa.repeat("old", each),
+        "_site": pa.repeat("local", each), "_day": pa.repeat(day.isoformat(), each),
     }  # fmt: skip
-    return pa.table([known.get(field.name, pa.nulls(count, field.type)) for field in SCHEMA], schema=SCHEMA)
+    columns = [known.get(field.name, pa.nulls(each, field.type)) for field in SCHEMA]
+    return pa.table(columns, schema=SCHEMA)
