@@ -13,8 +13,8 @@ import msgspec
 import nats.errors
 from nats.aio.msg import Msg
 
-from rimward.edge.commands.executor import SPACE, STORE, Kept
 from rimward.edge.commands.file import Boot, CommandFile
+from rimward.edge.commands.keys import SPACE, STORE, Kept
 from rimward.edge.deep.config import DeepConfig
 from rimward.edge.deep.link import Link
 from rimward.edge.kernel import boot_id, boottime
