@@ -15,7 +15,7 @@ from deltalake.exceptions import CommitFailedError
 
 from rimward.app.manifest import FactSpec
 from rimward.cloud.batch import Batch, Span
-from rimward.cloud.coverage import without
+from rimward.cloud.coverage import Coverage, without
 from rimward.cloud.envelopes import Envelope, Outcome
 from rimward.cloud.epochs import ANY
 from rimward.cloud.generations import Memory
@@ -86,6 +86,23 @@ class Ingest:
         """Return a node's marks of some lanes, by lane; of facts that the app does not have, too."""
         found = {lane: self._mark(node, lane) for lane in lanes}
         return {lane: mark for lane, mark in found.items() if mark is not None}
+
+    def taken(self, node: str, epochs: dict[int, int]) -> dict[str, dict[int, int]]:
+        """Return the last row of a node's starts that is accounted for, by lane and counter.
+
+        `epochs` are the nonces of starts; of those that the lake knows by another nothing is said. It reads
+        whole tables, as nodes seldom need.
+        """
+        lake, found = self.lake, dict[str, dict[int, int]]()
+        mine = {counter for counter, nonce in epochs.items() if lake.epochs.nonce(node, counter) == nonce}
+        for fact in lake.facts:
+            sides = {name: lake.tables[name].handle for name in SIDE_TABLES}
+            coverage = Coverage(fact, lake.tables[fact].handle, sides)
+            for (owner, lane), counters in coverage.lanes.items():
+                if owner == node:
+                    ends = {one: spans[0][1] for one, spans in counters.items() if spans[0][0] == 1}
+                    found[lane] = {one: end for one, end in ends.items() if one in mine}
+        return found
 
     def look(self) -> bool:
         """Look at what others did to the lake; tell whether marks may have changed.

@@ -6,6 +6,7 @@ import asyncio
 import sqlite3
 from collections.abc import Callable
 
+import msgspec
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
@@ -166,7 +167,13 @@ class Taking:
         if self._claims_more(hello, self._marks.get(hello.node, {})):
             async with self._turn:
                 self._heed(await asyncio.to_thread(self._believe, hello), anew=True)
-        return self.welcoming.answer(hello, tuple(self._marks.get(hello.node, {}).values()), self._now())
+        marks = tuple(self._marks.get(hello.node, {}).values())
+        welcome = self.welcoming.answer(hello, marks, self._now())
+        if welcome.verdict != "rekey":
+            return welcome
+        async with self._turn:
+            taken = await asyncio.to_thread(self.ingest.taken, hello.node, dict(hello.epochs))
+        return msgspec.structs.replace(welcome, taken=taken)
 
     def _claims_more(self, hello: Hello, marks: dict[str, Mark]) -> bool:
         """Tell whether a node was told more than this lake has: then it is an older copy, or a new one."""

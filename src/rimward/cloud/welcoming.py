@@ -72,7 +72,9 @@ class Welcoming:
         if verdict == "rekey":
             log.error("an outbox is told to move its rows to new starts", node=hello.node, reason=reason)
             mine.epochs = {}  # what it says next are others
-        return Welcome(verdict, self._hub(), highest, marks, reason, now)
+        nonces = {counter: known.nonce(hello.node, counter) for counter, _ in hello.epochs}
+        named = {counter: nonce for counter, nonce in nonces.items() if nonce is not None and nonce != ANY}
+        return Welcome(verdict, self._hub(), highest, marks, reason, now, named)
 
     def refuses(self, node: str, epoch: Epoch) -> bool:
         """Tell whether rows of a start must not be taken: its outbox is quarantined."""
@@ -119,6 +121,9 @@ class Welcoming:
             for one in others:
                 if not one.quarantined and one.epochs.get(counter, nonce) != nonce:
                     return counter, one
+        highest = known.highest(hello.node)
+        if hello.epochs and max(counter for counter, _ in hello.epochs) < highest:  # an older disk
+            return highest, _owner(others, highest, known.nonce(hello.node, highest))
         return None
 
     @staticmethod

@@ -64,6 +64,8 @@ class Welcome(Struct, frozen=True):
     marks: tuple[Mark, ...] = ()
     reason: str = ""
     at: int = 0  # wall ns of the hub
+    known: dict[int, int] = {}  # of the counters asked: the nonces by which the lake has rows of them
+    taken: dict[str, dict[int, int]] = {}  # with "rekey": by lane and counter, the last row it has of them
 
     def encode(self) -> bytes:
         """Return it as msgpack."""

@@ -97,11 +97,13 @@ class Greeting:
 def rekey_text(welcome: Welcome, epochs: dict[int, int]) -> bytes:
     """Return what the outbox's writer has to do: move every epoch with uncommitted rows above a counter.
 
-    `epochs` are the nonces here by counter; those that clash are named as the hub knows them.
+    `epochs` are the nonces here by counter; those that the hub knows are named as it knows them, with how far
+    it has their lanes: what another disk sent under the same nonce must not come under another number.
     """
-    known = {mark.counter: mark.nonce for mark in welcome.marks if mark.counter}
-    clashes = {str(one): nonce for one, nonce in known.items() if epochs.get(one, nonce) != nonce}
-    return msgspec.json.encode({"above": welcome.highest, "nonces": clashes})
+    marks = {mark.counter: mark.nonce for mark in welcome.marks if mark.counter in epochs}
+    return msgspec.json.encode(
+        {"above": welcome.highest, "nonces": marks | welcome.known, "taken": welcome.taken}
+    )
 
 
 def _spread() -> float:

@@ -276,7 +276,7 @@ class OutboxCore:
             return {}
         self._db.execute("begin immediate")
         try:
-            moved = move(self._db, self.stock, counters, known.above)
+            moved = move(self._db, self.stock, counters, known)
             self._db.execute("commit")
         except BaseException:
             if self._db.in_transaction:

@@ -27,6 +27,7 @@ class Rekey(msgspec.Struct, frozen=True):
 
     above: int  # the highest of all
     nonces: dict[int, int]  # of counters that this outbox has as well, by which the hub knows them
+    taken: dict[str, dict[int, int]] = {}  # by lane and counter: the last row that the lake has of them
 
     @classmethod
     def decode(cls, data: bytes) -> "Rekey":
@@ -56,24 +57,25 @@ def moving(known: Rekey, epochs: dict[int, int], shared: int) -> list[int]:
     return [counter for counter in sorted(epochs) if first is not None and counter >= first]
 
 
-def move(db: sqlite3.Connection, stock: Stock, counters: Iterable[int], above: int) -> dict[int, int]:
+def move(db: sqlite3.Connection, stock: Stock, counters: Iterable[int], known: Rekey) -> dict[int, int]:
     """Give epochs new counters inside a transaction; return them by their old ones."""
     moved: dict[int, int] = {}
-    top = max([above, *(counter for (counter,) in db.execute("select counter from epoch"))])
+    top = max([known.above, *(counter for (counter,) in db.execute("select counter from epoch"))])
     for counter in counters:
         top += 1
         moved[counter] = top
         db.execute("insert into epoch select ?, nonce from epoch where counter = ?", (top, counter))
         for key in sorted(key for key in stock.lanes if key[0] == counter):
-            _move_lane(db, stock, key, top)
+            reached = max(stock.reached(key), known.taken.get(key[1], {}).get(counter, 0))
+            _move_lane(db, stock, key, reached, top)
         db.execute(
             "delete from epoch where counter = ? and counter not in (select counter from lane)", (counter,)
         )
     return moved
 
 
-def _move_lane(db: sqlite3.Connection, stock: Stock, key: Key, counter: int) -> None:
-    reached, (last, priority) = stock.reached(key), stock.place(key)
+def _move_lane(db: sqlite3.Connection, stock: Stock, key: Key, reached: int, counter: int) -> None:
+    last, priority = stock.place(key)
     if reached >= last:
         return
     if reached:
