@@ -156,7 +156,7 @@ class Taking:
         log.warning("rows are missing before those that came, and are asked for", node=lane.node,
                     lane=lane.fact, reached=reached, came=came)  # fmt: skip
 
-    async def _write_down(self, write: Callable[..., None], *arguments: object) -> bool:
+    async def _write_down(self, write: Callable[..., object], *arguments: object) -> bool:
         """Note something for people; False where hub.db refuses, which holds no row up."""
         try:
             await asyncio.to_thread(write, *arguments)

@@ -2,6 +2,7 @@
 # (pyarrow and deltalake ship partial types)
 """The real parts without their processes: outbox file, uplink, ingest on Delta tables; the bus is a list."""
 
+import asyncio
 import random
 import shutil
 from collections import Counter
@@ -15,7 +16,8 @@ from deltalake import DeltaTable
 from msgspec import Struct
 
 from rimward import App
-from rimward.cloud.welcoming import Welcoming
+from rimward.cloud.config import HubConfig
+from rimward.cloud.taking import Taking
 from rimward.edge.config import NodeConfig, OutboxConfig
 from rimward.edge.deep.greeting import rekey_text
 from rimward.edge.deep.reader import OutboxReader
@@ -76,8 +78,8 @@ class Cores:
         self.marks: list[bytes] = []  # that the hub has told, oldest first
         self.core: OutboxCore = self._opened()
         self.sender: Sender = self._started()
-        self.hub: SiteHub = self._hub()
         self._asked = self._clock.wall()
+        self.hub: SiteHub = self._hub()
 
     def _opened(self) -> OutboxCore:
         return OutboxCore(self._file, self._wall, self._config)
@@ -96,7 +98,9 @@ class Cores:
 
     def _hub(self) -> SiteHub:
         hub = SiteHub(app, self._folder / "hub", None, self._clock.wall, _raise)
-        self._welcoming = Welcoming(lambda: "hub", lambda: hub._ingest.lake.epochs)
+        config = HubConfig(str(self._folder / "hub"), manifest="", app="", bus_url="", user="", password="")
+        self._taking = Taking(config, hub._ingest, hub._records, None, lambda: self._asked)
+        asyncio.run(self._taking.look(afresh=True))
         return hub
 
     # -- the node
@@ -238,11 +242,10 @@ class Cores:
                 NODE, "local", f"b{self._boots}", reader.id(), tuple(sorted(epochs.items())),
                 tuple(self.sender.book.marks.values()),
             )  # fmt: skip
-        marks = tuple(mark for node, mark in self.hub._ingest.marks() if node == NODE)
-        welcome = self._welcoming.answer(hello, marks, self._asked)
+        welcome = asyncio.run(self._taking.welcome(hello))
+        self.marks.append(Marks(NODE, welcome.marks).encode())
+        self.hear(-1)
         if welcome.verdict == "rekey":
-            left = self.hub._ingest.left(hello, welcome)
-            welcome = msgspec.structs.replace(welcome, left=left)
             self.core.rekey(Rekey.decode(rekey_text(welcome, epochs)))
             self.sender_dies()
 
@@ -258,7 +261,7 @@ class Cores:
             return
         self.marks += told
         for node, epoch in self.hub.foreign:
-            self._welcoming.refuse(node, epoch)
+            self._taking.welcoming.refuse(node, epoch)
         self.hub.foreign.clear()
         for upload in uploads:
             if upload in self.bus:
