@@ -61,6 +61,7 @@ class Cores:
         """`lake` is a folder with empty tables; `keeps`: whether committed rows stay in the outbox."""
         self._folder = folder
         self._clock = Clock(1_700_000_000_000_000_000)
+        self.keeps = keeps
         self._config = OutboxConfig(keep_after_commit=86_400.0 if keeps else 0.0)
         self._node = folder / "node"
         (self._node / "node").mkdir(parents=True)
@@ -271,6 +272,25 @@ class Cores:
         """Kill the hub and start it again."""
         self.hub.close()
         self.hub = self._hub()
+
+    def put_lake_aside(self) -> Path:
+        """Copy the hub's folder, as a backup does; return where it lies."""
+        self.hub.close()
+        aside = self._folder / f"backup-{len(self.marks)}"
+        shutil.copytree(self._folder / "hub", aside)
+        self.hub = self._hub()
+        return aside
+
+    def restore_hub(self, aside: Path) -> None:
+        """Put a backup in the place of all that the hub has."""
+        self.hub.close()
+        shutil.rmtree(self._folder / "hub")
+        shutil.copytree(aside, self._folder / "hub")
+        self.hub = self._hub()
+
+    def delta(self, table: str) -> DeltaTable:
+        """Return a table, as somebody beside the hub opens it."""
+        return DeltaTable(str(self._folder / "hub" / "lake" / table))
 
     # -- the account
 
