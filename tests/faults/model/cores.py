@@ -5,7 +5,8 @@
 import random
 import shutil
 from collections import Counter
-from contextlib import closing
+from collections.abc import Generator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +15,16 @@ from deltalake import DeltaTable
 from msgspec import Struct
 
 from rimward import App
+from rimward.cloud.welcoming import Welcoming
 from rimward.edge.config import NodeConfig, OutboxConfig
+from rimward.edge.deep.greeting import rekey_text
 from rimward.edge.deep.reader import OutboxReader
 from rimward.edge.outbox import Forward, OutboxCore
 from rimward.edge.outbox.rekeying import Rekey
 from rimward.testing.clock import Clock
 from rimward.testing.hub import SiteHub
 from rimward.testing.link import Sender, Uplink
-from rimward.wire import Marks, Row
+from rimward.wire import Hello, Marks, Row
 
 from .dying import Died, dying_at
 
@@ -74,6 +77,7 @@ class Cores:
         self.core: OutboxCore = self._opened()
         self.sender: Sender = self._started()
         self.hub: SiteHub = self._hub()
+        self._asked = self._clock.wall()
 
     def _opened(self) -> OutboxCore:
         return OutboxCore(self._file, self._wall, self._config)
@@ -91,7 +95,9 @@ class Cores:
         return Sender(config, self._clock, Uplink(random.Random(0)), f"b{self._boots}")
 
     def _hub(self) -> SiteHub:
-        return SiteHub(app, self._folder / "hub", None, self._clock.wall, _raise)
+        hub = SiteHub(app, self._folder / "hub", None, self._clock.wall, _raise)
+        self._welcoming = Welcoming(lambda: "hub", lambda: hub._ingest.lake.epochs)
+        return hub
 
     # -- the node
 
@@ -163,6 +169,20 @@ class Cores:
         self.excused |= self.acknowledged - before
         self._forgot = True
 
+    @contextmanager
+    def on_the_copy(self) -> Generator[None]:
+        """Work on the copy while the first disk's processes stand still, but live."""
+        assert self.copy is not None
+        first = self._node, self.core, self.sender
+        self._node = self.copy
+        self.core, self.sender = self._opened(), self._started()
+        try:
+            yield
+        finally:
+            self.core.close()
+            self.sender.close()
+            self._node, self.core, self.sender = first
+
     def cut_wal(self, share: float) -> None:
         """Kill the node, and cut its write-ahead log at a share of its length: a disk that forgot."""
         self.copy_disk()
@@ -210,22 +230,21 @@ class Cores:
         return found
 
     def hello(self) -> None:
-        """Let the hub say which epochs it knows, and move those of the node that clash."""
-        known = self._known()
-        if not known:
-            return
-        above = max(known)
-        clash = any(
-            known.get(counter, nonce) != nonce or (counter not in known and counter <= above)
-            for counter, nonce in self.core.nonces.items()
-        )
-        if clash:
-            self.core.rekey(Rekey(above, {one: known[one] for one in known.keys() & self.core.nonces.keys()}))
+        """Ask the hub whether the identity is one's own, a minute after the last time, and do as it says."""
+        self._asked += 60 * 10**9
+        with closing(OutboxReader(self._file, NODE)) as reader:
+            epochs = {counter: epoch.nonce for counter, epoch in reader.epochs().items()}
+            hello = Hello(
+                NODE, "local", f"b{self._boots}", reader.id(), tuple(sorted(epochs.items())),
+                tuple(self.sender.book.marks.values()),
+            )  # fmt: skip
+        marks = tuple(mark for node, mark in self.hub._ingest.marks() if node == NODE)
+        welcome = self._welcoming.answer(hello, marks, self._asked)
+        if welcome.verdict == "rekey":
+            left = self.hub._ingest.left(hello, welcome)
+            welcome = msgspec.structs.replace(welcome, left=left)
+            self.core.rekey(Rekey.decode(rekey_text(welcome, epochs)))
             self.sender_dies()
-
-    def _known(self) -> dict[int, int]:
-        table: Any = DeltaTable(str(self._folder / "hub" / "lake" / "_epochs")).to_pyarrow_table()
-        return {row["_epoch"]: row["nonce"] for row in table.to_pylist()}
 
     # -- bus and hub
 
@@ -238,6 +257,9 @@ class Cores:
             self.hub_dies()
             return
         self.marks += told
+        for node, epoch in self.hub.foreign:
+            self._welcoming.refuse(node, epoch)
+        self.hub.foreign.clear()
         for upload in uploads:
             if upload in self.bus:
                 self.bus.remove(upload)
