@@ -95,7 +95,7 @@ def _round(table: Size, *, counts: bool) -> None:
 def _one_day(folder: Path, size: int, rounds: int) -> list[Figure]:
     """Ask for a day of a year; then take the files of all other days away, and ask again."""
     day = (START + timedelta(DAYS // 2)).isoformat()
-    took: list[float] = []
+    took, found = list[float](), list[Any]()
     for _ in range(rounds):
         begin = time.perf_counter()
         found = query(folder, DAY, {"day": day}).to_pylist()
