@@ -489,8 +489,8 @@ MUTANTS = (
     Mutant(
         "a restore that the commit after it does not see",
         "cloud/durable.py",
-        'if entry.get("operation") == "RESTORE":',
-        "if False:",
+        'and operation_of(entry) == "RESTORE":',
+        "and False:",
         ("tests/cloud/test_restores.py",),
     ),
     Mutant(

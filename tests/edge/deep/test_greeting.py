@@ -145,7 +145,10 @@ async def test_the_outboxs_writer_is_told_when_the_link_comes_and_goes(
 
 
 def test_the_writer_is_told_which_nonces_the_hub_knows_and_how_far_it_came_before_it_went_on() -> None:
-    marks = (Mark("a", "t", 0, 1, 3, 30, 1), Mark("b", "t", 0, 1, 4, 44, 1), Mark("c", "t", 0, 0, 0, 0, 0))
+    marks = (
+        Mark("a", "t", 0, 1, 3, 30, 1), Mark("b", "t", 0, 1, 4, 44, 1), Mark("c", "t", 0, 0, 0, 0, 0),
+        Mark("d", "t", 0, 1, 7, 70, 1),
+    )  # fmt: skip
     welcome = Welcome("rekey", "h", 9, marks, epochs=((8, 30),), left={"b": {3: 5}})
     text = rekey_text(welcome, {3: 30, 4: 40})
     assert msgspec.json.decode(text) == {
