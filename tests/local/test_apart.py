@@ -162,6 +162,13 @@ def test_a_hub_for_others_speaks_tls_alone_and_keeps_its_authority(tmp_path: Pat
     assert all(stat.S_IMODE(path.stat().st_mode) & 0o077 == 0 for path in secret)
 
 
+def test_a_hubs_toml_says_how_many_processes_take_rows(tmp_path: Path) -> None:
+    plan, spec = hub_plan(tmp_path, "ingest_processes = 2\n")
+    assert [process.name for process in spec.processes] == plan.names
+    assert plan.names == ["bus", "hub", "ingest", "ingest-2", "enrol"]
+    assert configured(tmp_path)[0].ingest_processes == 2
+
+
 def test_ports_that_were_picked_are_picked_again(tmp_path: Path) -> None:
     plan, _ = hub_plan(tmp_path, port=0, bus_port=0)
     first = plan.address(4712)
@@ -182,6 +189,7 @@ def test_a_hub_on_somebody_elses_bus_runs_none(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("toml", "says"),
     [
+        ("ingest_processes = 17\n", "Expected `int` <= 16"),
         ("gathr = 1\n", "unknown field `gathr`"),
         ("data = '/'\n", "data is not set here"),
         ("user = 'root'\n", "user is not set here"),

@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
@@ -133,6 +134,8 @@ class Taking:
         reach("ingest.recorded")
         if outcome.clashes:
             log.error("rows of another outbox under a node's name were refused", fact=fact)
+        for envelope in outcome.foreign:
+            self.welcoming.refuse(envelope.lane.node, envelope.lane.epoch)
         self._heed(outcome.marks)
         for envelope in outcome.early:
             self._tell_gap(envelope)
@@ -158,7 +161,7 @@ class Taking:
         """Note something for people; False where hub.db refuses, which holds no row up."""
         try:
             await in_thread(write, *arguments)
-        except sqlite3.Error as error:
+        except (sqlite3.Error, OverflowError) as error:  # the latter: a node's number that is no int64
             log.error("the hub's own file can't be written", error=told(error))  # noqa: TRY400 (one line)
             return False
         return True
@@ -181,6 +184,10 @@ class Taking:
         welcome = self.welcoming.answer(hello, marks, self._now(), released)
         if welcome.verdict == "ok":  # whoever is told apart first may be another
             await self._write_down(self._records.reports.note, hello, self._now())
+        if welcome.verdict == "rekey":
+            async with self._turn:
+                left = await asyncio.to_thread(self.ingest.left, hello, welcome)
+            return msgspec.structs.replace(welcome, left=left)
         return welcome
 
     def _claims_more(self, hello: Hello, marks: dict[str, Mark]) -> bool:
