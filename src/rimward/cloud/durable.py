@@ -160,6 +160,18 @@ class DurableTable:
         self._searched = self.version
         return max(since, self._restored)
 
+    def restores(self, since: int) -> list[int]:
+        """Return every version above `since` at which the table was restored, as far as its log goes back."""
+        if since >= self.version:
+            return []
+        entries = self.handle.history(self.version - since)
+        found = [int(entry["version"]) for entry in entries if entry.get("operation") == "RESTORE"]
+        return sorted(version for version in found if version > since)
+
+    def at(self, version: int) -> DeltaTable:
+        """Return the table as it was at a version."""
+        return self._storage.open(self._name, version)
+
     def _sync(self) -> None:
         """Put every commit that isn't known to be there on stable storage: marks rest on others' too."""
         try:
