@@ -75,7 +75,7 @@ class Counted:
         self._db.executemany("delete from file where tab = ? and path = ?", gone)
 
     def _count(self, tab: str, path: str, fragment: Any) -> None:
-        found = parts_of(path, _columns(fragment, [*KEYS, "_seq"]))
+        found = parts_of(path, columns_of(fragment, [*KEYS, "_seq"]))
         self._db.execute("begin immediate")
         try:
             self._db.executemany(
@@ -133,7 +133,7 @@ def _in_part(fragment: Any, part: Part, name: str, wanted: Selection) -> int:
     return fragment.count_rows(filter=which)
 
 
-def _columns(fragment: Any, names: list[str]) -> Any:
+def columns_of(fragment: Any, names: list[str]) -> Any:
     """Return some columns of a file; those that it has not are null."""
     there = [name for name in names if name in fragment.physical_schema.names]
     rows = fragment.to_table(columns=there)

@@ -155,22 +155,27 @@ class DurableTable:
         """Return the newest version above `since` at which the table was restored, or `since`."""
         start = max(since, min(self._searched, self.version))
         if start < self.version:
-            self._restored = max(self._restored, self._search(start))
+            self._restored = max([self._restored, *self.restores(start)])
         self._searched = self.version
         return max(since, self._restored)
 
-    def _search(self, since: int) -> int:
-        """Return the newest version above `since` that a restore made, or `since`.
+    def restores(self, since: int) -> list[int]:
+        """Return every version above `since` at which the table was restored, as far as its log goes back.
 
         deltalake's `history` says the same, and lets no other thread run while the store answers.
         """
+        found = list[int]()
         for version in range(self.version, since, -1):
             entry = self._storage.read(f"{self._name}/_delta_log/{version:020}.json")
             if entry is None:  # the log was cleaned up to here
                 break
             if b"RESTORE" in entry and operation_of(entry) == "RESTORE":
-                return version
-        return since
+                found.append(version)
+        return found[::-1]
+
+    def at(self, version: int) -> DeltaTable:
+        """Return the table as it was at a version."""
+        return self._storage.open(self._name, version)
 
     def _sync(self) -> None:
         """Put every commit that isn't known to be there on stable storage: marks rest on others' too."""

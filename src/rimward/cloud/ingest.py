@@ -226,7 +226,7 @@ class Ingest:
         lane = envelope.lane
         coverage = self.lake.coverage(lane.table)
         priors = self.lake.epochs.priors(lane.node, lane.fact).values()
-        for counter, spans in coverage.lanes.get((lane.node, lane.fact), {}).items():
+        for counter, spans in coverage.epochs(lane.node, lane.fact).items():
             if not mark[0] <= counter < lane.epoch.counter:
                 continue
             last = max([spans[-1][1], *(prior[1] for prior in priors if prior[0] == counter)])
