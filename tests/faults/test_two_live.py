@@ -1,4 +1,4 @@
-"""Two live nodes with one identity, over a real bus: the second stands still, is told so and loses nothing."""
+"""Two live nodes of one identity, over a real bus: the second stands still, is told so and loses nothing."""
 
 import asyncio
 import shutil
