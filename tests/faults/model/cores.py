@@ -61,6 +61,7 @@ class Cores:
         """`lake` is a folder with empty tables; `keeps`: whether committed rows stay in the outbox."""
         self._folder = folder
         self._clock = Clock(1_700_000_000_000_000_000)
+        self.app = app  # as the hub has it
         self.keeps = keeps
         self._config = OutboxConfig(keep_after_commit=86_400.0 if keeps else 0.0)
         self._node = folder / "node"
@@ -98,7 +99,7 @@ class Cores:
         return Sender(config, self._clock, Uplink(random.Random(0)), f"b{self._boots}")
 
     def _hub(self) -> SiteHub:
-        hub = SiteHub(app, self._folder / "hub", None, self._clock.wall, _raise)
+        hub = SiteHub(self.app, self._folder / "hub", None, self._clock.wall, _raise)
         config = HubConfig(str(self._folder / "hub"), manifest="", app="", bus_url="", user="", password="")
         self._taking = Taking(config, hub._ingest, hub._records, None, lambda: self._asked)
         asyncio.run(self._taking.look(afresh=True))
