@@ -2,6 +2,7 @@
 # (pyarrow and deltalake ship partial types)
 """The real parts without their processes: outbox file, uplink, ingest on Delta tables; the bus is a list."""
 
+import asyncio
 import random
 import shutil
 from collections import Counter
@@ -15,7 +16,8 @@ from deltalake import DeltaTable
 from msgspec import Struct
 
 from rimward import App
-from rimward.cloud.welcoming import Welcoming
+from rimward.cloud.config import HubConfig
+from rimward.cloud.taking import Taking
 from rimward.edge.config import NodeConfig, OutboxConfig
 from rimward.edge.deep.greeting import rekey_text
 from rimward.edge.deep.reader import OutboxReader
@@ -59,6 +61,7 @@ class Cores:
         """`lake` is a folder with empty tables; `keeps`: whether committed rows stay in the outbox."""
         self._folder = folder
         self._clock = Clock(1_700_000_000_000_000_000)
+        self.keeps = keeps
         self._config = OutboxConfig(keep_after_commit=86_400.0 if keeps else 0.0)
         self._node = folder / "node"
         (self._node / "node").mkdir(parents=True)
@@ -76,8 +79,8 @@ class Cores:
         self.marks: list[bytes] = []  # that the hub has told, oldest first
         self.core: OutboxCore = self._opened()
         self.sender: Sender = self._started()
-        self.hub: SiteHub = self._hub()
         self._asked = self._clock.wall()
+        self.hub: SiteHub = self._hub()
 
     def _opened(self) -> OutboxCore:
         return OutboxCore(self._file, self._wall, self._config)
@@ -96,7 +99,9 @@ class Cores:
 
     def _hub(self) -> SiteHub:
         hub = SiteHub(app, self._folder / "hub", None, self._clock.wall, _raise)
-        self._welcoming = Welcoming(lambda: "hub", lambda: hub._ingest.lake.epochs)
+        config = HubConfig(str(self._folder / "hub"), manifest="", app="", bus_url="", user="", password="")
+        self._taking = Taking(config, hub._ingest, hub._records, None, lambda: self._asked)
+        asyncio.run(self._taking.look(afresh=True))
         return hub
 
     # -- the node
@@ -238,11 +243,10 @@ class Cores:
                 NODE, "local", f"b{self._boots}", reader.id(), tuple(sorted(epochs.items())),
                 tuple(self.sender.book.marks.values()),
             )  # fmt: skip
-        marks = tuple(mark for node, mark in self.hub._ingest.marks() if node == NODE)
-        welcome = self._welcoming.answer(hello, marks, self._asked)
+        welcome = asyncio.run(self._taking.welcome(hello))
+        self.marks.append(Marks(NODE, welcome.marks).encode())
+        self.hear(-1)
         if welcome.verdict == "rekey":
-            left = self.hub._ingest.left(hello, welcome)
-            welcome = msgspec.structs.replace(welcome, left=left)
             self.core.rekey(Rekey.decode(rekey_text(welcome, epochs)))
             self.sender_dies()
 
@@ -258,7 +262,7 @@ class Cores:
             return
         self.marks += told
         for node, epoch in self.hub.foreign:
-            self._welcoming.refuse(node, epoch)
+            self._taking.welcoming.refuse(node, epoch)
         self.hub.foreign.clear()
         for upload in uploads:
             if upload in self.bus:
@@ -268,6 +272,25 @@ class Cores:
         """Kill the hub and start it again."""
         self.hub.close()
         self.hub = self._hub()
+
+    def put_lake_aside(self) -> Path:
+        """Copy the hub's folder, as a backup does; return where it lies."""
+        self.hub.close()
+        aside = self._folder / f"backup-{len(self.marks)}"
+        shutil.copytree(self._folder / "hub", aside)
+        self.hub = self._hub()
+        return aside
+
+    def restore_hub(self, aside: Path) -> None:
+        """Put a backup in the place of all that the hub has."""
+        self.hub.close()
+        shutil.rmtree(self._folder / "hub")
+        shutil.copytree(aside, self._folder / "hub")
+        self.hub = self._hub()
+
+    def delta(self, table: str) -> DeltaTable:
+        """Return a table, as somebody beside the hub opens it."""
+        return DeltaTable(str(self._folder / "hub" / "lake" / table))
 
     # -- the account
 
