@@ -49,10 +49,10 @@ class Size(Struct):
     upkeep: list[float] = []  # us a row that upkeep took, a round
 
 
-def figures(rounds: int, sizes: Sequence[int] = SIZES) -> list[Figure]:
-    """Measure all sizes in turn."""
+def figures(rounds: int, sizes: Sequence[int] = SIZES, days: int = DAYS) -> list[Figure]:
+    """Measure all sizes in turn, tables of so many days."""
     with TemporaryDirectory(prefix="bench-") as scratch:
-        tables = [_made(Path(scratch) / str(size), size) for size in sizes]
+        tables = [_made(Path(scratch) / str(size), size, days) for size in sizes]
         for number in range(rounds + 1):
             for table in tables:
                 _round(table, counts=number > 0)  # the first warms up, upkeep too
@@ -66,16 +66,16 @@ def figures(rounds: int, sizes: Sequence[int] = SIZES) -> list[Figure]:
             name, median(ratios), "times", Bar("<=", 1.25), (min(ratios), max(ratios)),
             note=f"µs a row in commits of {ROWS}, and for upkeep: {each}",
         )  # fmt: skip
-        return [grown, *_one_day(tables[-1].folder, sizes[-1], rounds)]
+        return [grown, *_one_day(tables[-1].folder, sizes[-1], days, rounds)]
 
 
-def _made(folder: Path, size: int) -> Size:
-    """Make a table of a year."""
+def _made(folder: Path, size: int, days: int) -> Size:
+    """Make a table."""
     storage = Folder(folder)
     table = storage.create(TABLE, SCHEMA, partitions_of(TABLE))
-    for first in range(0, DAYS, CHUNK):
-        days = range(first, min(DAYS, first + CHUNK))
-        write_deltalake(table, _rows(days, size // DAYS), mode="append")
+    for first in range(0, days, CHUNK):
+        some = range(first, min(days, first + CHUNK))
+        write_deltalake(table, _rows(some, size // days), mode="append")
     return Size(
         folder, Ingest(storage, (SPEC,), time.time_ns), Tending(storage, TABLE, UpkeepConfig(), time.time_ns)
     )
@@ -92,21 +92,21 @@ def _round(table: Size, *, counts: bool) -> None:
         table.upkeep = [*table.upkeep, upkeep / COMMITS / ROWS * 1e6]
 
 
-def _one_day(folder: Path, size: int, rounds: int) -> list[Figure]:
+def _one_day(folder: Path, size: int, days: int, rounds: int) -> list[Figure]:
     """Ask for a day of a year; then take the files of all other days away, and ask again."""
-    day = (START + timedelta(DAYS // 2)).isoformat()
+    day = (START + timedelta(days // 2)).isoformat()
     took, found = list[float](), list[Any]()
     for _ in range(rounds):
         begin = time.perf_counter()
         found = query(folder, DAY, {"day": day}).to_pylist()
         took.append((time.perf_counter() - begin) * 1e3)
-    assert found[0]["n"] == size // DAYS
+    assert found[0]["n"] == size // days
     for other in (folder / TABLE).glob("_day=*"):
         if other.name != f"_day={day}":
             other.rename(folder / other.name)
     alone = query(folder, DAY, {"day": day}).to_pylist() == found
     return [
-        Figure(f"a day of a year among {size:,} rows", median(took), "ms", None, (min(took), max(took))),
+        Figure(f"a day of {days} among {size:,} rows", median(took), "ms", None, (min(took), max(took))),
         Figure("it needs files of other days", 0 if alone else 1, "", Bar("<=", 0)),
     ]
 
