@@ -298,3 +298,82 @@ def test_too_many_files_of_today_are_an_alarm_once(tmp_path: Path, caplog: pytes
     lake.fill(7, 11)
     assert upkeep.look()["compactions"] == 1
     records.close()
+
+
+def _ledger(folder: Path) -> tuple[int, int]:
+    """Return how many rows of n1 are stored and how many have expired."""
+    (one,) = [one for one in lanes_stored(folder) if one.node == "n1"]
+    return one.rows, one.expired
+
+
+def test_expired_rows_that_a_restore_brings_back_are_stored_and_no_longer_counted_as_gone(
+    tmp_path: Path,
+) -> None:
+    lake = Lake(tmp_path, UpkeepConfig(), retention=3 * DAY / 1e9)
+    lake.fill(1, 3)
+    lake.upkeep.look()
+    before = lake.table().version()
+    lake.fill(4, 5)
+    lake.now += 5 * DAY
+    lake.fill(6, 6)
+    lake.upkeep.look()
+    assert _ledger(tmp_path) == (1, 5)
+    lake.table().restore(before)
+    lake.ingest.look()
+    assert _ledger(tmp_path) == (3, 2), "rows 4 and 5 had expired, and are gone"
+    ((_, mark),) = lake.ingest.marks()
+    assert mark.reached == (1, 5), "so row 6 alone is asked for"
+    lake.ingest.take("warm", [envelope(6, 6)])
+    assert _ledger(tmp_path) == (4, 2)
+    lake.now += HOUR
+    lake.tending().look()
+    assert _ledger(tmp_path) == (1, 5), "and expire again"
+    again = Ingest(tmp_path / "lake", [lake.spec], lake.clock)
+    assert not again.look()
+    assert _ledger(tmp_path) == (1, 5)
+
+
+def test_a_restore_whose_handling_was_cut_lowers_the_counts_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lake = Lake(tmp_path, UpkeepConfig(), retention=3 * DAY / 1e9)
+    lake.fill(1, 3)
+    before = lake.table().version()
+    lake.fill(4, 4)
+    lake.now += 5 * DAY
+    lake.upkeep.look()
+    lake.table().restore(before)
+    monkeypatch.setattr(lake.ingest.lake.generations, "add", _die)
+    monkeypatch.setattr("rimward.cloud.opened.Generations.add", _die)
+    with pytest.raises(KeyboardInterrupt):
+        lake.ingest.look()
+    monkeypatch.undo()
+    for _ in range(2):
+        Ingest(tmp_path / "lake", [lake.spec], lake.clock)
+        assert _ledger(tmp_path) == (3, 1)
+
+
+def _die(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def test_a_lane_whose_rows_have_all_expired_stays_where_it_is_when_the_lake_is_restored(
+    tmp_path: Path,
+) -> None:
+    """Else its node would be asked for rows that it has long forgotten, and they would be called lost."""
+    lake = Lake(tmp_path, UpkeepConfig(), retention=3 * DAY / 1e9)
+    lake.fill(1, 3)
+    lake.ingest.take("warm", [envelope(1, 2, (2, 0xB), prior=(1, 3, 0xA))])
+    lake.now += 5 * DAY
+    lake.fill(1, 1, node="n2")
+    lake.upkeep.look()
+    assert places(tmp_path) == numbers((1, 1, 1), node="n2")
+    before = lake.table().version()
+    lake.fill(2, 2, node="n2")
+    lake.ingest.take("warm", [envelope(3, 4, (2, 0xB))])
+    lake.table().restore(before)
+    lake.ingest.look()
+    marks = {node: mark.reached for node, mark in lake.ingest.marks()}
+    assert marks == {"n1": (2, 2), "n2": (1, 1)}
+    assert lake.ingest.take("warm", [envelope(1, 4, (2, 0xB))]).lost == 0
+    assert places(tmp_path) == [*numbers((2, 3, 4)), *numbers((1, 1, 1), node="n2")]

@@ -37,21 +37,24 @@ def test_figures_that_stop_are_called_stale_and_the_node_down() -> None:
 def test_a_process_that_gives_no_sign_of_life_is_not_called_ready() -> None:
     late = NOW + 12 * SECOND
     here = tuple(
-        Process(name, number) for number, name in enumerate(("node", "deep", "hub", "ingest", "bus"), 1)
+        Process(name, number)
+        for number, name in enumerate(("node", "deep", "hub", "ingest", "ingest-2", "bus"), 1)
     )
     healthy = seen(
         at=late, snapshot=snapshot(late), link=Link(connected=True, at=late), processes=here, hub_at=late,
-        ingest_at=late,
+        ingest_at={"ingest": late, "ingest-2": late},
     )  # fmt: skip
     assert (silences(healthy), judged(healthy)[1]) == ({}, [])
     link = Link(connected=True, at=NOW)
-    silent = replace(healthy, snapshot=snapshot(NOW), link=link, hub_at=NOW, ingest_at=NOW)
-    assert silences(silent) == {"node": 12.0, "deep": 12.0, "hub": 12.0, "ingest": 12.0}
+    both: dict[str, int | None] = {"ingest": NOW, "ingest-2": NOW}
+    silent = replace(healthy, snapshot=snapshot(NOW), link=link, hub_at=NOW, ingest_at=both)
+    assert silences(silent) == {"node": 12.0, "deep": 12.0, "hub": 12.0, "ingest": 12.0, "ingest-2": 12.0}
     found = problems(silent, History())
     assert [problem.what for problem in found if problem.grave] == [
         "The node's figures are stale for 12 s: it hangs or does not run.",
         "The hub has given no sign of life for 12 s.",
         "Ingest has given no sign of life for 12 s.",
+        "Ingest-2 has given no sign of life for 12 s.",
         "The uplink's figures are stale for 12 s.",
     ]
 
@@ -60,7 +63,9 @@ def test_a_process_that_gives_no_sign_of_life_is_not_called_ready() -> None:
 def test_a_process_that_has_just_started_is_given_time_for_its_first_sign_of_life(name: str) -> None:
     late = NOW + 12 * SECOND
     young = Process(name, 1, since=late - SECOND)
-    fresh = seen(at=late, link=Link(connected=True, at=NOW), processes=(young,), hub_at=NOW, ingest_at=NOW)
+    fresh = seen(
+        at=late, link=Link(connected=True, at=NOW), processes=(young,), hub_at=NOW, ingest_at={"ingest": NOW}
+    )
     assert silences(fresh) == {}
     starting = replace(fresh, at=late + 12 * SECOND, processes=(replace(young, state="starting"),))
     assert silences(starting) == {}

@@ -13,8 +13,11 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
+from rimward.app.manifest import Manifest
+from rimward.cloud.ingest import Ingest
 from rimward.local.checking import check
 from rimward.local.dev import Dev, run
+from rimward.local.differing import differs
 from rimward.local.errors import DevError
 from rimward.local.folder import DataFolder
 from rimward.local.options import DevOptions
@@ -139,6 +142,60 @@ async def test_a_dead_node_is_told_restarted_and_told_again(bench: Bench) -> Non
         assert await bench.heard.next("note") == "node died (signal 9), it is started again"
         assert (await bench.heard.next("pids"))["node"] not in (before, None)
         assert await bench.ask(ready.http) == "first"
+
+
+FACT = """\
+from rimward import App, http
+from msgspec import Struct
+app = App("tiny", compat="2026-11-01")
+@app.fact
+class Warm(Struct):
+    celsius: int
+@app.edge(http.get("/word"))
+def word() -> str:
+    return "first"
+"""
+
+
+def remember(folder: DataFolder, manifest: Manifest) -> None:
+    """Let a lake of the folder know an app's facts, as its ingest does at the start."""
+    Ingest(folder.root / "lake", manifest.facts, lambda: 1)
+
+
+async def test_a_save_that_changes_a_columns_type_is_refused_and_the_old_version_runs_on(
+    bench: Bench,
+) -> None:
+    bench.app.write_text(FACT)
+    async with bench.running() as ready:
+        await asyncio.to_thread(remember, bench.folder, await check(str(bench.app), 30))
+        await bench.heard.next("note")
+        changed = FACT.replace("celsius: int", "celsius: float").replace("first", "second")
+        bench.app.write_text(changed)
+        said = await bench.heard.next("note")
+        assert "fact Warm: column celsius was int64 and is float64 now" in said
+        assert said.endswith("(what ran before the save runs on)")
+        assert await bench.ask(ready.http) == "first"
+        bench.app.write_text(changed.replace("class Warm", "class Warmer"))
+        assert "restarting node" in await bench.heard.next("note")
+        await bench.heard.next("pids")
+        assert await bench.ask(ready.http) == "second"
+    bench.app.write_text(changed)
+    with pytest.raises(DevError, match="column celsius was int64 and is float64 now"):
+        await bench.run()
+
+
+async def test_a_lake_that_cant_be_read_refuses_no_app(bench: Bench) -> None:
+    bench.app.write_text(FACT)
+    await asyncio.to_thread(_break_the_lake, bench.folder, await check(str(bench.app), 30))
+
+
+def _break_the_lake(folder: DataFolder, manifest: Manifest) -> None:
+    assert differs(folder, manifest) == "", "there is none yet"
+    remember(folder, manifest)
+    assert differs(folder, manifest) == ""
+    (log,) = folder.root.glob("lake/_schemas/_delta_log/*0.json")
+    log.write_text("{")
+    assert differs(folder, manifest).startswith("the lake's schemas can't be read (")
 
 
 async def test_a_save_restarts_the_node_on_its_port(bench: Bench) -> None:

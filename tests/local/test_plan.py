@@ -6,6 +6,7 @@ import pytest
 
 from rimward.app.manifest import Manifest, decode
 from rimward.cloud.config import HubConfig
+from rimward.cloud.config import read as read_hub
 from rimward.edge.config import NodeConfig
 from rimward.edge.deep.config import DeepConfig
 from rimward.local.folder import DataFolder
@@ -52,6 +53,20 @@ def test_with_the_cloud_extra_everything_is_started_and_the_node_stops_first(tmp
     assert (hub.user, hub.password) != (deep.user, deep.password)
     assert (node.digest, node.app) == ("feed", str(Path("app.py").absolute()))
     assert decode(folder.manifest.read_bytes()) == MANIFEST
+
+
+def test_a_hub_of_several_processes_of_ingest_gives_each_a_share_and_a_name(tmp_path: Path) -> None:
+    folder = DataFolder(tmp_path)
+    folder.prepare()
+    plan = Plan(folder, DevOptions(app="app.py", data=tmp_path, ingest_processes=3), ALL)
+    plan.write(MANIFEST)
+    spec = spec_of(plan, {})
+    assert [process.name for process in spec.processes] == plan.names
+    shares = {
+        one.name: one.argv[one.argv.index("--share") + 1] for one in spec.processes if "--share" in one.argv
+    }
+    assert shares == {"ingest": "0", "ingest-2": "1", "ingest-3": "2"}
+    assert read_hub(folder.run / "hub.json").ingest_processes == 3
 
 
 def test_events_are_for_those_who_ask_and_their_reader_has_a_password_of_its_own(tmp_path: Path) -> None:

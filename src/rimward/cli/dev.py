@@ -44,6 +44,10 @@ def add_arguments(parser: Parser) -> None:
         default=0,
         help="make N plausible devices, one message a second each",
     )
+    text = "processes that take rows into the lake, each its share of the nodes, up to 16 (default: 1)"
+    parser.add_argument(
+        "--ingest-processes", type=int, choices=range(1, 17), metavar="N", default=1, help=text
+    )
     parser.add_argument("--seed", type=int, metavar="N", default=1, help="of what they say (default: 1)")
     parser.add_argument(
         "--events", action="store_true", help="tell committed rows as CloudEvents on the bus (NATS)"
@@ -80,6 +84,7 @@ def run(options: argparse.Namespace) -> int:
         speed=options.speed,
         simulate=options.simulate,
         seed=options.seed,
+        ingest_processes=options.ingest_processes,
         events=options.events,
         bus=address,
         duration=options.duration,

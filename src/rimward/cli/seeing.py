@@ -7,7 +7,7 @@ from rimward.cli.data import read_json
 from rimward.console.model import Link, Process, Seen
 from rimward.local.folder import DataFolder, alive
 from rimward.observe import Snapshot
-from rimward.observe.life import HUB, INGEST, halted, last_sign
+from rimward.observe.life import HUB, halted, ingest_sign, is_ingest, last_sign
 
 
 def processes_of(folder: DataFolder) -> dict[str, Any]:
@@ -35,5 +35,5 @@ def seen_of(folder: DataFolder, snapshot: Snapshot | None, processes: dict[str, 
         ),
         link=link,
         hub_at=last_sign(folder.root / HUB),
-        ingest_at=last_sign(folder.root / INGEST),
+        ingest_at={name: last_sign(folder.root / ingest_sign(name)) for name in processes if is_ingest(name)},
     )  # fmt: skip

@@ -13,6 +13,7 @@ from rimward.console.judge import problems, silences
 from rimward.local.folder import DataFolder
 from rimward.observe import FunctionStats, Histogram, Snapshot, read_snapshot
 from rimward.observe.faults import Faults
+from rimward.observe.life import is_ingest
 
 PROCESSES = ("supervisor", "node", "deep", "hub", "ingest", "bus")
 GATEWAYS = ("mqtt", "http", "coap", "sip", "console")
@@ -53,12 +54,13 @@ def collect(folder: DataFolder) -> dict[str, Any]:
     seen = seen_of(folder, snapshot, processes)
     for name, silent in silences(seen).items():
         processes[name]["state"], processes[name]["silent_s"] = "silent", round(silent, 1)
+    names = dict.fromkeys((*PROCESSES, *filter(is_ingest, processes)))
     return {
         "app": dev.get("app"),
         "data": str(folder.root),
         "ports": {name: ready.get(name) for name in GATEWAYS},
         "link": dev.get("link"),
-        "pids": {"dev": dev["pid"]} | {name: processes.get(name, {}).get("pid") for name in PROCESSES},
+        "pids": {"dev": dev["pid"]} | {name: processes.get(name, {}).get("pid") for name in names},
         "processes": processes,
         "functions": {} if snapshot is None else _functions(snapshot),
         "gateways": {} if snapshot is None else snapshot.gateways,

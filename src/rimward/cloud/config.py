@@ -1,12 +1,14 @@
 """The hub's configuration."""
 
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from rimward.network.bus import BusAccess
 
+Processes = Annotated[int, Meta(ge=1, le=16)]  # of ingest: there are 16 buckets of nodes
 VERSIONS_KEPT = 48 * 3600  # seconds that what is replaced in the lake stays, for those who read it
 
 
@@ -49,7 +51,7 @@ class HubConfig(Struct, frozen=True, forbid_unknown_fields=True):
     lane_messages: int = 16_384  # envelopes of one node's fact on the bus; more wait in its outbox
     events: bool = False  # committed rows are told as CloudEvents on facts.<region>.<table>
     gather: float = 0.2  # seconds that a commit of normal rows waits for more; critical ones a tenth of it
-    ingest_processes: int = 1  # at most 16; each takes its share of the nodes
+    ingest_processes: Processes = 1  # each takes its share of the nodes
     lake: LakePlace = LakePlace()
     upkeep: UpkeepConfig = UpkeepConfig()
 

@@ -51,7 +51,7 @@ class Counted:
         """Return the parts of every file that a table has now and that is there."""
         try:
             return self._parts(table, name)
-        except sqlite3.Error:  # a disk that is full, or a damaged file: nothing rests on it
+        except (OSError, sqlite3.Error):  # a disk that is full, or a damaged file: nothing rests on it
             self._db.close()
             self._db = _opened(None)
             return self._parts(table, name)
@@ -75,7 +75,7 @@ class Counted:
         self._db.executemany("delete from file where tab = ? and path = ?", gone)
 
     def _count(self, tab: str, path: str, fragment: Any) -> None:
-        found = parts_of(path, _columns(fragment, [*KEYS, "_seq"]))
+        found = parts_of(path, columns_of(fragment, [*KEYS, "_seq"]))
         self._db.execute("begin immediate")
         try:
             self._db.executemany(
@@ -133,7 +133,7 @@ def _in_part(fragment: Any, part: Part, name: str, wanted: Selection) -> int:
     return fragment.count_rows(filter=which)
 
 
-def _columns(fragment: Any, names: list[str]) -> Any:
+def columns_of(fragment: Any, names: list[str]) -> Any:
     """Return some columns of a file; those that it has not are null."""
     there = [name for name in names if name in fragment.physical_schema.names]
     rows = fragment.to_table(columns=there)
@@ -154,10 +154,12 @@ def _missing(table: DeltaTable, files: Iterable[str]) -> set[str]:
 
 def _opened(path: Path | None) -> sqlite3.Connection:
     try:
+        if path is not None:
+            path.touch(mode=0o600)  # whoever asks for the ledger makes it, with any umask
         db = sqlite3.connect(path or ":memory:", isolation_level=None, timeout=5)
         db.execute("pragma journal_mode=wal")
         db.executescript(SCHEMA)
-    except sqlite3.Error:  # a disk that is full or read-only: it is counted anew each time
+    except (OSError, sqlite3.Error):  # a disk that is full or read-only: it is counted anew each time
         db = sqlite3.connect(":memory:", isolation_level=None)
         db.executescript(SCHEMA)
     return db

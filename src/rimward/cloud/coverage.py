@@ -7,12 +7,15 @@ are taken, so that what is there is neither doubled nor called lost.
 """
 
 from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
 
-import duckdb
 from deltalake import DeltaTable
 
-from rimward.cloud.expiring import gone
+from rimward.cloud.expiring import CAUSES, end_of, gone
 from rimward.wire import Place
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
 
 Span = tuple[int, int]
 Lanes = dict[tuple[str, str], dict[int, list[Span]]]  # by (node, lane) and counter; sorted, apart
@@ -33,6 +36,8 @@ class Coverage:
     def __init__(self, fact: str, table: DeltaTable | None, sides: Mapping[str, DeltaTable]) -> None:
         """`table` is the fact's, None where there is none; `sides` may be `_dead` and `_gap`."""
         self.lanes: Lanes = {}
+        self._table = table
+        self._ended: set[tuple[str, str]] = set()  # lanes of which it was looked up what has expired
         self._floors: dict[tuple[str, str], int] = {}  # the counter of the first row that did not expire
         if table is not None:
             self._add(_islands(fact, table))
@@ -55,18 +60,34 @@ class Coverage:
         for (node, lane), epochs in self.lanes.items():
             counter = min(epochs)
             first = min(begin for begin, _ in epochs[counter])
-            if any(gone(table, cause, node, fact) for cause in ("expired", "erased")):
+            if any(gone(table, cause, node, fact) for cause in CAUSES):
                 self._floors[node, lane] = counter
                 if first > 1:
                     epochs[counter].append((1, first - 1))
 
+    def epochs(self, node: str, lane: str) -> dict[int, list[Span]]:
+        """Return what is accounted for of a lane, by counter.
+
+        Rows up to the newest that has expired are: the lane's mark was past them when they went. It is
+        looked up lane by lane, since a lane whose rows have all gone is in no table.
+        """
+        key = (node, lane)
+        if key not in self._ended:
+            self._ended.add(key)
+            end = (0, 0) if self._table is None else end_of(self._table, node, lane)
+            if end > (0, 0):
+                epochs = self.lanes.setdefault(key, {})
+                epochs[end[0]] = merged([*epochs.get(end[0], []), (1, end[1])])
+                self._floors[key] = max(self._floors.get(key, 0), end[0])
+        return self.lanes.get(key, {})
+
     def spans(self, node: str, lane: str, counter: int) -> list[Span]:
         """Return what is accounted for of one epoch."""
-        return self.lanes.get((node, lane), {}).get(counter, [])
+        return self.epochs(node, lane).get(counter, [])
 
     def top(self, node: str, lane: str) -> Place:
         """Return the last row that is accounted for."""
-        epochs = self.lanes.get((node, lane), {})
+        epochs = self.epochs(node, lane)
         return max(((counter, spans[-1][1]) for counter, spans in epochs.items()), default=(0, 0))
 
     def reached(self, node: str, lane: str, priors: Mapping[int, Place]) -> Place:
@@ -75,8 +96,9 @@ class Coverage:
         `priors` says for counters where the lane was before; where that is not known, it ends.
         """
         place: Place = (0, 0)
+        epochs = self.epochs(node, lane)
         floor = self._floors.get((node, lane), 0)
-        for counter, spans in sorted(self.lanes.get((node, lane), {}).items()):
+        for counter, spans in sorted(epochs.items()):
             if counter < floor:
                 continue
             before = None if counter == floor else priors.get(counter)
@@ -91,7 +113,7 @@ class Coverage:
 
 
 def _islands(fact: str, table: DeltaTable) -> Iterable[tuple[str, str, int, Span]]:
-    with duckdb.connect(":memory:") as db:
+    with _connected() as db:
         db.register("rows", table.to_pyarrow_dataset())
         for node, lane, counter, first, last in db.execute(_ISLANDS, {"fact": fact}).fetchall():
             yield node, lane, counter, (first, last)
@@ -100,10 +122,16 @@ def _islands(fact: str, table: DeltaTable) -> Iterable[tuple[str, str, int, Span
 def _side(fact: str, name: str, table: DeltaTable) -> Iterable[tuple[str, str, int, Span]]:
     ends = "_seq - rows + 1, _seq" if name == "_dead" else "first, last"
     question = f"select _node, coalesce(_lane, fact), _epoch, {ends} from side where fact = $fact"  # noqa: S608 (its parts are ours)
-    with duckdb.connect(":memory:") as db:
+    with _connected() as db:
         db.register("side", table.to_pyarrow_dataset())
         for node, lane, counter, first, last in db.execute(question, {"fact": fact}).fetchall():
             yield node, lane, counter, (first, last)
+
+
+def _connected() -> "DuckDBPyConnection":
+    import duckdb  # a quarter of the start of whoever imports this, and asked after a restore alone
+
+    return duckdb.connect(":memory:")
 
 
 def merged(spans: Iterable[Span]) -> list[Span]:

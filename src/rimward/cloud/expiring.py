@@ -6,16 +6,19 @@ It is an application transaction, whose version is the total so far, by node and
 checkpoints; two that count at once conflict (GUARANTEES §3, docs/adr/0078).
 """
 
+from collections import Counter
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 import pyarrow.dataset as ds
 from deltalake import DeltaTable
 
-from rimward.wire import transaction_id
+from rimward.wire import Place, split_version, transaction_id, transaction_version
 
 HOUR = 3600  # seconds
 DAY = 24 * HOUR
+CAUSES = ("expired", "erased")
+_PLACES = ("_node", "_lane", "_epoch", "_seq")
 
 
 class Expiry(NamedTuple):
@@ -24,6 +27,7 @@ class Expiry(NamedTuple):
     predicate: str
     rows: int
     totals: dict[str, int]  # by node, all that ever went
+    ends: dict[tuple[str, str], int]  # by node and lane, as transaction versions: up to there all is gone
 
 
 def counted(cause: str, node: str, fact: str) -> str:
@@ -34,6 +38,16 @@ def counted(cause: str, node: str, fact: str) -> str:
 def gone(table: DeltaTable, cause: str, node: str, fact: str) -> int:
     """Return how many rows of a node were taken away for a cause, "expired" or "erased"."""
     return table.transaction_version(counted(cause, node, fact)) or 0
+
+
+def ended(node: str, lane: str) -> str:
+    """Return the application id under which it is written down how far a lane's rows were taken away."""
+    return f"ended:{transaction_id(node, lane)}"
+
+
+def end_of(table: DeltaTable, node: str, lane: str) -> Place:
+    """Return the newest row of a lane that was taken away; all rows before it are accounted for."""
+    return split_version(table.transaction_version(ended(node, lane)) or 0)
 
 
 def expiry_of(table: DeltaTable, name: str, retention: float, now: int) -> Expiry | None:
@@ -59,9 +73,34 @@ def expiry_of(table: DeltaTable, name: str, retention: float, now: int) -> Expir
 def removal(table: DeltaTable, name: str, cause: str, rows: Any, predicate: str) -> Expiry | None:
     """Count rows by node on the handle that is to delete them, once as an expression and once as SQL."""
     dataset: Any = table.to_pyarrow_dataset()
-    nodes: Any = dataset.to_table(columns=["_node"], filter=rows)
-    if not nodes.num_rows:
+    columns = [one for one in _PLACES if one in dataset.schema.names]  # a table of before has no lanes yet
+    lane = "coalesce(_lane, $name)" if "_lane" in columns else "$name"
+    question = (
+        f"select _node, {lane} as lane, count(*), max(_epoch), max_by(_seq, (_epoch, _seq)) "  # noqa: S608 (its parts are ours)
+        "from going group by _node, lane"
+    )
+    import duckdb  # who only reads counts does without
+
+    with duckdb.connect(":memory:") as db:
+        db.register("going", dataset.scanner(columns=columns, filter=rows).to_reader())
+        found = db.execute(question, {"name": name}).fetchall()
+    if not found:
         return None
-    found = nodes.group_by(["_node"]).aggregate([([], "count_all")]).to_pylist()
-    totals = {one["_node"]: gone(table, cause, one["_node"], name) + one["count_all"] for one in found}
-    return Expiry(predicate, nodes.num_rows, totals)
+    totals = Counter[str]()
+    ends: dict[tuple[str, str], int] = {}
+    for node, lane, count, *place in found:
+        totals[node] += count
+        if end := _end(table, node, lane, transaction_version(*place)):
+            ends[node, lane] = end
+    totals.update({node: gone(table, cause, node, name) for node in list(totals)})
+    return Expiry(predicate, sum(count for _, _, count, *_ in found), dict(totals), ends)
+
+
+def _end(table: DeltaTable, node: str, lane: str, last: int) -> int:
+    """Return how far a lane has gone, beyond which the mark must not be believed; 0 where nothing is new.
+
+    Rows beyond the mark went too where a restore lowered it: what lies before them may be missing yet.
+    """
+    mark = table.transaction_version(transaction_id(node, lane)) or 0
+    end = min(last, mark)
+    return end if end > (table.transaction_version(ended(node, lane)) or 0) else 0

@@ -16,7 +16,7 @@ from rimward.cloud.pulling import Pulling
 from rimward.cloud.storage import keep_place, lake_of
 from rimward.cloud.store import Records
 from rimward.cloud.taking import Taking
-from rimward.observe.life import INGEST
+from rimward.observe.life import ingest_names, ingest_sign
 
 
 class Ingesting:
@@ -31,7 +31,7 @@ class Ingesting:
         announcer = Announcer(config, manifest) if config.events else None
         ingest = Ingest(lake_of(data), manifest.facts, now, self.records)
         self.taking = Taking(config, ingest, self.records, announcer, now)
-        sign = INGEST if share == 0 else INGEST.with_name(f"{INGEST.name}-{share + 1}")
+        sign = ingest_sign(ingest_names(share + 1)[share])
         self.parts: list[Part] = [Alive(data / sign), Pulling(config, self.taking, share)]
         if announcer is not None:
             self.parts.append(announcer)

@@ -19,6 +19,7 @@ from rimward.cloud.coverage import Coverage
 from rimward.cloud.durable import DurableTable
 from rimward.cloud.epochs import Epochs
 from rimward.cloud.generations import Generations, InProcess, Memory, Seen
+from rimward.cloud.returning import returned
 from rimward.cloud.schemas import Schemas
 from rimward.cloud.storage import Storage, storage_of
 from rimward.cloud.tables import DEAD, EPOCHS, GAP, GENERATIONS, SCHEMAS, schema_of, to_arrow
@@ -156,6 +157,10 @@ class OpenLake:
         if "_generations" in moved or self._surprises([before]):
             self.open()
             return True
+        if moved:
+            self._covered = {}
+        if "_epochs" in moved:
+            self.epochs = Epochs(self.tables["_epochs"])
         self.note()
         return bool(moved)
 
@@ -237,7 +242,9 @@ class OpenLake:
         self._covered.pop(fact, None)
         coverage, home = self.coverage(fact), self.home(fact)
         aside: dict[str, dict[str, int]] = {"_gap": {}, "_dead": {}}
-        marks: dict[str, int] = {}
+        known = self.generations.handled.get(fact, (home.id, -1))
+        since = known[1] if known[0] == home.id else -1
+        marks: dict[str, int] = returned(home, fact, since) if fact in self.facts else {}
         prefixes = [("_gap", "gap:"), ("_dead", "dead:")] + [("_dead", UNKNOWN)] * (fact in self.facts)
         for node in sorted(self.epochs.nodes()):
             for lane in self.lanes(fact):

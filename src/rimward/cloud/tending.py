@@ -18,7 +18,7 @@ from msgspec import Struct
 
 from rimward.cloud.config import UpkeepConfig
 from rimward.cloud.durable import LakeBroken
-from rimward.cloud.expiring import Expiry, counted, expiry_of
+from rimward.cloud.expiring import Expiry, counted, ended, expiry_of
 from rimward.cloud.storage import LOG_RETENTION, Storage
 from rimward.cloud.syncing import Syncer
 from rimward.observe import Logger, get_logger
@@ -153,6 +153,7 @@ class Tending:
             Transaction(counted("expired", node, self._name), total)
             for node, total in sorted(expiry.totals.items())
         ]
+        marks += [Transaction(ended(*lane), end) for lane, end in sorted(expiry.ends.items())]
         handle.delete(
             expiry.predicate,
             commit_properties=CommitProperties(app_transactions=marks),

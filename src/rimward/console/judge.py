@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from rimward.console.figures import age, count, duration, plural
 from rimward.console.history import FunctionFigures, History
 from rimward.console.model import Problem, Seen
+from rimward.observe.life import is_ingest
 
 STALE = 5.0  # seconds without a sign of life before that is said; there is one every second or oftener
 OLD = 60.0  # seconds that a fact may wait while the hub is connected
@@ -72,7 +73,7 @@ def silences(seen: Seen) -> dict[str, float]:
         "node": seen.snapshot.at if seen.snapshot else None,
         "deep": seen.link.at if seen.link else None,
         "hub": seen.hub_at,
-        "ingest": seen.ingest_at,
+        **seen.ingest_at,
     }
     found: dict[str, float] = {}
     for process in seen.processes or ():
@@ -109,12 +110,13 @@ def _processes(seen: Seen) -> Iterator[Problem]:
             what=f"The hub has given no sign of life for {age(silent)}.",
             cure="Cloud functions and commands wait; see logs/hub.log.",
         )
-    if (silent := silences(seen).get("ingest")) is not None:
-        yield Problem(
-            grave=True,
-            what=f"Ingest has given no sign of life for {age(silent)}.",
-            cure="Facts wait in the outbox; see logs/ingest.log.",
-        )
+    for name, silent in silences(seen).items():
+        if is_ingest(name):
+            yield Problem(
+                grave=True,
+                what=f"{name.capitalize()} has given no sign of life for {age(silent)}.",
+                cure=f"Facts wait in the outbox, or another ingest takes them; see logs/{name}.log.",
+            )
 
 
 def _node(seen: Seen) -> Iterator[Problem]:

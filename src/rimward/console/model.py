@@ -38,7 +38,7 @@ class Seen(Struct, frozen=True):
     link: Link | None = None
     ledger: tuple[Balance, ...] | None = None
     hub_at: int | None = None  # wall ns of the hub's last sign of life
-    ingest_at: int | None = None  # wall ns of ingest's last sign of life
+    ingest_at: dict[str, int | None] = {}  # the same of each process of ingest, by its name
     unreadable: tuple[str, ...] = ()  # parts whose files are there and make no sense, with the reason
 
 

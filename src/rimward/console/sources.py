@@ -12,7 +12,7 @@ from rimward.cloud.storage import has_lake
 from rimward.console.ledger import read_ledger
 from rimward.console.model import Balance, Link, Process, Seen
 from rimward.observe import read_snapshot, recent_traces
-from rimward.observe.life import HUB, INGEST, halted, last_sign
+from rimward.observe.life import HUB, halted, ingest_sign, is_ingest, last_sign
 
 TRACES = 12
 LEDGER_EVERY = 1.0  # seconds between two counts of rows, or more:
@@ -49,15 +49,20 @@ class Sources:
             self._ledger = part("The ledger", self._read_ledger)
             took = self._monotonic() - started
             self._ledger_due = started + max(LEDGER_EVERY, LEDGER_SHARE * took)
+        processes = part("The processes", self._read_processes)
         return Seen(
             at=self._now(),
             snapshot=part("The node's figures", lambda: read_snapshot(traces)),
             traces=tuple(part("Traces", lambda: recent_traces(traces, TRACES)) or ()),
-            processes=part("The processes", self._read_processes),
+            processes=processes,
             link=part("The uplink's figures", self._read_link),
             ledger=self._ledger,
             hub_at=last_sign(self._data / HUB),
-            ingest_at=last_sign(self._data / INGEST),
+            ingest_at={
+                one.name: last_sign(self._data / ingest_sign(one.name))
+                for one in processes or ()
+                if is_ingest(one.name)
+            },
             unreadable=tuple(unreadable),
         )
 

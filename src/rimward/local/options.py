@@ -35,6 +35,7 @@ class DevOptions(RunOptions, frozen=True):
     simulate: int = 0  # devices
     events: bool = False  # the hub tells committed rows as CloudEvents
     bus: str | None = None  # nats://[user:password@]host:port of a bus that runs already; None starts one
+    ingest_processes: int = 1  # each takes its share of the nodes
     seed: int = 1  # of the simulated devices
 
 

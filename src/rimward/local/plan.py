@@ -21,6 +21,7 @@ from rimward.local.listeners import HOST, listeners_of, spec_of, takes_coap
 from rimward.local.options import DevOptions
 from rimward.network.config import UplinkConfig
 from rimward.observe.faults import FILE as FAULTS
+from rimward.observe.life import ingest_names
 
 if TYPE_CHECKING:
     from rimward.cloud.bus import BusUser
@@ -59,7 +60,8 @@ class Plan:
         self._options = options
         self._extras = extras
         own_bus = ["bus"] * (options.bus is None)
-        self.names: list[str] = [*own_bus, "hub", "ingest", "deep", "node"] if extras.cloud else ["node"]
+        ingest = ingest_names(options.ingest_processes)
+        self.names: list[str] = [*own_bus, "hub", *ingest, "deep", "node"] if extras.cloud else ["node"]
         self.devices: list[str] = ["replay"] * (options.replay is not None) + ["simulate"] * bool(
             options.simulate
         )
@@ -137,6 +139,7 @@ class Plan:
         config = HubConfig(
             data=str(folder.root), manifest=str(folder.manifest), app=self._app, bus_url=url,
             user=hub.user, password=hub.password, region=REGION, events=events,
+            ingest_processes=self._options.ingest_processes,
         )  # fmt: skip
         folder.write(folder.run / "hub.json", config)
         if events:
@@ -166,7 +169,7 @@ class Plan:
             argv = [self._extras.bus, "-c", str(run / "bus.conf")]
             found.append({"name": "bus", "argv": argv, "connect": [HOST, self._bus_port]})
         if self._extras.cloud:
-            found += hub_processes(run)
+            found += hub_processes(run, self._options.ingest_processes)
             found.append(python("deep", "rimward.edge.deep", str(run / "deep.json"), "--ready", "{ready}"))
         listeners = [word for name in self.listeners for word in ("--fd", f"{name}={{fd:{name}}}")]
         found.append(python("node", "rimward.edge", str(run / "node.json"), *listeners, "--ready", "{ready}"))
@@ -189,11 +192,15 @@ def python(name: str, module: str, *arguments: str) -> dict[str, Any]:
     return {"name": name, "argv": [sys.executable, "-m", module, *arguments]}
 
 
-def hub_processes(run: Path) -> list[dict[str, Any]]:
-    """Return what a hub is made of beside its bus; `run` has its configuration."""
+def hub_processes(run: Path, ingest: int) -> list[dict[str, Any]]:
+    """Return what a hub is made of beside its bus; `run` has its configuration, `ingest` says how many."""
+    config = str(run / "hub.json")
     return [
-        python("hub", "rimward.cloud", str(run / "hub.json"), "--ready", "{ready}"),
-        python("ingest", "rimward.cloud.ingesting", str(run / "hub.json"), "--ready", "{ready}"),
+        python("hub", "rimward.cloud", config, "--ready", "{ready}"),
+        *(
+            python(name, "rimward.cloud.ingesting", config, "--share", str(share), "--ready", "{ready}")
+            for share, name in enumerate(ingest_names(ingest))
+        ),
     ]
 
 

@@ -4,7 +4,22 @@ from contextlib import suppress
 from pathlib import Path
 
 HUB = Path("hub", "alive")  # below the data folder
-INGEST = Path("hub", "ingest-alive")
+INGEST = "ingest"  # its process, and the first part of the names of more
+
+
+def ingest_names(processes: int) -> list[str]:
+    """Return the names of so many processes of ingest: ingest, ingest-2 and so on."""
+    return [INGEST, *(f"{INGEST}-{number}" for number in range(2, processes + 1))]
+
+
+def is_ingest(process: str) -> bool:
+    """Tell whether a process of that name is one of ingest."""
+    return process.partition("-")[0] == INGEST
+
+
+def ingest_sign(process: str) -> Path:
+    """Return the sign of life of a process of ingest, below the data folder."""
+    return Path("hub", f"{process}-alive")
 
 
 def live(path: Path) -> None:

@@ -1,0 +1,270 @@
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# (nats and pyarrow ship partial types)
+"""Several ingest processes on a real bus, and real outboxes with real uplinks: no row is lost or doubled."""
+
+import asyncio
+import shutil
+import sys
+from collections.abc import AsyncGenerator, Callable, Generator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import msgspec
+import pytest
+from tests.e2e.natsbus import Bus
+
+from rimward.app.manifest import Column, FactSpec, Manifest
+from rimward.app.manifest import encode as encode_manifest
+from rimward.cloud.buckets import bucket_of, share_of
+from rimward.cloud.config import HubConfig
+from rimward.cloud.connecting import connect
+from rimward.cloud.ingesting import Ingesting
+from rimward.cloud.pulling import Pulling
+from rimward.cloud.streams import ensure_consumers, ensure_streams
+from rimward.edge.config import OutboxConfig
+from rimward.edge.deep.config import DeepConfig
+from rimward.edge.deep.process import DeepProcess
+from rimward.edge.outbox import Forward, OutboxCore
+from rimward.edge.outbox.tending import Tending
+from rimward.wire import Marks
+
+from .cloud_support import table
+
+WARM = FactSpec("Warm", "warm", "normal", None, (Column("n", "int64"),), "print-1")
+NODES = ("n1", "n2")  # the buckets 0 and 9: one of each share
+PATIENCE = 40.0  # seconds
+
+
+@pytest.fixture
+def bus(tmp_path: Path) -> Generator[Bus]:
+    with Bus(tmp_path / "bus", *NODES) as running:
+        yield running
+
+
+def config_of(bus: Bus, folder: Path, processes: int) -> HubConfig:
+    """Write what processes of ingest read."""
+    (folder / "manifest.json").write_bytes(encode_manifest(Manifest("a", "", "", "", (WARM,), ())))
+    user = bus.users["hub"]
+    config = HubConfig(
+        data=str(folder), manifest=str(folder / "manifest.json"), app="", bus_url=bus.url, user=user.user,
+        password=user.password, gather=0.01, ingest_processes=processes,
+    )  # fmt: skip
+    (folder / "hub.json").write_bytes(msgspec.json.encode(config))
+    return config
+
+
+@pytest.fixture(autouse=True)
+def _greeted_often(monkeypatch: pytest.MonkeyPatch) -> None:  # pyright: ignore[reportUnusedFunction] -- pytest calls it
+    monkeypatch.setattr("rimward.edge.deep.greeting.EVERY", 0.4)
+
+
+class Node:
+    """One node: its outbox's writer and its deep process."""
+
+    def __init__(self, bus: Bus, folder: Path, name: str) -> None:
+        self.name = name
+        self.data = folder / name
+        (self.data / "node").mkdir(parents=True)
+        self._open()
+        self.sent = 0
+        user = bus.users[name]
+        self._config = DeepConfig(
+            data=str(self.data), bus_url=bus.url, user=user.user, password=user.password, node=name
+        )
+
+    def _open(self) -> None:
+        self.core = OutboxCore(self.data / "node" / "outbox.db", lambda: 10**18, OutboxConfig())
+        self.tending = Tending(self.core)
+
+    def write(self, count: int) -> None:
+        for _ in range(count):
+            self.sent += 1
+            row = Forward(
+                "warm", "print-1", "normal", 1, "e", None, None, replayed=False, values=(self.sent,)
+            )
+            self.core.commit([row], {}, [])
+
+    @asynccontextmanager
+    async def deep(self) -> AsyncGenerator[DeepProcess]:
+        process = DeepProcess(self._config)
+        task = asyncio.get_running_loop().create_task(process.run())
+        try:
+            yield process
+        finally:
+            while not task.done():  # the bus's client may swallow a cancellation
+                task.cancel()
+                await asyncio.wait({task}, timeout=0.2)
+            process.out.close()
+
+    @property
+    def mark(self) -> tuple[int, int]:
+        """How far the lake is, as this node knows."""
+        path = self.data / "node" / "marks"
+        if not path.exists():
+            return (0, 0)
+        return max((mark.reached for mark in Marks.decode(path.read_bytes()).marks), default=(0, 0))
+
+
+@asynccontextmanager
+async def process(folder: Path, share: int) -> AsyncGenerator[asyncio.subprocess.Process]:
+    """Run one process of ingest; it is killed in the end."""
+    made = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "rimward.cloud.ingesting", str(folder / "hub.json"), "--share", str(share),
+        stderr=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        yield made
+    finally:
+        if made.returncode is None:
+            made.kill()
+        await made.wait()
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(PATIENCE):
+        while not await asyncio.to_thread(condition):  # noqa: ASYNC110 (files of other processes)
+            await asyncio.sleep(0.05)
+
+
+def stored(folder: Path, node: str) -> list[int]:
+    return sorted(row["n"] for row in table(folder) if row["_node"] == node)
+
+
+def taken_by(nodes: list[Node]) -> bool:
+    """Tell whether every node knows that all its rows are in the lake."""
+    return all(one.mark == (one.core.epoch.counter, one.sent) for one in nodes)
+
+
+def signs(folder: Path) -> set[str]:
+    """Return whose processes gave a sign of life."""
+    return {path.name for path in (folder / "hub").glob("*-alive")}
+
+
+async def test_of_two_processes_each_has_its_nodes_and_one_takes_over_those_of_a_dead_one(
+    tmp_path: Path, bus: Bus
+) -> None:
+    assert [share_of(name, 2) for name in NODES] == [bucket_of(name) % 2 for name in NODES] == [0, 1]
+    await asyncio.to_thread(config_of, bus, tmp_path, 2)
+    nodes = [await asyncio.to_thread(Node, bus, tmp_path, name) for name in NODES]
+    first, second = nodes
+
+    async def all_taken(*, rows: int) -> None:
+        for one in nodes:
+            await asyncio.to_thread(one.write, rows)
+        await until(lambda: taken_by(nodes))
+
+    async with first.deep(), second.deep(), process(tmp_path, 0), process(tmp_path, 1) as other:
+        await all_taken(rows=20)
+        assert await asyncio.to_thread(signs, tmp_path) == {"ingest-alive", "ingest-2-alive"}
+        other.kill()
+        await all_taken(rows=20)
+    for one in nodes:
+        assert stored(tmp_path, one.name) == list(range(1, one.sent + 1))
+        await asyncio.to_thread(one.core.close)
+
+
+async def own(config: HubConfig, one: Ingesting) -> None:
+    """Pull the only share without asking for its lease."""
+    pulling, client = one.parts[1], await connect(config)
+    assert isinstance(pulling, Pulling)
+    await ensure_streams(client.jetstream(), config)
+    await ensure_consumers(client.jetstream(), config)
+    await one.taking.look(afresh=True)
+    try:
+        await pulling._share(client, 0)
+    finally:
+        await client.close()
+
+
+async def test_two_live_owners_of_one_share_lose_and_double_nothing(tmp_path: Path, bus: Bus) -> None:
+    config = await asyncio.to_thread(config_of, bus, tmp_path, 1)
+    node = await asyncio.to_thread(Node, bus, tmp_path, "n1")
+    days = (10**18, 2 * 10**18)  # the clock of each: a row's day tells who took it
+    owners = [await asyncio.to_thread(Ingesting, config, 0, lambda day=day: day) for day in days]
+    tasks = [asyncio.create_task(own(config, one)) for one in owners]
+
+    def days_seen() -> int:
+        return len({row["_day"] for row in table(tmp_path)})
+
+    async with node.deep():
+        async with asyncio.timeout(PATIENCE):
+            while await asyncio.to_thread(days_seen) < len(days):
+                await asyncio.to_thread(node.write, 30)
+        await until(lambda: taken_by([node]))
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    assert stored(tmp_path, "n1") == list(range(1, node.sent + 1))
+    for owner in owners:
+        owner.close()
+    await asyncio.to_thread(node.core.close)
+
+
+@asynccontextmanager
+async def ingesting(config: HubConfig) -> AsyncGenerator[Ingesting]:
+    made = await asyncio.to_thread(Ingesting, config)
+    task = asyncio.create_task(made.run())
+    try:
+        yield made
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        made.close()
+
+
+def older_lake(folder: Path) -> None:
+    """Put an older copy of the lake in its place, and lose the hub's own file."""
+    shutil.rmtree(folder / "lake")
+    shutil.move(folder / "copy", folder / "lake")
+    for path in (folder / "hub").glob("hub.db*"):
+        path.unlink()
+
+
+async def test_an_older_lake_whose_hub_forgot_it_too_is_known_by_what_a_node_was_told(
+    tmp_path: Path, bus: Bus
+) -> None:
+    config = await asyncio.to_thread(config_of, bus, tmp_path, 1)
+    node = await asyncio.to_thread(Node, bus, tmp_path, "n1")
+    async with node.deep():
+        async with ingesting(config):
+            await asyncio.to_thread(node.write, 20)
+            await until(lambda: taken_by([node]))
+        await asyncio.to_thread(shutil.copytree, tmp_path / "lake", tmp_path / "copy")
+        async with ingesting(config):
+            await asyncio.to_thread(node.write, 20)
+            await until(lambda: taken_by([node]))
+        await asyncio.to_thread(node.tending.tend)  # what the lake has is kept for a while
+        await asyncio.to_thread(older_lake, tmp_path)
+        async with ingesting(config) as hub:
+            await until(lambda: len(stored(tmp_path, "n1")) == 40)
+            assert hub.taking.ingest.lake.generations.current == 1
+            await asyncio.to_thread(node.write, 5)
+            await until(lambda: taken_by([node]))
+    assert stored(tmp_path, "n1") == list(range(1, 46))
+    await asyncio.to_thread(node.core.close)
+
+
+async def test_a_copied_card_moves_above_what_the_hub_knows_and_its_rows_come_once(
+    tmp_path: Path, bus: Bus
+) -> None:
+    """Two disks that began at the same counter: the second's rows get in after it has moved them."""
+    config = await asyncio.to_thread(config_of, bus, tmp_path, 1)
+    node = await asyncio.to_thread(Node, bus, tmp_path, "n1")
+    async with ingesting(config):
+        await asyncio.to_thread(node.write, 10)
+        async with node.deep():
+            await until(lambda: taken_by([node]))
+        await asyncio.to_thread(node.core.close)
+    await asyncio.to_thread(shutil.move, node.data, tmp_path / "lost")
+    other = await asyncio.to_thread(Node, bus, tmp_path, "n1")
+    other.sent = 100
+    await asyncio.to_thread(other.write, 10)
+    assert other.core.epoch.counter == node.core.epoch.counter
+    async with ingesting(config), other.deep():  # a hub that has not heard of the first: it is no live one
+        await until((other.data / "node" / "rekey").exists)
+        await asyncio.to_thread(other.tending.tend)
+        await until(lambda: other.mark == (2, 10))
+        await asyncio.to_thread(other.write, 5)
+        await until(lambda: other.mark == (2, 15))
+    assert stored(tmp_path, "n1") == [*range(1, 11), *range(101, 116)]
+    await asyncio.to_thread(other.core.close)
