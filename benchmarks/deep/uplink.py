@@ -31,7 +31,7 @@ from rimward.edge.outbox import OutboxCore
 from rimward.local.plan import installed
 from rimward.wire import PRIORITIES, Mark, stream, stream_subject
 
-COMMITS = 1500  # of the writer beside the drain
+COMMITS = 500  # of the writer beside the drain
 
 
 class Drained(Struct):
