@@ -5,10 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.cloud.cloud_support import COLD, WARM, envelope, ingest, places, row
+from tests.cloud.cloud_support import COLD, NOW, WARM, envelope, ingest, places, row
 
 from rimward.app.manifest import FactSpec, Manifest, encode
 from rimward.cli import main
+from rimward.edge.config import OutboxConfig
+from rimward.edge.outbox import DeadLetter, OutboxCore
 from rimward.local.folder import DataFolder
 
 ID = "n1/1/warm/2"
@@ -63,3 +65,19 @@ def test_a_folder_without_a_lake_has_none(tmp_path: Path, capsys: pytest.Capture
     DataFolder(tmp_path).prepare()
     assert said(capsys, "list", "--json", "--data", str(tmp_path)) == ""
     assert "has no app's manifest" in said(capsys, "replay", "--data", str(tmp_path), code=1)
+
+
+def test_a_nodes_own_are_listed_too_and_those_of_another_are_not(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    DataFolder(tmp_path).prepare()
+    (tmp_path / "node").mkdir()
+    outbox = OutboxCore(tmp_path / "node" / "outbox.db", lambda: NOW, OutboxConfig())
+    outbox.commit([], {}, [DeadLetter(NOW, "failed", "ValueError: no", "mqtt", "a/b", "dev-1", "heat", b"!")])
+    outbox.close()
+    data = ("--data", str(tmp_path))
+    (line,) = said(capsys, "list", "--json", *data).splitlines()
+    assert json.loads(line)["reason"] == "failed: ValueError: no"
+    assert "node-1/1" in said(capsys, "list", *data)
+    assert json.loads(said(capsys, "show", "node-1/1", *data))["payload"] == "21"
+    assert said(capsys, "list", "--json", "--node", "n2", *data) == ""
