@@ -20,7 +20,7 @@ from rimward.cloud.durable import DurableTable, LakeBroken
 from rimward.cloud.ingest import Envelope, Ingest
 from rimward.cloud.storage import Folder
 from rimward.cloud.tables import schema_of, to_arrow
-from rimward.wire import Row
+from rimward.wire import Hello, Row, Welcome
 
 from .cloud_support import (
     COLD,
@@ -438,3 +438,38 @@ def test_nothing_of_a_batch_without_news_is_written(tmp_path: Path) -> None:
 
 def table_version(folder: Path, name: str = "warm") -> int:
     return DeltaTable(str(folder / "lake" / name)).version()
+
+
+def test_rows_of_a_start_that_the_lane_has_left_are_refused_and_no_replay(tmp_path: Path) -> None:
+    """Two disks share a start: one goes on with it while the copy's next start has come."""
+    one = ingest(tmp_path)
+    one.take("warm", [envelope(1, 4), envelope(1, 3, (2, 0xB), prior=(1, 4, 0xA))])
+    again = one.take("warm", [envelope(1, 4)])
+    assert (again.duplicates, again.clashes) == (1, 0), "these are there"
+    late = one.take("warm", [envelope(3, 6)])
+    assert (late.duplicates, late.clashes, len(late.foreign)) == (0, 1, 1)
+    after = one.take("warm", [envelope(1, 2, (5, 0xC), prior=(1, 6, 0xA))])
+    assert (after.stored, after.clashes) == (0, 1), "its row before never came"
+    moved = one.take("warm", [envelope(1, 2, (6, 0xA), prior=(1, 4, 0xA))])
+    assert (moved.stored, moved.marks[0][1].reached) == (2, (6, 2))
+
+
+def test_a_lane_that_a_start_never_had_was_passed_without_it(tmp_path: Path) -> None:
+    one = ingest(tmp_path)
+    one.take("cold", [envelope(1, 2, fact=COLD)])
+    one.take("warm", [envelope(1, 3, (2, 0xB))])
+    assert one.take("warm", [envelope(1, 4)]).clashes == 1
+    hello = Hello("n1", "s", "b", "o", ((1, 0xA),))
+    assert one.left(hello, Welcome("rekey", "h", 2, epochs=((1, 0xA),))) == {"warm": {1: 0}}
+
+
+def test_an_ingest_that_another_overtook_looks_again_before_it_asks_for_rows(tmp_path: Path) -> None:
+    """Nothing that it only refuses meets the fence of a commit."""
+    old, new = ingest(tmp_path), ingest(tmp_path)
+    new.take("warm", [envelope(1, 4), envelope(1, 3, (2, 0xB), prior=(1, 4, 0xA))])
+    outcome = old.take("warm", [envelope(4, 6, (2, 0xB), prior=(1, 4, 0xA))])
+    assert (outcome.gaps, outcome.clashes, outcome.stored) == (0, 0, 3)
+    third = ingest(tmp_path)
+    old.take("warm", [envelope(1, 1, (3, 0xC), prior=(2, 6, 0xB))])
+    outcome = third.take("warm", [envelope(1, 1, (4, 0xD), prior=(3, 1, 0xC))])
+    assert (outcome.clashes, outcome.stored) == (0, 1)

@@ -8,6 +8,7 @@ from pathlib import Path
 from deltalake import DeltaTable, Transaction
 
 from rimward.app.manifest import FactSpec
+from rimward.cloud.durable import operation_of
 from rimward.cloud.generations import InProcess
 from rimward.cloud.ingest import Ingest
 from rimward.wire import Mark
@@ -195,3 +196,11 @@ def test_of_two_processes_that_find_the_same_restore_one_raises_the_generation(t
     a.take("warm", [envelope(6, 9)])
     b.take("warm", [envelope(6, 12)])
     assert places(tmp_path) == numbers((1, 1, 12))
+
+
+def test_a_row_that_says_restore_makes_no_commit_one() -> None:
+    info = b'{"commitInfo":{"timestamp":1,"operation":"%s"}}'
+    added = b'{"add":{"path":"p","stats":"{\\"maxValues\\":{\\"note\\":\\"RESTORE commitInfo\\"}}"}}'
+    assert operation_of(added + b"\n" + info % b"WRITE" + b"\n") == "WRITE"
+    assert operation_of(info % b"RESTORE" + b"\n" + added) == "RESTORE"
+    assert operation_of(added) is None

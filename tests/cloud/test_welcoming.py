@@ -19,6 +19,9 @@ class Lake:
     def nonce(self, node: str, counter: int) -> int | None:
         return self.nonces.get(counter) if node == "n1" else None
 
+    def starts(self, node: str) -> dict[int, int]:
+        return self.nonces if node == "n1" else {}
+
     def highest(self, node: str) -> int:
         return max(self.nonces, default=0) if node == "n1" else 0
 
@@ -53,6 +56,29 @@ def test_a_counter_that_the_lake_knows_with_another_nonce_is_moved_above_every_o
     assert bench.hello("b1", (4, 0x1), (5, 0xBAD)) == ("rekey", 17)
     assert bench.hello("b1", (4, 0x1), (5, 0xBAD)) == ("rekey", 17), "until it has done so"
     assert bench.hello("b1", (18, 0xC)) == ("ok", 17)
+
+
+def test_an_outbox_whose_starts_the_lake_has_all_gone_past_is_an_older_disk() -> None:
+    bench = Bench(Lake(c5=0xA, c6=0xB))
+    assert bench.hello("b1", (5, 0xA)) == ("rekey", 6), "no counter of its own clashes"
+    assert bench.hello("b1", (5, 0xA), (7, 0xC)) == ("ok", 6)
+
+
+def test_whoever_names_a_start_whose_rows_were_refused_has_to_move_them() -> None:
+    bench = Bench(Lake(c5=0xA, c6=0xB))
+    assert bench.hello("b1", (5, 0xA), (7, 0xC)) == ("ok", 6)
+    bench.welcoming.refuse("n1", Epoch(5, 0xA))
+    assert bench.hello("b1", (5, 0xA), (7, 0xC)) == ("rekey", 6)
+    assert bench.hello("b1", (5, 0xA), (7, 0xC)) == ("ok", 6), "until they are refused again"
+
+
+def test_a_node_that_is_to_move_is_told_whose_its_starts_are_and_where_copies_of_them_went() -> None:
+    bench = Bench(Lake(c5=0xA, c6=0xB, c9=0xA, c10=-1))
+    bench.hello("b0", (8, 0xF), (12, 0xE))
+    bench.now += LIVE + SECOND
+    hello = Hello("n1", "s", "b1", "o", ((5, 0xA), (6, 0xC), (7, 0xD), (8, 0xE), (10, 0x7)))
+    welcome = bench.welcoming.answer(hello, (), bench.now)
+    assert welcome.epochs == ((5, 0xA), (6, 0xB), (8, 0xF), (9, 0xA), (10, 0x7))
 
 
 def test_of_two_live_outboxes_the_second_is_quarantined_until_the_first_is_silent() -> None:

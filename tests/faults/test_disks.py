@@ -49,18 +49,6 @@ def test_a_disk_that_went_back_and_grew_past_the_mark_offline_loses_and_doubles_
     assert cores.excused == set(), "what the disk forgot was in the lake"
 
 
-def test_a_copied_disk_used_after_the_first_has_its_rows_taken_once(cores: Cores) -> None:
-    messages(cores, 8)
-    cores.copy_disk()  # rows wait on both
-    upload(cores)
-    cores.node_dies()
-    messages(cores, 4)  # the first one's next start
-    upload(cores)
-    cores.roll_back()  # the copy is put in
-    messages(cores, 4)  # its own start of the same counter
-    done(cores)
-
-
 def test_a_wal_cut_after_the_upload_is_an_older_disk(cores: Cores) -> None:
     messages(cores, 8)
     upload(cores)

@@ -67,6 +67,7 @@ def test_a_joined_node_runs_as_the_hub_named_it(tmp_path: Path) -> None:
     spec = parse(json.loads(plan.write_spec({"mqtt": 4711}).read_bytes()))
     assert [process.name for process in spec.processes] == ["deep", "node"]
     assert spec.listeners["mqtt"].port == 4711
+    assert spec.faults == str(tmp_path / "node" / "faults.json"), "rimward fault works here"
 
 
 def test_the_toml_says_what_the_processes_may(tmp_path: Path) -> None:
@@ -103,6 +104,12 @@ def test_a_bus_of_somebody_elses_needs_no_hub_that_knows_the_node(tmp_path: Path
     assert (Path(deep.credentials), deep.ca) == (tmp_path / "bus.key", "")
 
 
+@pytest.mark.parametrize("name", ["hub", "Truck", "a.b", ""])
+def test_a_name_that_is_none_for_a_node_is_refused_where_no_hub_said_it(name: str, tmp_path: Path) -> None:
+    with pytest.raises(DevError, match="a node's name is 1 to 32 of a-z, 0-9 and -, and not 'hub'"):
+        node_plan(tmp_path, f"name = '{name}'\n{BUS}")
+
+
 @pytest.mark.parametrize("toml", ["", "name = 'truck-9'\n", BUS])
 def test_a_machine_that_is_no_node_is_told_how_to_become_one(toml: str, tmp_path: Path) -> None:
     with pytest.raises(DevError, match="rimward node join --name NAME makes it one"):
@@ -131,6 +138,7 @@ def test_a_hub_for_this_machine_alone_speaks_in_the_clear(tmp_path: Path) -> Non
     plan, spec = hub_plan(tmp_path)
     hub, control = configured(tmp_path)
     assert [process.name for process in spec.processes] == ["bus", "hub", "ingest", "enrol"] == plan.names[:4]
+    assert spec.faults == str(tmp_path / "node" / "faults.json"), "rimward fault works here"
     assert (hub.bus_url, hub.ca, control.certificate) == ("nats://127.0.0.1:4222", "", "")
     conf = json.loads((tmp_path / "run" / "bus.conf").read_text())
     assert (conf["host"], "tls" in conf, conf["jetstream"]["sync_interval"]) == ("127.0.0.1", False, "always")

@@ -51,7 +51,7 @@ class Counted:
         """Return the parts of every file that a table has now and that is there."""
         try:
             return self._parts(table, name)
-        except sqlite3.Error:  # a disk that is full, or a damaged file: nothing rests on it
+        except (OSError, sqlite3.Error):  # a disk that is full, or a damaged file: nothing rests on it
             self._db.close()
             self._db = _opened(None)
             return self._parts(table, name)
@@ -154,10 +154,12 @@ def _missing(table: DeltaTable, files: Iterable[str]) -> set[str]:
 
 def _opened(path: Path | None) -> sqlite3.Connection:
     try:
+        if path is not None:
+            path.touch(mode=0o600)  # whoever asks for the ledger makes it, with any umask
         db = sqlite3.connect(path or ":memory:", isolation_level=None, timeout=5)
         db.execute("pragma journal_mode=wal")
         db.executescript(SCHEMA)
-    except sqlite3.Error:  # a disk that is full or read-only: it is counted anew each time
+    except (OSError, sqlite3.Error):  # a disk that is full or read-only: it is counted anew each time
         db = sqlite3.connect(":memory:", isolation_level=None)
         db.executescript(SCHEMA)
     return db

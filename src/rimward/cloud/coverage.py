@@ -7,12 +7,15 @@ are taken, so that what is there is neither doubled nor called lost.
 """
 
 from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
 
-import duckdb
 from deltalake import DeltaTable
 
 from rimward.cloud.expiring import CAUSES, end_of, gone
 from rimward.wire import Place
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
 
 Span = tuple[int, int]
 Lanes = dict[tuple[str, str], dict[int, list[Span]]]  # by (node, lane) and counter; sorted, apart
@@ -110,7 +113,7 @@ class Coverage:
 
 
 def _islands(fact: str, table: DeltaTable) -> Iterable[tuple[str, str, int, Span]]:
-    with duckdb.connect(":memory:") as db:
+    with _connected() as db:
         db.register("rows", table.to_pyarrow_dataset())
         for node, lane, counter, first, last in db.execute(_ISLANDS, {"fact": fact}).fetchall():
             yield node, lane, counter, (first, last)
@@ -119,10 +122,16 @@ def _islands(fact: str, table: DeltaTable) -> Iterable[tuple[str, str, int, Span
 def _side(fact: str, name: str, table: DeltaTable) -> Iterable[tuple[str, str, int, Span]]:
     ends = "_seq - rows + 1, _seq" if name == "_dead" else "first, last"
     question = f"select _node, coalesce(_lane, fact), _epoch, {ends} from side where fact = $fact"  # noqa: S608 (its parts are ours)
-    with duckdb.connect(":memory:") as db:
+    with _connected() as db:
         db.register("side", table.to_pyarrow_dataset())
         for node, lane, counter, first, last in db.execute(question, {"fact": fact}).fetchall():
             yield node, lane, counter, (first, last)
+
+
+def _connected() -> "DuckDBPyConnection":
+    import duckdb  # a quarter of the start of whoever imports this, and asked after a restore alone
+
+    return duckdb.connect(":memory:")
 
 
 def merged(spans: Iterable[Span]) -> list[Span]:

@@ -32,3 +32,4 @@ class Outcome(Struct):
     rows: Any = None  # the fact's rows that the commit brought, as Arrow; None where there is no table
     seen: dict[str, tuple[str, int]] = {}  # the tables as they are now: id and version
     early: tuple[Envelope, ...] = ()  # those that were gaps
+    foreign: tuple[Envelope, ...] = ()  # those that were clashes

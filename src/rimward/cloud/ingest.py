@@ -24,7 +24,17 @@ from rimward.cloud.opened import SIDE_TABLES, OpenLake
 from rimward.cloud.storage import Storage
 from rimward.cloud.tables import DEAD, GAP, Kept, to_arrow
 from rimward.observe.failpoints import reach
-from rimward.wire import Epoch, Lane, Mark, Place, transaction_id, transaction_version
+from rimward.wire import (
+    Epoch,
+    Hello,
+    Lane,
+    Mark,
+    Place,
+    Welcome,
+    table_of,
+    transaction_id,
+    transaction_version,
+)
 from rimward.wire.system import SYSTEM
 
 __all__ = ["Envelope", "Ingest", "Outcome", "Verdict"]
@@ -42,6 +52,7 @@ class _Work:
         self.counts = dict.fromkeys(Verdict, 0)
         self.taken: list[Envelope] = []
         self.early: list[Envelope] = []
+        self.foreign: list[Envelope] = []
 
     def ends(self) -> dict[str, int]:
         """Return the version that each lane's transaction gets."""
@@ -87,6 +98,29 @@ class Ingest:
         found = {lane: self._mark(node, lane) for lane in lanes}
         return {lane: mark for lane, mark in found.items() if mark is not None}
 
+    def left(self, hello: Hello, welcome: Welcome) -> dict[str, dict[int, int]]:
+        """Return, by lane and by counter that it went past, the last row that the lake has of a node's start.
+
+        Whatever else there is of these can't be taken any more under its number. They are the starts that the
+        node has named, and those that the welcome names.
+        """
+        lake, node, found = self.lake, hello.node, dict[str, dict[int, int]]()
+        counters = {counter for counter, _ in (*hello.epochs, *welcome.epochs)}
+        lanes = {lane for fact in lake.facts for lane in lake.lanes(fact)}
+        for lane in sorted(lanes | {tally.lane for tally in hello.tallies}):
+            reached = self.mark(node, lane)[0]
+            if past := {one: self._left(node, lane, one) for one in counters if one < reached}:
+                found[lane] = past
+        return found
+
+    def _left(self, node: str, lane: str, counter: int) -> int:
+        """Return a start's last row that is accounted for; where that is not written down, the tables say."""
+        end = self.lake.epochs.left(node, lane, counter)
+        if end is not None:
+            return end
+        spans = self.lake.coverage(table_of(lane)).spans(node, lane, counter)
+        return spans[0][1] if spans and spans[0][0] == 1 else 0
+
     def look(self) -> bool:
         """Look at what others did to the lake; tell whether marks may have changed.
 
@@ -116,6 +150,18 @@ class Ingest:
         raise AssertionError
 
     def _take(self, fact: str, envelopes: list[Envelope]) -> Outcome:
+        lake, work = self.lake, self._judged(fact, envelopes)
+        if (work.early or work.foreign) and lake.look():  # no fence holds what isn't committed
+            work = self._judged(fact, envelopes)
+        fresh = work.judge.fresh
+        if fresh.nonces or fresh.priors:
+            lake.epochs.add(fresh, self._now())
+            reach("ingest.epochs-written")
+        rows = self._commit(fact, work) if work.reached else None
+        return self._outcome(fact, envelopes, work, rows)
+
+    def _judged(self, fact: str, envelopes: list[Envelope]) -> _Work:
+        """Compare envelopes with the marks of the tables as they are open."""
         lake = self.lake
         batch = Batch(fact, lake.schema_of.get(fact), lake.schemas, self._now())
         work = _Work(batch, Judge(lake))
@@ -130,12 +176,9 @@ class Ingest:
                 work.taken.append(envelope)
             elif verdict is Verdict.GAP:
                 work.early.append(envelope)
-        fresh = work.judge.fresh
-        if fresh.nonces or fresh.priors:
-            lake.epochs.add(fresh, self._now())
-            reach("ingest.epochs-written")
-        rows = self._commit(fact, work) if work.reached else None
-        return self._outcome(fact, envelopes, work, rows)
+            elif verdict is Verdict.CLASH:
+                work.foreign.append(envelope)
+        return work
 
     def _outcome(self, fact: str, envelopes: list[Envelope], work: _Work, rows: Any) -> Outcome:
         lanes = dict.fromkeys((one.lane.node, one.lane.fact) for one in envelopes)
@@ -158,6 +201,7 @@ class Ingest:
                 if name in {*SIDE_TABLES, self._home(fact)}
             },
             early=tuple(work.early),
+            foreign=tuple(work.foreign),
         )
 
     def _add(self, envelope: Envelope, mark: Place, work: _Work) -> None:

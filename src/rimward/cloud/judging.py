@@ -5,7 +5,7 @@ from enum import Enum
 from rimward.cloud.envelopes import Envelope
 from rimward.cloud.epochs import ANY, Starts
 from rimward.cloud.opened import OpenLake
-from rimward.wire import Place, split_version, transaction_version
+from rimward.wire import Lane, Place, split_version, transaction_version
 
 
 class Verdict(Enum):
@@ -34,23 +34,35 @@ class Judge:
         if (counter, header.last) <= mark:
             if nonce is None:  # nothing ever came from this start, and yet the mark is past it
                 return Verdict.CLASH
+            if counter < mark[0] and self._passed(lane, (counter, header.last)):
+                return Verdict.CLASH
             verdict = Verdict.DUPLICATE
         else:
             verdict = self._follows(envelope, mark)
         if verdict in (Verdict.NEW, Verdict.DUPLICATE):
             if nonce != lane.epoch.nonce:
                 self.fresh.nonces[lane.node, counter] = lane.epoch.nonce
-            if verdict is Verdict.NEW and counter != mark[0] and header.prior:
-                self._note_prior(envelope)
+            if verdict is Verdict.NEW and counter != mark[0]:
+                self._note_prior(lane, mark)
         return verdict
 
     def _nonce(self, node: str, counter: int) -> int | None:
         return self.fresh.nonces.get((node, counter), self._lake.epochs.nonce(node, counter))
 
-    def _note_prior(self, envelope: Envelope) -> None:
-        lane = envelope.lane
-        if lane.epoch.counter not in self._lake.epochs.priors(lane.node, lane.fact):
-            self.fresh.priors[lane.node, lane.fact, lane.epoch.counter] = envelope.header.prior
+    def _note_prior(self, lane: Lane, mark: Place) -> None:
+        """Remember where the lane is left: rows of before that come later were another disk's."""
+        if not self._lake.epochs.has_prior(lane.node, lane.fact, lane.epoch.counter):
+            self.fresh.priors[lane.node, lane.fact, lane.epoch.counter] = transaction_version(*mark)
+
+    def _passed(self, lane: Lane, place: Place) -> bool:
+        """Tell whether a lane went past a start without a row of it: a disk that goes on beside its copy."""
+        fresh = {
+            counter: prior
+            for (node, name, counter), prior in self.fresh.priors.items()
+            if (node, name) == (lane.node, lane.fact)
+        }
+        end = self._lake.epochs.left(lane.node, lane.fact, place[0], fresh)
+        return end is not None and place[1] > end
 
     def _follows(self, envelope: Envelope, mark: Place) -> Verdict:
         """Judge an envelope that goes beyond the mark: does it go on where the mark is?"""
@@ -63,6 +75,9 @@ class Judge:
             known = self._nonce(lane.node, split_version(header.prior)[0])
             if known not in (ANY, header.prior_nonce):
                 return Verdict.CLASH  # the mark passed that counter with another disk's rows
+            prior = split_version(header.prior)
+            if prior[0] < mark[0] and self._passed(lane, prior):
+                return Verdict.CLASH  # it passed that counter before that row came
         return Verdict.NEW
 
     def _has(self, envelope: Envelope, mark: Place) -> bool:

@@ -157,6 +157,10 @@ class OpenLake:
         if "_generations" in moved or self._surprises([before]):
             self.open()
             return True
+        if moved:
+            self._covered = {}
+        if "_epochs" in moved:
+            self.epochs = Epochs(self.tables["_epochs"])
         self.note()
         return bool(moved)
 

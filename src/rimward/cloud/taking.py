@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
@@ -23,6 +24,7 @@ from rimward.cloud.store import Records
 from rimward.cloud.welcoming import Welcoming
 from rimward.observe import Logger, get_logger
 from rimward.observe.failpoints import reach
+from rimward.observe.threads import in_thread
 from rimward.wire import Hello, Mark, Marks, Welcome, marks_subject
 
 log: Logger = get_logger("rimward.ingest")
@@ -68,10 +70,10 @@ class Taking:
         async with self._turn:
             work = self.ingest.lake.open if afresh else self.ingest.look
             if afresh:
-                replayed = await asyncio.to_thread(Replaying(self.ingest.lake, self._now).known)
+                replayed = await in_thread(Replaying(self.ingest.lake, self._now).known)
                 self._reading.counts["replayed"] += replayed.stored
-            if await asyncio.to_thread(work) or afresh:
-                self._heed(await asyncio.to_thread(self.ingest.marks), anew=True)
+            if await in_thread(work) or afresh:
+                self._heed(await in_thread(self.ingest.marks), anew=True)
 
     def _heed(self, marks: list[tuple[str, Mark]], *, anew: bool = False) -> None:
         if anew:
@@ -117,7 +119,7 @@ class Taking:
     async def _commit(self, fact: str, arrivals: list[Arrival]) -> Outcome | None:
         envelopes = [arrival.envelope for arrival in arrivals]
         try:
-            return await asyncio.to_thread(self.ingest.take, fact, envelopes)
+            return await in_thread(self.ingest.take, fact, envelopes)
         except LakeBroken:
             raise
         except Exception as error:  # noqa: BLE001 (one fact's commit ends no other's; all is tried again)
@@ -132,6 +134,8 @@ class Taking:
         reach("ingest.recorded")
         if outcome.clashes:
             log.error("rows of another outbox under a node's name were refused", fact=fact)
+        for envelope in outcome.foreign:
+            self.welcoming.refuse(envelope.lane.node, envelope.lane.epoch)
         self._heed(outcome.marks)
         for envelope in outcome.early:
             self._tell_gap(envelope)
@@ -156,7 +160,7 @@ class Taking:
     async def _write_down(self, write: Callable[..., object], *arguments: object) -> bool:
         """Note something for people; False where hub.db refuses, which holds no row up."""
         try:
-            await asyncio.to_thread(write, *arguments)
+            await in_thread(write, *arguments)
         except (sqlite3.Error, OverflowError) as error:  # the latter: a node's number that is no int64
             log.error("the hub's own file can't be written", error=told(error))  # noqa: TRY400 (one line)
             return False
@@ -172,14 +176,18 @@ class Taking:
         """Answer a node; what it was told before may say that the lake is an older one."""
         if self._claims_more(hello, self._marks.get(hello.node, {})):
             async with self._turn:
-                self._heed(await asyncio.to_thread(self._believe, hello), anew=True)
+                self._heed(await in_thread(self._believe, hello), anew=True)
         released = 0
         if self.welcoming.holds(hello.node):
-            released = await asyncio.to_thread(self._releases.at, hello.node)
+            released = await in_thread(self._releases.at, hello.node)
         marks = tuple(self._marks.get(hello.node, {}).values())
         welcome = self.welcoming.answer(hello, marks, self._now(), released)
         if welcome.verdict == "ok":  # whoever is told apart first may be another
             await self._write_down(self._records.reports.note, hello, self._now())
+        if welcome.verdict == "rekey":
+            async with self._turn:
+                left = await asyncio.to_thread(self.ingest.left, hello, welcome)
+            return msgspec.structs.replace(welcome, left=left)
         return welcome
 
     def _claims_more(self, hello: Hello, marks: dict[str, Mark]) -> bool:

@@ -20,6 +20,7 @@ log: Logger = get_logger("rimward.ingest")
 LIVE = 15_000_000_000  # ns after its last hello for which an outbox counts as live
 RELEASED = 60_000_000_000  # ns after a release for which the other outbox counts as silent
 ACCOUNTS = 8  # outboxes and boots of one node that are remembered; the one silent for longest gives way
+REFUSED = 64  # starts of one node whose rows were refused; the oldest is forgotten until they come again
 NODES = 65_536  # whose accounts are kept; the one silent for longest gives way
 
 
@@ -28,6 +29,10 @@ class Known(Protocol):
 
     def nonce(self, node: str, counter: int) -> int | None:
         """Return a counter's nonce, `ANY`, or None."""
+        ...
+
+    def starts(self, node: str) -> Mapping[int, int]:
+        """Return the nonces of a node's starts by counter; `ANY` among them."""
         ...
 
     def highest(self, node: str) -> int:
@@ -53,6 +58,7 @@ class Welcoming:
         self._hub = hub
         self._known = known
         self._accounts: dict[str, list[_Account]] = {}
+        self._refused: dict[str, dict[tuple[int, int], None]] = {}  # by node: starts of refused rows
 
     def answer(self, hello: Hello, marks: tuple[Mark, ...], now: int, released: int = 0) -> Welcome:
         """Return the verdict on a node; `marks` are those of its lanes, `now` is wall ns.
@@ -61,7 +67,7 @@ class Welcoming:
         """
         mine = self._account(hello, now)
         known, others = self._known(), [one for one in self._accounts[hello.node] if one is not mine]
-        clash = self._clash(hello, known, others)
+        clash = self._clash(hello, known, others, self._refused.get(hello.node, {}))
         highest = max(known.highest(hello.node), *(max(one.epochs, default=0) for one in others), 0)
         verdict, reason = "ok", ""
         if clash is not None:
@@ -69,14 +75,40 @@ class Welcoming:
             live = owner is not None and now - owner.at < LIVE and now - released > RELEASED
             verdict = "quarantined" if live else "rekey"
             state = "is live" if live else "has come before"
-            reason = f"another outbox of {hello.node} {state}: start {counter} has another nonce there"
+            reason = f"another outbox of {hello.node} {state}: start {counter} is its own"
         if (verdict == "quarantined") != mine.quarantined:
             self._tell(hello, reason, quarantined=verdict == "quarantined")
         mine.quarantined = verdict == "quarantined"
         if verdict == "rekey":
             log.error("an outbox is told to move its rows to new starts", node=hello.node, reason=reason)
             mine.epochs = {}  # what it says next are others
-        return Welcome(verdict, self._hub(), highest, marks, reason, now)
+            for start in hello.epochs:
+                self._refused.get(hello.node, {}).pop(start, None)
+        return Welcome(verdict, self._hub(), highest, marks, reason, now, self._named(hello, known, others))
+
+    def _named(self, hello: Hello, known: Known, others: list[_Account]) -> tuple[tuple[int, int], ...]:
+        """Return whose starts the asker's counters are, and which counters copies of its starts moved to."""
+        own = dict(hello.epochs)
+        starts = known.starts(hello.node)
+        nonces = set(own.values())
+        named = {one: nonce for one, nonce in starts.items() if one not in own and nonce in nonces}
+        for counter, nonce in own.items():
+            if counter in starts:
+                named[counter] = nonce if starts[counter] == ANY else starts[counter]
+                continue
+            for one in others:
+                if not one.quarantined and one.epochs.get(counter, nonce) != nonce:
+                    named[counter] = one.epochs[counter]
+        return tuple(sorted(named.items()))
+
+    def refuse(self, node: str, epoch: Epoch) -> None:
+        """Remember that ingest took rows for another outbox's: whoever names their start has to move them."""
+        refused = self._refused.setdefault(node, {})
+        refused[epoch.counter, epoch.nonce] = None
+        if len(refused) > REFUSED:
+            refused.pop(next(iter(refused)))
+        if len(self._refused) > NODES:
+            self._refused.pop(next(iter(self._refused)))
 
     def refuses(self, node: str, epoch: Epoch) -> bool:
         """Tell whether rows of a start must not be taken: its outbox is quarantined."""
@@ -120,8 +152,10 @@ class Welcoming:
         return made
 
     @staticmethod
-    def _clash(hello: Hello, known: Known, others: list[_Account]) -> tuple[int, _Account | None] | None:
-        """Return a counter of the hello that has another nonce elsewhere, and the outbox that has it."""
+    def _clash(
+        hello: Hello, known: Known, others: list[_Account], refused: Mapping[tuple[int, int], None]
+    ) -> tuple[int, _Account | None] | None:
+        """Return a counter that another outbox has used, the hello's own or one above it, and that outbox."""
         for counter, nonce in hello.epochs:
             theirs = known.nonce(hello.node, counter)
             if theirs not in (None, ANY, nonce):
@@ -129,6 +163,10 @@ class Welcoming:
             for one in others:
                 if not one.quarantined and one.epochs.get(counter, nonce) != nonce:
                     return counter, one
+        highest = known.highest(hello.node)
+        passed = max((counter for counter, _ in hello.epochs), default=highest) < highest  # an older disk
+        if passed or any(start in refused for start in hello.epochs):
+            return highest, _owner(others, highest, known.nonce(hello.node, highest))
         return None
 
     @staticmethod

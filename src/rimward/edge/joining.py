@@ -21,11 +21,12 @@ from rimward.network.secretfile import write_secret
 from rimward.wire.joining import (
     AUTHORITY_PATH,
     JOIN_PATH,
-    NAME,
+    NAME_RULE,
     JoinRefusal,
     JoinReply,
     JoinRequest,
     JoinString,
+    is_node_name,
     signed,
 )
 
@@ -107,8 +108,8 @@ def join(text: str, name: str, data: Path) -> Identity:
         string = JoinString.decode(text)
     except ValueError as error:
         raise JoinError(f"{error}: rimward hub token makes one, on the hub's machine") from None
-    if NAME.fullmatch(name) is None:
-        raise JoinError(f"{name!r} is no node's name: 1 to 32 of a-z, 0-9 and - make one")
+    if not is_node_name(name):
+        raise JoinError(f"{name!r} is no node's name, which is {NAME_RULE}: choose another")
     folder = IdentityFolder(data)
     if (known := folder.read()) is not None:
         raise JoinError(f"{data} is the node {known.name!r} already: choose another folder with --data DIR")

@@ -24,6 +24,7 @@ from rimward.local.plan import absolute, free_port, hub_processes, python
 from rimward.local.settings import BusSettings, Settings
 from rimward.network.bus import BusAccess
 from rimward.network.nkeys import Key, new_key, read_key
+from rimward.observe.faults import FILE as FAULTS
 from rimward.observe.life import ingest_names
 
 NEAR = frozenset({"127.0.0.1", "::1"})
@@ -136,6 +137,7 @@ class HubPlan:
         spec = {
             "logs": str(self._folder.logs),
             "state": str(self._folder.processes),
+            "faults": str(self._folder.root / FAULTS),
             "listeners": {ENROL: [options.host, port]},
             "processes": processes,
         }

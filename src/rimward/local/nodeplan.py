@@ -18,6 +18,8 @@ from rimward.local.plan import absolute, python
 from rimward.local.settings import Settings
 from rimward.network.bus import BusAccess
 from rimward.network.pace import Schedule
+from rimward.observe.faults import FILE as FAULTS
+from rimward.wire.joining import NAME_RULE, is_node_name
 
 DEEP = ("uplink",)  # tables of the TOML that are the deep process's
 STRANGER = (
@@ -97,6 +99,7 @@ class NodePlan:
         spec: dict[str, Any] = {
             "logs": str(self._folder.logs),
             "state": str(self._folder.processes),
+            "faults": str(self._folder.root / FAULTS),
             "listeners": {
                 name: spec_of(name, listener, ports.get(name)) for name, listener in self.listeners.items()
             },
@@ -130,5 +133,7 @@ def _who(folder: IdentityFolder, settings: Settings) -> tuple[Identity, BusAcces
         raise DevError(STRANGER)
     else:
         own = settings.part(_Self, said, {})
+        if not is_node_name(own.name):
+            raise DevError(f"name is {own.name!r}, and a node's name is {NAME_RULE}: choose another")
         identity = Identity(own.name, own.site, own.region, bus.url, bus.tls_first)
     return identity, BusAccess(bus.url, credentials=bus.credentials, ca=bus.ca, tls_first=bus.tls_first)

@@ -25,7 +25,7 @@ from rimward.cloud.storage import lake_of
 from rimward.cloud.store import Records
 from rimward.cloud.worker import Worker
 from rimward.edge.outbox import DeadLetter
-from rimward.wire import EnvelopeError, Mark, Marks, parse_up, unseal
+from rimward.wire import EnvelopeError, Epoch, Mark, Marks, parse_up, unseal
 from rimward.wire.commands import Commands, Wanted
 
 
@@ -53,6 +53,7 @@ class SiteHub:
         self._worker: Worker | None = None
         self._desk = CommandDesk(data / "hub" / "hub.db", lake_of(data), now)
         self.poison: int = 0  # envelopes that could not be read
+        self.foreign: set[tuple[str, Epoch]] = set()  # nodes and starts of which rows were refused
 
     def take(self, uploads: list[tuple[str, bytes]]) -> list[bytes]:
         """Commit envelopes and return the marks of their nodes."""
@@ -69,6 +70,7 @@ class SiteHub:
         for fact, envelopes in by_fact.items():
             outcome = self._ingest.take(fact, envelopes)
             self._records.note(outcome, self._now())
+            self.foreign |= {(one.lane.node, one.lane.epoch) for one in outcome.foreign}
             for node, mark in outcome.marks:
                 marks.setdefault(node, []).append(mark)
         return [Marks(node, tuple(found)).encode() for node, found in marks.items()]

@@ -53,10 +53,10 @@ class Hello(Struct, frozen=True):
 class Welcome(Struct, frozen=True):
     """The hub's answer.
 
-    "rekey": another outbox has used one of the counters; whoever asks moves every epoch that has uncommitted
-    rows above `highest`, but for those that `epochs` names with the same nonce: they were copied whole, and
-    the lake has their rows or gets them once (GUARANTEES §2). "quarantined": another outbox of this name is
-    live now; nothing of this one is taken until somebody has told them apart.
+    "rekey": another outbox has used one of the counters, or has gone past them; whoever asks moves above
+    `highest` the rows that can't be taken any more: of epochs that `epochs` names with another nonce, and
+    those beyond what `left` says of their lane (GUARANTEES §2). "quarantined": another outbox of this name
+    is live now; nothing of this one is taken until somebody has told them apart.
     """
 
     verdict: Verdict
@@ -65,7 +65,8 @@ class Welcome(Struct, frozen=True):
     marks: tuple[Mark, ...] = ()
     reason: str = ""
     at: int = 0  # wall ns of the hub
-    epochs: tuple[tuple[int, int], ...] = ()  # of the asker's counters those known, by which nonce they are
+    epochs: tuple[tuple[int, int], ...] = ()  # of the asker's counters and nonces: as the hub knows them
+    left: dict[str, dict[int, int]] = {}  # by lane and counter, of counters it went past: the last row it has
 
     def encode(self) -> bytes:
         """Return it as msgpack."""

@@ -13,10 +13,18 @@ from typing import Literal
 import msgspec
 from msgspec import Struct
 
+from rimward.wire.lanes import HUB
+
 PREFIX = "rimward-join-1."
 JOIN_PATH, AUTHORITY_PATH = "/v1/join", "/v1/authority"
-NAME = re.compile(r"[a-z0-9-]{1,32}", re.ASCII)
+NAME_RULE = f"1 to 32 of a-z, 0-9 and -, and not {HUB!r}"
+_NAME = re.compile(r"[a-z0-9-]{1,32}", re.ASCII)
 Refused = Literal["unknown", "used", "expired", "taken", "full", "invalid"]
+
+
+def is_node_name(name: str) -> bool:
+    """Tell whether a node may be called so, as `NAME_RULE` says it: the hub's own rows are `hub`'s."""
+    return _NAME.fullmatch(name) is not None and name != HUB
 
 
 class JoinString(Struct, frozen=True, forbid_unknown_fields=True):

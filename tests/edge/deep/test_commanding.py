@@ -12,8 +12,8 @@ from tests.e2e.natsbus import Bus
 
 from rimward.cloud.commanding import Commanding as HubCommanding
 from rimward.cloud.config import HubConfig
-from rimward.edge.commands.executor import SPACE, STORE
 from rimward.edge.commands.file import CommandReader
+from rimward.edge.commands.keys import SPACE, STORE
 from rimward.edge.config import OutboxConfig
 from rimward.edge.deep.commanding import Commanding
 from rimward.edge.deep.config import DeepConfig

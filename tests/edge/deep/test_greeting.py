@@ -107,7 +107,7 @@ async def test_a_node_that_is_to_rekey_sends_nothing_until_its_outbox_has_moved(
         hub.welcome = Welcome("rekey", "hub-a", 17, (Mark("warm", "t", 0, 1, 1, 99, 5),))
         async with deep(bus, tmp_path) as process:
             await until(order.exists, "the order")
-            assert msgspec.json.decode(order.read_bytes()) == {"above": 17, "nonces": {"1": 99}}
+            assert msgspec.json.decode(order.read_bytes()) == {"above": 17, "nonces": {"1": 99}, "left": {}}
             assert await hub.envelopes() == 0
             hub.welcome = Welcome("ok", "hub-a", 17)
             order.unlink()  # as the outbox's writer does
@@ -144,7 +144,13 @@ async def test_the_outboxs_writer_is_told_when_the_link_comes_and_goes(
         await until(lambda: not is_up(), "down")
 
 
-def test_only_counters_that_clash_are_named_to_the_writer() -> None:
-    marks = (Mark("a", "t", 0, 1, 3, 30, 1), Mark("b", "t", 0, 1, 4, 44, 1), Mark("c", "t", 0, 0, 0, 0, 0))
-    text = rekey_text(Welcome("rekey", "h", 9, marks), {3: 30, 4: 40})
-    assert msgspec.json.decode(text) == {"above": 9, "nonces": {"4": 44}}
+def test_the_writer_is_told_which_nonces_the_hub_knows_and_how_far_it_came_before_it_went_on() -> None:
+    marks = (
+        Mark("a", "t", 0, 1, 3, 30, 1), Mark("b", "t", 0, 1, 4, 44, 1), Mark("c", "t", 0, 0, 0, 0, 0),
+        Mark("d", "t", 0, 1, 7, 70, 1),
+    )  # fmt: skip
+    welcome = Welcome("rekey", "h", 9, marks, epochs=((8, 30),), left={"b": {3: 5}})
+    text = rekey_text(welcome, {3: 30, 4: 40})
+    assert msgspec.json.decode(text) == {
+        "above": 9, "nonces": {"3": 30, "4": 44, "8": 30}, "left": {"b": {"3": 5}},
+    }  # fmt: skip

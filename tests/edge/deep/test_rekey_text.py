@@ -11,4 +11,5 @@ def test_the_writer_is_told_which_starts_the_hub_knows_and_moves_those_that_are_
     epochs = {3: 30, 4: 40, 5: 50, 6: 60}
     known = Rekey.decode(rekey_text(welcome, epochs))
     assert known == Rekey(6, {3: 30, 4: 40, 5: 77})
-    assert moving(known, epochs, 0) == [5, 6]
+    lasts = {(counter, "warm"): 1 for counter in epochs}
+    assert moving(known, epochs, lasts) == {5: ["warm"], 6: ["warm"]}

@@ -22,12 +22,13 @@ def test_a_clashing_epoch_moves_with_its_numbers_and_new_rows_follow_it(tmp_path
         commit(outbox, row("a"), row("b"))
         nonce = outbox.epoch.nonce
         assert outbox.rekey(Rekey(17, {1: nonce ^ 1})) == {1: 18}
-        assert (outbox.epoch.counter, outbox.epoch.nonce) == (18, nonce)
-        commit(outbox, row("c"))
-        assert waiting(tmp_path) == [(18, 1, "a"), (18, 2, "b"), (18, 3, "c")]
-    with core(tmp_path) as outbox:
         assert outbox.epoch.counter == 19
-    assert query(tmp_path, "select counter from epoch") == [(18,), (19,)]
+        assert outbox.epoch.nonce != nonce, "a copy of the disk knows it by its rows alone"
+        commit(outbox, row("c"))
+        assert waiting(tmp_path) == [(18, 1, "a"), (18, 2, "b"), (19, 1, "c")]
+    with core(tmp_path) as outbox:
+        assert outbox.epoch.counter == 20
+    assert query(tmp_path, "select counter from epoch") == [(18,), (19,), (20,)]
     assert tallies(tmp_path) == {"warm": {"forwarded": 3}}
 
 
@@ -51,15 +52,14 @@ def test_what_the_lake_has_stays_and_the_rest_of_its_lane_is_numbered_anew(tmp_p
         outbox.forget(mark(outbox, 3))
         outbox.forget(mark(outbox, 1, "cold"))
         nonce = outbox.epoch.nonce
-        assert outbox.rekey(Rekey(4, {1: nonce})) == {1: 5}
+        assert outbox.rekey(Rekey(4, {1: nonce}, {"warm": {1: 3}, "cold": {1: 1}})) == {1: 5}
         assert rows(tmp_path) == [
             (1, "cold", 1, "x"),
             (1, "warm", 1, 0), (1, "warm", 2, 1), (1, "warm", 3, 2),
             (5, "warm", 1, 3), (5, "warm", 2, 4),
         ]  # fmt: skip
         commit(outbox, row("new"), row("y", "cold"))
-        assert rows(tmp_path)[-2:] == [(5, "warm", 2, 4), (5, "warm", 3, "new")]
-        assert (5, "cold", 1, "y") in rows(tmp_path)
+        assert rows(tmp_path)[-3:] == [(5, "warm", 2, 4), (6, "cold", 1, "y"), (6, "warm", 1, "new")]
         assert outbox.held == query(tmp_path, "select sum(length(body)) from chunk")[0][0]
         assert query(tmp_path, "select sum(bytes) from lane")[0][0] == outbox.held
 
@@ -80,21 +80,41 @@ def test_a_move_that_fails_leaves_everything_as_it_was(tmp_path: Path) -> None:
 
 @given(
     st.lists(st.booleans() | st.none(), min_size=1, max_size=8),
+    st.lists(st.integers(0, 3), min_size=8, max_size=8),
+    st.dictionaries(st.integers(1, 8), st.integers(0, 3)),
     st.integers(0, 12),
-    st.integers(0, 8),
 )
-def test_from_the_first_epoch_that_is_not_the_hubs_all_move(
-    known: list[bool | None], above: int, shared: int
+def test_a_lane_moves_from_its_first_row_on_that_can_not_be_taken_any_more(
+    known: list[bool | None], rows: list[int], left: dict[int, int], above: int
 ) -> None:
     epochs = {counter: 100 + counter for counter in range(1, len(known) + 1)}
     nonces = {
         counter: epochs[counter] if same else 7 for counter, same in enumerate(known, 1) if same is not None
     }
-    moved = moving(Rekey(above, nonces), epochs, shared)
-    assert moved == list(range(min(moved), len(known) + 1)) if moved else True
-    assert all(counter in moved for counter, nonce in nonces.items() if nonce == 7)
-    if above > len(known):
-        assert len(known) in moved, "what comes now must not be behind the mark"
+    lasts = {(counter, "warm"): rows[counter - 1] for counter in epochs if rows[counter - 1]}
+    moved = moving(Rekey(above, nonces, {"warm": left}), epochs, lasts)
+    stuck = [
+        one
+        for one, _ in sorted(lasts)
+        if nonces.get(one, epochs[one]) == 7 or rows[one - 1] > left.get(one, 3)
+    ]
+    going = [one for one, lanes in moved.items() if lanes]
+    assert going == [one for one, _ in sorted(lasts) if stuck and one >= stuck[0]]
+    assert moved.keys() >= {counter for counter, nonce in nonces.items() if nonce == 7}
+    assert (len(known) in moved) == bool(moved or above > len(known)), "what comes now comes after all"
+
+
+def test_a_copys_rows_go_where_the_other_copy_has_moved_them(tmp_path: Path) -> None:
+    """Both had them under the same number, and can't both give them one of their own."""
+    with core(tmp_path) as outbox:
+        commit(outbox, *(row(n) for n in range(5)))
+        nonce = outbox.epoch.nonce
+    with core(tmp_path) as outbox:
+        commit(outbox, row("new"))
+        moved = outbox.rekey(Rekey(9, {1: nonce, 8: nonce}, {"warm": {1: 3}}))
+        assert moved == {1: 8, 2: 10}
+        assert waiting(tmp_path)[3:] == [(8, 1, 3), (8, 2, 4), (10, 1, "new")]
+        assert outbox.epoch.counter == 11
 
 
 @settings(max_examples=30, deadline=None)
@@ -121,7 +141,9 @@ def test_no_row_is_lost_or_doubled_and_every_lane_is_gapless_from_one(
         last = outbox.stock.last((counter, "warm"))
         nonces = outbox.nonces
         outbox.forget(mark(outbox, min(reached, last), counter=counter, nonce=nonces[counter]))
-        outbox.rekey(Rekey(above, {}))
+        ends = {one: outbox.stock.last((one, "warm")) for one in nonces if one < counter}
+        left = ends | {counter: min(reached, last)} if at % 2 else {}  # the lake has gone past it
+        outbox.rekey(Rekey(above, nonces, {"warm": left}))
         commit(outbox, row("after"))
     found = rows(folder)
     assert [value for *_, value in found] == [*wanted, "after"], "in the order in which they were taken"

@@ -2,10 +2,12 @@
 # (pyarrow and deltalake ship partial types)
 """The real parts without their processes: outbox file, uplink, ingest on Delta tables; the bus is a list."""
 
+import asyncio
 import random
 import shutil
 from collections import Counter
-from contextlib import closing
+from collections.abc import Generator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +16,17 @@ from deltalake import DeltaTable
 from msgspec import Struct
 
 from rimward import App
+from rimward.cloud.config import HubConfig
+from rimward.cloud.taking import Taking
 from rimward.edge.config import NodeConfig, OutboxConfig
+from rimward.edge.deep.greeting import rekey_text
 from rimward.edge.deep.reader import OutboxReader
 from rimward.edge.outbox import Forward, OutboxCore
 from rimward.edge.outbox.rekeying import Rekey
 from rimward.testing.clock import Clock
 from rimward.testing.hub import SiteHub
 from rimward.testing.link import Sender, Uplink
-from rimward.wire import Marks, Row
+from rimward.wire import Hello, Marks, Row
 
 from .dying import Died, dying_at
 
@@ -56,6 +61,8 @@ class Cores:
         """`lake` is a folder with empty tables; `keeps`: whether committed rows stay in the outbox."""
         self._folder = folder
         self._clock = Clock(1_700_000_000_000_000_000)
+        self.app = app  # as the hub has it
+        self.keeps = keeps
         self._config = OutboxConfig(keep_after_commit=86_400.0 if keeps else 0.0)
         self._node = folder / "node"
         (self._node / "node").mkdir(parents=True)
@@ -73,6 +80,7 @@ class Cores:
         self.marks: list[bytes] = []  # that the hub has told, oldest first
         self.core: OutboxCore = self._opened()
         self.sender: Sender = self._started()
+        self._asked = self._clock.wall()
         self.hub: SiteHub = self._hub()
 
     def _opened(self) -> OutboxCore:
@@ -91,7 +99,11 @@ class Cores:
         return Sender(config, self._clock, Uplink(random.Random(0)), f"b{self._boots}")
 
     def _hub(self) -> SiteHub:
-        return SiteHub(app, self._folder / "hub", None, self._clock.wall, _raise)
+        hub = SiteHub(self.app, self._folder / "hub", None, self._clock.wall, _raise)
+        config = HubConfig(str(self._folder / "hub"), manifest="", app="", bus_url="", user="", password="")
+        self._taking = Taking(config, hub._ingest, hub._records, None, lambda: self._asked)
+        asyncio.run(self._taking.look(afresh=True))
+        return hub
 
     # -- the node
 
@@ -163,6 +175,20 @@ class Cores:
         self.excused |= self.acknowledged - before
         self._forgot = True
 
+    @contextmanager
+    def on_the_copy(self) -> Generator[None]:
+        """Work on the copy while the first disk's processes stand still, but live."""
+        assert self.copy is not None
+        first = self._node, self.core, self.sender
+        self._node = self.copy
+        self.core, self.sender = self._opened(), self._started()
+        try:
+            yield
+        finally:
+            self.core.close()
+            self.sender.close()
+            self._node, self.core, self.sender = first
+
     def cut_wal(self, share: float) -> None:
         """Kill the node, and cut its write-ahead log at a share of its length: a disk that forgot."""
         self.copy_disk()
@@ -210,22 +236,20 @@ class Cores:
         return found
 
     def hello(self) -> None:
-        """Let the hub say which epochs it knows, and move those of the node that clash."""
-        known = self._known()
-        if not known:
-            return
-        above = max(known)
-        clash = any(
-            known.get(counter, nonce) != nonce or (counter not in known and counter <= above)
-            for counter, nonce in self.core.nonces.items()
-        )
-        if clash:
-            self.core.rekey(Rekey(above, {one: known[one] for one in known.keys() & self.core.nonces.keys()}))
+        """Ask the hub whether the identity is one's own, a minute after the last time, and do as it says."""
+        self._asked += 60 * 10**9
+        with closing(OutboxReader(self._file, NODE)) as reader:
+            epochs = {counter: epoch.nonce for counter, epoch in reader.epochs().items()}
+            hello = Hello(
+                NODE, "local", f"b{self._boots}", reader.id(), tuple(sorted(epochs.items())),
+                tuple(self.sender.book.marks.values()),
+            )  # fmt: skip
+        welcome = asyncio.run(self._taking.welcome(hello))
+        self.marks.append(Marks(NODE, welcome.marks).encode())
+        self.hear(-1)
+        if welcome.verdict == "rekey":
+            self.core.rekey(Rekey.decode(rekey_text(welcome, epochs)))
             self.sender_dies()
-
-    def _known(self) -> dict[int, int]:
-        table: Any = DeltaTable(str(self._folder / "hub" / "lake" / "_epochs")).to_pyarrow_table()
-        return {row["_epoch"]: row["nonce"] for row in table.to_pylist()}
 
     # -- bus and hub
 
@@ -238,6 +262,9 @@ class Cores:
             self.hub_dies()
             return
         self.marks += told
+        for node, epoch in self.hub.foreign:
+            self._taking.welcoming.refuse(node, epoch)
+        self.hub.foreign.clear()
         for upload in uploads:
             if upload in self.bus:
                 self.bus.remove(upload)
@@ -246,6 +273,25 @@ class Cores:
         """Kill the hub and start it again."""
         self.hub.close()
         self.hub = self._hub()
+
+    def put_lake_aside(self) -> Path:
+        """Copy the hub's folder, as a backup does; return where it lies."""
+        self.hub.close()
+        aside = self._folder / f"backup-{len(self.marks)}"
+        shutil.copytree(self._folder / "hub", aside)
+        self.hub = self._hub()
+        return aside
+
+    def restore_hub(self, aside: Path) -> None:
+        """Put a backup in the place of all that the hub has."""
+        self.hub.close()
+        shutil.rmtree(self._folder / "hub")
+        shutil.copytree(aside, self._folder / "hub")
+        self.hub = self._hub()
+
+    def delta(self, table: str) -> DeltaTable:
+        """Return a table, as somebody beside the hub opens it."""
+        return DeltaTable(str(self._folder / "hub" / "lake" / table))
 
     # -- the account
 

@@ -97,6 +97,16 @@ class DeepPath(RuleBasedStateMachine):
     def the_disk_is_rolled_back(self) -> None:
         self.cores.roll_back()
 
+    @precondition(lambda self: self.cores.copy is not None)
+    @rule(messages=st.integers(0, 3), sends=st.booleans())
+    def the_copy_goes_on_beside(self, messages: int, *, sends: bool) -> None:
+        with self.cores.on_the_copy():
+            self.cores.take(messages)
+            self.cores.commit(None)
+            self.cores.hello()
+            if sends:
+                self.cores.send()
+
     @rule()
     def the_node_says_hello(self) -> None:
         self.cores.hello()
@@ -104,6 +114,9 @@ class DeepPath(RuleBasedStateMachine):
     def teardown(self) -> None:
         try:
             if self._cores is not None:
+                if self._cores.copy is not None:
+                    with self._cores.on_the_copy():
+                        self._cores.settle()
                 self._cores.settle()
                 self._cores.check()
         finally:

@@ -18,7 +18,7 @@ from msgspec import Struct
 from rimward.events import RimwardError
 from rimward.network.nkeys import is_public, verify
 from rimward.observe.failpoints import reach
-from rimward.wire.joining import NAME, JoinRequest, Refused, signed
+from rimward.wire.joining import NAME_RULE, JoinRequest, Refused, is_node_name, signed
 
 SCHEMA = """
 create table if not exists token (
@@ -220,8 +220,8 @@ class Enrolments:
 
 
 def _check(request: JoinRequest) -> None:
-    if NAME.fullmatch(request.name) is None:
-        raise JoinRefused("invalid", "a node's name is 1 to 32 of a-z, 0-9 and -: choose another")
+    if not is_node_name(request.name):
+        raise JoinRefused("invalid", f"a node's name is {NAME_RULE}: choose another")
     if not is_public(request.key):
         raise JoinRefused("invalid", "the key is no user's nkey (U…)")
     if not verify(request.key, request.signature, signed(request.secret, request.name, request.key)):

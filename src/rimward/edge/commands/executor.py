@@ -14,6 +14,7 @@ import msgspec
 from msgspec import Struct
 
 from rimward.app.commands import PAYLOAD_BYTES, RESULT, CommandResult
+from rimward.edge.commands.keys import SPACE, STORE, Kept
 from rimward.edge.dispatch.call import Origin, forward_of
 from rimward.edge.dispatch.commands import Commands
 from rimward.edge.dispatch.ports import Clocks, OutboxPort
@@ -26,22 +27,12 @@ from rimward.wire.commands import Command
 
 log: Logger = get_logger("rimward.commands")
 
-SPACE = "command"
-STORE = ""  # the key under which the store's own id is
 KEYS = 200_000  # that are remembered; nothing new is begun beyond, until old ones are forgotten
 LOOKED = 500  # devices that one look cares for
 FLYING = 256  # commands that are with their devices at once; others wait for the next look
 KEPT = 2 * 86_400_000_000_000  # ns that a key stays after its command's expiry
 PRUNED = 256  # keys that one look forgets
 PAUSE, LONGEST = 5_000_000_000, 60_000_000_000  # ns before a device that refused is tried again; doubled
-
-
-class Kept(Struct, frozen=True, array_like=True):
-    """One key on disk."""
-
-    begun: bool  # False: its result is committed
-    expires: int  # wall ns of the hub
-    number: int = 0
 
 
 class _Flight(Struct, eq=False):

@@ -97,11 +97,13 @@ class Greeting:
 def rekey_text(welcome: Welcome, epochs: dict[int, int]) -> bytes:
     """Return what the outbox's writer has to do: move epochs with uncommitted rows above a counter.
 
-    `epochs` are the nonces here by counter; those that the hub knows as well are named as it knows them.
+    `epochs` are the nonces here by counter; those that the hub knows are named as it knows them, with how far
+    it has lanes of them: what another disk sent under the same nonce must not come under another number.
     """
-    known = {mark.counter: mark.nonce for mark in welcome.marks if mark.counter} | dict(welcome.epochs)
-    nonces = {str(one): nonce for one, nonce in sorted(known.items()) if one in epochs}
-    return msgspec.json.encode({"above": welcome.highest, "nonces": nonces})
+    known = {mark.counter: mark.nonce for mark in welcome.marks if mark.counter in epochs}
+    return msgspec.json.encode(
+        {"above": welcome.highest, "nonces": known | dict(welcome.epochs), "left": welcome.left}
+    )
 
 
 def _spread() -> float:

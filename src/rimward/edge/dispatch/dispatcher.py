@@ -34,7 +34,7 @@ from rimward.edge.dispatch.streams import StreamRun
 from rimward.edge.dispatch.tracing import Tracing
 from rimward.edge.dispatch.types import Message, Reply, Request, Router, Sender, Socket, Ticket
 from rimward.edge.dispatch.waiting import Waiting, queue
-from rimward.edge.dispatch.watching import EVERY, Tap, Watching
+from rimward.edge.dispatch.watching import EVERY, Watching
 from rimward.edge.dispatch.work import Work
 from rimward.edge.outbox import Transaction
 
@@ -201,16 +201,7 @@ class Dispatcher:
         run = match.target
         cells = [(slot.cells.space, slot.key) for slot in run.bind(match.captures, request.query).slots]
         cells += [(self._cells[one.type].space, EVERY) for one in run.function.plan.takes("states")]
-        stop = self.watching.add(cells, "/".join(segments), changed)
-        if not isinstance(self.router, Tap):
-            self.router = Tap(self.router, self.watching)
-
-        def end() -> None:
-            stop()
-            if not self.watching.topics and isinstance(self.router, Tap):
-                self.router = self.router.router
-
-        return end
+        return self.watching.follow(self, cells, "/".join(segments), changed)
 
     def beat(self, run: FunctionRun) -> None:
         """Run a function that runs at a steady beat."""

@@ -4,7 +4,7 @@ It costs those that nobody watches nothing: cells ask one empty dict, topics not
 """
 
 from collections.abc import Callable, Collection, Iterable, Sequence
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from rimward.app.effects import Action
 from rimward.edge.dispatch.commands import CommandRouter, ReachingRouter
@@ -14,6 +14,12 @@ Changed = Callable[[], None]
 Key = TypeVar("Key", str, tuple[str, str])
 Cell = tuple[str, str]  # space and key
 EVERY = "\0"  # stands for every key of a space; no capture has it
+
+
+class Routed(Protocol):
+    """What publishes by a router, such as the dispatcher."""
+
+    router: Router
 
 
 class Watching:
@@ -35,6 +41,21 @@ class Watching:
             _drop(self.topics, topic, changed)
 
         return stop
+
+    def follow(
+        self, host: Routed, cells: Collection[Cell], topic: str, changed: Changed
+    ) -> Callable[[], None]:
+        """Do as `add`; the host's router is tapped for as long as any topic is watched."""
+        stop = self.add(cells, topic, changed)
+        if not isinstance(host.router, Tap):
+            host.router = Tap(host.router, self)
+
+        def end() -> None:
+            stop()
+            if not self.topics and isinstance(host.router, Tap):
+                host.router = host.router.router
+
+        return end
 
     def tell(self, cells: Iterable[Cell]) -> None:
         """These cells have changed."""

@@ -268,15 +268,14 @@ class OutboxCore:
     def rekey(self, known: Rekey) -> dict[int, int]:
         """Move epochs whose counters another disk has used; return the new counters by the old ones.
 
-        It is on disk whole, or not at all. The running epoch goes on under its new counter.
+        It is on disk whole, or not at all. What comes then is of a new epoch.
         """
-        shared = max((mark.counter for mark in self.stock.marks.values()), default=0)
-        counters = moving(known, self.nonces, shared)
-        if not counters:
+        plan = moving(known, self.nonces, {key: held.last for key, held in self.stock.lanes.items()})
+        if not plan:
             return {}
         self._db.execute("begin immediate")
         try:
-            moved = move(self._db, self.stock, counters, known.above)
+            moved, epoch = move(self._db, self.stock, self.nonces, plan, known)
             self._db.execute("commit")
         except BaseException:
             if self._db.in_transaction:
@@ -284,10 +283,9 @@ class OutboxCore:
             raise
         reach("outbox.rekeyed")
         self.nonces = dict(self._db.execute("select counter, nonce from epoch"))
-        counter = moved.get(self.epoch.counter, self.epoch.counter)
-        self.epoch = Epoch(counter, self.nonces[counter])
+        self.epoch = epoch
         self.stock.load()
-        note_counter(self.path, counter)
+        note_counter(self.path, epoch.counter)
         return moved
 
     def damaged(self, ranges: Iterable[tuple[int, str, int, int]]) -> int:

@@ -4,14 +4,15 @@ What the lake is known to have of a lane stays where it is, for a lake that is r
 their numbers; of a lane that the lake has in part, what is left is numbered from 1 again.
 """
 
+import os
 import sqlite3
 import zlib
-from collections.abc import Iterable
+from collections.abc import Mapping
 
 import msgspec
 
 from rimward.edge.outbox.stock import Key, Stock
-from rimward.wire import Row
+from rimward.wire import Epoch, Row
 
 _rows = msgspec.msgpack.Decoder(list[Row])
 _encoder = msgspec.msgpack.Encoder()
@@ -26,7 +27,8 @@ class Rekey(msgspec.Struct, frozen=True):
     """What the hub knows of this node's counters."""
 
     above: int  # the highest of all
-    nonces: dict[int, int]  # of counters that this outbox has as well, by which the hub knows them
+    nonces: dict[int, int]  # by counter, as the hub knows it: of those here, and others with nonces from here
+    left: dict[str, dict[int, int]] = {}  # by lane and counter that the lake went past: the last row it has
 
     @classmethod
     def decode(cls, data: bytes) -> "Rekey":
@@ -38,44 +40,77 @@ class Rekey(msgspec.Struct, frozen=True):
         return msgspec.json.decode(data, type=cls)
 
 
-def moving(known: Rekey, epochs: dict[int, int], shared: int) -> list[int]:
-    """Return the counters of epochs that have to move, oldest first; `shared` is one that the lake has.
+def moving(known: Rekey, epochs: dict[int, int], lasts: Mapping[Key, int]) -> dict[int, list[str]]:
+    """Return the epochs that get another counter, oldest first, and which of their lanes go with them.
 
-    An epoch that the hub knows by the same nonce is this outbox's own, or was copied with it whole: whoever
-    sends its rows sends the same. From the first that is not so all move, or their order would be another.
+    `lasts` are the newest rows. An epoch that the hub knows by the same nonce is this outbox's own, or was
+    copied with it whole: whoever sends its rows sends the same. So only those lanes move that can't go on
+    under their number, since it is another disk's or the lake has left it behind; and all that comes after
+    them in the lane, or its order would be another. With any, and where it is behind the lake's mark, goes
+    the running epoch: what comes now comes after.
     """
+    others = {one for one, nonce in epochs.items() if known.nonces.get(one, nonce) != nonce}
+    found: dict[int, list[str]] = {one: [] for one in others}
+    for lane in sorted({lane for _, lane in lasts}):
+        stuck = False
+        for counter in sorted(epochs):
+            last = lasts.get((counter, lane), 0)
+            end = 0 if counter in others else known.left.get(lane, {}).get(counter, last)
+            stuck = stuck or last > end
+            if stuck and last:
+                found.setdefault(counter, []).append(lane)
+    if found or max(epochs) < known.above:
+        found.setdefault(max(epochs), [])
+    return dict(sorted(found.items()))
 
-    def moves(counter: int) -> bool:
-        if counter in known.nonces:
-            return known.nonces[counter] != epochs[counter]
-        return shared < counter <= known.above
 
-    first = next((counter for counter in sorted(epochs) if moves(counter)), None)
-    if first is None and max(epochs) < known.above:
-        first = max(epochs)  # the running one: what comes now would be behind the lake's mark
-    return [counter for counter in sorted(epochs) if first is not None and counter >= first]
+def move(
+    db: sqlite3.Connection, stock: Stock, epochs: dict[int, int], plan: Mapping[int, list[str]], known: Rekey
+) -> tuple[dict[int, int], Epoch]:
+    """Move lanes inside a transaction, and begin an epoch; return new counters by their old ones, and it.
 
-
-def move(db: sqlite3.Connection, stock: Stock, counters: Iterable[int], above: int) -> dict[int, int]:
-    """Give epochs new counters inside a transaction; return them by their old ones."""
+    Under one nonce there are only rows of the start that it was made for, so that a lane which another copy
+    of this disk has moved goes to the counter that it has there: with these numbers the rows are the same.
+    """
     moved: dict[int, int] = {}
-    top = max([above, *(counter for (counter,) in db.execute("select counter from epoch"))])
-    for counter in counters:
-        top += 1
-        moved[counter] = top
-        db.execute("insert into epoch select ?, nonce from epoch where counter = ?", (top, counter))
-        for key in sorted(key for key in stock.lanes if key[0] == counter):
-            _move_lane(db, stock, key, top)
+    top = max([known.above, *epochs])
+    newest: dict[str, int] = {}
+    for counter, lanes in plan.items():
+        fresh = top + 1
+        for lane in lanes:
+            key = counter, lane
+            reached = max(stock.reached(key), _left(known, epochs, key))
+            if reached >= stock.last(key):
+                continue
+            copies = (
+                one
+                for one, nonce in (known.nonces | epochs).items()
+                if nonce == epochs[counter] and one > max(counter, newest.get(lane, 0))
+            )
+            at = min((one for one in copies if (one, lane) not in stock.lanes), default=fresh)
+            top = max(top, at)
+            newest[lane] = moved[counter] = at
+            db.execute("insert or ignore into epoch values (?, ?)", (at, epochs[counter]))
+            _move_lane(db, stock, key, reached, at)
         db.execute(
             "delete from epoch where counter = ? and counter not in (select counter from lane)", (counter,)
         )
-    return moved
+    epoch = Epoch(top + 1, int.from_bytes(os.urandom(4), "big"))
+    db.execute("insert into epoch values (?, ?)", (epoch.counter, epoch.nonce))
+    moved.setdefault(max(epochs), epoch.counter)
+    return moved, epoch
 
 
-def _move_lane(db: sqlite3.Connection, stock: Stock, key: Key, counter: int) -> None:
-    reached, (last, priority) = stock.reached(key), stock.place(key)
-    if reached >= last:
-        return
+def _left(known: Rekey, epochs: dict[int, int], key: Key) -> int:
+    """Return the last row of a lane that the lake has; of another disk's start it has none."""
+    counter, lane = key
+    if known.nonces.get(counter, epochs[counter]) != epochs[counter]:
+        return 0
+    return known.left.get(lane, {}).get(counter, 0)
+
+
+def _move_lane(db: sqlite3.Connection, stock: Stock, key: Key, reached: int, counter: int) -> None:
+    last, priority = stock.place(key)
     if reached:
         _renumber(db, key, reached, counter)
         _measure(db, key, reached, priority)
