@@ -32,6 +32,27 @@ class Mutant(Struct, frozen=True):
 
 MUTANTS = (
     Mutant(
+        "rows that a restore brings back stay counted as expired",
+        "cloud/returning.py",
+        "            if taken := min(left, total):\n",
+        "            if taken := 0:\n",
+        ("tests/cloud/test_upkeep.py",),
+    ),
+    Mutant(
+        "a lane that has expired begins at zero",
+        "cloud/coverage.py",
+        "            if end > (0, 0):\n",
+        "            if end > (9, 9):\n",
+        ("tests/cloud/test_upkeep.py",),
+    ),
+    Mutant(
+        "a trace of any length",
+        "cloud/batch.py",
+        "        if trace and len(trace) != TRACE:\n",
+        "        if trace and len(trace) > 999:\n",
+        ("tests/cloud/test_batch.py",),
+    ),
+    Mutant(
         "what waits is what is left over",
         "cloud/accounting.py",
         "            waiting = sum(self._waits(lane, table) for lane in lanes)\n",

@@ -2,12 +2,16 @@
 
 import argparse
 import time
+from importlib.util import find_spec
 from typing import Any
 
 from rimward.app import manifest as manifests
 from rimward.cli.data import folder_of, need_cloud
 from rimward.cli.output import json_line, table
 from rimward.cli.parsing import CommandError, Parser
+from rimward.edge.api import dead_letters, node_name
+from rimward.events.times import from_ns
+from rimward.local.folder import DataFolder
 
 SHOWN = 200  # dead letters of a list for people
 EXAMPLES = """\
@@ -19,7 +23,8 @@ examples:
 
 A row is a dead letter where a value is not exactly of its column's type, or the hub did not know its schema
 or fact. Replay tries rows again and deletes the dead letters of those that fit; it works while the hub runs.
-Messages that functions could not work on are in the node's outbox; rimward trace shows them.
+Where the folder is a node's, list and show have the events that its functions could not work on as well;
+these are not tried again.
 """
 
 
@@ -35,32 +40,64 @@ def add_arguments(parser: Parser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Do it."""
     folder = folder_of(options.data)
-    need_cloud("duckdb", "deltalake", "pyarrow")
+    own = _own(options, folder)
+    if options.action == "show" and options.id in own:
+        json_line(own[options.id])
+        return 0
+    if options.action == "replay" or (folder.root / "lake").exists():
+        need_cloud("duckdb", "deltalake", "pyarrow")
     if options.action == "replay":
         return _replay(options, folder)
+    found = _in_lake(options, folder)
+    if options.action == "show":
+        return _show(options, found)
+    _list(options, found, own)
+    return 0
+
+
+def _in_lake(options: argparse.Namespace, folder: DataFolder) -> list[Any]:
+    """Return the rows that could not be stored; none where there is no lake."""
+    if find_spec("deltalake") is None:
+        return []
     from deltalake.exceptions import TableNotFoundError
 
     from rimward.cloud.replaying import dead_rows
     from rimward.cloud.storage import lake_of
 
     try:
-        found = dead_rows(lake_of(folder.root), options.fact, options.node)
+        return dead_rows(lake_of(folder.root), options.fact, options.node)
     except TableNotFoundError:
-        found = []
-    if options.action == "show":
-        return _show(options, found)
+        return []
+
+
+def _own(options: argparse.Namespace, folder: DataFolder) -> dict[str, dict[str, Any]]:
+    """Return the events that the folder's node could not work on, by name; they are of no fact."""
+    node = node_name(folder.root)
+    if options.fact is not None or options.node not in (None, node):
+        return {}
+    return {
+        f"{node}/{number}": {
+            "id": f"{node}/{number}", "node": node, "at": letter.at, "function": letter.function,
+            "protocol": letter.protocol, "source": letter.source, "sender": letter.sender,
+            "reason": f"{letter.reason}: {letter.detail}", "payload": letter.payload.hex(),
+        }
+        for number, letter in dead_letters(folder.root)
+    }  # fmt: skip
+
+
+def _list(options: argparse.Namespace, found: list[Any], own: dict[str, dict[str, Any]]) -> None:
     if options.json:
+        for letter in own.values():
+            json_line(letter)
         for dead in found:
             json_line({"id": dead.id, "fact": dead.fact, "node": dead.node, "rows": dead.rows,
                        "schema": dead.schema, "reason": dead.reason, "day": dead.day})  # fmt: skip
-        return 0
-    table(
-        ["id", "rows", "day", "reason"],
-        [[dead.id, dead.rows, dead.day, dead.reason] for dead in found[:SHOWN]],
-    )
-    if (more := len(found) - SHOWN) > 0:
+        return
+    rows = [[one["id"], None, from_ns(one["at"]).date().isoformat(), one["reason"]] for one in own.values()]
+    rows += [[dead.id, dead.rows, dead.day, dead.reason] for dead in found]
+    table(["id", "rows", "day", "reason"], rows[:SHOWN])
+    if (more := len(rows) - SHOWN) > 0:
         print(f"… and {more:,} more: --json writes all")
-    return 0
 
 
 def _show(options: argparse.Namespace, found: list[Any]) -> int:
@@ -75,7 +112,7 @@ def _show(options: argparse.Namespace, found: list[Any]) -> int:
     raise CommandError(f"there is no dead letter {options.id}: rimward deadletters list has their names")
 
 
-def _replay(options: argparse.Namespace, folder: Any) -> int:
+def _replay(options: argparse.Namespace, folder: DataFolder) -> int:
     from rimward.cloud.opened import OpenLake
     from rimward.cloud.replaying import Replaying
     from rimward.cloud.storage import lake_of

@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
+from rimward.edge.outbox.records import DeadLetter
 from rimward.wire.account import Account, Held, LaneAccount
 
 NODE = "node-1"  # where nothing says how a node is called
@@ -43,6 +44,14 @@ def outline_of(data: Path, node: str | None = None) -> Outline | None:
         first = db.execute("select coalesce(min(counter), 0) from epoch").fetchone()[0]
         lanes = tuple(lane for (lane,) in db.execute("select distinct lane from tally order by lane"))
     return Outline(node or node_name(data), found[0] if found else "", first, lanes)
+
+
+def dead_letters(data: Path) -> list[tuple[int, DeadLetter]]:
+    """Return the events that the node of a data folder could not work on, by number, oldest first."""
+    with _opened(data) as db:
+        rows = [] if db is None else db.execute("select id, body from dead order by id").fetchall()
+    decoder = msgspec.msgpack.Decoder(DeadLetter)
+    return [(number, decoder.decode(body)) for number, body in rows]
 
 
 def read_account(data: Path, node: str | None = None) -> Account | None:
