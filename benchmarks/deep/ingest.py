@@ -19,8 +19,8 @@ from msgspec import Struct
 from benchmarks.report import Bar, Figure, print_table, single
 from rimward.app.facts import fingerprint
 from rimward.app.manifest import Column, FactSpec
-from rimward.cloud.envelopes import Envelope
-from rimward.cloud.ingest import Ingest
+from rimward.cloud.ingest.core import Ingest
+from rimward.cloud.ingest.envelopes import Envelope
 from rimward.wire import Epoch, Header, Lane, Row, encode, unseal
 
 ROWS = 500  # of an envelope

@@ -24,11 +24,11 @@ from msgspec import Struct
 from benchmarks.deep.ingest import COLUMNS, ROWS, SPEC, measure
 from benchmarks.report import Bar, Figure
 from rimward.cloud.config import UpkeepConfig
-from rimward.cloud.ingest import Ingest
-from rimward.cloud.query import query
-from rimward.cloud.storage import Folder
-from rimward.cloud.tables import partitions_of, schema_of
-from rimward.cloud.tending import Tending
+from rimward.cloud.ingest.core import Ingest
+from rimward.cloud.lake.query import query
+from rimward.cloud.lake.storage import Folder
+from rimward.cloud.lake.tables import partitions_of, schema_of
+from rimward.cloud.lake.tending import Tending
 
 SIZES = (10**4, 10**5, 10**6, 10**7)
 DAYS = 365

@@ -20,7 +20,7 @@ from benchmarks.rig.installing import debian, npm
 from benchmarks.rig.native import HERE
 from benchmarks.rig.processes import process
 from benchmarks.rig.servers import free_port, listens
-from rimward.cloud.query import query
+from rimward.cloud.lake.query import query
 
 TOPIC = "site/reading"
 FLOWS = Path(__file__).parent / "peers" / "flows.json"

@@ -16,7 +16,7 @@ from benchmarks.rig.native import Load, drive
 from benchmarks.rig.servers import responder
 from tests.faults.fleet import until
 
-from rimward.cloud.ingest import Ingest
+from rimward.cloud.ingest.core import Ingest
 from rimward.edge.deep.reader import OutboxReader
 
 

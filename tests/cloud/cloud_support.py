@@ -12,7 +12,7 @@ import pytest
 from deltalake import DeltaTable
 
 from rimward.app.manifest import Column, FactSpec
-from rimward.cloud.ingest import Envelope, Ingest
+from rimward.cloud.ingest.core import Envelope, Ingest
 from rimward.wire import Epoch, Header, Lane, Row, encode, transaction_version
 
 WARM = FactSpec("Warm", "warm", "normal", None, (Column("n", "int64"), Column("note", "string")), "print-1")

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from rimward.app.commands import order
-from rimward.cloud.journal import Given, Journal, Unit
+from rimward.cloud.functions.journal import Given, Journal, Unit
 
 NOW = 10**18
 DAY = 86_400_000_000_000

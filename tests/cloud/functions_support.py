@@ -15,8 +15,8 @@ import pyarrow as pa
 from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
 
 from rimward.app.loading import load
-from rimward.cloud.ingest import Envelope, Ingest
-from rimward.cloud.worker import Worker
+from rimward.cloud.functions.worker import Worker
+from rimward.cloud.ingest.core import Envelope, Ingest
 from rimward.wire import Epoch, Header, Lane, Row, transaction_version
 
 HEAD = """\

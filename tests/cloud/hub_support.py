@@ -11,8 +11,8 @@ from rimward.app.manifest import FactSpec, Manifest
 from rimward.app.manifest import encode as encode_manifest
 from rimward.cloud.config import HubConfig
 from rimward.cloud.hub import Hub
-from rimward.cloud.ingesting import Ingesting
-from rimward.cloud.taking import Taking
+from rimward.cloud.ingest.ingesting import Ingesting
+from rimward.cloud.ingest.taking import Taking
 
 
 @asynccontextmanager

@@ -15,7 +15,7 @@ from pathlib import Path
 from tempfile import gettempdir
 
 from rimward.cloud.config import LakePlace
-from rimward.cloud.storage import storage_of
+from rimward.cloud.lake.storage import storage_of
 
 KEYS = {"access_key_id": "AKEEPER", "secret_access_key": "not-so-secret"}
 STARTS = 30.0  # seconds that the server may take

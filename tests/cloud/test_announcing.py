@@ -23,7 +23,7 @@ from tests.e2e.natsbus import Bus
 from rimward.app.manifest import Column, FactSpec, Manifest
 from rimward.cloud.announcing import MAX_ROWS, Announcer, event_of
 from rimward.cloud.config import HubConfig
-from rimward.cloud.ingest import Envelope
+from rimward.cloud.ingest.core import Envelope
 from rimward.wire import message_id, up_subject
 
 from .cloud_support import COLD, NOW, WARM, envelope, numbers, places, sealed

@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rimward.app.manifest import Column
-from rimward.cloud.batch import Batch
-from rimward.cloud.forms import Form
-from rimward.cloud.tables import DEAD, schema_of, to_arrow
+from rimward.cloud.ingest.batch import Batch
+from rimward.cloud.ingest.forms import Form
+from rimward.cloud.lake.tables import DEAD, schema_of, to_arrow
 from rimward.wire import Epoch, Header, Lane, Row
 
 from .cloud_support import NOW

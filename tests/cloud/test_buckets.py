@@ -2,7 +2,7 @@
 
 import pytest
 
-from rimward.cloud.buckets import BUCKETS, bucket_of, filters, parse_stored, share_of
+from rimward.cloud.ingest.buckets import BUCKETS, bucket_of, filters, parse_stored, share_of
 from rimward.wire import Epoch, Lane
 
 # As nats-server 2.15 puts them by {{partition(16,1)}}; test_shares.py asks a real one.

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from rimward.cloud.commanding import CommandDesk
-from rimward.cloud.commands import settle, states
-from rimward.cloud.storage import Folder
+from rimward.cloud.commands.commanding import CommandDesk
+from rimward.cloud.commands.desk import settle, states
+from rimward.cloud.lake.storage import Folder
 from rimward.wire.commands import COMMANDS_BYTES, Commands, Wanted
 
 from .commands_support import DAY, NOW, give_command

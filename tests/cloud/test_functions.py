@@ -15,9 +15,9 @@ import msgspec
 import pytest
 from deltalake import DeltaTable, write_deltalake
 
-from rimward.cloud.dead import hasten, list_dead, list_waiting, replay
-from rimward.cloud.forwarding import Forwarding
-from rimward.cloud.journal import Fenced
+from rimward.cloud.functions.dead import hasten, list_dead, list_waiting, replay
+from rimward.cloud.functions.forwarding import Forwarding
+from rimward.cloud.functions.journal import Fenced
 from rimward.console.ledger import read_ledger
 
 from .functions_support import Cloud
@@ -171,7 +171,7 @@ def test_a_worker_killed_around_its_commit_has_every_effect_once(
 ) -> None:
     cloud = Cloud(tmp_path, COUNTING)
     cloud.rows(1, 2)
-    command = [sys.executable, "-m", "rimward.cloud.worker", str(cloud.app), str(tmp_path)]
+    command = [sys.executable, "-m", "rimward.cloud.functions.worker", str(cloud.app), str(tmp_path)]
     done = subprocess.run(
         command,
         stdin=subprocess.DEVNULL,
@@ -338,7 +338,7 @@ def test_what_a_function_forwards_ends_in_its_table_once_however_often_a_step_is
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("rimward.cloud.forwarding.reach", dies)
+        patch.setattr("rimward.cloud.functions.forwarding.reach", dies)
         with pytest.raises(KeyboardInterrupt):
             drained(cloud).drain()
     assert drained(cloud).drain() == 0

@@ -21,7 +21,7 @@ from tests.e2e.natsbus import Bus
 from tests.e2e.running import until
 
 from rimward.cloud.api import hub_status
-from rimward.cloud.ingest import Envelope
+from rimward.cloud.ingest.core import Envelope
 from rimward.observe.life import HUB, last_sign
 from rimward.wire import Mark, Marks, inbox_prefix, marks_subject, message_id, stream, up_subject
 

@@ -14,12 +14,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rimward.app.manifest import Column, FactSpec
-from rimward.cloud import syncing
 from rimward.cloud.api import Stored, lanes_stored
-from rimward.cloud.durable import DurableTable, LakeBroken
-from rimward.cloud.ingest import Envelope, Ingest
-from rimward.cloud.storage import Folder
-from rimward.cloud.tables import schema_of, to_arrow
+from rimward.cloud.ingest.core import Envelope, Ingest
+from rimward.cloud.lake import syncing
+from rimward.cloud.lake.durable import DurableTable, LakeBroken
+from rimward.cloud.lake.storage import Folder
+from rimward.cloud.lake.tables import schema_of, to_arrow
 from rimward.wire import Hello, Row, Welcome
 
 from .cloud_support import (

@@ -12,12 +12,12 @@ import pytest
 from deltalake.exceptions import DeltaError
 
 from rimward.cloud.config import LakePlace, UpkeepConfig
-from rimward.cloud.ingest import Ingest, Outcome
-from rimward.cloud.query import query
-from rimward.cloud.storage import NoLake, Storage, keep_place, lake_of, storage_of
+from rimward.cloud.ingest.core import Ingest, Outcome
+from rimward.cloud.lake.query import query
+from rimward.cloud.lake.storage import NoLake, Storage, keep_place, lake_of, storage_of
+from rimward.cloud.lake.tending import Tending
+from rimward.cloud.lake.upkeep import Upkeep
 from rimward.cloud.store import Records
-from rimward.cloud.tending import Tending
-from rimward.cloud.upkeep import Upkeep
 
 from .cloud_support import NOW, WARM, envelope, numbers
 from .s3_support import KEYS, Store, door, serving

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from rimward.cloud.query import query
+from rimward.cloud.lake.query import query
 from rimward.events import from_ns
 from rimward.wire import Row
 from rimward.wire.system import CLOCK

@@ -16,11 +16,11 @@ from deltalake.exceptions import DeltaError
 from msgspec import Struct
 
 from rimward.app import App
-from rimward.cloud.exporting import export
-from rimward.cloud.ingest import Ingest
-from rimward.cloud.lake import LocalLake
-from rimward.cloud.query import query
-from rimward.cloud.storage import Folder
+from rimward.cloud.ingest.core import Ingest
+from rimward.cloud.lake.exporting import export
+from rimward.cloud.lake.query import query
+from rimward.cloud.lake.storage import Folder
+from rimward.cloud.lake.view import LocalLake
 
 from .cloud_support import NOW, WARM, envelope
 

@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 
 from rimward.app.manifest import Column, FactSpec
-from rimward.cloud.ingest import Ingest
-from rimward.cloud.opened import OpenLake
-from rimward.cloud.replaying import Replayed, Replaying, dead_rows
-from rimward.cloud.storage import Folder
+from rimward.cloud.ingest.core import Ingest
+from rimward.cloud.ingest.opened import OpenLake
+from rimward.cloud.ingest.replaying import Replayed, Replaying, dead_rows
+from rimward.cloud.lake.storage import Folder
 
 from .cloud_support import COLD, NOW, WARM, envelope, ingest, places, row, table
 

@@ -4,13 +4,13 @@ from pathlib import Path
 
 from deltalake import DeltaTable
 
-from rimward.cloud.accounting import balances, selections
 from rimward.cloud.api import lanes_stored
-from rimward.cloud.auditing import Auditing, audit
-from rimward.cloud.counting import Counted, count
-from rimward.cloud.reports import OUTBOXES, Reports, read_reports
+from rimward.cloud.ledger.accounting import balances, selections
+from rimward.cloud.ledger.auditing import Auditing, audit
+from rimward.cloud.ledger.counting import Counted, count
+from rimward.cloud.ledger.reports import OUTBOXES, Reports, read_reports
+from rimward.cloud.ledger.stored import Selection
 from rimward.cloud.store import Records, connect
-from rimward.cloud.stored import Selection
 from rimward.wire import Hello, Mark, Tally
 
 from .cloud_support import COLD, envelope, ingest

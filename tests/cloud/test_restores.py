@@ -8,9 +8,9 @@ from pathlib import Path
 from deltalake import DeltaTable, Transaction
 
 from rimward.app.manifest import FactSpec
-from rimward.cloud.durable import operation_of
-from rimward.cloud.generations import InProcess
-from rimward.cloud.ingest import Ingest
+from rimward.cloud.ingest.core import Ingest
+from rimward.cloud.ingest.generations import InProcess
+from rimward.cloud.lake.durable import operation_of
 from rimward.wire import Mark
 
 from .cloud_support import COLD, NOW, WARM, envelope, numbers, places, row, table

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from rimward.app.manifest import Column, FactSpec
-from rimward.cloud.schemas import SchemaChanged, judge_against
-from rimward.cloud.storage import Folder
+from rimward.cloud.ingest.schemas import SchemaChanged, judge_against
+from rimward.cloud.lake.storage import Folder
 
 from .cloud_support import WARM, envelope, ingest, table
 

@@ -20,11 +20,11 @@ from tests.e2e.natsbus import Bus
 
 from rimward.app.manifest import Column, FactSpec, Manifest
 from rimward.app.manifest import encode as encode_manifest
-from rimward.cloud.buckets import bucket_of, share_of
 from rimward.cloud.config import HubConfig
-from rimward.cloud.ingest import Ingest
-from rimward.cloud.ingesting import Ingesting
-from rimward.cloud.leases import BUCKET
+from rimward.cloud.ingest.buckets import bucket_of, share_of
+from rimward.cloud.ingest.core import Ingest
+from rimward.cloud.ingest.ingesting import Ingesting
+from rimward.cloud.ingest.leases import BUCKET
 from rimward.edge.config import OutboxConfig
 from rimward.edge.deep.config import DeepConfig
 from rimward.edge.deep.process import DeepProcess
@@ -114,7 +114,7 @@ class Node:
 async def process(folder: Path, share: int) -> AsyncGenerator[asyncio.subprocess.Process]:
     """Run one process of ingest; it is killed in the end."""
     made = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "rimward.cloud.ingesting", str(folder / "hub.json"), "--share", str(share),
+        sys.executable, "-m", "rimward.cloud.ingest.ingesting", str(folder / "hub.json"), "--share", str(share),
         stderr=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.DEVNULL,
     )  # fmt: skip
     try:

@@ -10,17 +10,17 @@ import pytest
 from deltalake import DeltaTable
 
 from rimward.app.manifest import FactSpec, Keeping
-from rimward.cloud import tending
 from rimward.cloud.api import lanes_stored
 from rimward.cloud.config import UpkeepConfig
-from rimward.cloud.durable import LakeBroken
-from rimward.cloud.expiring import gone
-from rimward.cloud.ingest import Ingest
-from rimward.cloud.storage import Folder
+from rimward.cloud.ingest.core import Ingest
+from rimward.cloud.lake import tending
+from rimward.cloud.lake.durable import LakeBroken
+from rimward.cloud.lake.expiring import gone
+from rimward.cloud.lake.storage import Folder
+from rimward.cloud.lake.tables import schema_of
+from rimward.cloud.lake.tending import Tending
+from rimward.cloud.lake.upkeep import FILES_TODAY, Upkeep
 from rimward.cloud.store import Records
-from rimward.cloud.tables import schema_of
-from rimward.cloud.tending import Tending
-from rimward.cloud.upkeep import FILES_TODAY, Upkeep
 
 from .cloud_support import NOW, WARM, Disk, envelope, numbers, places, row, table
 
@@ -344,7 +344,7 @@ def test_a_restore_whose_handling_was_cut_lowers_the_counts_once(
     lake.upkeep.look()
     lake.table().restore(before)
     monkeypatch.setattr(lake.ingest.lake.generations, "add", _die)
-    monkeypatch.setattr("rimward.cloud.opened.Generations.add", _die)
+    monkeypatch.setattr("rimward.cloud.ingest.opened.Generations.add", _die)
     with pytest.raises(KeyboardInterrupt):
         lake.ingest.look()
     monkeypatch.undo()

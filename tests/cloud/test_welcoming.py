@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from rimward.cloud.releasing import Releases
-from rimward.cloud.welcoming import LIVE, Welcoming
+from rimward.cloud.ingest.releasing import Releases
+from rimward.cloud.ingest.welcoming import LIVE, Welcoming
 from rimward.wire import Epoch, Hello, Verdict
 
 NOW = 1_795_000_000_000_000_000

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rimward.cloud.stored import Stored
+from rimward.cloud.ledger.stored import Stored
 from rimward.console.ledger import balances
 from rimward.wire.account import Account, Held, LaneAccount
 

@@ -207,7 +207,7 @@ class Fleet:
             [
                 bus | {"connect": ["127.0.0.1", self._bus_port]},
                 _python("hub", "rimward.cloud", hub),
-                _python("ingest", "rimward.cloud.ingesting", hub),
+                _python("ingest", "rimward.cloud.ingest.ingesting", hub),
             ]
         )
 

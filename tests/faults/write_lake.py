@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 
 from rimward.app.manifest import Column, FactSpec
-from rimward.cloud.ingest import Envelope, Ingest
+from rimward.cloud.ingest.core import Envelope, Ingest
 from rimward.wire import Epoch, Header, Lane, Row
 
 WARM = FactSpec("Warm", "warm", "normal", None, (Column("n", "int64"),), "print-1")

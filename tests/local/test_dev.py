@@ -14,7 +14,7 @@ import pytest
 from msgspec.structs import replace
 
 from rimward.app.manifest import Manifest
-from rimward.cloud.ingest import Ingest
+from rimward.cloud.ingest.core import Ingest
 from rimward.local.checking import check
 from rimward.local.dev import Dev, run
 from rimward.local.differing import differs

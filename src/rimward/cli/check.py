@@ -51,8 +51,8 @@ def run(options: argparse.Namespace) -> int:
         return 1
     if options.against is not None:
         need_cloud("deltalake", "pyarrow")
-        from rimward.cloud.schemas import judge_against
-        from rimward.cloud.storage import lake_of
+        from rimward.cloud.ingest.schemas import judge_against
+        from rimward.cloud.lake.storage import lake_of
 
         judge_against(lake_of(options.against), manifest.facts)
     if options.manifest is not None:

@@ -61,8 +61,8 @@ def _in_lake(options: argparse.Namespace, folder: DataFolder) -> list[Any]:
         return []
     from deltalake.exceptions import TableNotFoundError
 
-    from rimward.cloud.replaying import dead_rows
-    from rimward.cloud.storage import lake_of
+    from rimward.cloud.ingest.replaying import dead_rows
+    from rimward.cloud.lake.storage import lake_of
 
     try:
         return dead_rows(lake_of(folder.root), options.fact, options.node)
@@ -101,7 +101,7 @@ def _list(options: argparse.Namespace, found: list[Any], own: dict[str, dict[str
 
 
 def _show(options: argparse.Namespace, found: list[Any]) -> int:
-    from rimward.cloud.replaying import rows_of
+    from rimward.cloud.ingest.replaying import rows_of
 
     for dead in found:
         if dead.id == options.id:
@@ -113,9 +113,9 @@ def _show(options: argparse.Namespace, found: list[Any]) -> int:
 
 
 def _replay(options: argparse.Namespace, folder: DataFolder) -> int:
-    from rimward.cloud.opened import OpenLake
-    from rimward.cloud.replaying import Replaying
-    from rimward.cloud.storage import lake_of
+    from rimward.cloud.ingest.opened import OpenLake
+    from rimward.cloud.ingest.replaying import Replaying
+    from rimward.cloud.lake.storage import lake_of
     from rimward.wire.system import SYSTEM
 
     try:

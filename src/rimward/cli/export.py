@@ -32,8 +32,8 @@ def run(options: argparse.Namespace) -> int:
     from deltalake.exceptions import TableNotFoundError
 
     from rimward.app.facts import snake_case
-    from rimward.cloud.exporting import WRITERS, export
-    from rimward.cloud.storage import lake_of
+    from rimward.cloud.lake.exporting import WRITERS, export
+    from rimward.cloud.lake.storage import lake_of
     from rimward.events import nanoseconds
 
     if options.to.suffix not in WRITERS:

@@ -169,7 +169,7 @@ def _revoke(options: argparse.Namespace) -> int:
 
 
 def _release(options: argparse.Namespace) -> int:
-    from rimward.cloud.releasing import Releases
+    from rimward.cloud.ingest.releasing import Releases
 
     data: Path = options.data.absolute()
     if not (data / "hub").is_dir():

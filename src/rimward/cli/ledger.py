@@ -14,7 +14,7 @@ from rimward.local.folder import DataFolder, alive
 from rimward.observe import read_snapshot
 
 if TYPE_CHECKING:
-    from rimward.cloud.accounting import Balance
+    from rimward.cloud.ledger.accounting import Balance
 
 PROMISE = "nothing acknowledged is lost while the node's disk lives and its caps are not reached"
 TERMS = ("stored", "waiting", "dead_lettered", "expired", "erased", "discarded")

@@ -39,7 +39,7 @@ def run(options: argparse.Namespace) -> int:
         for row in _rows(result):
             json_line(dict(zip(names, row, strict=True)))
     elif options.csv:
-        from rimward.cloud.exporting import harmless
+        from rimward.cloud.lake.exporting import harmless
 
         writer = csv.writer(sys.stdout, lineterminator="\n")
         writer.writerow(names)
@@ -54,8 +54,8 @@ def run(options: argparse.Namespace) -> int:
 def _ask(data: Path, query: str) -> Any:
     import duckdb
 
-    from rimward.cloud.query import query as ask
-    from rimward.cloud.storage import lake_of
+    from rimward.cloud.lake.query import query as ask
+    from rimward.cloud.lake.storage import lake_of
 
     lake = lake_of(data)
     try:

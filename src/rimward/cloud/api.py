@@ -11,11 +11,11 @@ from typing import Any
 from deltalake import DeltaTable
 from msgspec import Struct
 
-from rimward.cloud.counting import Counted, count
-from rimward.cloud.expiring import gone
-from rimward.cloud.sides import Sides
-from rimward.cloud.storage import Storage, lake_of
-from rimward.cloud.stored import Selection, Stored
+from rimward.cloud.lake.expiring import gone
+from rimward.cloud.lake.storage import Storage, lake_of
+from rimward.cloud.ledger.counting import Counted, count
+from rimward.cloud.ledger.sides import Sides
+from rimward.cloud.ledger.stored import Selection, Stored
 from rimward.wire import split_version, table_of, transaction_id
 from rimward.wire.system import SYSTEM
 

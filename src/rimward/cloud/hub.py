@@ -1,6 +1,6 @@
 """The hub: what one region's cloud does beside ingest, as a list of parts.
 
-Rows come in by another process (`rimward.cloud.ingesting`): either goes on while the other is dead.
+Rows come in by another process (`rimward.cloud.ingest.ingesting`): either goes on while the other is dead.
 """
 
 import time
@@ -8,17 +8,17 @@ from collections.abc import Callable
 from pathlib import Path
 
 from rimward.app import manifest as manifests
-from rimward.cloud.auditing import Auditing
-from rimward.cloud.commanding import Commanding
+from rimward.cloud.commands.commanding import Commanding
 from rimward.cloud.config import HubConfig
-from rimward.cloud.durable import LakeBroken
-from rimward.cloud.forwarding import Forwards
-from rimward.cloud.functions import Functions
+from rimward.cloud.functions.forwarding import Forwards
+from rimward.cloud.functions.supervising import Functions
+from rimward.cloud.lake.durable import LakeBroken
+from rimward.cloud.lake.storage import keep_place, lake_of
+from rimward.cloud.lake.upkeep import Upkeep
+from rimward.cloud.ledger.auditing import Auditing
 from rimward.cloud.parts import Alive, Part, together
-from rimward.cloud.storage import keep_place, lake_of
 from rimward.cloud.store import Records
 from rimward.cloud.streams import Streams
-from rimward.cloud.upkeep import Upkeep
 from rimward.observe.life import HUB
 
 

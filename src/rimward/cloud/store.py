@@ -10,9 +10,9 @@ from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from rimward.cloud.envelopes import Outcome
-from rimward.cloud.generations import Seen
-from rimward.cloud.reports import Reports
+from rimward.cloud.ingest.envelopes import Outcome
+from rimward.cloud.ingest.generations import Seen
+from rimward.cloud.ledger.reports import Reports
 
 SCHEMA = """
 create table if not exists envelope (

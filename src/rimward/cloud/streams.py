@@ -16,10 +16,10 @@ from nats.js.api import (
     SubjectTransform,
 )
 
-from rimward.cloud.buckets import filters, transform
 from rimward.cloud.config import HubConfig
 from rimward.cloud.connecting import connect
 from rimward.cloud.heeding import heed_cancellation
+from rimward.cloud.ingest.buckets import filters, transform
 from rimward.cloud.parts import BROKEN
 from rimward.wire import PRIORITIES, stream, stream_subject
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from rimward.cloud.accounting import Balance, balances, selections
-from rimward.cloud.reports import read_reports
+from rimward.cloud.ledger.accounting import Balance, balances, selections
+from rimward.cloud.ledger.reports import read_reports
 from rimward.edge.api import Outline, outline_of, read_account
 from rimward.wire import HUB
 from rimward.wire.account import EVER, Account, Held, LaneAccount
@@ -30,7 +30,7 @@ def read_ledger(data: Path) -> tuple[Balance, ...]:
 
 def _hub_account(data: Path) -> Account:
     """Return what cloud functions have forwarded: the hub is a node to its own lake."""
-    from rimward.cloud.forwarding import hub_lanes
+    from rimward.cloud.functions.forwarding import hub_lanes
 
     found: dict[str, LaneAccount] = {}
     for one in hub_lanes(data):

@@ -2,7 +2,7 @@
 
 from msgspec import Struct
 
-from rimward.cloud.accounting import Balance
+from rimward.cloud.ledger.accounting import Balance
 from rimward.observe import Snapshot, Trace
 
 __all__ = ["Balance", "Link", "Problem", "Process", "Seen"]

@@ -8,7 +8,7 @@ from typing import TypeVar
 import msgspec
 from deltalake.exceptions import DeltaError
 
-from rimward.cloud.storage import has_lake
+from rimward.cloud.lake.storage import has_lake
 from rimward.console.ledger import read_ledger
 from rimward.console.model import Balance, Link, Process, Seen
 from rimward.observe import read_snapshot, recent_traces

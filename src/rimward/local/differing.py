@@ -21,8 +21,8 @@ def differs(folder: DataFolder, manifest: Manifest) -> str:
         return ""  # nothing here writes to a lake
     from deltalake.exceptions import DeltaError
 
-    from rimward.cloud.schemas import SchemaChanged, judge_against
-    from rimward.cloud.storage import lake_of
+    from rimward.cloud.ingest.schemas import SchemaChanged, judge_against
+    from rimward.cloud.lake.storage import lake_of
 
     try:
         judge_against(lake_of(folder.root), manifest.facts)

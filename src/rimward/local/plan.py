@@ -198,7 +198,9 @@ def hub_processes(run: Path, ingest: int) -> list[dict[str, Any]]:
     return [
         python("hub", "rimward.cloud", config, "--ready", "{ready}"),
         *(
-            python(name, "rimward.cloud.ingesting", config, "--share", str(share), "--ready", "{ready}")
+            python(
+                name, "rimward.cloud.ingest.ingesting", config, "--share", str(share), "--ready", "{ready}"
+            )
             for share, name in enumerate(ingest_names(ingest))
         ),
     ]

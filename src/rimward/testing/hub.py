@@ -15,15 +15,15 @@ from msgspec import Struct
 
 from rimward.app import App
 from rimward.app.facts import Fact
-from rimward.cloud.calling import fact_of
-from rimward.cloud.commanding import CommandDesk
-from rimward.cloud.commands import CommandState, states
-from rimward.cloud.forwarding import Forwarding
-from rimward.cloud.hubdb import open_journal
-from rimward.cloud.ingest import Envelope, Ingest
-from rimward.cloud.storage import lake_of
+from rimward.cloud.commands.commanding import CommandDesk
+from rimward.cloud.commands.desk import CommandState, states
+from rimward.cloud.functions.calling import fact_of
+from rimward.cloud.functions.forwarding import Forwarding
+from rimward.cloud.functions.hubdb import open_journal
+from rimward.cloud.functions.worker import Worker
+from rimward.cloud.ingest.core import Envelope, Ingest
+from rimward.cloud.lake.storage import lake_of
 from rimward.cloud.store import Records
-from rimward.cloud.worker import Worker
 from rimward.edge.outbox import DeadLetter
 from rimward.wire import EnvelopeError, Epoch, Mark, Marks, parse_up, unseal
 from rimward.wire.commands import Commands, Wanted

@@ -38,7 +38,7 @@ from rimward.testing.node import SiteNode
 from rimward.testing.unit import START
 
 if TYPE_CHECKING:
-    from rimward.cloud.commands import CommandState
+    from rimward.cloud.commands.desk import CommandState
     from rimward.testing.hub import SiteHub
     from rimward.testing.socket import Socket
 
@@ -358,7 +358,7 @@ class Site:
             CloudMissing: the cloud extra is not installed.
         """
         self._the_hub()
-        from rimward.cloud.lake import LocalLake
+        from rimward.cloud.lake.view import LocalLake
 
         return LocalLake(self.folder / "lake", self.clock.wall(), self.app.facts)
 

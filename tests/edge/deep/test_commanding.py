@@ -10,7 +10,7 @@ import pytest
 from tests.cloud.commands_support import give_command
 from tests.e2e.natsbus import Bus
 
-from rimward.cloud.commanding import Commanding as HubCommanding
+from rimward.cloud.commands.commanding import Commanding as HubCommanding
 from rimward.cloud.config import HubConfig
 from rimward.edge.commands.file import CommandReader
 from rimward.edge.commands.keys import SPACE, STORE

@@ -16,7 +16,7 @@ from tests.e2e.natsbus import Bus
 
 from rimward.app.manifest import Column, FactSpec
 from rimward.cloud.api import Stored, lanes_stored
-from rimward.cloud.ingest import Ingest
+from rimward.cloud.ingest.core import Ingest
 from rimward.console.ledger import read_ledger
 from rimward.edge.api import read_account
 from rimward.edge.config import OutboxConfig

@@ -17,7 +17,7 @@ from msgspec import Struct
 
 from rimward import App
 from rimward.cloud.config import HubConfig
-from rimward.cloud.taking import Taking
+from rimward.cloud.ingest.taking import Taking
 from rimward.edge.config import NodeConfig, OutboxConfig
 from rimward.edge.deep.greeting import rekey_text
 from rimward.edge.deep.reader import OutboxReader

@@ -1,0 +1,1 @@
+"""Commands from the cloud to devices."""

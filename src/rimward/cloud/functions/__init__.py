@@ -1,0 +1,1 @@
+"""Cloud functions: their worker, what they commit, and what they forward."""

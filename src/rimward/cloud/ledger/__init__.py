@@ -1,0 +1,1 @@
+"""The ledger's cloud side: what is stored, and what nodes report."""
