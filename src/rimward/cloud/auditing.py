@@ -15,6 +15,7 @@ from rimward.cloud.api import lanes_stored
 from rimward.cloud.reports import read_reports
 from rimward.cloud.store import Records
 from rimward.observe import Logger, get_logger
+from rimward.observe.threads import in_thread
 
 log: Logger = get_logger("rimward.hub")
 
@@ -35,7 +36,7 @@ class Auditing:
         """Look for ever."""
         while True:
             await asyncio.sleep(EVERY)
-            await asyncio.to_thread(self.look)
+            await in_thread(self.look)
 
     def look(self) -> list[Balance]:
         """Look once; return the sums that were off by the same number before."""

@@ -20,6 +20,7 @@ from rimward.cloud.hubdb import open_journal, transaction
 from rimward.cloud.parts import BROKEN
 from rimward.cloud.storage import Storage, lake_of
 from rimward.observe import Logger, get_logger
+from rimward.observe.threads import in_thread
 from rimward.wire.commands import Commands, Wanted, all_commands_subject, asking_node, hint_subject
 
 log: Logger = get_logger("rimward.hub")
@@ -100,8 +101,8 @@ class Commanding:
             )
             while client.is_connected:
                 async with self._turn:
-                    await asyncio.to_thread(self._desk.look)
-                    nodes = await asyncio.to_thread(self._desk.news)
+                    await in_thread(self._desk.look)
+                    nodes = await in_thread(self._desk.news)
                 await self._hint(client, nodes)
                 heed_cancellation()
                 await asyncio.sleep(LOOK)
@@ -125,7 +126,7 @@ class Commanding:
             log.warning("a question for commands can't be read", error=str(error))
             return
         async with self._turn:
-            answer = await asyncio.to_thread(self._desk.answer, node, wanted)
+            answer = await in_thread(self._desk.answer, node, wanted)
         with contextlib.suppress(*BROKEN):
             await message.respond(answer.encode())
 

@@ -7,6 +7,7 @@ versions too: whoever writes compares first, on the handle that commits. Two wri
 with the same snapshot: the second fails, and that is the fence.
 """
 
+import json
 from typing import Any
 
 from deltalake import (
@@ -154,11 +155,22 @@ class DurableTable:
         """Return the newest version above `since` at which the table was restored, or `since`."""
         start = max(since, min(self._searched, self.version))
         if start < self.version:
-            for entry in self.handle.history(self.version - start):
-                if entry.get("operation") == "RESTORE":
-                    self._restored = max(self._restored, int(entry["version"]))
+            self._restored = max(self._restored, self._search(start))
         self._searched = self.version
         return max(since, self._restored)
+
+    def _search(self, since: int) -> int:
+        """Return the newest version above `since` that a restore made, or `since`.
+
+        deltalake's `history` says the same, and lets no other thread run while the store answers.
+        """
+        for version in range(self.version, since, -1):
+            entry = self._storage.read(f"{self._name}/_delta_log/{version:020}.json")
+            if entry is None:  # the log was cleaned up to here
+                break
+            if b"RESTORE" in entry and operation_of(entry) == "RESTORE":
+                return version
+        return since
 
     def _sync(self) -> None:
         """Put every commit that isn't known to be there on stable storage: marks rest on others' too."""
@@ -166,3 +178,11 @@ class DurableTable:
             self._syncer.sync(self.version)
         except OSError as error:
             raise LakeBroken(f"{self._name}: {error}") from error
+
+
+def operation_of(entry: bytes) -> str | None:
+    """Return what a commit says that it did; None where it does not say it."""
+    for line in entry.split(b"\n"):
+        if b"commitInfo" in line and (info := json.loads(line).get("commitInfo")) is not None:
+            return info.get("operation")
+    return None

@@ -22,6 +22,7 @@ from rimward.cloud.ingest import Envelope, Ingest, Outcome
 from rimward.cloud.storage import lake_of
 from rimward.observe import Logger, get_logger
 from rimward.observe.failpoints import reach
+from rimward.observe.threads import in_thread
 from rimward.wire import HUB, Epoch, Header, Lane, Row
 
 log: Logger = get_logger("rimward.hub")
@@ -180,7 +181,7 @@ class Forwards:
             LakeBroken: an fsync failed; only a new start may look at the lake again.
         """
         while True:
-            await asyncio.to_thread(self._drain)
+            await in_thread(self._drain)
             await asyncio.sleep(LOOK)
 
     def _drain(self) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from typing import Any
 
 SCHEMA = "timed"
+CLOCK = "_clock"  # the table of records
 DRIFT = 500e-6  # of a clock between two records: what the kernel takes for itself
 _NO_CLOCK = (
     "select null::varchar as _node, null::bigint as _epoch, null::varchar as boot, null::bigint as mono, "
@@ -44,12 +45,15 @@ from judged
 """
 
 
-def place(db: Any, tables: Iterable[str], sql: str) -> None:
-    """Give a DuckDB connection the schema, where a query names it."""
+def is_timed(sql: str) -> bool:
+    """Tell whether a query may name the schema."""
+    return SCHEMA in sql.lower()
+
+
+def place(db: Any, tables: Iterable[str]) -> None:
+    """Give a DuckDB connection the schema over its tables."""
     names = list(tables)
-    if SCHEMA not in sql.lower():
-        return
-    clock = 'select * from main."_clock"' if "_clock" in names else _NO_CLOCK
+    clock = 'select * from main."_clock"' if CLOCK in names else _NO_CLOCK
     db.execute(f"create schema {SCHEMA}")
     for name in names:
         if not name.startswith("_"):

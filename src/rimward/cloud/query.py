@@ -13,7 +13,7 @@ import duckdb
 import pyarrow as pa
 from deltalake.exceptions import TableNotFoundError
 
-from rimward.cloud.placing import place
+from rimward.cloud.placing import CLOCK, is_timed, place
 from rimward.cloud.storage import Storage, storage_of
 
 
@@ -36,7 +36,8 @@ def query(lake: Storage | Path, sql: str, params: dict[str, Any] | None = None) 
             db.register(name, dataset)
             if "_mono" in dataset.schema.names:
                 opened.append(name)
-        place(db, opened, sql)
+        if is_timed(sql):
+            place(db, opened)
         db.execute("set enable_external_access=false")
         db.execute("set lock_configuration=true")
         result = db.sql(sql, params=params or {})
@@ -50,7 +51,11 @@ def _asked(db: duckdb.DuckDBPyConnection, sql: str, storage: Storage) -> list[st
         asked = {name.lower() for name in db.get_table_names(sql)}
     except duckdb.Error:
         return names
-    return [name for name in names if name in asked] if asked and asked <= set(names) else names
+    if not asked or not asked <= set(names):
+        return names
+    if is_timed(sql):
+        asked.add(CLOCK)  # its views read it
+    return [name for name in names if name in asked]
 
 
 def _whole_numbers(table: Any) -> Any:

@@ -5,6 +5,7 @@ whatever waited in it; the last report then says what is known of that (GUARANTE
 """
 
 import sqlite3
+import threading
 from collections.abc import Iterable
 from contextlib import closing
 from pathlib import Path
@@ -39,6 +40,7 @@ class Reports:
         self._db.execute("pragma journal_mode=wal")
         self._db.execute("pragma synchronous=normal")
         self._db.executescript(SCHEMA)
+        self._turn = threading.Lock()
         self.refused: int = 0
 
     def note(self, hello: Hello, now: int) -> bool:
@@ -47,6 +49,10 @@ class Reports:
         Raises:
             sqlite3.Error: the disk refused it.
         """
+        with self._turn:
+            return self._note(hello, now)
+
+    def _note(self, hello: Hello, now: int) -> bool:
         forwarded = sum(tally.forwarded for tally in hello.tallies)
         known = self._db.execute(
             "select at, forwarded, rate, first from report where node = ? and outbox = ?",
@@ -76,8 +82,9 @@ class Reports:
         return False
 
     def close(self) -> None:
-        """Close the file."""
-        self._db.close()
+        """Close the file, once nobody uses it."""
+        with self._turn:
+            self._db.close()
 
 
 def read_reports(data: Path) -> list[Account]:

@@ -5,6 +5,7 @@ it is deleted, they run on all rows again.
 """
 
 import sqlite3
+import threading
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -44,10 +45,14 @@ def connect(path: Path) -> sqlite3.Connection:
 
 
 class Records:
-    """What ingest writes down about its work, for people and traces, and what it remembers of the tables."""
+    """What ingest writes down about its work, for people and traces, and what it remembers of the tables.
+
+    Any thread may ask; each waits for the one before.
+    """
 
     def __init__(self, path: Path) -> None:
         self._db = connect(path)
+        self._turn = threading.Lock()
         self._batches = 0
         self.reports: Reports = Reports(path)
 
@@ -83,7 +88,8 @@ class Records:
 
     def seen(self) -> Seen:
         """Return the newest version of each table that was there."""
-        rows = self._db.execute("select name, id, version from seen").fetchall()
+        with self._turn:
+            rows = self._db.execute("select name, id, version from seen").fetchall()
         return {name: (id_, version) for name, id_, version in rows}
 
     def saw(self, seen: Seen, *, anew: bool = False) -> None:
@@ -102,7 +108,8 @@ class Records:
 
     def counters(self) -> dict[str, int]:
         """Return every figure."""
-        return dict(self._db.execute("select name, value from counter").fetchall())
+        with self._turn:
+            return dict(self._db.execute("select name, value from counter").fetchall())
 
     def put(self, name: str, value: int) -> None:
         """Write down a figure as it is now."""
@@ -112,14 +119,15 @@ class Records:
     @contextmanager
     def _transaction(self) -> Generator[None]:
         """Commit what is written inside, or nothing of it where the disk refuses."""
-        self._db.execute("begin")
-        try:
-            yield
-            self._db.execute("commit")
-        except BaseException:
-            if self._db.in_transaction:
-                self._db.execute("rollback")
-            raise
+        with self._turn:
+            self._db.execute("begin")
+            try:
+                yield
+                self._db.execute("commit")
+            except BaseException:
+                if self._db.in_transaction:
+                    self._db.execute("rollback")
+                raise
 
     def _add(self, counts: Mapping[str, int]) -> None:
         self._db.executemany(
@@ -129,6 +137,7 @@ class Records:
         )
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the file, once nobody uses it."""
         self.reports.close()
-        self._db.close()
+        with self._turn:
+            self._db.close()

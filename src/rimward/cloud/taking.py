@@ -23,6 +23,7 @@ from rimward.cloud.store import Records
 from rimward.cloud.welcoming import Welcoming
 from rimward.observe import Logger, get_logger
 from rimward.observe.failpoints import reach
+from rimward.observe.threads import in_thread
 from rimward.wire import Hello, Mark, Marks, Welcome, marks_subject
 
 log: Logger = get_logger("rimward.ingest")
@@ -68,10 +69,10 @@ class Taking:
         async with self._turn:
             work = self.ingest.lake.open if afresh else self.ingest.look
             if afresh:
-                replayed = await asyncio.to_thread(Replaying(self.ingest.lake, self._now).known)
+                replayed = await in_thread(Replaying(self.ingest.lake, self._now).known)
                 self._reading.counts["replayed"] += replayed.stored
-            if await asyncio.to_thread(work) or afresh:
-                self._heed(await asyncio.to_thread(self.ingest.marks), anew=True)
+            if await in_thread(work) or afresh:
+                self._heed(await in_thread(self.ingest.marks), anew=True)
 
     def _heed(self, marks: list[tuple[str, Mark]], *, anew: bool = False) -> None:
         if anew:
@@ -117,7 +118,7 @@ class Taking:
     async def _commit(self, fact: str, arrivals: list[Arrival]) -> Outcome | None:
         envelopes = [arrival.envelope for arrival in arrivals]
         try:
-            return await asyncio.to_thread(self.ingest.take, fact, envelopes)
+            return await in_thread(self.ingest.take, fact, envelopes)
         except LakeBroken:
             raise
         except Exception as error:  # noqa: BLE001 (one fact's commit ends no other's; all is tried again)
@@ -156,7 +157,7 @@ class Taking:
     async def _write_down(self, write: Callable[..., object], *arguments: object) -> bool:
         """Note something for people; False where hub.db refuses, which holds no row up."""
         try:
-            await asyncio.to_thread(write, *arguments)
+            await in_thread(write, *arguments)
         except sqlite3.Error as error:
             log.error("the hub's own file can't be written", error=told(error))  # noqa: TRY400 (one line)
             return False
@@ -172,10 +173,10 @@ class Taking:
         """Answer a node; what it was told before may say that the lake is an older one."""
         if self._claims_more(hello, self._marks.get(hello.node, {})):
             async with self._turn:
-                self._heed(await asyncio.to_thread(self._believe, hello), anew=True)
+                self._heed(await in_thread(self._believe, hello), anew=True)
         released = 0
         if self.welcoming.holds(hello.node):
-            released = await asyncio.to_thread(self._releases.at, hello.node)
+            released = await in_thread(self._releases.at, hello.node)
         marks = tuple(self._marks.get(hello.node, {}).values())
         welcome = self.welcoming.answer(hello, marks, self._now(), released)
         if welcome.verdict == "ok":  # whoever is told apart first may be another

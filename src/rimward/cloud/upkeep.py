@@ -12,6 +12,7 @@ from rimward.cloud.storage import Storage
 from rimward.cloud.store import Records
 from rimward.cloud.tending import Tending
 from rimward.observe import Logger, get_logger
+from rimward.observe.threads import in_thread
 
 log: Logger = get_logger("rimward.upkeep")
 
@@ -43,7 +44,7 @@ class Upkeep:
     async def run(self) -> None:
         """Look at all tables, wait, and look again."""
         while True:
-            await asyncio.to_thread(self.look)
+            await in_thread(self.look)
             await asyncio.sleep(self._config.every)
 
     def look(self) -> Counter[str]:

@@ -144,7 +144,10 @@ async def test_the_outboxs_writer_is_told_when_the_link_comes_and_goes(
         await until(lambda: not is_up(), "down")
 
 
-def test_only_counters_that_clash_are_named_to_the_writer() -> None:
-    marks = (Mark("a", "t", 0, 1, 3, 30, 1), Mark("b", "t", 0, 1, 4, 44, 1), Mark("c", "t", 0, 0, 0, 0, 0))
-    text = rekey_text(Welcome("rekey", "h", 9, marks), {3: 30, 4: 40})
-    assert msgspec.json.decode(text) == {"above": 9, "nonces": {"4": 44}}
+def test_only_counters_that_the_outbox_has_too_are_named_to_the_writer_as_the_hub_knows_them() -> None:
+    marks = (
+        Mark("a", "t", 0, 1, 3, 30, 1), Mark("b", "t", 0, 1, 4, 44, 1), Mark("c", "t", 0, 0, 0, 0, 0),
+        Mark("d", "t", 0, 1, 7, 70, 1),
+    )  # fmt: skip
+    text = rekey_text(Welcome("rekey", "h", 9, marks), {3: 30, 4: 40, 5: 50})
+    assert msgspec.json.decode(text) == {"above": 9, "nonces": {"3": 30, "4": 44}}

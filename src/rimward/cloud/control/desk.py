@@ -24,6 +24,7 @@ from rimward.network.nkeys import NoKey
 from rimward.network.secretfile import write_secret
 from rimward.observe import Logger, get_logger
 from rimward.observe.failpoints import reach
+from rimward.observe.threads import in_thread
 from rimward.wire.joining import JoinReply, JoinRequest
 
 log: Logger = get_logger("rimward.enrol")
@@ -56,7 +57,7 @@ class Desk:
         authority = await asyncio.to_thread(Path(config.authority).read_text) if config.authority else ""
         try:
             async with self._turn:
-                node = await asyncio.to_thread(self._enrolments.join, request)
+                node = await in_thread(self._enrolments.join, request)
         except JoinRefused as refusal:
             self.refused[refusal.why] += 1
             log.warning("a node was not let in", why=refusal.why, refused=self.refused.total())
@@ -75,14 +76,14 @@ class Desk:
     async def apply(self) -> bool:
         """Bring the bus to what the book says now; False: it could not be told yet."""
         async with self._turn:
-            version = await asyncio.to_thread(self._enrolments.version)
+            version = await in_thread(self._enrolments.version)
             if version == self._applied:
                 return True
-            nodes = await asyncio.to_thread(self._enrolments.nodes)
+            nodes = await in_thread(self._enrolments.nodes)
             keys = {node.name: node.key for node in nodes}
             try:
                 if keys != self._keys:
-                    await asyncio.to_thread(self._write, keys)
+                    await in_thread(self._write, keys)
                     if self._config.system is not None:
                         await self._reload(self._config.system)
             except BROKEN as error:

@@ -19,6 +19,7 @@ from rimward.edge.deep.config import DeepConfig
 from rimward.edge.deep.link import Link
 from rimward.edge.kernel import boot_id, boottime
 from rimward.observe import Logger, get_logger
+from rimward.observe.threads import in_thread
 from rimward.wire.commands import Commands, Wanted, commands_subject, hint_subject
 
 log: Logger = get_logger("rimward.deep")
@@ -76,7 +77,7 @@ class Commanding:
         """Ask until the connection ends."""
         config = self._config
         if self._asking is None:
-            self._asking = await asyncio.to_thread(self._open)
+            self._asking = await in_thread(self._open)
         await link.client.subscribe(hint_subject(config.node), cb=self._hint)
         while True:
             self._hinted.clear()
@@ -94,7 +95,7 @@ class Commanding:
 
     async def _ask(self, link: Link, asking: Asking) -> bool:
         """Ask once; return whether there is more."""
-        wanted = await asyncio.to_thread(asking.wanted)
+        wanted = await in_thread(asking.wanted)
         if wanted is None:
             return False
         try:
@@ -106,5 +107,5 @@ class Commanding:
         except ValueError as error:
             log.warning("the hub's commands can't be read", error=str(error))
             return False
-        fresh = await asyncio.to_thread(asking.take, commands)
+        fresh = await in_thread(asking.take, commands)
         return commands.more and fresh > 0
