@@ -1,7 +1,8 @@
 """What a benchmark found: figures with their bars, as a table or as JSON lines."""
 
 import operator
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from statistics import median
 from typing import TextIO
 
 import msgspec
@@ -41,6 +42,11 @@ class Figure(Struct, frozen=True):
         if self.bar is None:
             return None
         return self.value is not None and self.bar.holds(self.value)
+
+
+def single(name: str, unit: str, values: Sequence[float], bar: Bar | None = None, note: str = "") -> Figure:
+    """Return the figure of some rounds, which has no peers."""
+    return Figure(name, median(values), unit, bar, (min(values), max(values)), note=note)
 
 
 def print_json(figures: Iterable[Figure], out: TextIO) -> None:

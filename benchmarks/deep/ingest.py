@@ -2,24 +2,21 @@
 # (pyarrow and deltalake ship partial types)
 """Ingest alone: `python -m benchmarks.deep.ingest [--rows N] [--folder PATH]`.
 
-Envelopes of 500 rows, sealed beforehand, are unsealed and committed in one process with fsync on. Rates are
-of rows whose mark could be announced, while the table grows; it is compacted before each measurement, as
-upkeep does.
+Envelopes of 500 rows, sealed beforehand, are unsealed and committed in one process with fsync on, as many at
+once as in a backlog. Rates are of rows whose mark could be announced.
 """
 
 import argparse
-import json
 import random
-import shutil
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from statistics import median
 
 from msgspec import Struct
 
+from benchmarks.report import Bar, Figure, print_table, single
 from rimward.app.facts import fingerprint
 from rimward.app.manifest import Column, FactSpec
 from rimward.cloud.envelopes import Envelope
@@ -34,14 +31,13 @@ SPEC = FactSpec("Reading", "reading", "normal", None, COLUMNS, fingerprint("Read
 LANE = Lane("node-1", Epoch(1, 7), SPEC.table)
 
 
-class Figures(Struct):
-    """What one size of the table measured."""
+class Taken(Struct):
+    """What was measured of some commits."""
 
-    rows: int  # in the table at the end
+    rows: int  # the last one's number
     rate: float  # rows a second
     cpu: float  # us of all threads, a row
-    p50: float  # ms of a commit
-    p99: float
+    commits: list[float]  # seconds each
 
 
 def envelopes(first: int, count: int) -> Iterator[bytes]:
@@ -58,59 +54,45 @@ def envelopes(first: int, count: int) -> Iterator[bytes]:
         yield encode(Header(SPEC.fingerprint, "normal", start, start + ROWS - 1, BEGIN), rows)
 
 
-def measure(ingest: Ingest, first: int, count: int) -> Figures:
+def measure(ingest: Ingest, first: int, count: int, at_once: int = COMMIT) -> Taken:
     """Take so many envelopes from row `first` on."""
     sealed = list(envelopes(first, count))
     times: list[float] = []
     begin, cpu = time.perf_counter(), time.process_time()
-    for start in range(0, count, COMMIT):
+    for start in range(0, count, at_once):
         before = time.perf_counter()
-        batch = [Envelope(LANE, *unseal(one)) for one in sealed[start : start + COMMIT]]
+        batch = [Envelope(LANE, *unseal(one)) for one in sealed[start : start + at_once]]
         ingest.take(SPEC.table, batch)
-        times.append((time.perf_counter() - before) * 1e3)
+        times.append(time.perf_counter() - before)
     took, cpu = time.perf_counter() - begin, time.process_time() - cpu
     rows = count * ROWS
-    times.sort()
-    p99 = times[min(len(times) - 1, len(times) * 99 // 100)]
-    return Figures(first + rows - 1, rows / took, cpu / rows * 1e6, median(times), p99)
+    return Taken(first + rows - 1, rows / took, cpu / rows * 1e6, times)
 
 
-def run(folder: Path, most: int) -> list[Figures]:
-    """Fill a table by tens, and measure each size; a process's first commit doesn't count."""
-    ingest = Ingest(folder / "lake", (SPEC,), time.time_ns)
-    part = min(most, 256_000) // ROWS
-    first = 1 + COMMIT * ROWS
-    ingest.take(SPEC.table, [Envelope(LANE, *unseal(one)) for one in envelopes(1, COMMIT)])
-    found: list[Figures] = []
-    size = 10**4
-    while size <= most:
-        while size - first > 2 * part * ROWS:
-            first = measure(ingest, first, part).rows + 1
-        ingest.lake.tables[SPEC.table].handle.optimize.compact()
-        ingest.look()
-        found.append(measure(ingest, first, part))
-        first, size = found[-1].rows + 1, size * 10
-    return found
+def figures(rounds: int, most: int = 256_000, folder: Path | None = None) -> list[Figure]:
+    """Measure rounds of so many rows; a process's first commit does not count."""
+    with tempfile.TemporaryDirectory(prefix="bench-", dir=folder) as scratch:
+        ingest = Ingest(Path(scratch) / "lake", (SPEC,), time.time_ns)
+        last = measure(ingest, 1, COMMIT).rows
+        found: list[Taken] = []
+        for _ in range(rounds):
+            found.append(measure(ingest, last + 1, most // ROWS))
+            last = found[-1].rows
+    note = f"one process, commits of {COMMIT * ROWS:,} rows"
+    return [
+        single("ingest, on stable storage", "/s", [one.rate for one in found], Bar(">=", 200_000), note),
+        single("CPU of ingest a row", "µs", [one.cpu for one in found]),
+    ]
 
 
 def main(arguments: list[str]) -> int:
-    """Measure, and print a table or JSON lines."""
+    """Measure and print."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.deep.ingest")
-    parser.add_argument("--rows", type=int, default=10**6, help="in the table at the most")
+    parser.add_argument("--rows", type=int, default=256_000, help="of each round")
+    parser.add_argument("--rounds", type=int, default=4)
     parser.add_argument("--folder", type=Path, help="on the disk to measure; a temporary one without it")
-    parser.add_argument("--json", action="store_true")
     options = parser.parse_args(arguments)
-    folder = Path(tempfile.mkdtemp(dir=options.folder))
-    try:
-        found = run(folder, options.rows)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-    for one in found:
-        if options.json:
-            print(json.dumps({name: getattr(one, name) for name in one.__struct_fields__}))
-        else:
-            print(f"{one.rows:>12,} rows: {one.rate:>9,.0f} rows/s, {one.cpu:.1f} µs of CPU a row, "
-                  f"commit of {COMMIT * ROWS:,} p50 {one.p50:.0f} ms, p99 {one.p99:.0f} ms")  # fmt: skip
+    print_table(figures(options.rounds, options.rows, options.folder), sys.stdout)
     return 0
 
 

@@ -11,7 +11,6 @@ to send, the node's fsync made 50 ms slower by a preloaded library, or ingest an
 import argparse
 import os
 import signal
-import socket
 import statistics
 import sys
 import tempfile
@@ -25,40 +24,13 @@ from msgspec import Struct
 from tests.faults.devices import Devices
 from tests.faults.fleet import Fleet, dead, until
 
-from benchmarks.report import Bar, Figure, print_json, print_table
+from benchmarks.deep.sites import Line, app_in
+from benchmarks.report import Bar, Figure, print_table
 from benchmarks.rig.native import library
 from rimward.edge.deep.config import DeepConfig, read
 from rimward.network.config import UplinkConfig
-from rimward.protocols.mqtt import Connect, Packet, Publish, Subscribe, Subscription, encode
-from rimward.protocols.mqtt.client import ClientSession
+from rimward.protocols.mqtt import Publish, Subscribe, Subscription
 
-APP = """from msgspec import Struct
-
-from rimward import App, mqtt
-
-app = App("isolation", compat="2026-11-01")
-
-
-class Reading(Struct):
-    n: int
-
-
-@app.fact
-class Seen(Struct):
-    meter: str
-    n: int
-    text: str
-
-
-@app.edge(mqtt("{who}/question"), durable=False)
-def answer(who: str, reading: Reading) -> None:
-    app.publish(f"{who}/answer", reading)
-
-
-@app.edge(mqtt("meters/{meter}/reading"))
-def keep(meter: str, reading: Reading) -> None:
-    app.forward(Seen(meter, reading.n, f"{reading.n * 2654435761 % 2**32:x}" * 12))
-"""
 LIMIT = 1.2
 ROWS = 200.0  # durable messages a second beside it
 QUESTIONS = 200.0  # a second
@@ -82,23 +54,9 @@ class Asking:
     """A device that asks and measures how long answers take, from when each question was due."""
 
     def __init__(self, port: int) -> None:
-        self._session = ClientSession(Connect("asking", 4), 0.0)
-        self._socket = socket.create_connection(("127.0.0.1", port), timeout=30.0)
-        self._socket.sendall(self._session.data_to_send(0.0))
-        self._next()
-        self._send(Subscribe(1, (Subscription("asking/answer"),)))
-        self._next()
-
-    def _send(self, packet: Packet) -> None:
-        self._socket.sendall(encode(packet, 4))
-
-    def _next(self) -> list[Packet]:
-        while True:
-            data = self._socket.recv(65536)
-            if not data:
-                raise EOFError
-            if packets := self._session.receive_data(data):
-                return packets
+        self._line = Line(port, "asking")
+        self._line.send(Subscribe(1, (Subscription("asking/answer"),)))
+        self._line.next()
 
     def p99(self, seconds: float) -> float:
         """Return the p99 of answers over a time, ms."""
@@ -107,8 +65,8 @@ class Asking:
         for number in range(round(seconds * QUESTIONS)):
             due = start + number / QUESTIONS
             time.sleep(max(0.0, due - time.perf_counter()))
-            self._send(Publish("asking/question", b'{"n": 1}'))
-            self._next()
+            self._line.send(Publish("asking/question", b'{"n": 1}'))
+            self._line.next()
             took.append(time.perf_counter() - due)
         return sorted(took)[len(took) * 99 // 100] * 1e3
 
@@ -197,16 +155,15 @@ def measure(site: Site, asking: Asking, name: str, pairs: int, seconds: float) -
     return found
 
 
-def figures(pairs: int, seconds: float) -> list[Figure]:
-    """Measure every trouble."""
+def figures(pairs: int, seconds: float = 2.0) -> list[Figure]:
+    """Measure every trouble in interleaved pairs."""
     found: list[Figure] = []
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        (folder / "app.py").write_text(APP)
         slow = folder / "slow"
         env = {"LD_PRELOAD": str(library("slowsync")), "SLOW_SYNC": str(slow)}
         fleet = Fleet(
-            folder / "fleet", folder / "app.py", nodes=1, env=lambda name: {} if name == "hub" else env
+            folder / "fleet", app_in(folder), nodes=1, env=lambda name: {} if name == "hub" else env
         )
         with fleet, Devices(fleet.ports, each=4, rate=ROWS):
             site, asking = Site(fleet, slow), Asking(fleet.ports[0])
@@ -218,20 +175,21 @@ def figures(pairs: int, seconds: float) -> list[Figure]:
                 note = f"p99 {statistics.median(pair.sound for pair in done):.2f} → {p99:.2f} ms"
                 bar = None if name == "nothing" else Bar("<=", LIMIT)
                 value, spread = statistics.median(ratios), (ratios[0], ratios[-1])
-                found.append(Figure(f"p99 with {name}", value, "times", bar, spread, note=note))
+                found.append(
+                    Figure(f"an answer's p99 with {name}, to sound", value, "times", bar, spread, note=note)
+                )
     return found
 
 
 def main(arguments: list[str]) -> int:
-    """Measure, print, and say whether every bar is met."""
+    """Measure and print."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.deep.isolation")
     parser.add_argument("--pairs", type=int, default=9)
     parser.add_argument("--seconds", type=float, default=3.0, help="of each measurement")
-    parser.add_argument("--json", action="store_true")
     options = parser.parse_args(arguments)
     found = figures(options.pairs, options.seconds)
-    (print_json if options.json else print_table)(found, sys.stdout)
-    return 0 if all(figure.met is not False for figure in found) else 1
+    print_table(found, sys.stdout)
+    return 0
 
 
 if __name__ == "__main__":

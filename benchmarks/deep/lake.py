@@ -1,10 +1,15 @@
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 # (pyarrow and deltalake ship partial types)
-"""What the lake costs as it grows: a commit with upkeep beside it, and a question of one hour among days."""
+"""What a table's growth costs: a row's way into it, with upkeep, and a question of one day of a year.
 
-import sys
+Tables of 10⁴ to 10⁷ rows over a year are made at once; then ingest commits to all of them in turn, as live
+rows come, and upkeep looks after each round. The question is asked once more where the files of all other
+days have been taken away.
+"""
+
 import time
-from datetime import UTC, datetime, timedelta
+from collections.abc import Sequence
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
@@ -14,88 +19,112 @@ import pyarrow as pa
 from deltalake import write_deltalake
 from msgspec import Struct
 
-from rimward.app.manifest import Column
+from benchmarks.deep.ingest import COLUMNS, ROWS, SPEC, measure
+from benchmarks.report import Bar, Figure
 from rimward.cloud.config import UpkeepConfig
-from rimward.cloud.durable import DurableTable
+from rimward.cloud.ingest import Ingest
 from rimward.cloud.query import query
 from rimward.cloud.storage import Folder
-from rimward.cloud.tables import schema_of
+from rimward.cloud.tables import partitions_of, schema_of
 from rimward.cloud.tending import Tending
 
-SCHEMA = schema_of((Column("n", "int64"), Column("x", "float64")))
-LOOK = 50  # commits between two looks of upkeep
-NODES = 50
-HOUR = """select _node, count(*) as n, avg(x) as x from warm
-where _received_at >= timestamptz '2026-11-26 00:00:00+00' - interval '1 hour' group by _node"""
+SIZES = (10**4, 10**5, 10**6, 10**7)
+DAYS = 365
+START = date(2025, 11, 1)
+CHUNK = 60  # days that are written at once
+COMMITS = 20  # of one round
+SCHEMA = schema_of(COLUMNS)
+TABLE = SPEC.table
+DAY = f"select count(*) as n, avg(celsius) as c from {TABLE} where _day = $day"
 
 
-class Commits(Struct, frozen=True):
-    """Commits of a thousand rows, seconds."""
+class Size(Struct):
+    """A table and what was measured of it."""
 
-    first: float  # median of the first hundred
-    last: float  # median of the last hundred
-    p99: float
-    files: int  # that the table has in the end
-
-
-def commits(folder: Path, count: int, *, upkeep: bool) -> Commits:
-    """Commit small batches one after the other, on stable storage, with upkeep now and then or without."""
-    storage = Folder(folder)
-    table = DurableTable(storage, "warm", SCHEMA)
-    tending = Tending(storage, "warm", UpkeepConfig(), time.time_ns)
-    rows, took = _rows(datetime.now(UTC), 1_000), list[float]()
-    for number in range(count):
-        started = time.perf_counter()
-        table.write(rows, {"n1:warm": number + 1})
-        took.append(time.perf_counter() - started)
-        if upkeep and number % LOOK == LOOK - 1:
-            tending.look()
-    files = len(storage.open("warm").file_uris())
-    return Commits(median(took[:100]), median(took[-100:]), sorted(took)[len(took) * 99 // 100], files)
+    folder: Path
+    ingest: Ingest
+    tending: Tending
+    last: int = 0  # row that was taken
+    rows: list[float] = []  # us a row, the median commit of each round
+    upkeep: list[float] = []  # us a row that upkeep took, a round
 
 
-def ask_for_an_hour(folder: Path, rows: int, days: int = 30) -> float:
-    """Return the seconds that a question of the last hour by node takes, the table's opening among them."""
-    table = Folder(folder).create("warm", SCHEMA, ["_day", "_site"])
-    for day in range(days):
-        write_deltalake(
-            table, _rows(datetime(2026, 11, 25, tzinfo=UTC) - timedelta(day), rows // days), mode="append"
+def figures(rounds: int, sizes: Sequence[int] = SIZES) -> list[Figure]:
+    """Measure all sizes in turn."""
+    with TemporaryDirectory(prefix="bench-") as scratch:
+        tables = [_made(Path(scratch) / str(size), size) for size in sizes]
+        for number in range(rounds + 1):
+            for table in tables:
+                _round(table, counts=number > 0)  # the first warms up, upkeep too
+        ratios = [large / small for small, large in zip(tables[0].rows, tables[-1].rows, strict=True)]
+        each = ", ".join(
+            f"{size:,}: {median(table.rows):.0f} + {median(table.upkeep):.1f}"
+            for size, table in zip(sizes, tables, strict=True)
         )
-    started = time.perf_counter()
-    assert 0 < query(folder, HOUR).num_rows <= NODES
-    return time.perf_counter() - started
+        name = f"a row's cost at {sizes[-1]:,} rows to {sizes[0]:,}"
+        grown = Figure(
+            name, median(ratios), "times", Bar("<=", 1.25), (min(ratios), max(ratios)),
+            note=f"µs a row in commits of {ROWS}, and for upkeep: {each}",
+        )  # fmt: skip
+        return [grown, *_one_day(tables[-1].folder, sizes[-1], rounds)]
 
 
-def _rows(start: datetime, count: int) -> Any:
-    """Return rows spread over a day."""
+def _made(folder: Path, size: int) -> Size:
+    """Make a table of a year."""
+    storage = Folder(folder)
+    table = storage.create(TABLE, SCHEMA, partitions_of(TABLE))
+    for first in range(0, DAYS, CHUNK):
+        days = range(first, min(DAYS, first + CHUNK))
+        write_deltalake(table, _rows(days, size // DAYS), mode="append")
+    return Size(
+        folder, Ingest(storage, (SPEC,), time.time_ns), Tending(storage, TABLE, UpkeepConfig(), time.time_ns)
+    )
+
+
+def _round(table: Size, *, counts: bool) -> None:
+    found = measure(table.ingest, table.last + 1, COMMITS, at_once=1)
+    table.last = found.rows
+    begin = time.perf_counter()
+    table.tending.look()
+    upkeep = time.perf_counter() - begin
+    if counts:
+        table.rows = [*table.rows, median(found.commits) / ROWS * 1e6]
+        table.upkeep = [*table.upkeep, upkeep / COMMITS / ROWS * 1e6]
+
+
+def _one_day(folder: Path, size: int, rounds: int) -> list[Figure]:
+    """Ask for a day of a year; then take the files of all other days away, and ask again."""
+    day = (START + timedelta(DAYS // 2)).isoformat()
+    took: list[float] = []
+    for _ in range(rounds):
+        begin = time.perf_counter()
+        found = query(folder, DAY, {"day": day}).to_pylist()
+        took.append((time.perf_counter() - begin) * 1e3)
+    assert found[0]["n"] == size // DAYS
+    for other in (folder / TABLE).glob("_day=*"):
+        if other.name != f"_day={day}":
+            other.rename(folder / other.name)
+    alone = query(folder, DAY, {"day": day}).to_pylist() == found
+    return [
+        Figure(f"a day of a year among {size:,} rows", median(took), "ms", None, (min(took), max(took))),
+        Figure("it needs files of other days", 0 if alone else 1, "", Bar("<=", 0)),
+    ]
+
+
+def _rows(days: range, each: int) -> Any:
+    """Return rows of some days, spread over each of them."""
+    count = len(days) * each
     number = pa.array(range(count), pa.int64())
-    step = 86_400_000_000 // count
-    begin = int(start.timestamp() * 1e6)
-    moments = pa.array(range(begin, begin + step * count, step), pa.timestamp("us", tz="UTC"))
-    nodes = pa.array([f"node-{seq % NODES}" for seq in range(count)])
+    begin = int(datetime.combine(START + timedelta(days[0]), datetime.min.time(), UTC).timestamp() * 1e6)
+    step = 86_400_000_000 // each
+    stamps = [begin + day * 86_400_000_000 + step * one for day in range(len(days)) for one in range(each)]
+    moments = pa.array(stamps, pa.timestamp("us", tz="UTC"))
+    names = [(START + timedelta(day)).isoformat() for day in days]
+    index = pa.array([day for day in range(len(days)) for _ in range(each)], pa.int32())
     known = {
-        "n": number, "x": number.cast(pa.float64()), "_time": moments, "_received_at": moments,
-        "_node": nodes,
-        "_seq": number, "_event": number.cast(pa.string()), "_site": pa.array(["local"] * count),
-        "_day": pa.array([start.date().isoformat()] * count),
+        "truck": pa.array([f"truck-{one % 50}" for one in range(count)]),
+        "celsius": number.cast(pa.float64()), "_time": moments, "_received_at": moments,
+        "_node": pa.repeat("old", count), "_seq": number, "_event": number.cast(pa.string()),
+        "_site": pa.repeat("local", count), "_day": pa.array(names).take(index),
     }  # fmt: skip
     return pa.table([known.get(field.name, pa.nulls(count, field.type)) for field in SCHEMA], schema=SCHEMA)
-
-
-def main() -> int:
-    """Print the figures."""
-    for upkeep in (True, False):
-        with TemporaryDirectory() as folder:
-            one = commits(Path(folder), 1_000, upkeep=upkeep)
-        print(f"1,000 commits, upkeep {'on' if upkeep else 'off'}: first {one.first * 1e3:.1f} ms, "
-              f"last {one.last * 1e3:.1f} ms, p99 {one.p99 * 1e3:.1f} ms, {one.files} files")  # fmt: skip
-    for rows in (10_000, 100_000, 1_000_000, 10_000_000):
-        with TemporaryDirectory() as folder:
-            print(
-                f"last hour by node among {rows:,} rows: {ask_for_an_hour(Path(folder), rows) * 1e3:.0f} ms"
-            )
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

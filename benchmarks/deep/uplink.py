@@ -1,6 +1,6 @@
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 # (nats ships partial types)
-"""The uplink alone: `python -m benchmarks.deep.uplink [--rows N] [--folder PATH]`.
+"""The uplink alone: `python -m benchmarks.deep.uplink [--rows N] [--rounds N] [--folder PATH]`.
 
 An outbox is filled, then the deep process drains it into a nats-server of its own on loopback that syncs each
 message (`sync_interval: always`). Rates are of rows that the bus has acknowledged. The writer's commits go
@@ -10,7 +10,6 @@ on beside it at the end, in a process of their own, without and with the drain.
 import argparse
 import asyncio
 import json
-import os
 import random
 import subprocess
 import sys
@@ -23,17 +22,15 @@ from pathlib import Path
 import nats
 from msgspec import Struct
 
+from benchmarks.deep.rows import GROUP, LARGE, NODE, REGION, fill, groups
+from benchmarks.report import Bar, Figure, print_table, single
 from rimward.cloud.bus import BusUser, write_config
-from rimward.edge.config import OutboxConfig
 from rimward.edge.deep.config import DeepConfig
 from rimward.edge.deep.process import DeepProcess
-from rimward.edge.outbox import Forward, OutboxCore
+from rimward.edge.outbox import OutboxCore
 from rimward.local.plan import installed
 from rimward.wire import PRIORITIES, Mark, stream, stream_subject
 
-NODE, REGION = "node-1", "bench"
-GROUP = 250  # rows of one commit, as the outbox gathers them under load
-BEGIN = 1_790_000_000_000_000_000  # ns, about the year 2026
 COMMITS = 1500  # of the writer beside the drain
 
 
@@ -44,61 +41,6 @@ class Drained(Struct):
     seconds: float
     cpu: float  # seconds of the deep process
     bytes: int  # given to the link
-    json_bytes: int  # the same rows as CloudEvents in JSON
-
-
-def rows_of(count: int, chance: random.Random) -> Generator[list[Forward]]:
-    """Yield groups of rows as a few hundred sensors send them."""
-    sensors = [f"sensor-{number:04}" for number in range(300)]
-    now = BEGIN
-    for start in range(0, count, GROUP):
-        group: list[Forward] = []
-        for number in range(start, min(count, start + GROUP)):
-            now += chance.randrange(10_000, 200_000)
-            values = (
-                sensors[chance.randrange(300)],
-                round(20 + 5 * chance.random(), 2),
-                round(chance.gauss(50, 3), 1),
-                number % 97 == 0,
-            )
-            event = f"{NODE}/1/{number:x}"
-            group.append(
-                Forward(
-                    "warm", "0123456789abcdef", "normal", now, event, now - 3_000_000, None,
-                    replayed=False, values=values,
-                )
-            )  # fmt: skip
-        yield group
-
-
-def json_size(row: Forward) -> int:
-    """Return the bytes of a row as a CloudEvent in JSON, structured mode."""
-    sensor, degrees, humidity, alarm = row.values
-    event = {
-        "specversion": "1.0",
-        "id": row.event,
-        "source": f"/{REGION}/{NODE}",
-        "type": "warm",
-        "time": "2026-11-26T00:00:00.000000Z",
-        "datacontenttype": "application/json",
-        "dataschema": f"rimward:{row.schema}",
-        "sequence": f"{row.seq}",
-        "data": {"sensor": sensor, "degrees": degrees, "humidity": humidity, "alarm": alarm},
-    }
-    return len(json.dumps(event, separators=(",", ":")))
-
-
-def fill(folder: Path, count: int) -> int:
-    """Fill an outbox; return what its rows would take as JSON."""
-    (folder / "node").mkdir(parents=True)
-    core = OutboxCore(folder / "node" / "outbox.db", time.time_ns, OutboxConfig(max_bytes=8 << 30))
-    core._db.execute("pragma synchronous=off")
-    size = 0
-    for group in rows_of(count, random.Random(7)):
-        core.commit(group, {}, [])
-        size += sum(json_size(row) for row in group)
-    core.close()
-    return size
 
 
 @contextmanager
@@ -122,13 +64,20 @@ def bus(folder: Path) -> Generator[tuple[str, dict[str, BusUser]]]:
         server.wait()
 
 
-async def drain(folder: Path, url: str, users: dict[str, BusUser], count: int) -> Drained:
-    """Send an outbox's rows until the bus has acknowledged them all."""
-    hub, node = users["hub"], users[NODE]
+async def streams(url: str, users: dict[str, BusUser]) -> None:
+    """Make the streams as a hub does."""
+    hub = users["hub"]
     client = await nats.connect(url, user=hub.user, password=hub.password)
     js = client.jetstream()
     for priority in PRIORITIES:
         await js.add_stream(name=stream(priority), subjects=[stream_subject(REGION, priority)])
+    await client.close()
+
+
+async def drain(folder: Path, url: str, users: dict[str, BusUser], count: int) -> Drained:
+    """Send an outbox's rows until the bus has acknowledged them all."""
+    await streams(url, users)
+    node = users[NODE]
     process = DeepProcess(DeepConfig(str(folder), url, node.user, node.password, node=NODE, region=REGION))
     started, cpu = time.perf_counter(), time.process_time()
     task = asyncio.create_task(process.run())
@@ -141,8 +90,7 @@ async def drain(folder: Path, url: str, users: dict[str, BusUser], count: int) -
     task.cancel()
     await asyncio.wait({task})
     process.out.close()
-    await client.close()
-    return Drained(count, seconds, cpu, core.bytes, 0)
+    return Drained(count, seconds, cpu, core.bytes)
 
 
 def taken(process: DeepProcess) -> int:
@@ -160,12 +108,12 @@ def tell(process: DeepProcess, seq: int) -> None:
 
 def commits(folder: Path) -> None:
     """Commit small groups to the outbox at 500 a second and print how long each took."""
-    core = OutboxCore(folder / "node" / "outbox.db", time.time_ns, OutboxConfig(max_bytes=8 << 30))
+    core = OutboxCore(folder / "node" / "outbox.db", time.time_ns, LARGE)
     took: list[float] = []
     due = time.perf_counter()
-    groups = rows_of(COMMITS * GROUP, random.Random(8))
+    offered = groups(COMMITS * GROUP, random.Random(8))
     for _ in range(COMMITS):
-        group = next(groups)[:10]
+        group = next(offered)[:10]
         due += 0.002
         time.sleep(max(0.0, due - time.perf_counter()))
         started = time.perf_counter()
@@ -201,32 +149,46 @@ async def contended(folder: Path, url: str, users: dict[str, BusUser]) -> tuple[
     return writer.result()
 
 
+def figures(rounds: int, rows: int = 300_000, folder: Path | None = None) -> list[Figure]:
+    """Drain an outbox again and again, each time to a fresh bus; then commit to it beside drains."""
+    done, alone, busy = list[Drained](), list[float](), list[float]()
+    with tempfile.TemporaryDirectory(prefix="bench-", dir=folder) as scratch:
+        data = Path(scratch)
+        events, plain = fill(data, rows, random.Random(7))
+        for number in range(rounds):
+            with bus(data / f"bus-{number}") as (url, users):
+                done.append(asyncio.run(drain(data, url, users, rows)))
+        for number in range(rounds):
+            alone.append(beside(data)[1] * 1e3)
+            with bus(data / f"busy-{number}") as (url, users):
+                asyncio.run(streams(url, users))
+                busy.append(asyncio.run(contended(data, url, users))[1] * 1e3)
+    share = [one.bytes / events * 100 for one in done]
+    each = f"{done[0].bytes / rows:.1f} bytes a row to {events / rows:.0f}; the data alone {plain / rows:.0f}"
+    return [
+        single("uplink, acknowledged by a bus that syncs", "/s", [one.rows / one.seconds for one in done],
+               Bar(">=", 100_000), f"{rows:,} rows"),
+        single("CPU of the deep process a row", "µs", [one.cpu / one.rows * 1e6 for one in done]),
+        single("bytes on the link to CloudEvents in JSON", "%", share, Bar("<=", 25), each),
+        single("bytes on the link to the devices' JSON alone", "%", [one.bytes / plain * 100 for one in done],
+               note="which has no identity, time or schema"),
+        single("a commit of 10 rows, p99, without a drain", "ms", alone),
+        single("a commit of 10 rows, p99, beside a drain", "ms", busy),
+    ]  # fmt: skip
+
+
 def main(arguments: list[str]) -> int:
-    """Fill, drain and print."""
+    """Measure and print."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.deep.uplink")
     parser.add_argument("--rows", type=int, default=500_000)
-    parser.add_argument("--folder", type=Path, help="where the outbox lies; default a temporary one")
-    parser.add_argument("--bus", type=Path, help="where the bus keeps its store; default beside the outbox")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--folder", type=Path, help="on the disk to measure; default a temporary one")
     parser.add_argument("--commits", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
     if options.commits:
         commits(options.folder)
-        return 0
-    with tempfile.TemporaryDirectory(dir=options.folder) as scratch:
-        folder = Path(scratch)
-        size = fill(folder, options.rows)
-        with bus((options.bus or folder) / f"bus-{os.getpid()}") as (url, users):
-            done = asyncio.run(drain(folder, url, users, options.rows))
-            done.json_bytes = size
-            alone = beside(folder)
-            busy = asyncio.run(contended(folder, url, users))
-    print(f"rows a second to the bus, acknowledged   {done.rows / done.seconds:12,.0f}")
-    print(f"CPU of the deep process, microseconds a row  {done.cpu / done.rows * 1e6:8.2f}")
-    print(f"bytes a row on the link                  {done.bytes / done.rows:12.2f}")
-    print(f"the same as JSON CloudEvents             {done.json_bytes / done.rows:12.2f}")
-    print(f"share of JSON                            {100 * done.bytes / done.json_bytes:11.1f}%")
-    print(f"writer's commit p50/p99 alone, ms        {alone[0] * 1e3:8.2f} /{alone[1] * 1e3:8.2f}")
-    print(f"writer's commit p50/p99 beside, ms       {busy[0] * 1e3:8.2f} /{busy[1] * 1e3:8.2f}")
+    else:
+        print_table(figures(options.rounds, options.rows, options.folder), sys.stdout)
     return 0
 
 

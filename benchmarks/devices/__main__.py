@@ -18,13 +18,12 @@ from benchmarks.devices.figures import (
     crowd_figures,
     event_figures,
     peer_figures,
-    single,
     web_figures,
 )
 from benchmarks.devices.http import web
 from benchmarks.devices.inside import match_us, telemetry_us
 from benchmarks.devices.machine import machine
-from benchmarks.report import Bar, Figure, all_met, print_json, print_table
+from benchmarks.report import Bar, Figure, all_met, print_json, print_table, single
 from benchmarks.rig.cells import BUSY, BUSY_SURE, DEEP, ONE, loads, measure
 from benchmarks.rig.compiling import node_python
 from benchmarks.rig.processes import BenchError

@@ -83,11 +83,6 @@ def web_figures(answers: ByServer[Answered]) -> list[Figure]:
     ]
 
 
-def single(name: str, unit: str, values: Sequence[float], bar: Bar) -> Figure:
-    """Return a figure that has no peers."""
-    return Figure(name, median(values), unit, bar, (min(values), max(values)))
-
-
 def value(
     name: str,
     unit: str,

@@ -28,6 +28,7 @@ class Load(Struct, frozen=True):
     rate: int  # readings a second of the open loop; 0 for the closed loop
     warm_ms: int
     measure_ms: int
+    acknowledged: bool = False  # what comes back is the PUBACK, and no command
 
 
 class Result(Struct, frozen=True):
@@ -75,6 +76,7 @@ class Devices:
     def __init__(self, port: int, load: Load, log: int | None = None) -> None:
         self._load = load
         numbers = (port, load.connections, load.in_flight, load.qos, load.rate, load.warm_ms, load.measure_ms)
+        numbers += (int(load.acknowledged),)
         self._running = process([build("load"), *map(str, numbers)], cpu=CLIENT_CPU, log=log)
 
     def __enter__(self) -> Self:

@@ -18,7 +18,7 @@ class BenchError(Exception):
 
 
 @contextmanager
-def on_cpu(cpu: int) -> Generator[None]:
+def on_cpu(cpu: int | None) -> Generator[None]:
     """Make what is started meanwhile, and all that it starts, run on one CPU, if there is that one."""
     allowed = os.sched_getaffinity(0)
     if cpu in allowed:
@@ -33,7 +33,7 @@ def on_cpu(cpu: int) -> Generator[None]:
 def process(
     command: Sequence[str | Path],
     *,
-    cpu: int = SERVER_CPU,
+    cpu: int | None = SERVER_CPU,
     env: Mapping[str, str] | None = None,
     fds: Sequence[int] = (),
     log: IO[bytes] | int | None = subprocess.DEVNULL,

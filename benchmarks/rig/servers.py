@@ -20,7 +20,7 @@ from msgspec import Struct
 from benchmarks.rig.compiling import compiled_package
 from benchmarks.rig.installing import debian, npm
 from benchmarks.rig.native import HERE, Load, build, drive
-from benchmarks.rig.processes import BenchError, line_of, process
+from benchmarks.rig.processes import SERVER_CPU, BenchError, line_of, process
 
 PROBE = Load(connections=1, in_flight=1, qos=0, rate=0, warm_ms=1, measure_ms=40)
 START = 30.0  # seconds that a server gets until it answers
@@ -49,11 +49,15 @@ def responder(threshold: float = 30.0) -> Generator[Server]:
 
 @contextmanager
 def rimward(
-    *, app: Path = HERE / "app.py", package: Path | None = None, probe: bool = True
+    *,
+    app: Path = HERE / "app.py",
+    package: Path | None = None,
+    probe: bool = True,
+    cpu: int | None = SERVER_CPU,
 ) -> Generator[Server]:
     """Run the app as a user does: `rimward dev app.py`, of this checkout or of an installed package.
 
-    `probe`: its app answers readings, and it is waited for until it does.
+    `probe`: its app answers readings, and it is waited for until it does. `cpu`: None for all.
     """
     env = {} if package is None else {"PYTHONPATH": str(package)}
     with ExitStack() as stack:
@@ -61,7 +65,7 @@ def rimward(
         ports = [option for name in ("mqtt", "http", "console") for option in (f"--{name}", "0")]
         command = [sys.executable, "-m", "rimward", "dev", app, "--json", "--data", data, *ports]
         log = stack.enter_context((Path(data) / "dev.log").open("wb"))
-        child = stack.enter_context(process(command, log=log, env=env))
+        child = stack.enter_context(process(command, log=log, env=env, cpu=cpu))
         try:
             ready: dict[str, Any] = msgspec.json.decode(line_of(child, START))["ready"]
         except (BenchError, msgspec.MsgspecError) as error:

@@ -76,6 +76,73 @@ def test_whatever_the_wire_brings_and_msgspec_takes_arrow_takes_too_or_it_is_dea
     assert batch.table().num_rows + to_arrow(DEAD, [kept.row for kept in batch.dead]).num_rows == 1
 
 
+ANYTHING: st.SearchStrategy[Any] = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.floats() | st.text() | st.binary()
+    | st.datetimes(timezones=st.just(UTC)),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=5,
+)  # fmt: skip
+WIDE = st.integers(-(2**63), 2**64 - 1) | st.sampled_from([-(2**63), 2**63 - 1, 2**63, 2**64 - 1])
+SYSTEM_CELLS: list[st.SearchStrategy[Any]] = [  # a row's own, without its number and its values
+    st.none() | WIDE, st.text(), st.none() | WIDE, st.text(), st.booleans(),
+    st.none() | st.binary(max_size=20),
+]  # fmt: skip
+
+
+@st.composite
+def hostile(draw: st.DrawFn, seq: int) -> list[Any]:
+    """Return a row as the wire may bring it: up to two of its cells are anything, or there are others."""
+    found = [seq, *(draw(cell) for cell in SYSTEM_CELLS), [draw(WIDE)], draw(st.none() | WIDE)]
+    for _ in range(draw(st.integers(0, 2))):
+        found[draw(st.integers(0, len(found) - 1))] = draw(ANYTHING)
+    return found[: draw(st.integers(0, 9))] if draw(st.booleans()) else [*found, draw(ANYTHING)]
+
+
+@given(
+    st.integers(1, 2**40 - 3).flatmap(
+        lambda first: st.tuples(st.just(first), hostile(first), hostile(first + 1))
+    ),
+    st.text(),
+    st.text(alphabet="aé/\0") | st.integers(0, 300).map("x".__mul__),
+)
+def test_no_row_of_a_hostile_node_raises_and_each_is_stored_or_dead(
+    sent: tuple[int, list[Any], list[Any]], fingerprint: str, site: str
+) -> None:
+    """An exception would be that of every envelope in the same commit, and for ever."""
+    first, *rows = sent
+    columns = (Column("c", "int64"),)
+    batch = Batch("all", schema_of(columns), OneForm(*columns), NOW)
+    for schema in ("print", fingerprint):
+        header = Header(schema, "normal", first, first + 1, 0, site)
+        batch.add(LANE, header, msgspec.msgpack.encode(rows), [(first, first + 1)])
+    table, dead = batch.table(), to_arrow(DEAD, [kept.row for kept in batch.dead])
+    assert table.num_rows + sum(dead.column("rows").to_pylist()) == 4
+    for one in table.to_pylist():  # exactly as it came
+        row = msgspec.msgpack.decode(msgspec.msgpack.encode(rows[one["_seq"] - first]), type=Row)
+        assert (one["_event"], one["_clock"], one["_mono"]) == (row.event, row.clock, row.mono)
+        assert one["_trace"] == (row.trace.hex() if row.trace else None)
+        assert len(one["_trace"] or "") in (0, 32)
+
+
+def test_a_header_that_names_more_rows_than_memory_holds_is_one_dead_letter() -> None:
+    batch = Batch("all", schema_of((Column("c", "int64"),)), OneForm(Column("c", "int64")), NOW)
+    header = Header("print", "normal", 1, 2**40 - 1, 0)
+    batch.add(LANE, header, msgspec.msgpack.encode([row(1, 1)]), [(1, 2**40 - 1)])
+    (dead,) = batch.dead
+    assert dead.row[4] == 2**40 - 1
+
+
+def test_rows_of_a_site_that_no_folder_can_be_named_after_are_dead() -> None:
+    """A commit with them would fail for ever, and with it that of every other node's rows."""
+    batch = Batch("all", schema_of((Column("c", "int64"),)), OneForm(Column("c", "int64")), NOW)
+    rows = msgspec.msgpack.encode([row(1, 1)])
+    for site in ("é" * 34, "x" * 200):  # é is two bytes, and three letters each in a folder's name
+        batch.add(LANE, Header("print", "normal", 1, 1, 0, site), rows, [(1, 1)])
+    (dead,) = batch.dead
+    assert dead.row[2] == "site has 204 bytes as a folder's name, the limit is 200"
+    assert batch.table().column("_site").to_pylist() == ["x" * 200]
+
+
 @pytest.mark.parametrize(
     ("column", "good", "bad"),
     [
@@ -118,10 +185,21 @@ def test_only_rows_of_the_spans_are_taken_each_with_where_it_is_from() -> None:
     columns = (Column("c", "int64"),)
     batch = Batch("all", schema_of(columns), OneForm(*columns), NOW)
     lane = Lane("n1", Epoch(4, 7), "all-2")
-    rows = [row(seq, seq, mono=seq if seq % 2 else 2**63) for seq in range(1, 9)]
+    rows = [row(seq, seq, mono=None if seq == 2 else seq) for seq in range(1, 9)]
     batch.add(lane, Header("print", "normal", 1, 8, 0), msgspec.msgpack.encode(rows), [(2, 3), (7, 7)])
     table = batch.table().to_pylist()
     assert [(one["c"], one["_seq"], one["_epoch"], one["_lane"]) for one in table] == [
         (2, 2, 4, "all-2"), (3, 3, 4, "all-2"), (7, 7, 4, "all-2")
     ]  # fmt: skip
-    assert [one["_mono"] for one in table] == [None, 3, 7], "what no int64 holds is nothing, not a dead row"
+    assert [one["_mono"] for one in table] == [None, 3, 7]
+
+
+def test_what_no_int64_holds_and_a_trace_of_another_length_is_a_dead_letter_beside_its_neighbours() -> None:
+    columns = (Column("c", "int64"),)
+    rows = [row(1, 1), row(2, 2, mono=2**63), row(3, 3), row(4, 4), row(5, 5, mono=2**63 - 1)]
+    rows[2].trace, rows[3].trace = b"t" * 15, b"t" * 16
+    batch = batch_of(columns, rows)
+    assert batch.table().column("_seq").to_pylist() == [1, 4, 5]
+    assert [kept.row[DEAD.get_field_index("_seq")] for kept in batch.dead] == [2, 3]
+    assert [kept.row[DEAD.get_field_index("_mono")] for kept in batch.dead] == [None, None]
+    assert "15 bytes" in batch.dead[1].row[DEAD.get_field_index("reason")]

@@ -1,11 +1,13 @@
 /* Devices under load: MQTT 3.1.1, one write per read, TCP_NODELAY.
  *
- * usage: load PORT CONNECTIONS IN_FLIGHT QOS RATE WARM_MS MEASURE_MS
+ * usage: load PORT CONNECTIONS IN_FLIGHT QOS RATE WARM_MS MEASURE_MS [ACKNOWLEDGED]
  * Device d publishes to bench/PID-d/reading and gets its commands from bench/PID-d/command.
  * RATE 0 is the closed loop: each device keeps IN_FLIGHT readings under way and sends the next one when a
  * command comes back. Any other RATE is the open loop: so many readings a second, by all devices in turn,
  * whatever comes back; a reading's time runs from the moment it was due, so that a server that stalls is
  * charged for all that it held up, and the client polls without sleeping.
+ * With ACKNOWLEDGED other than 0 a reading's answer is its PUBACK, and no command comes; that takes as long as
+ * a disk, and so the client sleeps for a millisecond at a time and leaves its CPU to others.
  * Prints "measuring" when the warm-up is over, then one JSON object (times in ns).
  * Commands are matched to readings in order: every server here keeps the order of one device.
  */
@@ -46,7 +48,7 @@ static struct {
     size_t count, room;
     int measuring, over;
 } samples;
-static unsigned qos, in_flight;
+static unsigned qos, in_flight, acknowledged;
 
 static struct {
     uint64_t start, count; /* when the first reading is due, ns; how many were sent */
@@ -123,9 +125,9 @@ static void keep_pace(struct device *devices, int connections) {
 }
 
 static void on_packet(struct device *device, const struct packet *packet, uint64_t at) {
-    struct message command;
-    if (packet->type != PUBLISH) return;
-    if (!publish_read(packet, &command)) fail("a malformed PUBLISH came back");
+    struct message command = {.qos = 0};
+    if (packet->type != (acknowledged ? PUBACK : PUBLISH)) return;
+    if (!acknowledged && !publish_read(packet, &command)) fail("a malformed PUBLISH came back");
     if (!device->under_way) fail("a command came back that nobody waits for");
     if (command.qos) put_puback(&device->out, command.id);
     record(at - device->sent[device->next]);
@@ -207,7 +209,7 @@ static void connect_device(struct device *device, int port, int number) {
 static void run_until(int epoll, struct device *devices, int connections, uint64_t end) {
     struct epoll_event events[64];
     for (uint64_t at = now(); at < end; at = now()) {
-        int wait = pace.interval ? 0 : (int)((end - at) / 1000000) + 1; /* ms */
+        int wait = pace.interval ? (acknowledged ? 1 : 0) : (int)((end - at) / 1000000) + 1; /* ms */
         int count = epoll_wait(epoll, events, 64, wait);
         for (int i = 0; i < count; i++) on_readable(events[i].data.ptr);
         if (pace.interval) keep_pace(devices, connections);
@@ -260,13 +262,16 @@ static unsigned long drain(int epoll, struct device *devices, int connections) {
 
 int main(int argc, char **argv) {
     int numbers[7];
-    if (argc != 8) return 2;
+    if (argc != 8 && argc != 9) return 2;
+    acknowledged = argc == 9 && atoi(argv[8]) != 0;
     for (int i = 0; i < 7; i++) numbers[i] = atoi(argv[i + 1]);
     int connections = numbers[1];
     in_flight = (unsigned)numbers[2];
     qos = (unsigned)numbers[3];
     pace.interval = numbers[4] ? 1e9 / numbers[4] : 0;
-    if (connections < 1 || in_flight < 1 || in_flight > IN_FLIGHT_MAX || qos > 1 || numbers[4] < 0) return 2;
+    if (connections < 1 || in_flight < 1 || in_flight > IN_FLIGHT_MAX || qos > 1 || numbers[4] < 0 ||
+        (acknowledged && !qos))
+        return 2;
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     signal(SIGPIPE, SIG_IGN);
     int epoll = epoll_create1(EPOLL_CLOEXEC);

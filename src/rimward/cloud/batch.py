@@ -9,9 +9,10 @@ import msgspec
 import pyarrow as pa
 
 from rimward.cloud.forms import Form
-from rimward.cloud.tables import Kept, day_of
+from rimward.cloud.tables import Kept, check_site, day_of
 from rimward.wire import EnvelopeError, Header, Lane, Row, check_rows, transaction_id, transaction_version
 
+TRACE = 16  # bytes of a trace id
 Span = tuple[int, int]  # the first and the last of rows that follow each other
 
 _loose = msgspec.msgpack.Decoder(list[Row])
@@ -51,6 +52,7 @@ class Batch:
         """
         form = self._forms.form(self._fact, header.schema)
         try:
+            check_site(header.site)
             if form is None:
                 reason = self._forms.reason(self._fact, header.schema)
                 for row in _within(self._read(header, data), spans):
@@ -77,7 +79,6 @@ class Batch:
         fitting: list[Row] = []
         for row in rows:
             try:
-                row.mono = _fitting(row.mono)
                 fit = form.check(row)
                 self._columns(lane, header, form, [fit])
             except _UNFIT as error:
@@ -136,7 +137,7 @@ class Batch:
     def _bury(self, lane: Lane, header: Header, row: Row, reason: str) -> None:
         system = (
             _micros(row.received if row.time is None else row.time), self._now, header.site, lane.node,
-            lane.epoch.counter, row.seq, row.event, row.clock, row.replayed, _hex(row.trace), self._day,
+            lane.epoch.counter, row.seq, row.event, row.clock, row.replayed, _trace(row.trace), self._day,
             _fitting(row.mono), _lane_column(lane),
         )  # fmt: skip
         body = msgspec.msgpack.encode(row)
@@ -181,10 +182,18 @@ def _times(rows: list[Row]) -> list[int | None]:
 
 
 def _traces(rows: list[Row]) -> list[str | None]:
+    """Return trace ids as text.
+
+    Raises:
+        ValueError: one is of another length.
+    """
     traces = [row.trace for row in rows]
-    return (
-        [None if trace is None else _hex(trace) for trace in traces] if any(traces) else [None] * len(traces)
-    )
+    if not any(traces):
+        return [None] * len(traces)
+    for trace in traces:
+        if trace and len(trace) != TRACE:
+            raise ValueError(f"trace has {len(trace)} bytes, a trace id has {TRACE}")
+    return [_hex(trace) for trace in traces]
 
 
 def _transposed(form: Form, rows: list[Row]) -> Iterable[Any]:
@@ -215,6 +224,10 @@ def _micros(ns: int | None) -> int | None:
 
 def _hex(trace: bytes | None) -> str | None:
     return trace.hex() if trace else None
+
+
+def _trace(trace: bytes | None) -> str | None:
+    return _hex(trace) if trace and len(trace) == TRACE else None
 
 
 def _fitting(mono: int | None) -> int | None:

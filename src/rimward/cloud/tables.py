@@ -3,12 +3,15 @@
 """The lake's tables: a fact's columns and the system's, and rows as Arrow."""
 
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, NamedTuple
+from urllib.parse import quote
 
 import pyarrow as pa
 
 from rimward.app.manifest import Column
 
+SITE_BYTES = 200  # of a site's name as a folder's, percent-encoded; file systems take 255 with `_site=`
 _TYPES: dict[str, Any] = {
     "bool": pa.bool_(),
     "int64": pa.int64(),
@@ -74,6 +77,18 @@ def schema_of(columns: tuple[Column, ...]) -> Any:
 def partitions_of(table: str) -> list[str]:
     """Return what a new table is partitioned by: the day of receipt, and a fact's site (docs/adr/0076)."""
     return ["_day"] if table.startswith("_") else ["_day", "_site"]
+
+
+@lru_cache(maxsize=1024)
+def check_site(site: str) -> None:
+    """Look whether a site can be the name of a partition's folder.
+
+    Raises:
+        ValueError: it is too long: no file system takes the folder, and the commit would fail for ever.
+    """
+    size = len(quote(site, safe=""))
+    if size > SITE_BYTES:
+        raise ValueError(f"site has {size} bytes as a folder's name, the limit is {SITE_BYTES}")
 
 
 class Kept(NamedTuple):

@@ -158,7 +158,7 @@ class Taking:
         """Note something for people; False where hub.db refuses, which holds no row up."""
         try:
             await in_thread(write, *arguments)
-        except sqlite3.Error as error:
+        except (sqlite3.Error, OverflowError) as error:  # the latter: a node's number that is no int64
             log.error("the hub's own file can't be written", error=told(error))  # noqa: TRY400 (one line)
             return False
         return True

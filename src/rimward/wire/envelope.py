@@ -146,7 +146,7 @@ def check_rows(header: Header, seqs: list[int]) -> None:
     if header.lost is not None:
         if seqs:
             raise EnvelopeError(f"it has {len(seqs)} rows and says that they are lost")
-    elif seqs != list(range(header.first, header.last + 1)):
+    elif len(seqs) != header.last - header.first + 1 or seqs != list(range(header.first, header.last + 1)):
         raise EnvelopeError(f"its {len(seqs)} rows are not {header.first} to {header.last}")
 
 
