@@ -114,7 +114,8 @@ class Node:
 async def process(folder: Path, share: int) -> AsyncGenerator[asyncio.subprocess.Process]:
     """Run one process of ingest; it is killed in the end."""
     made = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "rimward.cloud.ingest.ingesting", str(folder / "hub.json"), "--share", str(share),
+        sys.executable, "-m", "rimward.cloud.ingest.ingesting", str(folder / "hub.json"),
+        "--share", str(share),
         stderr=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.DEVNULL,
     )  # fmt: skip
     try:

@@ -1,3 +1,5 @@
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# (pyarrow and deltalake ship partial types)
 """What is odd in the middle of a backlog holds nothing up, through the real outbox, uplink and ingest."""
 
 from collections.abc import Iterator
