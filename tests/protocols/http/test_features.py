@@ -68,7 +68,7 @@ def test_a_zstd_frame_that_hides_its_size_is_bound_too() -> None:
 
 
 def test_gzip_of_two_members_is_one_body_and_counts_as_one() -> None:
-    two = gzip.compress(b"ab") + gzip.compress(b"cd")
+    two = gzip.compress(b"ab", mtime=0) + gzip.compress(b"cd", mtime=0)
     assert codings.expand(two, "gzip", 4) == b"abcd"
     with pytest.raises(HttpError) as refused:
         codings.expand(two, "gzip", 3)
@@ -78,7 +78,7 @@ def test_gzip_of_two_members_is_one_body_and_counts_as_one() -> None:
 @pytest.mark.parametrize(
     ("data", "coding", "status"),
     [
-        (gzip.compress(b"abc")[:-9], "gzip", 400),
+        (gzip.compress(b"abc", mtime=0)[:-9], "gzip", 400),
         (b"", "gzip", 400),
         (b"plain", "gzip", 400),
         (zlib.compress(b"abc"), "gzip", 400),
