@@ -51,7 +51,8 @@ class NodePlan:
         settings = Settings(options.config)
         self._folder = folder
         self._manifest = manifest
-        self.identity, access = _who(IdentityFolder(folder.root), settings)
+        who, access = _who(IdentityFolder(folder.root), settings)
+        self.identity: Identity = who
         deep = settings.take(*DEEP)
         if options.uplink_rate is not None:
             deep["uplink"] = {**deep.get("uplink", {}), "rate": options.uplink_rate}

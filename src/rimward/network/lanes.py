@@ -40,18 +40,18 @@ class UplinkLane:
         self.acked: Place = (0, 0)
         self.mark: Place = (0, 0)
         self.seen: Place = (0, 0)  # the last row that its source had
-        self.grown_at = LONG_AGO  # when that rose
+        self.grown_at: float = LONG_AGO  # when that rose
         self._looks: deque[tuple[Place, float]] = deque()  # rows up to a place have waited since
         self.known: Mark | None = None
-        self.moved_at = now
-        self.patience = RESEND
-        self.attempt = 0
-        self.ahead = 0  # envelopes since the lane went back
-        self.hold = LONG_AGO  # no envelope before this time
-        self.delay = REFUSED
-        self.served = 0  # the turn of its last envelope
-        self.row_bytes = 0.0  # of a row before compression, as the last envelopes had
-        self.shrinks = 4.0  # times that compression makes them smaller
+        self.moved_at: float = now
+        self.patience: float = RESEND
+        self.attempt: int = 0
+        self.ahead: int = 0  # envelopes since the lane went back
+        self.hold: float = LONG_AGO  # no envelope before this time
+        self.delay: float = REFUSED
+        self.served: int = 0  # the turn of its last envelope
+        self.row_bytes: float = 0.0  # of a row before compression, as the last envelopes had
+        self.shrinks: float = 4.0  # times that compression makes them smaller
 
     def look(self, supply: Supply, looked: float, now: float) -> None:
         """Note how far its rows go now; those that are new came after the look before."""

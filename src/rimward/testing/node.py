@@ -88,6 +88,7 @@ class SiteNode:
         if app.cloud_functions:
             own = plain_clock(clock.wall, clock.monotonic)
             self.hand = Hand(folder, self.dispatcher, own, self.boot, damaged=False)
+            self.outbox.commit()  # what a start writes is no commit of a message
         for run, period in self.dispatcher.beats:
             self.loop.every(round(period * 1e9), functools.partial(self.dispatcher.beat, run))
 

@@ -4,6 +4,7 @@
 
 import asyncio
 import contextlib
+import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 
@@ -34,7 +35,7 @@ class CommandDesk:
 
     def __init__(self, path: Path, lake: Storage, now: Callable[[], int]) -> None:
         """`path` is hub.db's; `now` is the wall clock, ns."""
-        self.db = open_journal(path)
+        self.db: sqlite3.Connection = open_journal(path)
         self._results = Changes(lake, RESULT.spec.table)
         self._now = now
         self._told = newest(self.db, 0)[0]

@@ -5,6 +5,7 @@ and events that wait for another try are here alone. One worker at a time may wr
 started; every transaction looks whether that is still itself (GUARANTEES §5).
 """
 
+import sqlite3
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -87,7 +88,7 @@ class Journal:
     """One worker's hold on the file."""
 
     def __init__(self, path: Path) -> None:
-        self.db = open_journal(path)
+        self.db: sqlite3.Connection = open_journal(path)
         self.db.execute("insert or ignore into fence values (1, 0)")
         row = self.db.execute("update fence set token = token + 1 returning token").fetchone()
         self._token: int = row[0]

@@ -47,7 +47,7 @@ class Running:
         tempo: Tempo,
         on_error: Callable[[Exception], None] | None,
     ) -> None:
-        self.name = function.name
+        self.name: str = function.name
         self._function = function
         self._changes = changes
         self._ground = ground

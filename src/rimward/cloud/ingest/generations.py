@@ -51,7 +51,7 @@ class Generations:
 
     def __init__(self, table: DurableTable) -> None:
         self._table = table
-        self.current = table.mark("generation")
+        self.current: int = table.mark("generation")
         self.handled: Seen = {}
         rows: Any = table.handle.to_pyarrow_dataset().to_table(columns=["generation", "seen"])
         for row in rows.sort_by("generation").to_pylist():

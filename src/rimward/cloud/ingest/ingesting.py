@@ -27,10 +27,10 @@ class Ingesting:
         data = Path(config.data)
         keep_place(data, config.lake)
         manifest = manifests.decode(Path(config.manifest).read_bytes())
-        self.records = Records(data / "hub" / "hub.db")
+        self.records: Records = Records(data / "hub" / "hub.db")
         announcer = Announcer(config, manifest) if config.events else None
         ingest = Ingest(lake_of(data), manifest.facts, now, self.records)
-        self.taking = Taking(config, ingest, self.records, announcer, now)
+        self.taking: Taking = Taking(config, ingest, self.records, announcer, now)
         sign = ingest_sign(ingest_names(share + 1)[share])
         self.parts: list[Part] = [Alive(data / sign), Pulling(config, self.taking, share)]
         if announcer is not None:

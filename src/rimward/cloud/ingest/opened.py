@@ -52,7 +52,7 @@ class OpenLake:
         Raises:
             SchemaChanged: a fact's column has another type than before.
         """
-        self.facts = {fact.table: fact for fact in facts}
+        self.facts: dict[str, FactSpec] = {fact.table: fact for fact in facts}
         self._storage = storage_of(lake)
         self._now = now
         self._memory = memory
@@ -73,14 +73,14 @@ class OpenLake:
 
     def _open(self) -> None:
         self._covered: dict[str, Coverage] = {}
-        self.generations = Generations(self._opened("_generations", GENERATIONS))
-        self.schemas = self._known_schemas()
+        self.generations: Generations = Generations(self._opened("_generations", GENERATIONS))
+        self.schemas: Schemas = self._known_schemas()
         self.schema_of: dict[str, Any] = {
             fact: schema_of(self.schemas.columns(fact)) for fact in self.facts
         } | SIDE_TABLES
         for name, schema in {**self.schema_of, "_epochs": EPOCHS}.items():
             self._opened(name, schema)
-        self.epochs = Epochs(self.tables["_epochs"])
+        self.epochs: Epochs = Epochs(self.tables["_epochs"])
         if self.tables["_epochs"].created:
             self._recover_epochs()
 

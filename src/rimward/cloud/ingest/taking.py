@@ -62,7 +62,7 @@ class Taking:
         self._gaps: dict[
             tuple[str, str], tuple[int, int]
         ] = {}  # by (node, lane): the mark at which one was told
-        self.welcoming = Welcoming(lambda: ingest.lake.generations.id, lambda: ingest.lake.epochs)
+        self.welcoming: Welcoming = Welcoming(lambda: ingest.lake.generations.id, lambda: ingest.lake.epochs)
         self._releases = Releases(Path(config.data))
 
     async def look(self, *, afresh: bool = False) -> None:

@@ -29,7 +29,7 @@ class ObjectStore(Storage):
             NoLake: the address or an option is none that object_store knows.
         """
         self._url = url.rstrip("/")
-        self.options = dict(options)
+        self.options: Mapping[str, str] = dict(options)
         client = {name: value for name, value in options.items() if name in CLIENT}
         config: Any = {name: value for name, value in options.items() if name not in CLIENT}
         try:

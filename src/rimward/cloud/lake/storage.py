@@ -89,7 +89,7 @@ class Folder(Storage):
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self.folder = folder
+        self.folder: Path | None = folder
 
     def __repr__(self) -> str:
         return str(self._folder)
