@@ -102,6 +102,25 @@ def test_the_one_whose_rows_the_lake_has_is_the_first_even_if_it_says_hello_late
     assert bench.hello("b2", (6, 0x2)) == ("quarantined", 6)
 
 
+def test_an_outbox_whose_rows_come_before_its_hello_is_live() -> None:
+    """A hub that has just begun knows nobody: the copy's hello may be the first that it hears."""
+    bench = Bench(Lake(c6=0x1))
+    bench.welcoming.came("n1", Epoch(6, 0x1), NOW)
+    assert bench.hello("b2", (6, 0x2)) == ("quarantined", 6)
+    bench.now += LIVE + SECOND
+    assert bench.hello("b2", (6, 0x2)) == ("rekey", 6), "no row and no hello came since"
+    bench.welcoming.came("n1", Epoch(6, 0x1), NOW)
+    assert bench.hello("b3", (6, 0x3)) == ("rekey", 6), "rows that were on their way for long say nothing"
+
+
+def test_of_a_start_that_was_named_hellos_alone_say_whether_it_is_live() -> None:
+    bench = Bench(Lake(c6=0x1))
+    bench.welcoming.came("n1", Epoch(6, 0x1), NOW)
+    assert bench.hello("b1", (6, 0x1)) == ("ok", 6)
+    bench.welcoming.came("n1", Epoch(6, 0x1), NOW)
+    assert bench.hello("b1", (6, 0x2), outbox="new") == ("rekey", 6), "the same process has lost its disk"
+
+
 def test_nodes_of_other_names_are_no_concern() -> None:
     bench = Bench(Lake(c5=0xA))
     assert bench.hello("b1", (5, 0xA))[0] == "ok"

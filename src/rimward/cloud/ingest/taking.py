@@ -118,6 +118,9 @@ class Taking:
 
     async def _commit(self, fact: str, arrivals: list[Arrival]) -> Outcome | None:
         envelopes = [arrival.envelope for arrival in arrivals]
+        for arrival in arrivals:  # before anybody can see the rows
+            lane, sent = arrival.envelope.lane, arrival.message.metadata.timestamp
+            self.welcoming.came(lane.node, lane.epoch, min(self._now(), int(sent.timestamp() * 1e9)))
         try:
             return await in_thread(self.ingest.take, fact, envelopes)
         except LakeBroken:

@@ -20,6 +20,7 @@ log: Logger = get_logger("rimward.ingest")
 LIVE = 15_000_000_000  # ns after its last hello for which an outbox counts as live
 RELEASED = 60_000_000_000  # ns after a release for which the other outbox counts as silent
 ACCOUNTS = 8  # outboxes and boots of one node that are remembered; the one silent for longest gives way
+UNHEARD = 8  # starts of one node whose rows came before their hello; the first of them gives way
 REFUSED = 64  # starts of one node whose rows were refused; the oldest is forgotten until they come again
 NODES = 65_536  # whose accounts are kept; the one silent for longest gives way
 
@@ -59,6 +60,7 @@ class Welcoming:
         self._known = known
         self._accounts: dict[str, list[_Account]] = {}
         self._refused: dict[str, dict[tuple[int, int], None]] = {}  # by node: starts of refused rows
+        self._unheard: dict[str, dict[tuple[int, int], int]] = {}  # by node: wall ns of starts' last rows
 
     def answer(self, hello: Hello, marks: tuple[Mark, ...], now: int, released: int = 0) -> Welcome:
         """Return the verdict on a node; `marks` are those of its lanes, `now` is wall ns.
@@ -72,7 +74,8 @@ class Welcoming:
         verdict, reason = "ok", ""
         if clash is not None:
             counter, owner = clash
-            live = owner is not None and now - owner.at < LIVE and now - released > RELEASED
+            heard = self._rows_at(hello, counter, known) if owner is None else owner.at
+            live = now - heard < LIVE and now - released > RELEASED
             verdict = "quarantined" if live else "rekey"
             state = "is live" if live else "has come before"
             reason = f"another outbox of {hello.node} {state}: start {counter} is its own"
@@ -100,6 +103,28 @@ class Welcoming:
                 if not one.quarantined and one.epochs.get(counter, nonce) != nonce:
                     named[counter] = one.epochs[counter]
         return tuple(sorted(named.items()))
+
+    def came(self, node: str, epoch: Epoch, at: int) -> None:
+        """Note that rows were sent at `at`, wall ns: their outbox is live, though no hello has said so yet.
+
+        After a start of the hub a node's rows may be there before its first hello is answered.
+        """
+        start = epoch.counter, epoch.nonce
+        if any(one.epochs.get(epoch.counter) == epoch.nonce for one in self._accounts.get(node, ())):
+            return
+        unheard = self._unheard.setdefault(node, {})
+        unheard[start] = max(at, unheard.get(start, 0))
+        if len(unheard) > UNHEARD:
+            unheard.pop(next(iter(unheard)))
+        if len(self._unheard) > NODES:
+            self._unheard.pop(next(iter(self._unheard)))
+
+    def _rows_at(self, hello: Hello, counter: int, known: Known) -> int:
+        """Return when rows of another's start came that no hello has named; 0 where none did."""
+        nonce = known.nonce(hello.node, counter)
+        if nonce is None or (counter, nonce) in hello.epochs:
+            return 0
+        return self._unheard.get(hello.node, {}).get((counter, nonce), 0)
 
     def refuse(self, node: str, epoch: Epoch) -> None:
         """Remember that ingest took rows for another outbox's: whoever names their start has to move them."""
@@ -138,6 +163,11 @@ class Welcoming:
         if len(self._accounts) > NODES:
             self._accounts.pop(next(iter(self._accounts)))
         epochs = dict(hello.epochs)
+        unheard = self._unheard.get(hello.node, {})
+        for start in hello.epochs:
+            unheard.pop(start, None)
+        if not unheard:
+            self._unheard.pop(hello.node, None)
         same = [one for one in accounts if one.boot == hello.boot] or [
             one for one in accounts if one.outbox == hello.outbox and _goes_on(one.epochs, epochs)
         ]
