@@ -1,5 +1,5 @@
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-# (pyarrow and deltalake ship partial types)
+# (deltalake ships partial types)
 """What the cloud's tests share: a small lake's facts, envelopes, and what its tables hold."""
 
 import os

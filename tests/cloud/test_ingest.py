@@ -1,5 +1,3 @@
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-# (pyarrow and deltalake ship partial types)
 """Ingest on real Delta tables: what is new is taken once, what can't be is said, and nothing is guessed."""
 
 import shutil

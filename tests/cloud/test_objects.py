@@ -1,5 +1,5 @@
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-# (pyarrow and deltalake ship partial types)
+# (deltalake ships partial types)
 """The lake in an object store, a real one: commits by put-if-absent, and answers that are lost."""
 
 import json

@@ -1,5 +1,3 @@
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-# (pyarrow and deltalake ship partial types)
 """Restored lakes, on real Delta tables: what is gone is asked for again, what is there is never doubled."""
 
 import shutil

@@ -1,5 +1,5 @@
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-# (nats and pyarrow ship partial types)
+# pyright: reportUnknownMemberType=false
+# (nats ships partial types)
 """Several ingest processes on a real bus, and real outboxes with real uplinks: no row is lost or doubled."""
 
 import asyncio

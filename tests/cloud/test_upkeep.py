@@ -1,5 +1,5 @@
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-# (pyarrow and deltalake ship partial types)
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+# (deltalake ships partial types)
 """The lake's upkeep: fewer files, the same rows and marks, and nothing of it in ingest's way."""
 
 import os

@@ -1,5 +1,3 @@
-# pyright: reportUnknownMemberType=false
-# (nats ships partial types)
 """CloudEvents between a running `rimward dev` and the official package, over HTTP, MQTT and NATS."""
 
 import json

@@ -1,5 +1,5 @@
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-# (pyarrow and deltalake ship partial types)
+# (deltalake ships partial types)
 """The account of a run: what devices were told, what the tables hold, and that each row is one of theirs."""
 
 from collections import Counter

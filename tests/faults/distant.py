@@ -1,4 +1,4 @@
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false
 # (deltalake ships partial types)
 """A node and its hub in namespaces of their own, with a link between them that can be anything."""
 

@@ -1,5 +1,5 @@
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-# (pyarrow and deltalake ship partial types)
+# (deltalake ships partial types)
 """Acknowledged means on stable storage: what was never synced is thrown away, and nothing is missing."""
 
 import signal

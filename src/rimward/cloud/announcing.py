@@ -1,5 +1,3 @@
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-# (pyarrow and nats ship partial types)
 """Committed rows as CloudEvents on the hub's bus: core NATS in binary mode, at most once.
 
 Ingest hands rows over after their commit and goes on at once: what does not fit into the queue is dropped

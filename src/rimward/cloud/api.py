@@ -1,5 +1,5 @@
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-# (pyarrow, deltalake, duckdb and nats ship partial types)
+# (deltalake ships partial types)
 """The cloud's files read by others: what is stored, when an envelope came, how the hub is."""
 
 import sqlite3

@@ -1,5 +1,3 @@
-# pyright: reportUnknownMemberType=false
-# (nats ships partial types)
 """The way into a bus: its address, who one is there, and whom one believes to be the bus."""
 
 import asyncio

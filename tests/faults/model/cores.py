@@ -1,5 +1,5 @@
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-# (pyarrow and deltalake ship partial types)
+# (deltalake ships partial types)
 """The real parts without their processes: outbox file, uplink, ingest on Delta tables; the bus is a list."""
 
 import asyncio

@@ -1,5 +1,3 @@
-# pyright: reportUnknownMemberType=false
-# (nats ships partial types)
 """Where nodes are let in: the book of nodes, and a bus that is brought to what the book says.
 
 The bus follows the book, whoever changed it: the configuration is written from it and the bus told to read it

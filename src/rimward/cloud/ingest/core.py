@@ -1,5 +1,5 @@
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-# (pyarrow and deltalake ship partial types)
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+# (deltalake ships partial types)
 """Ingest: envelopes become one Delta commit a table, on stable storage before any mark says so.
 
 The commit's application transaction carries the last row of each node and lane; what an envelope brings is

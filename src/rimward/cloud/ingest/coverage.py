@@ -1,5 +1,5 @@
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-# (pyarrow, deltalake and duckdb ship partial types)
+# pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false
+# (deltalake and duckdb ship partial types)
 """Which rows of which lanes are accounted for: stored, dead, lost, or expired, read from the tables.
 
 Asked only after a restore: until a lane has passed what it once had, its rows are looked for here before they

@@ -1,5 +1,5 @@
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-# (pyarrow and deltalake ship partial types)
+# (deltalake ships partial types)
 """Which starts of which nodes rows came from, in a table of the lake: they live as long as the marks do.
 
 A copied disk gives the same counters again, with other nonces: its rows would look like replays. And where a

@@ -1,4 +1,4 @@
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportUnknownMemberType=false
 # (nats ships partial types)
 """Leases of shares, in a key-value bucket of the bus: who pulls whose rows.
 

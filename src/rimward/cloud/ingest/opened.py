@@ -1,5 +1,5 @@
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-# (pyarrow and deltalake ship partial types)
+# (deltalake ships partial types)
 """The lake as its writer has it open: every table, the marks in them, and whether they were restored.
 
 A table that was restored keeps the transactions that were committed to it, and has not their rows: marks

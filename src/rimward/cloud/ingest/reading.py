@@ -1,5 +1,3 @@
-# pyright: reportUnknownMemberType=false
-# (nats ships partial types)
 """Messages of the bus as envelopes; what can't be read is known by its subject and its id.
 
 The subject alone says whose rows they are: the bus polices it. The range of an envelope that can't be read is

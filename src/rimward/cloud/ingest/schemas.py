@@ -1,5 +1,5 @@
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-# (pyarrow and deltalake ship partial types)
+# pyright: reportUnknownVariableType=false
+# (deltalake ships partial types)
 """Every form that facts have had, in a table of the lake: rows of each may still sit in an outbox.
 
 A column that is new is null in rows of older forms. A column that changed its type would need a cast that

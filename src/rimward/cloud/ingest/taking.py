@@ -1,5 +1,3 @@
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-# (deltalake and nats ship partial types)
 """One commit at a time: envelopes into the lake, off the bus, and the marks to their nodes."""
 
 import asyncio

@@ -1,5 +1,3 @@
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-# (pyarrow and deltalake ship partial types)
 """A Delta table whose commits are on stable storage before anyone hears of them.
 
 delta-rs never calls fsync on a local folder, so it is done here (docs/adr/0007). It takes lower transaction

@@ -1,5 +1,3 @@
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-# (obstore ships partial types)
 """A lake in an object store: S3 and what speaks its language, Azure, Google; whatever object_store can reach.
 
 delta-rs commits by put-if-absent; `excludes` asks the store whether it knows it. The same options serve both.

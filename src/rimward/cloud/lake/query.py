@@ -1,5 +1,5 @@
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-# (pyarrow, deltalake, duckdb and nats ship partial types)
+# (pyarrow, deltalake and duckdb ship partial types)
 """SQL over the lake: DuckDB in this process, a view for each table, and nothing else to reach.
 
 A table is what the Delta log says that it is now. Columns and conditions go down to the files: those whose

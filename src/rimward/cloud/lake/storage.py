@@ -1,5 +1,3 @@
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-# (pyarrow and deltalake ship partial types)
 """Where a lake is: a folder, or a place in an object store.
 
 Everything that opens a table asks here for it; who commits asks whose work an fsync is: `folder` is None

@@ -1,5 +1,5 @@
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-# (pyarrow, deltalake, duckdb and nats ship partial types)
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+# (pyarrow ships partial types)
 """The lake's tables: a fact's columns and the system's, and rows as Arrow."""
 
 from datetime import UTC, datetime

@@ -1,5 +1,3 @@
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-# (pyarrow and deltalake ship partial types)
 """The care of one Delta table: small files become large ones, old rows expire, old files and log entries go.
 
 Everything is a commit beside ingest's, on stable storage before what it replaces is deleted; a conflict is

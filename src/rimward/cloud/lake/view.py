@@ -1,5 +1,5 @@
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-# (pyarrow, deltalake, duckdb and nats ship partial types)
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+# (pyarrow ships partial types)
 """The lake as cloud functions see it."""
 
 from collections.abc import Mapping

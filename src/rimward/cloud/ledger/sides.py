@@ -1,5 +1,5 @@
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-# (pyarrow and deltalake ship partial types)
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+# (deltalake ships partial types)
 """What did not become a row: dead letters and losses, counted by node, lane and place."""
 
 from collections import Counter

@@ -1,5 +1,3 @@
-# pyright: reportUnknownMemberType=false
-# (nats ships partial types)
 """Hello to the hub, at every connection and every few seconds: what it knows, and whether one may send."""
 
 import asyncio

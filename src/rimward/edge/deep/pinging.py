@@ -1,5 +1,3 @@
-# pyright: reportUnknownMemberType=false
-# (nats ships partial types)
 """The round trip to the bus, and the end of connections that carry nothing any more."""
 
 import asyncio
