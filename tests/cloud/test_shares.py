@@ -1,4 +1,4 @@
-# pyright: reportUnknownMemberType=false
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
 # (nats ships partial types)
 """Several ingest processes on a real bus, and real outboxes with real uplinks: no row is lost or doubled."""
 
@@ -25,6 +25,9 @@ from rimward.cloud.ingest.buckets import bucket_of, share_of
 from rimward.cloud.ingest.core import Ingest
 from rimward.cloud.ingest.ingesting import Ingesting
 from rimward.cloud.ingest.leases import BUCKET
+from rimward.cloud.lake.durable import DurableTable
+from rimward.cloud.lake.storage import Folder
+from rimward.cloud.lake.tables import EPOCHS
 from rimward.edge.config import OutboxConfig
 from rimward.edge.deep.config import DeepConfig
 from rimward.edge.deep.process import DeepProcess
@@ -177,6 +180,16 @@ async def test_of_two_processes_each_has_its_nodes_and_one_takes_over_those_of_a
     for one in nodes:
         assert stored(tmp_path, one.name) == list(range(1, one.sent + 1))
         await asyncio.to_thread(one.core.close)
+
+
+def test_processes_that_make_a_table_at_once_all_open_it(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(4) as threads:
+        for number in range(5):
+            lake = Folder(tmp_path / str(number))
+            made = [threads.submit(DurableTable, lake, "_epochs", EPOCHS) for _ in range(4)]
+            tables = [one.result() for one in made]
+            assert any(table.created for table in tables)
+            assert all(table.there() for table in tables)
 
 
 def test_two_live_owners_of_one_bucket_lose_and_double_nothing(tmp_path: Path) -> None:
