@@ -2,8 +2,6 @@
 
 import argparse
 import asyncio
-import os
-import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,10 +9,9 @@ from rimward.cloud.config import HubConfig, read
 from rimward.cloud.parts import Part
 from rimward.events import RimwardError
 from rimward.observe import Logger, configure, get_logger
+from rimward.observe.stopping import until_stopped
 
 log: Logger = get_logger("rimward.hub")
-
-GRACE = 2.0  # seconds to end in order
 
 
 def serve(name: str, make: Callable[[HubConfig, int], Part], arguments: list[str]) -> int:
@@ -33,24 +30,5 @@ def serve(name: str, make: Callable[[HubConfig, int], Part], arguments: list[str
     except RimwardError as error:  # the app, or what it is to work on, is at fault: one line says so
         log.error("it can't start", process=name, code=error.code, error=str(error))  # noqa: TRY400 (one line)
         return 1
-    asyncio.run(_run(part, options.ready))
+    asyncio.run(until_stopped(part.run(), options.ready))
     return 0
-
-
-async def _run(part: Part, ready: int | None) -> None:
-    loop, stop = asyncio.get_running_loop(), asyncio.Event()
-    for signum in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(signum, stop.set)
-    task = loop.create_task(part.run())
-    if ready is not None:
-        os.write(ready, b"{}\n")
-        os.close(ready)
-    stopping = loop.create_task(stop.wait())
-    await asyncio.wait({task, stopping}, return_when=asyncio.FIRST_COMPLETED)
-    stopping.cancel()
-    if task.done():
-        task.result()  # it only ends by failing
-    task.cancel()
-    await asyncio.wait({task}, timeout=GRACE)
-    if not task.done():
-        os._exit(0)  # the bus's client can hold on to a cancellation; nothing here needs a clean end

@@ -13,6 +13,7 @@ from pathlib import Path
 from rimward.cloud.ingest.envelopes import Outcome
 from rimward.cloud.ingest.generations import Seen
 from rimward.cloud.ledger.reports import Reports
+from rimward.observe.transactions import transaction
 
 SCHEMA = """
 create table if not exists envelope (
@@ -119,15 +120,8 @@ class Records:
     @contextmanager
     def _transaction(self) -> Generator[None]:
         """Commit what is written inside, or nothing of it where the disk refuses."""
-        with self._turn:
-            self._db.execute("begin")
-            try:
-                yield
-                self._db.execute("commit")
-            except BaseException:
-                if self._db.in_transaction:
-                    self._db.execute("rollback")
-                raise
+        with self._turn, transaction(self._db):
+            yield
 
     def _add(self, counts: Mapping[str, int]) -> None:
         self._db.executemany(

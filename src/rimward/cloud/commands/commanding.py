@@ -16,12 +16,13 @@ from rimward.cloud.commands.desk import expire, give, newest, settle
 from rimward.cloud.config import HubConfig
 from rimward.cloud.connecting import connect
 from rimward.cloud.functions.changes import Changes, HistoryGone
-from rimward.cloud.functions.hubdb import open_journal, transaction
+from rimward.cloud.functions.hubdb import open_journal
 from rimward.cloud.heeding import heed_cancellation
 from rimward.cloud.lake.storage import Storage, lake_of
 from rimward.cloud.parts import BROKEN
 from rimward.observe import Logger, get_logger
 from rimward.observe.threads import in_thread
+from rimward.observe.transactions import transaction
 from rimward.wire.commands import Commands, Wanted, all_commands_subject, asking_node, hint_subject
 
 log: Logger = get_logger("rimward.hub")

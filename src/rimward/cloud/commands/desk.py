@@ -9,7 +9,8 @@ from typing import Any
 
 from msgspec import Struct
 
-from rimward.cloud.functions.hubdb import hub_id, transaction
+from rimward.cloud.functions.hubdb import hub_id
+from rimward.observe.transactions import transaction
 from rimward.wire.commands import COMMANDS, COMMANDS_BYTES, Command, Commands, Wanted
 
 LATE = 86_400_000_000_000  # ns after its expiry that a result of a command may come; then it is unknown

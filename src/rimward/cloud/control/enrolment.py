@@ -9,8 +9,7 @@ import hashlib
 import secrets
 import sqlite3
 import time
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 from msgspec import Struct
@@ -18,6 +17,7 @@ from msgspec import Struct
 from rimward.events import RimwardError
 from rimward.network.nkeys import is_public, verify
 from rimward.observe.failpoints import reach
+from rimward.observe.transactions import transaction
 from rimward.wire.joining import NAME_RULE, JoinRequest, Refused, is_node_name, signed
 
 SCHEMA = """
@@ -93,7 +93,7 @@ class Enrolments:
                 f"a join string lives {least:g} s to {most / 86_400:g} days, not {lifetime:g} s"
             )
         secret = secrets.token_urlsafe(SECRET_BYTES)
-        with self._transaction():
+        with transaction(self._db):
             now = self._clock()
             self._make_room(now)
             expires = now + round(lifetime * 1e9)
@@ -111,7 +111,7 @@ class Enrolments:
         """
         _check(request)
         digest, key_digest = _digest(request.secret), _digest(f"{request.name}\n{request.key}")
-        with self._transaction():
+        with transaction(self._db):
             now = self._clock()
             token = self._db.execute(
                 "select site, expires, burned, key_digest from token where digest = ?", (digest,)
@@ -145,7 +145,7 @@ class Enrolments:
         Raises:
             EnrolmentError: no node of this name may come in.
         """
-        with self._transaction():
+        with transaction(self._db):
             self._need(name)
             self._db.execute("update node set revoked = ? where name = ?", (self._clock(), name))
 
@@ -205,18 +205,6 @@ class Enrolments:
             "insert into clock values (1, ?) on conflict (one) do update set latest = excluded.latest", (now,)
         )
         return now
-
-    @contextmanager
-    def _transaction(self) -> Generator[None]:
-        """Commit what is written inside, on stable storage, or nothing of it."""
-        self._db.execute("begin immediate")
-        try:
-            yield
-            self._db.execute("commit")
-        except BaseException:
-            if self._db.in_transaction:
-                self._db.execute("rollback")
-            raise
 
 
 def _check(request: JoinRequest) -> None:

@@ -9,7 +9,8 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from rimward.cloud.functions.hubdb import open_journal, transaction
+from rimward.cloud.functions.hubdb import open_journal
+from rimward.observe.transactions import transaction
 
 
 class DeadEvent(Struct, frozen=True):

@@ -17,12 +17,13 @@ from msgspec import Struct
 
 from rimward.app.manifest import FactSpec
 from rimward.cloud.config import HubConfig
-from rimward.cloud.functions.hubdb import epoch_of, open_journal, transaction
+from rimward.cloud.functions.hubdb import epoch_of, open_journal
 from rimward.cloud.ingest.core import Envelope, Ingest, Outcome
 from rimward.cloud.lake.storage import lake_of
 from rimward.observe import Logger, get_logger
 from rimward.observe.failpoints import reach
 from rimward.observe.threads import in_thread
+from rimward.observe.transactions import transaction
 from rimward.wire import HUB, Epoch, Header, Lane, Row
 
 log: Logger = get_logger("rimward.hub")

@@ -2,8 +2,6 @@
 
 import os
 import sqlite3
-from collections.abc import Generator
-from contextlib import contextmanager
 from pathlib import Path
 
 from rimward.cloud.store import connect
@@ -46,19 +44,6 @@ create table if not exists node_store (node text primary key, store text not nul
 create table if not exists hub_id (only integer primary key check (only = 1), id text not null);
 """
 DEAD_COLUMNS = {"lane": "text", "row": "blob"}
-
-
-@contextmanager
-def transaction(db: sqlite3.Connection) -> Generator[None]:
-    """Commit what is written inside, or nothing of it."""
-    db.execute("begin immediate")
-    try:
-        yield
-        db.execute("commit")
-    except BaseException:
-        if db.in_transaction:
-            db.execute("rollback")
-        raise
 
 
 def open_journal(path: Path) -> sqlite3.Connection:

@@ -15,10 +15,11 @@ import msgspec
 from msgspec import Struct
 
 from rimward.app.commands import Order
-from rimward.cloud.functions.hubdb import open_journal, transaction
+from rimward.cloud.functions.hubdb import open_journal
 from rimward.cloud.functions.numbering import begin_epoch
 from rimward.events import RimwardError
 from rimward.observe.failpoints import reach
+from rimward.observe.transactions import transaction
 
 DEAD_KEPT = 100_000  # dead letters of functions; the oldest beyond them go, and are counted
 

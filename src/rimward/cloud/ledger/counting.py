@@ -18,6 +18,7 @@ from deltalake import DeltaTable
 from msgspec import Struct
 
 from rimward.cloud.ledger.stored import Selection
+from rimward.observe.transactions import transaction
 
 KEYS = ["_node", "_lane", "_epoch"]
 SCHEMA = """
@@ -76,8 +77,7 @@ class Counted:
 
     def _count(self, tab: str, path: str, fragment: Any) -> None:
         found = parts_of(path, columns_of(fragment, [*KEYS, "_seq"]))
-        self._db.execute("begin immediate")
-        try:
+        with transaction(self._db):
             self._db.executemany(
                 "insert or replace into part values (?, ?, ?, ?, ?, ?, ?, ?)",
                 [
@@ -87,11 +87,6 @@ class Counted:
             )
             rows = sum(one.rows for one in found)
             self._db.execute("insert or replace into file values (?, ?, ?)", (tab, path, rows))
-            self._db.execute("commit")
-        except BaseException:
-            if self._db.in_transaction:
-                self._db.execute("rollback")
-            raise
 
     def close(self) -> None:
         """Close the file."""

@@ -6,12 +6,12 @@ hub's time, and a node whose own clock is not to be believed can still tell it w
 
 import os
 import sqlite3
-from collections.abc import Callable, Generator, Iterable
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from msgspec import Struct
 
+from rimward.observe.transactions import transaction
 from rimward.wire.commands import COMMANDS, Command, Commands, Wanted
 
 NAME = "commands.db"
@@ -80,7 +80,7 @@ class CommandFile:
         heard = Heard(answer.hub, store, last, self._boot.id, ahead)
         if heard == before and not commands:
             return 0
-        with self._transaction():
+        with transaction(self._db):
             if not same:
                 self._db.execute("delete from command")
             fresh = self._db.executemany(
@@ -107,20 +107,9 @@ class CommandFile:
         over = self._db.execute("select count(*) from command where expires < ?", (late,)).fetchone()[0]
         if not keys and not over:
             return
-        with self._transaction():
+        with transaction(self._db):
             self._db.executemany("delete from command where key = ?", [(key,) for key in keys])
             self._db.execute("delete from command where expires < ?", (late,))
-
-    @contextmanager
-    def _transaction(self) -> Generator[None]:
-        self._db.execute("begin immediate")
-        try:
-            yield
-            self._db.execute("commit")
-        except BaseException:
-            if self._db.in_transaction:
-                self._db.execute("rollback")
-            raise
 
     def close(self) -> None:
         """Close the file."""

@@ -27,6 +27,7 @@ from rimward.edge.outbox.room import Room
 from rimward.edge.outbox.stock import Change, Chunk, Stock
 from rimward.events import OutboxBroken
 from rimward.observe.failpoints import reach
+from rimward.observe.transactions import transaction
 from rimward.wire import Epoch, Marks
 from rimward.wire.system import CLOCK
 
@@ -114,8 +115,7 @@ class OutboxCore:
     def _changing(self) -> Generator[Change]:
         """Run one transaction; what it did to lanes counts once it is on disk."""
         db = self._db
-        db.execute("begin immediate")
-        try:
+        with transaction(db):
             reach("outbox.begun")
             change = Change(db, self.stock, self._now())
             yield change
@@ -124,11 +124,6 @@ class OutboxCore:
                 db.execute(_RUN, (str(ran),))
                 self._ran_written = ran
             reach("outbox.inserted")
-            db.execute("commit")
-        except BaseException:
-            if db.in_transaction:
-                db.execute("rollback")
-            raise
         self.stock.apply(change)
         reach("outbox.committed")
 
@@ -273,14 +268,8 @@ class OutboxCore:
         plan = moving(known, self.nonces, {key: held.last for key, held in self.stock.lanes.items()})
         if not plan:
             return {}
-        self._db.execute("begin immediate")
-        try:
+        with transaction(self._db):
             moved, epoch = move(self._db, self.stock, self.nonces, plan, known)
-            self._db.execute("commit")
-        except BaseException:
-            if self._db.in_transaction:
-                self._db.execute("rollback")
-            raise
         reach("outbox.rekeyed")
         self.nonces = dict(self._db.execute("select counter, nonce from epoch"))
         self.epoch = epoch

@@ -3,6 +3,8 @@
 import os
 import sqlite3
 
+from rimward.observe.transactions import transaction
+
 VERSION = 2  # `pragma user_version`; files from before it was kept say 0
 
 SCHEMA = """
@@ -63,16 +65,10 @@ def prepare(db: sqlite3.Connection) -> None:
     """
     if db.execute("pragma user_version").fetchone()[0] == VERSION:
         return
-    db.execute("begin immediate")
-    try:
+    with transaction(db):
         old = db.execute("select 1 from pragma_table_info('lane')").fetchone() is not None
         steps = (_GROWN if old else "") + SCHEMA + (_FORWARDED if old else "")
         for step in filter(str.strip, steps.split(";")):
             db.execute(step)
         db.execute("insert or ignore into meta values ('id', ?)", (os.urandom(16).hex(),))
         db.execute(f"pragma user_version={VERSION}")
-        db.execute("commit")
-    except BaseException:
-        if db.in_transaction:
-            db.execute("rollback")
-        raise
