@@ -1,6 +1,8 @@
 """What a benchmark found: figures with their bars, as a table or as JSON lines."""
 
+import json
 import operator
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from statistics import median
 from typing import TextIO
@@ -80,6 +82,17 @@ def print_table(figures: Iterable[Figure], out: TextIO) -> None:
             out.write(f"{figure.name}: {figure.note}\n")
     verdicts = [figure.met for figure in figures if figure.met is not None]
     out.write(f"{sum(verdicts)} of {len(verdicts)} bars met\n")
+
+
+def print_report(figures: Sequence[Figure], machine: Mapping[str, object], *, as_json: bool) -> int:
+    """Write the machine and its figures to standard output; return 1 when a bar is missed, else 0."""
+    if as_json:
+        print(json.dumps(machine))
+        print_json(figures, sys.stdout)
+    else:
+        print("\n".join(f"{name}: {what}" for name, what in machine.items()))
+        print_table(figures, sys.stdout)
+    return 0 if all_met(figures) else 1
 
 
 def all_met(figures: Iterable[Figure]) -> bool:

@@ -1,23 +1,20 @@
 """`./dev bench action [--json] [--quick] [--rounds N] [--peers a,b]`."""
 
 import argparse
-import signal
 import sys
-from types import FrameType
-from typing import NoReturn
 
 from benchmarks.action.figures import LIMIT, OURS, RIVAL, action_figures, footprint_figures
 from benchmarks.action.footprint import idle_mb, ready_ms
 from benchmarks.report import all_met, print_json, print_table
 from benchmarks.rig.cells import loads, measure
-from benchmarks.rig.processes import BenchError
+from benchmarks.rig.processes import BenchError, unwind_when_stopped
 from benchmarks.rig.servers import SERVERS
 
 
 def main(arguments: list[str]) -> int:
     """Measure and print; 1 when a bar is missed or Rimward can't be measured."""
     options = _options(arguments)
-    signal.signal(signal.SIGTERM, _stop)
+    unwind_when_stopped()
     servers = [OURS, *options.peers]
     try:
         samples = measure(servers, options.rounds, loads(quick=options.quick))
@@ -29,12 +26,6 @@ def main(arguments: list[str]) -> int:
     figures = action_figures(samples) + footprint_figures(ready, idle)
     (print_json if options.json else print_table)(figures, sys.stdout)
     return 0 if all_met(figures) else 1
-
-
-def _stop(signum: int, frame: FrameType | None) -> NoReturn:
-    """Unwind, so that what was started is ended."""
-    del frame
-    sys.exit(128 + signum)
 
 
 def _options(arguments: list[str]) -> argparse.Namespace:

@@ -1,18 +1,14 @@
 """`./dev bench deep [--json] [--rounds N] [--only PART,...] [--full]`."""
 
 import argparse
-import json
-import signal
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
-from types import FrameType
-from typing import NoReturn
 
 from benchmarks.deep import backlog, ingest, isolation, lake, live, outbox, uplink
 from benchmarks.devices.machine import machine
-from benchmarks.report import Bar, Figure, all_met, print_json, print_table
-from benchmarks.rig.processes import BenchError
+from benchmarks.report import Bar, Figure, print_report
+from benchmarks.rig.processes import BenchError, unwind_when_stopped
 
 Options = argparse.Namespace
 PARTS: Mapping[str, Callable[[Options], Iterable[Figure]]] = {
@@ -30,7 +26,7 @@ NOTHING = Bar(">=", 1)  # that a part which could not be measured misses
 def main(arguments: list[str]) -> int:
     """Measure and print; 1 when a bar is missed. A part that can't be measured is told and misses one."""
     options = _options(arguments)
-    signal.signal(signal.SIGTERM, _stop)
+    unwind_when_stopped()
     where = machine()
     figures: list[Figure] = []
     for name in options.only:
@@ -38,13 +34,7 @@ def main(arguments: list[str]) -> int:
         print(f"bench: {name}", file=sys.stderr)
         figures += _measured(name, options)
         print(f"bench: {name} took {time.monotonic() - begin:.0f} s", file=sys.stderr)
-    if options.json:
-        print(json.dumps(where))
-        print_json(figures, sys.stdout)
-    else:
-        print("\n".join(f"{name}: {what}" for name, what in where.items()))
-        print_table(figures, sys.stdout)
-    return 0 if all_met(figures) else 1
+    return print_report(figures, where, as_json=options.json)
 
 
 def _measured(name: str, options: Options) -> list[Figure]:
@@ -53,12 +43,6 @@ def _measured(name: str, options: Options) -> list[Figure]:
     except (BenchError, AssertionError, OSError) as error:
         print(f"bench: without {name}: {error}", file=sys.stderr)
         return [Figure(name, None, "", NOTHING, note=str(error))]
-
-
-def _stop(signum: int, frame: FrameType | None) -> NoReturn:
-    """Unwind, so that what was started is ended."""
-    del frame
-    sys.exit(128 + signum)
 
 
 def _options(arguments: list[str]) -> Options:

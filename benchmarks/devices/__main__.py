@@ -1,12 +1,8 @@
 """`./dev bench devices [--json] [--rounds N] [--only PART,...]`."""
 
 import argparse
-import json
-import signal
 import sys
 from collections.abc import Callable, Mapping
-from types import FrameType
-from typing import NoReturn
 
 from benchmarks.action.footprint import ready_ms
 from benchmarks.devices.crowds import crowds, fans
@@ -23,10 +19,10 @@ from benchmarks.devices.figures import (
 from benchmarks.devices.http import web
 from benchmarks.devices.inside import match_us, telemetry_us
 from benchmarks.devices.machine import machine
-from benchmarks.report import Bar, Figure, all_met, print_json, print_table, single
+from benchmarks.report import Bar, Figure, print_report, single
 from benchmarks.rig.cells import BUSY, BUSY_SURE, DEEP, ONE, loads, measure
 from benchmarks.rig.compiling import node_python
-from benchmarks.rig.processes import BenchError
+from benchmarks.rig.processes import BenchError, unwind_when_stopped
 
 
 def _events(rounds: int) -> list[Figure]:
@@ -64,26 +60,14 @@ PARTS: Mapping[str, Callable[[int], list[Figure]]] = {
 def main(arguments: list[str]) -> int:
     """Measure and print; 1 when a bar is missed or Rimward can't be measured."""
     options = _options(arguments)
-    signal.signal(signal.SIGTERM, _stop)
+    unwind_when_stopped()
     where = machine()
     try:
         figures = [figure for part in options.only for figure in PARTS[part](options.rounds)]
     except BenchError as error:
         print(f"bench: {error}", file=sys.stderr)
         return 1
-    if options.json:
-        print(json.dumps(where))
-        print_json(figures, sys.stdout)
-    else:
-        print("\n".join(f"{name}: {what}" for name, what in where.items()))
-        print_table(figures, sys.stdout)
-    return 0 if all_met(figures) else 1
-
-
-def _stop(signum: int, frame: FrameType | None) -> NoReturn:
-    """Unwind, so that what was started is ended."""
-    del frame
-    sys.exit(128 + signum)
+    return print_report(figures, where, as_json=options.json)
 
 
 def _options(arguments: list[str]) -> argparse.Namespace:

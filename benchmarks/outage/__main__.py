@@ -1,18 +1,15 @@
 """`./dev bench outage [--json] [--events N] [--peers a,b]`."""
 
 import argparse
-import signal
 import sys
 import time
-from types import FrameType
-from typing import NoReturn
 
 from msgspec import Struct
 
 from benchmarks.outage.device import publish
 from benchmarks.outage.edges import EDGES, OURS, TOPIC, Edge
 from benchmarks.report import Bar, Figure, all_met, print_json, print_table
-from benchmarks.rig.processes import BenchError
+from benchmarks.rig.processes import BenchError, unwind_when_stopped
 
 RATE = 1_000.0  # events a second
 FIRST = 1_000
@@ -65,7 +62,7 @@ def _arrives(edge: Edge, first: int) -> None:
 def main(arguments: list[str]) -> int:
     """Measure and print; 1 when Rimward lost or doubled an event."""
     options = _options(arguments)
-    signal.signal(signal.SIGTERM, _stop)
+    unwind_when_stopped()
     found: dict[bool, dict[str, Outcome]] = {False: {}, True: {}}
     for name in [OURS, *options.peers]:
         for kill, outcomes in found.items():
@@ -101,12 +98,6 @@ def _print_outcomes(found: dict[bool, dict[str, Outcome]]) -> None:
     for kill, outcomes in found.items():
         for name, one in outcomes.items():
             print(f"{name:28} {KILLED[kill]:16} {one.acknowledged:12,} {one.lost:7,} {one.doubled:7,}")
-
-
-def _stop(signum: int, frame: FrameType | None) -> NoReturn:
-    """Unwind, so that what was started is ended."""
-    del frame
-    sys.exit(128 + signum)
 
 
 def _options(arguments: list[str]) -> argparse.Namespace:

@@ -4,10 +4,12 @@ import os
 import select
 import signal
 import subprocess
+import sys
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO
+from types import FrameType
+from typing import IO, NoReturn
 
 CLIENT_CPU, SERVER_CPU = 0, 1
 GRACE = 10.0  # seconds that a process gets to end after SIGTERM
@@ -15,6 +17,16 @@ GRACE = 10.0  # seconds that a process gets to end after SIGTERM
 
 class BenchError(Exception):
     """Something that the benchmark needs is not there or does not answer."""
+
+
+def unwind_when_stopped() -> None:
+    """Let SIGTERM unwind this process, so that what it has started is ended."""
+
+    def stop(signum: int, frame: FrameType | None) -> NoReturn:
+        del frame
+        sys.exit(128 + signum)
+
+    signal.signal(signal.SIGTERM, stop)
 
 
 @contextmanager
