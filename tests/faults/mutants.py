@@ -411,14 +411,14 @@ MUTANTS = (
     Mutant(
         "no fsync in ingest",
         "cloud/lake/syncing.py",
-        "        os.fsync(fd)\n",
-        "        pass\n",
+        "from rimward.observe.disk import sync\n",
+        "\n\ndef sync(path: Path) -> None:\n    pass\n",
         ("tests/faults/test_powerloss.py",),
     ),
     Mutant(
         "folders not synced",
         "cloud/lake/syncing.py",
-        "    for folder in dict.fromkeys(folders):\n        sync_folder(folder)\n",
+        "    for folder in dict.fromkeys(folders):\n        sync(folder)\n",
         "",
         ("tests/faults/test_powerloss.py",),
     ),

@@ -3,6 +3,8 @@
 import os
 from pathlib import Path
 
+from rimward.observe.disk import sync
+
 
 def write_secret(path: Path, data: bytes) -> None:
     """Write a file with mode 0600, on stable storage before this returns.
@@ -18,8 +20,4 @@ def write_secret(path: Path, data: bytes) -> None:
         file.flush()
         os.fsync(file.fileno())
     draft.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    sync(path.parent)

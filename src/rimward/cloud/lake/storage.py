@@ -15,6 +15,7 @@ from deltalake import DeltaTable
 
 from rimward.cloud.config import VERSIONS_KEPT, LakePlace
 from rimward.events import RimwardError
+from rimward.observe.disk import sync
 
 PLACE = "lake.json"  # in a hub's data folder: where its lake is, if it isn't in the folder `lake`
 FOLDER = "lake"
@@ -131,21 +132,12 @@ class Folder(Storage):
             return False
         finally:
             draft.unlink()
-        sync_folder(path.parent)
+        sync(path.parent)
         return True
 
     def excludes(self) -> bool:
         """A local file system has atomic names."""
         return True
-
-
-def sync_folder(folder: Path) -> None:
-    """Put a folder's names on stable storage."""
-    fd = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
 
 
 def storage_of(place: Storage | Path | LakePlace) -> Storage:

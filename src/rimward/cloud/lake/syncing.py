@@ -5,11 +5,11 @@ others' too, oldest first: an entry that a power cut keeps has all of those befo
 """
 
 import json
-import os
 from pathlib import Path
 from urllib.parse import unquote
 
-from rimward.cloud.lake.storage import Storage, sync_folder
+from rimward.cloud.lake.storage import Storage
+from rimward.observe.disk import sync
 
 UNKNOWN = 1 << 62
 UNSURE = 16  # newest commits that are synced at an open: a writer that was killed may not have come to it
@@ -52,7 +52,7 @@ class Syncer:
         """
         if self._folder is not None:
             _sync_checkpoint(self._folder / "_delta_log", version)
-            sync_folder(self._folder / "_delta_log")
+            sync(self._folder / "_delta_log")
 
 
 def sync_commit(table: Path, version: int) -> None:
@@ -64,24 +64,16 @@ def sync_commit(table: Path, version: int) -> None:
         if added is not None:
             file = table / unquote(added["path"])
             if file.exists():  # not where it has been compacted and removed since
-                _sync(file)
+                sync(file)
                 inner = file.relative_to(table).parents
                 folders[:0] = [table / folder for folder in inner]  # a partition's folders are new as well
-    _sync(entry)
+    sync(entry)
     _sync_checkpoint(entry.parent, version)
     for folder in dict.fromkeys(folders):
-        sync_folder(folder)
+        sync(folder)
 
 
 def _sync_checkpoint(log: Path, version: int) -> None:
     for checkpoint in log.glob(f"{version:020}.checkpoint*"):
-        _sync(checkpoint)
-        _sync(log / "_last_checkpoint")
-
-
-def _sync(path: Path) -> None:
-    fd = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
+        sync(checkpoint)
+        sync(log / "_last_checkpoint")

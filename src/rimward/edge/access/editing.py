@@ -16,6 +16,7 @@ from msgspec.structs import replace
 
 from rimward.edge.access.errors import AccessError
 from rimward.edge.access.file import AccessFile, Device, parse
+from rimward.network.secretfile import write_secret
 
 HEAD = "# Who may come in, and what they may do: docs/access.md. The node reads it again when it changes.\n"
 _TABLE = re.compile(r"\s*\[")
@@ -162,14 +163,7 @@ def _read(path: Path) -> str:
 
 
 def _write(path: Path, text: str) -> None:
-    fresh = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        fresh.unlink(missing_ok=True)
-        descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        fresh.replace(path)
+        write_secret(path, text.encode())
     except OSError as error:
         raise AccessError(str(path), "", f"it can't be written ({error.strerror})") from None

@@ -13,6 +13,7 @@ from pathlib import Path
 from rimward.edge.outbox.salvage import salvage
 from rimward.edge.outbox.schema import SMALL, prepare
 from rimward.events import OutboxBroken
+from rimward.observe.disk import sync
 from rimward.wire import Epoch, Marks
 
 PARTS = ("", "-wal", "-shm")
@@ -155,15 +156,6 @@ def read_cells(path: Path) -> dict[str, dict[str, bytes]]:
     except sqlite3.Error:
         return spaces
     return spaces
-
-
-def sync(path: Path) -> None:
-    """Put a file's bytes, or a folder's names, on stable storage."""
-    fd = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
 
 
 def _connect(path: Path) -> sqlite3.Connection:
