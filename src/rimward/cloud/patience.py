@@ -4,12 +4,17 @@ uvicorn bounds none of the three, and what else the process does needs the same 
 """
 
 import asyncio
+from collections.abc import Generator
+from contextlib import contextmanager
 
+import uvicorn
+from starlette.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 CONNECTIONS = 128
 HEAD_SECONDS = 10.0  # from a connection, or a request's first byte, to its whole head
 HEAD_BYTES = 32 << 10
+DRAIN = 2  # seconds that open requests get at the end
 
 
 class Patience(HttpToolsProtocol):
@@ -59,3 +64,27 @@ class Patience(HttpToolsProtocol):
         if self._cut is not None:
             self._cut.cancel()
             self._cut = None
+
+
+class PatientServer(uvicorn.Server):
+    """A server of ours in a process that has a loop, and signals, already."""
+
+    def __init__(self, application: ASGIApp, *, certificate: str | None = None) -> None:
+        """With a `certificate`, a file that has its key too, it speaks TLS."""
+        config = uvicorn.Config(
+            application,
+            http=Patience,
+            ws="none",
+            lifespan="off",
+            access_log=False,
+            log_config=None,
+            server_header=False,
+            timeout_graceful_shutdown=DRAIN,
+            ssl_certfile=certificate,
+        )
+        super().__init__(config)
+
+    @contextmanager
+    def capture_signals(self) -> Generator[None]:
+        """Leave signals to the process."""
+        yield

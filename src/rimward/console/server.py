@@ -4,19 +4,16 @@ import asyncio
 import secrets
 import socket
 import time
-from collections.abc import AsyncGenerator, Callable, Generator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 
-import uvicorn
 from msgspec import Struct
 
-from rimward.cloud.patience import Patience
+from rimward.cloud.patience import DRAIN, PatientServer
 from rimward.console.feed import Feed
 from rimward.console.site import Site
 from rimward.console.sources import Sources
-
-DRAIN = 2  # seconds that open requests get at the end
 
 
 class Console(Struct, frozen=True):
@@ -24,14 +21,6 @@ class Console(Struct, frozen=True):
 
     port: int
     link: str  # opens it in a browser; works once, without the token a browser is refused
-
-
-class _Server(uvicorn.Server):
-    """Leaves signals to the process that hosts it."""
-
-    @contextmanager
-    def capture_signals(self) -> Generator[None]:
-        yield
 
 
 @asynccontextmanager
@@ -59,17 +48,7 @@ async def serve(
         cookie=f"rimward_{port}",  # cookies are shared between ports
         on_link=lambda fresh: on_link(_link(at, fresh)),
     )
-    config = uvicorn.Config(
-        application,
-        http=Patience,
-        ws="none",
-        lifespan="off",
-        access_log=False,
-        log_config=None,
-        server_header=False,
-        timeout_graceful_shutdown=DRAIN,
-    )
-    server = _Server(config)
+    server = PatientServer(application)
     async with asyncio.TaskGroup() as tasks:
         serving = tasks.create_task(server.serve([listener]))
         looking = tasks.create_task(feed.run())

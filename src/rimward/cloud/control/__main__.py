@@ -6,28 +6,14 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Generator
-from contextlib import contextmanager
 from pathlib import Path
-
-import uvicorn
 
 from rimward.cloud.control.config import ControlConfig, read
 from rimward.cloud.control.desk import Desk
 from rimward.cloud.control.enrolment import Enrolments
 from rimward.cloud.control.site import application
-from rimward.cloud.patience import Patience
+from rimward.cloud.patience import DRAIN, PatientServer
 from rimward.observe import configure
-
-DRAIN = 2  # seconds that open requests get at the end
-
-
-class _Server(uvicorn.Server):
-    """Leaves signals to `run`."""
-
-    @contextmanager
-    def capture_signals(self) -> Generator[None]:
-        yield
 
 
 async def run(config: ControlConfig, listener: socket.socket, ready: int | None) -> None:
@@ -37,19 +23,7 @@ async def run(config: ControlConfig, listener: socket.socket, ready: int | None)
         loop.add_signal_handler(signum, stop.set)
     enrolments = Enrolments(Path(config.data) / "hub" / "enrol.db")
     desk = Desk(config, enrolments)
-    server = _Server(
-        uvicorn.Config(
-            application(desk, config.authority),
-            http=Patience,
-            ws="none",
-            lifespan="off",
-            access_log=False,
-            log_config=None,
-            server_header=False,
-            timeout_graceful_shutdown=DRAIN,
-            ssl_certfile=config.certificate or None,
-        )
-    )
+    server = PatientServer(application(desk, config.authority), certificate=config.certificate or None)
     try:
         async with asyncio.TaskGroup() as tasks:
             serving = tasks.create_task(server.serve([listener]))
