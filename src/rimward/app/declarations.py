@@ -21,7 +21,6 @@ from rimward.app.declared import (
     StateDeclared,
     StreamDeclared,
     check_choice,
-    check_overrun,
     check_priority,
     check_run,
     cloud_options,
@@ -169,13 +168,15 @@ class Declarations:
             durable: False takes the function out of the message's transaction: the answer does not wait
                 for what this function commits.
             timeout: the longest that an async function may take as a whole; then it is cancelled and failed.
-            limit: comes with a later version.
-            on_overrun: "finish"; the others come with a later version.
+            limit: how long it may take by its own time; then it is stopped, whatever it does. By default ten
+                times the budget, and at least a second.
+            on_overrun: "finish" lets it end, and counts and traces the overrun; "cut" stops it at twice its
+                budget, and at 20 ms at the earliest, and answers in the protocol's words for a timeout; a
+                function with the same parameters is called then, and answers in its place.
             was: the function's name before it was renamed.
         """
         check_priority(priority, "edge")
         check_run(run)
-        check_overrun(on_overrun, limit)
         if mode is not None:
             check_choice(mode, ("parallel",), "edge: mode")
         options = EdgeOptions(
@@ -185,6 +186,8 @@ class Declarations:
             durable=durable,
             timeout=duration(timeout, "edge: timeout", 'timeout="2s"'),
             was=was,
+            limit=duration(limit, "edge: limit", 'limit="1s"'),
+            on_overrun=on_overrun,
         )
 
         def declare(function: F) -> F:

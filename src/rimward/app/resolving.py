@@ -20,6 +20,7 @@ from rimward.app.declared import (
 )
 from rimward.app.facts import Fact
 from rimward.app.functions import CloudFunction, EdgeFunction, StreamDeclaration
+from rimward.app.overruns import check_overrun
 from rimward.app.plan import Plan, Scope, hints_of, make_plan, returns_something
 from rimward.app.problems import Problem, name_of
 from rimward.app.state import StateType
@@ -107,10 +108,12 @@ class Resolver:
             raise Problem(
                 f"{function.__name__}: timeout= is for async functions", "write async def", at=function
             )
+        check_overrun(function, options)
         self._clashes.add(trigger, plan, (one.file, one.line))
         return EdgeFunction(
             function.__name__, trigger, plan, options.budget, options.priority, one.file, one.line,
-            durable=options.durable, timeout=options.timeout, was=options.was,
+            durable=options.durable, timeout=options.timeout, was=options.was, limit=options.limit,
+            on_overrun=options.on_overrun,
         )  # fmt: skip
 
     def _trigger(self, one: EdgeDeclared) -> Trigger | StreamDeclaration:

@@ -45,6 +45,10 @@ REFUSALS: dict[str, Words] = {
     "failed": Words(
         "any other exception", 500, 0x83, "implementation specific", "5.00", 500, "yes"
     ),
+    "timeout": Words(
+        'the function was stopped: over its time with `on_overrun="cut"`, or at its `limit=`',
+        504, 0x83, "implementation specific", "5.04", 504, "yes",
+    ),
     "busy": Words(
         '`Reject("busy")`, or too many wait for one key',
         503, 0x97, "quota exceeded", "5.03", 486, "no", later=True,

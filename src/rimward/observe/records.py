@@ -43,6 +43,7 @@ class FunctionStats(Struct):
     overruns: int
     budget: float | None  # seconds
     stages: dict[str, dict[int, int]]  # sparse histograms by stage: "decode", "function", "commit", "total"
+    stopped: int = 0  # calls that were over their time
 
 
 class Snapshot(Struct):

@@ -6,6 +6,7 @@ Everything else, and what goes wrong before the function has run, takes the long
 from collections.abc import Callable
 from functools import partial
 from typing import Any
+from zlib import crc32
 
 import msgspec
 from msgspec import Struct
@@ -17,12 +18,14 @@ from rimward.edge.dispatch.call import forward_of
 from rimward.edge.dispatch.carried import wants_structured
 from rimward.edge.dispatch.dispatcher import Dispatcher
 from rimward.edge.dispatch.encodings import agree
-from rimward.edge.dispatch.failures import failed, replied
+from rimward.edge.dispatch.failures import replied
 from rimward.edge.dispatch.functions import SAMPLE_ONE_IN, Bound, Plain, Span, plain_of
 from rimward.edge.dispatch.payloads import BadPayloadError, Decode
 from rimward.edge.dispatch.routes import path_segments
 from rimward.edge.dispatch.types import Ask, Reply, Sender, Ticket
 from rimward.edge.dispatch.work import Work
+from rimward.edge.slot import EVENT, FUNCTION, START
+from rimward.edge.stopping import Stopped
 from rimward.events import CloudEvent
 from rimward.events.cloudevents import is_structured
 
@@ -32,7 +35,7 @@ _encode: Callable[[Any], bytes] = msgspec.json.Encoder().encode
 _PLAIN_TYPES = frozenset({bool, dict, float, int, list})  # written as JSON, as a Struct is
 
 Key = tuple[str, str, str, str | None, str | None]
-Outcome = tuple[Any, Exception | None, list[Action]]  # of a call: its result, what it raised, its actions
+Outcome = tuple[Any, BaseException | None, list[Action]]  # of a call: its result, what it raised, its actions
 
 
 class PlainRequest(Plain):
@@ -42,8 +45,8 @@ class PlainRequest(Plain):
 
     def __init__(self, bound: Bound, decode: Decode, path: str, content_type: str | None) -> None:
         """`decode` is for the content type."""
-        plain = plain_of(bound)
-        super().__init__(bound, decode, plain.call)
+        plain = plain_of(bound, path)
+        super().__init__(bound, decode, plain.call, path)
         self.path: str = path
         self.content_type: str | None = content_type
         self.returns: Any = _written_at_once(bound.run.function.plan.returns)
@@ -86,14 +89,20 @@ class Asked:
         token = None if _current() is call else _enter(call)
         actions: list[Action] = []
         call.actions = actions
-        begun = clock()
+        begun, words = clock(), dispatcher.words
         result: Any = None
-        error: Exception | None = None
+        error: BaseException | None = None
         written: bytes | None = None
+        words[EVENT] = crc32(body, plain.seed)
+        words[FUNCTION] = plain.number
+        words[START] = begun
         try:
             result = plain.call(value)
         except Exception as raised:  # noqa: BLE001 (a user's function may raise anything; it is counted and told)
             error = raised
+        except Stopped as stopped:
+            error = stopped.settle()
+        words[START] = 0
         if type(result) is plain.returns:
             try:
                 written = _encode(result)
@@ -135,7 +144,7 @@ class Asked:
             except Exception as raised:  # noqa: BLE001 (a value that can't be written)
                 error = raised
         if error is not None:
-            failed(dispatcher.tracing, run, work, error, times)
+            dispatcher.failing(plain.bound, work, error, times)
         else:
             if rows:
                 origin = work.origin()
@@ -169,7 +178,7 @@ class Asked:
 def _is_plain(bound: Bound) -> bool:
     """Tell whether a call needs nothing but the captures, the query and the body."""
     run = bound.run
-    if run.is_async or run.streams or run.check is not None or bound.problem is not None:
+    if run.is_async or run.killers or run.streams or run.check is not None or bound.problem is not None:
         return False
     return not bound.slots and bound.event_at < 0 and bound.device_at < 0
 

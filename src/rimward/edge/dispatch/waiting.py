@@ -5,18 +5,20 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from rimward.edge.dispatch.call import Call, Running, start
-from rimward.edge.dispatch.failures import failed
 from rimward.edge.dispatch.functions import Bound, FunctionRun, Held
+from rimward.edge.dispatch.marking import Mark
 from rimward.edge.dispatch.tracing import Tracing
 from rimward.edge.dispatch.types import Refusal, Ticket
 from rimward.edge.dispatch.work import Work
 from rimward.edge.state import MAX_WAITING, Cell
+from rimward.edge.stopping import Stopped
 
 
 class Host(Protocol):
     """What waiting functions ask of the dispatcher."""
 
     tracing: Tracing
+    words: memoryview
 
     def succeeded(self, bound: Bound, call: Call, held: Held | None, work: Work, result: Any) -> None:
         """Release a call's effects; it raises, and releases nothing, where its reply can't be written."""
@@ -24,6 +26,10 @@ class Host(Protocol):
 
     def measure(self, run: FunctionRun, work: Work, begun: int, ended: int) -> None:
         """Record a call's times, monotonic ns."""
+        ...
+
+    def failing(self, bound: Bound, work: Work, error: BaseException, times: tuple[int, int]) -> None:
+        """Do with an event what is to be done when its call raised."""
         ...
 
     def end(self, work: Work, /) -> Ticket | None:
@@ -43,11 +49,15 @@ class Waiting:
     def run(self, bound: Bound, arguments: list[Any], call: Call, held: Held | None, work: Work) -> None:
         run, begun = bound.run, self._clock()
         try:
-            result, running = start(run.call, arguments, call, self._clock)
+            mark = Mark(self._host.words, run, work)
+            result, running = start(run.call, arguments, call, self._clock, mark)
             if running is None:
                 self._host.succeeded(bound, call, held, work, result)
         except Exception as error:  # noqa: BLE001 (as for plain functions)
-            failed(self._host.tracing, run, work, error, (begun, self._clock()))
+            self._host.failing(bound, work, error, (begun, self._clock()))
+            return
+        except Stopped as stopped:
+            self._host.failing(bound, work, stopped.settle(), (begun, self._clock()))
             return
         if running is None:
             self._host.measure(run, work, begun, self._clock())
@@ -92,7 +102,9 @@ class Waiting:
         if error is None:
             self._host.measure(run, work, begun, now)
         else:
-            failed(self._host.tracing, run, work, error, (begun, self._clock()))
+            if isinstance(error, Stopped):
+                error.settle()
+            self._host.failing(bound, work, error, (begun, self._clock()))
         if not work.pending:
             ticket = work.ticket
             if self._host.end(work) is None and ticket is not None:
