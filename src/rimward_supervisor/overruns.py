@@ -1,7 +1,7 @@
 """When a call is asked to stop, and when its process is killed. Pure: what was seen is an argument.
 
-A shared machine stands still for 60 to 900 ms by itself, so the clock alone proves nothing: what counts is the
-processor time that the thread has used in the call, and the clock only while it sleeps in the call.
+A shared machine stands still for 60 to 900 ms by itself, so the clock alone proves nothing: what counts is
+the processor time that the thread has used in the call, and the clock only while it sleeps in the call.
 """
 
 from typing import NamedTuple

@@ -11,7 +11,8 @@ The process writes it around each call, the supervisor reads it: both map the fi
     5  COUNT     how many functions there are
     8  LIMITS    for each two words of ns: when it is asked to stop, and past which the process may be killed
 
-Behind them is JSON: `{"names": [...], "root": FOLDER}`, what the functions are called and where their code is.
+Behind them is JSON: `{"names": [...], "root": FOLDER}`, what the functions are called and where their code
+is.
 """
 
 import json

@@ -8,7 +8,7 @@
 
 In `argv`, `{fd:NAME}` is the descriptor of a listener, `{port:NAME}` its port (a Unix socket has none),
 and `{ready}` the descriptor on which the process writes one JSON line when it serves. A process whose calls
-are watched has `"watch": {"slot": FILE, "deaths": FILE, "stack": FILE}`: `watch` and `slot` say what those are.
+are watched has `"watch": {"slot": FILE, "deaths": FILE, "stack": FILE}`: `watch` says what those are.
 """
 
 import re

@@ -84,7 +84,7 @@ class Watch:
         return found
 
     def died(self, code: int) -> Found | None:
-        """Return the call that the process did not survive, once it has ended, and note it for the next one."""
+        """Return the call that the process has not survived, and note it for the process that follows."""
         slot = self._slot
         if slot is None or not (start := slot.words[START]) or not slot.words[FUNCTION]:
             return None
@@ -210,9 +210,11 @@ def _thread(pid: int) -> tuple[int, str]:
         with open(f"/proc/{pid}/task/{pid}/stat") as file:  # noqa: PTH123 -- as above
             fields = file.read().rpartition(")")[2].split()
         cpu = (int(fields[11]) + int(fields[12])) * _TICK
-        with suppress(OSError, ValueError, IndexError):  # a kernel may have no schedstat
-            with open(f"/proc/{pid}/task/{pid}/schedstat") as file:  # noqa: PTH123 -- as above
-                cpu = int(file.read().split()[0])
+        with (
+            suppress(OSError, ValueError, IndexError),  # a kernel may have no schedstat
+            open(f"/proc/{pid}/task/{pid}/schedstat") as file,  # noqa: PTH123 -- as above
+        ):
+            cpu = int(file.read().split()[0])
     except (OSError, ValueError, IndexError):
         return 0, "?"
     return cpu, fields[0]

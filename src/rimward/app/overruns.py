@@ -26,7 +26,7 @@ def check_overrun(function: Callable[..., Any], options: EdgeOptions) -> None:
     if options.limit is not None and options.limit < (options.budget or 0.0):
         raise Problem(
             f"{name}: limit= is below the budget",
-            "a function is stopped past its limit: raise it",
+            "raise it: past it the function is stopped",
             at=function,
         )
     if options.limit is not None and options.limit <= 0.0:

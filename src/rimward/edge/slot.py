@@ -1,6 +1,6 @@
-"""The slot of a node: which function runs, since when, on what; the supervisor reads it (`rimward_supervisor.slot`).
+"""The slot of a node: which function runs, since when, on what. The supervisor reads it.
 
-Without a file it is memory that nobody reads: a node under no supervision, a `Site`.
+Its layout is in `rimward_supervisor.slot`. Without a file it is memory that nobody reads: a node under no supervision, a `Site`.
 """
 
 from collections.abc import Iterable
@@ -55,7 +55,7 @@ class Slot:
 
 
 def soft_and_limit(function: EdgeFunction) -> tuple[float, float]:
-    """Return after how many seconds of its own time a function is asked to stop, and past which it may be killed."""
+    """Return the seconds of its own time after which a function is asked to stop, and its limit."""
     budget, limit = function.budget, function.limit
     if limit is None:
         limit = max(LIMIT, LIMIT_TIMES * (budget or 0.0))

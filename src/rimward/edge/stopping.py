@@ -1,8 +1,9 @@
-"""Stopping user code that runs on the loop: the supervisor asks by SIGALRM, and this raises in the user's frame.
+"""Stopping user code that runs on the loop: asked by SIGALRM, this raises in the user's frame.
 
-It raises only while a user's frame is on top: above platform code (`app.forward`, the outbox, a lock) it waits
-for the user's next line, and between two calls it does nothing. A bare `except:` can't keep what is raised: the
-line trace raises it again at the next line, and what was swallowed arms that trace anew when it is dropped.
+It raises only while a user's frame is on top: where that has called platform code (`app.forward`, the outbox,
+a lock) it waits for the user's next line, and between two calls it does nothing. A bare `except:` can't keep
+what is raised: the line trace raises it again at the next line, and what was swallowed arms that trace anew
+when it is dropped.
 """
 
 import asyncio
@@ -89,9 +90,7 @@ class Stopper:
 
 def _users(frames: list[FrameType]) -> list[FrameType]:
     """Return the user's frames that no platform code stands above or between, the innermost first."""
-    while frames and _is_platform(
-        frames[-1].f_code
-    ):  # compiled, dispatch has no frames: its callers' are left
+    while frames and _is_platform(frames[-1].f_code):  # compiled, dispatch has no frames
         frames.pop()
     users: list[FrameType] = []
     for one in frames:

@@ -64,9 +64,7 @@ class Figures:
         self.alone: int = 0  # calls on the fast lane, each a message of its own
         self.others: int = 0  # all other calls
         self.errors: int = 0
-        self.stopped: int = (
-            0  # calls that were over their time, also counted as errors where nobody fell back
-        )
+        self.stopped: int = 0  # calls that were over their time; an error too where nothing fell back
         self.commit: Histogram = Histogram()
         self.limit: int = NEVER if self.budget is None else self.budget  # ns that a call may take in all
         self.sample_at: int = 0  # monotonic ns from which on the next ordinary event is kept

@@ -91,7 +91,7 @@ def failing(
 
 
 def _fall_back(host: Host, bound: Bound, work: Work, times: tuple[int, int], given: Any) -> None:
-    """Have a function's fallback answer in its place, with the same arguments; it may not be over its time."""
+    """Have a function's fallback answer in its place, with the same arguments."""
     run = bound.run
     assert run.fallback is not None
     now, held = host.clocks.monotonic, Held(bound) if bound.slots else None

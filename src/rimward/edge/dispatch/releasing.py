@@ -1,4 +1,4 @@
-"""Releasing the effects of a call that has returned: its reply, state, facts and actions, or nothing at all."""
+"""Releasing the effects of a call that has returned: its reply, state, facts and actions, or nothing."""
 
 from collections.abc import Callable
 from typing import Any, Protocol
