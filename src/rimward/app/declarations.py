@@ -188,6 +188,7 @@ class Declarations:
             was=was,
             limit=duration(limit, "edge: limit", 'limit="1s"'),
             on_overrun=on_overrun,
+            run=run,
         )
 
         def declare(function: F) -> F:

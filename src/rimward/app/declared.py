@@ -28,6 +28,7 @@ class EdgeOptions(Struct, frozen=True):
     was: str | None = None
     limit: float | None = None
     on_overrun: Overrun = "finish"
+    run: Run = "auto"
 
 
 class CloudOptions(Struct, frozen=True):

@@ -5,7 +5,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from rimward.app.declared import CloudOptions, Overrun
+from rimward.app.declared import CloudOptions, Overrun, Run
 from rimward.app.describing import captures_of, named_in, reply_of, schema_of
 from rimward.app.facts import Fact, Priority
 from rimward.app.manifest import FunctionSpec
@@ -29,6 +29,7 @@ class EdgeFunction(Struct, frozen=True):
     was: str | None = None
     limit: float | None = None  # seconds of its own time after which it is stopped; None: as the node does
     on_overrun: Overrun = "finish"
+    run: Run = "auto"  # as it was declared
 
     def spec(self, tables: dict[type[Struct], str]) -> FunctionSpec:
         """Return what the manifest says of it; `tables` are the app's facts."""

@@ -113,7 +113,7 @@ class Resolver:
         return EdgeFunction(
             function.__name__, trigger, plan, options.budget, options.priority, one.file, one.line,
             durable=options.durable, timeout=options.timeout, was=options.was, limit=options.limit,
-            on_overrun=options.on_overrun,
+            on_overrun=options.on_overrun, run=options.run,
         )  # fmt: skip
 
     def _trigger(self, one: EdgeDeclared) -> Trigger | StreamDeclaration:

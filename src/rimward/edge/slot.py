@@ -1,6 +1,7 @@
 """The slot of a node: which function runs, since when, on what. The supervisor reads it.
 
-Its layout is in `rimward_supervisor.slot`. Without a file it is memory that nobody reads: a node under no supervision, a `Site`.
+Its layout is in `rimward_supervisor.slot`. Without a file it is memory that nobody reads: that of a node
+under no supervision, or of a `Site`.
 """
 
 from collections.abc import Iterable
