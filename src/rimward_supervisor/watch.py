@@ -14,7 +14,7 @@ OFTEN, SELDOM = 0.01, 0.1  # seconds between two looks at a process in which not
 AGAIN = 0.005  # seconds until a call that was asked to stop is asked again
 BLOCKS = 20_000_000  # ns that a call may sleep before that is told, where nothing is killed
 LONG = 20_000_000  # ns: a call that ran so long when somebody else killed its process is taken for the cause
-STACK_BYTES = 8192
+STACK_BYTES = 65_536  # of all its threads
 DEATHS_BYTES = 65_536  # beyond it nothing is added; the process takes the file away when it starts
 _TICK = 1_000_000_000 // os.sysconf("SC_CLK_TCK")  # ns
 _OWN_FAULTS = frozenset(
@@ -65,7 +65,7 @@ class Watch:
         self._waiting = None
         start, number = slot.words[START], slot.words[FUNCTION]
         about = self._function(slot, number)
-        if slot.words[HANDS] == OFF:
+        if slot.words[HANDS] == OFF or self._killed:
             return found
         cpu, state = _thread(self._pid)
         if state in "Tt":  # it was made to stand still
@@ -192,16 +192,15 @@ class Watch:
 
 
 def place_in(stack: str, root: str) -> str:
-    """Return the innermost "file:line in function" of a stack below a folder; without one, the innermost."""
-    places: list[tuple[str, str]] = []
+    """Return the innermost "file:line in function" of a stack that is in a folder's files; "": there is none."""
     for line in stack.splitlines():
         before, quote, rest = line.strip().partition('File "')
         path, _, more = rest.partition('", line ')
         if quote and not before and more:
             number, _, function = more.partition(" in ")
-            places.append((path, f"{path.rpartition('/')[2]}:{number} in {function}"))
-    own = [text for path, text in places if root and path.startswith(root + "/") and "-packages/" not in path]
-    return (own or [text for _, text in places] or [""])[0]
+            if path.startswith(root + "/") and "-packages/" not in path:
+                return f"{path.rpartition('/')[2]}:{number} in {function}"
+    return ""
 
 
 def _thread(pid: int) -> tuple[int, str]:

@@ -16,13 +16,19 @@ from rimward_supervisor.slot import (
     HANDS,
     LIMITS,
     OFF,
+    REPORT,
     START,
+    STOP,
     SlotFile,
     Watched,
     write,
 )
+from rimward_supervisor.watch import WatchSpec
 
-__all__ = ["ASKED", "EVENT", "FUNCTION", "HANDS", "OFF", "START", "Slot", "digest", "soft_and_limit"]
+__all__ = [
+    "ASKED", "EVENT", "FUNCTION", "HANDS", "OFF", "REPORT", "START", "STOP",
+    "Slot", "digest", "soft_and_limit", "watch_spec",
+]  # fmt: skip
 
 CUT_TIMES = 2  # a function that is to be cut may take so many times its budget
 SHORTEST = 0.020  # seconds: below it nothing is cut, shared machines stand still for longer
@@ -63,6 +69,11 @@ def soft_and_limit(function: EdgeFunction) -> tuple[float, float]:
     if function.on_overrun == "finish" or budget is None:
         return limit, limit
     return min(limit, max(CUT_TIMES * budget, SHORTEST)), limit
+
+
+def watch_spec(folder: Path) -> WatchSpec:
+    """Return the files of a node's folder by which it is watched."""
+    return WatchSpec(str(folder / "slot"), str(folder / "deaths"), str(folder / "stack"))
 
 
 def digest(source: str, payload: bytes) -> int:

@@ -85,12 +85,12 @@ def failing(
         run.figures.stopped += 1
         host.conduct.stopped(run.name, error.place, times[1] - times[0])
         if run.fallback is not None:
-            _fall_back(host, bound, work, times, given)
+            fall_back(host, bound, work, times, given)
             return
     failed(host.tracing, run, work, error, times)
 
 
-def _fall_back(host: Host, bound: Bound, work: Work, times: tuple[int, int], given: Any) -> None:
+def fall_back(host: Host, bound: Bound, work: Work, times: tuple[int, int], given: Any) -> None:
     """Have a function's fallback answer in its place, with the same arguments."""
     run = bound.run
     assert run.fallback is not None
