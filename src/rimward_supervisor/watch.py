@@ -15,6 +15,7 @@ AGAIN = 0.005  # seconds until a call that was asked to stop is asked again
 BLOCKS = 20_000_000  # ns that a call may sleep before that is told, where nothing is killed
 LONG = 20_000_000  # ns: a call that ran so long when somebody else killed its process is taken for the cause
 STACK_BYTES = 65_536  # of all its threads
+PLACES = 256  # at which calls block that are told
 DEATHS_BYTES = 65_536  # beyond it nothing is added; the process takes the file away when it starts
 _TICK = 1_000_000_000 // os.sysconf("SC_CLK_TCK")  # ns
 _OWN_FAULTS = frozenset(
@@ -61,8 +62,7 @@ class Watch:
         slot = self._slot or self._open()
         if slot is None:
             return []
-        found = [] if self._waiting is None else [self._with_stack(self._waiting, slot)]
-        self._waiting = None
+        found = self._with_stack(slot)
         start, number = slot.words[START], slot.words[FUNCTION]
         about = self._function(slot, number)
         if slot.words[HANDS] == OFF or self._killed:
@@ -162,9 +162,17 @@ class Watch:
             self._stack_from = os.stat(self._spec.stack).st_size  # noqa: PTH116 -- pathlib would be a tenth of this process's memory
             self._signal(signal.SIGUSR1)
 
-    def _with_stack(self, found: Found, slot: SlotFile) -> Found:
+    def _with_stack(self, slot: SlotFile) -> list[Found]:
+        """Return what was to be told, now that it is known where; a place that blocks is told once."""
+        found, self._waiting = self._waiting, None
+        if found is None:
+            return []
         place = place_in(self._stack(), slot.root)
-        return found._replace(fields=found.fields | {"place": place})
+        if found.event == "blocks":
+            if place in self._blocking or len(self._blocking) >= PLACES:
+                return []
+            self._blocking.add(place)
+        return [found._replace(fields=found.fields | {"place": place})]
 
     def _stack(self) -> str:
         try:
@@ -192,7 +200,7 @@ class Watch:
 
 
 def place_in(stack: str, root: str) -> str:
-    """Return the innermost "file:line in function" of a stack that is in a folder's files; "": there is none."""
+    """Return the innermost "file:line in function" of a stack in a folder's files, or nothing."""
     for line in stack.splitlines():
         before, quote, rest = line.strip().partition('File "')
         path, _, more = rest.partition('", line ')

@@ -107,7 +107,7 @@ def _processes(seen: Seen) -> Iterator[Problem]:
         elif process.over:
             yield Problem(
                 grave=True,
-                what=f"The function {process.over} runs past its time and holds up the process {process.name}.",
+                what=f"{process.over} runs past its time and holds up the process {process.name}.",
                 cure='It is stopped at its limit; run="process" keeps it from everything else.',
             )
     if (silent := silences(seen).get("hub")) is not None:

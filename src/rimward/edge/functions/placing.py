@@ -52,7 +52,7 @@ class Placing:
         limits: tuple[int, float],
         clocks: tuple[Callable[[], int], Callable[[], int]],
     ) -> None:
-        """`limits`: how many overruns in how many seconds move a function; `clocks`: wall and monotonic, ns."""
+        """`limits`: so many overruns in so many seconds move a function; `clocks`: wall, monotonic (ns)."""
         self._floor = floor
         self._runs = runs
         self._placement = placement
