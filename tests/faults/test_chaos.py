@@ -17,7 +17,7 @@ from .fleet import Fleet
 
 SEED = 1
 PATIENCE = 5.0  # seconds that a process gets to come by its failpoint
-PAUSE = 1.0  # seconds from the return of a victim to the next random kill, on average
+PAUSE = 4.0  # seconds from the return of a victim to the next random kill, on average
 
 
 @pytest.mark.timeout(180)

@@ -1,8 +1,8 @@
 """Kills of three nodes and their hub under load, seed after seed; then the account.
 
-`./dev soak kills --seeds 200`: each seed kills a process at every named failpoint and, all the time, a random one
-of supervisor, I/O, deep, hub, bus and ingest; some wipe the bus. After every ten seeds all that was acknowledged
-has to be in the tables, once.
+`./dev soak kills --seeds 200`: each seed kills a process at every named failpoint and, all the time, a random
+one of supervisor, I/O, deep, hub, bus and ingest; some wipe the bus. After every ten seeds all that was
+acknowledged has to be in the tables, once.
 """
 
 import argparse
