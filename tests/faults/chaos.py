@@ -122,9 +122,8 @@ class Chaos:
         machine = self._dice.choice(self._fleet.machines if victim == "supervisor" else machines)
         killed = self._kill(machine, victim)
         if killed:
-            last = (
-                "ingest" if machine is self._fleet.hub else "node"
-            )  # that is ready after a supervisor's start
+            # of a supervisor's processes, the one that is ready last
+            last = "ingest" if machine is self._fleet.hub else "node"
             self._victim = machine, last if victim == "supervisor" else victim
         return killed
 
