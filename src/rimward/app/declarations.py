@@ -3,7 +3,7 @@
 import datetime as dt
 import typing
 from collections.abc import Callable
-from typing import Any, Literal, TypeVar, overload
+from typing import Any, TypeVar, overload
 
 from msgspec import Struct
 
@@ -15,12 +15,12 @@ from rimward.app.declared import (
     EdgeDeclared,
     EdgeOptions,
     FactDeclared,
+    Mode,
     OnFail,
     Overrun,
     Run,
     StateDeclared,
     StreamDeclared,
-    check_choice,
     check_priority,
     check_run,
     cloud_options,
@@ -150,7 +150,8 @@ class Declarations:
         budget: Duration | None = None,
         priority: Priority = "normal",
         run: Run = "auto",
-        mode: Literal["parallel"] | None = None,
+        mode: Mode | None = None,
+        max: int | None = None,  # noqa: A002 (as home automation calls it)
         durable: bool = True,
         timeout: Duration | None = None,
         limit: Duration | None = None,
@@ -164,7 +165,11 @@ class Declarations:
             budget: from the bytes' arrival to the answer ready; overruns are counted and traced.
             priority: the class by which the door admits its messages.
             run: where; a plain function runs on the loop.
-            mode: "parallel" lets calls overlap; not with a State parameter.
+            mode: what an event does that comes while the function still works on another with the same
+                captures: "queued" waits for its turn, "single" is left out and told so, "restart" ends the
+                other and takes its place, "parallel" runs beside it (not with a State parameter).
+            max: events that may run or wait ("queued"), or run ("parallel"), at a time; 10 by default. One
+                more is refused as busy.
             durable: False takes the function out of the message's transaction: the answer does not wait
                 for what this function commits.
             timeout: the longest that an async function may take as a whole; then it is cancelled and failed.
@@ -177,12 +182,11 @@ class Declarations:
         """
         check_priority(priority, "edge")
         check_run(run)
-        if mode is not None:
-            check_choice(mode, ("parallel",), "edge: mode")
         options = EdgeOptions(
             budget=duration(budget, "edge: budget", 'budget="5ms"'),
             priority=priority,
-            parallel=mode == "parallel",
+            mode=mode,
+            max=max,
             durable=durable,
             timeout=duration(timeout, "edge: timeout", 'timeout="2s"'),
             was=was,

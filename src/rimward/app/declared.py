@@ -13,6 +13,7 @@ from rimward.app.triggers import Mqtt
 from rimward.events import Duration, seconds
 
 Run = Literal["auto", "inline", "process", "wasm"]
+Mode = Literal["queued", "single", "restart", "parallel"]
 OnFail = Literal["block", "dead-letter"]
 Overrun = Literal["finish", "cut"] | Callable[..., Any]
 
@@ -22,7 +23,8 @@ class EdgeOptions(Struct, frozen=True):
 
     budget: float | None = None
     priority: Priority = "normal"
-    parallel: bool = False
+    mode: Mode | None = None
+    max: int | None = None
     durable: bool = True
     timeout: float | None = None
     was: str | None = None

@@ -11,7 +11,7 @@ from rimward.edge.config import NodeConfig
 from rimward.edge.dispatch import Clocks, Dispatcher
 from rimward.edge.dispatch.asked import Asked
 from rimward.edge.dispatch.call import Running, _Rest
-from rimward.edge.dispatch.marking import fall_back
+from rimward.edge.dispatch.calling import run_plainly
 from rimward.edge.functions.placement import Placement
 from rimward.edge.functions.placing import Placing
 from rimward.edge.slot import OFF, REPORT, STOP, Slot, watch_spec
@@ -22,11 +22,10 @@ log: Logger = get_logger("rimward.functions")
 
 _CALL_SITES: tuple[Callable[..., object], ...] = (
     Dispatcher.plain,
-    Dispatcher._call,
     Asked.ask,
     Running.step,
     _Rest.__await__,
-    fall_back,
+    run_plainly,
 )
 
 

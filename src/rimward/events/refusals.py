@@ -45,6 +45,12 @@ REFUSALS: dict[str, Words] = {
     "failed": Words(
         "any other exception", 500, 0x83, "implementation specific", "5.00", 500, "yes"
     ),
+    "running": Words(
+        '`mode="single"`, and a call still runs', 409, 0x83, "implementation specific", "4.09", 486, "no"
+    ),
+    "replaced": Words(
+        '`mode="restart"`, and a newer event came', 409, 0x83, "implementation specific", "4.09", 487, "no"
+    ),
     "timeout": Words(
         'the function was stopped: over its time with `on_overrun="cut"`, or at its `limit=`',
         504, 0x83, "implementation specific", "5.04", 504, "yes",

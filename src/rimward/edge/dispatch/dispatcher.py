@@ -12,12 +12,12 @@ from zlib import crc32
 from msgspec import Struct
 
 from rimward.app import App
-from rimward.app.device import Device
 from rimward.app.effects import Action, current
 from rimward.app.facts import Fact
 from rimward.app.manifest import FactSpec
 from rimward.edge.dispatch.board import WS, Allowed, Board
 from rimward.edge.dispatch.call import Call, LaneCall
+from rimward.edge.dispatch.calling import call, failing
 from rimward.edge.dispatch.carried import carry_message, carry_request, refuse, reply_of, wants_structured
 from rimward.edge.dispatch.closing import Closing
 from rimward.edge.dispatch.commands import Commands
@@ -25,9 +25,9 @@ from rimward.edge.dispatch.encodings import OBJECTS, agree, encoding_of, media_t
 from rimward.edge.dispatch.failures import bad_payload, check_time, no_route, refused, replied
 from rimward.edge.dispatch.feeding import Feeder
 from rimward.edge.dispatch.following import watch
-from rimward.edge.dispatch.functions import SAMPLE_ONE_IN, Bound, FunctionRun, Held, Runs, Span, fill
+from rimward.edge.dispatch.functions import SAMPLE_ONE_IN, Bound, FunctionRun, Held, Runs, Span
 from rimward.edge.dispatch.lane import end_plain
-from rimward.edge.dispatch.marking import Mark, failing, refuse_killer
+from rimward.edge.dispatch.modes import Modes
 from rimward.edge.dispatch.payloads import BadPayloadError
 from rimward.edge.dispatch.ports import NODE, Clocks, Conduct, Listeners, OutboxPort, Unwatched
 from rimward.edge.dispatch.pouring import socket_of
@@ -94,6 +94,7 @@ class Dispatcher:
         self.lane_call: LaneCall = LaneCall(self)
         self.words: memoryview = Slot().words  # a node that is watched puts a file's here
         self.conduct: Conduct = Unwatched()
+        self.modes: Modes = Modes(self.counters)
         self._span = tracing.ring.add
         self.beats: list[tuple[FunctionRun, float]] = self.board.beats
         self.streams: dict[str, StreamRun] = self.board.streams
@@ -294,6 +295,8 @@ class Dispatcher:
         def begin() -> Ticket | None:
             return self._begin(work, listeners, waits=waits)
 
+        if (ticket := self.modes.wait(listeners.bounds, work, begin)) is not None:
+            return ticket
         for bound, _ in listeners.bounds:
             for slot in bound.slots:
                 cell = slot.cells.cell(slot.key)
@@ -342,40 +345,7 @@ class Dispatcher:
         except BadPayloadError as bad:
             bad_payload(self.tracing, run, work, bad, self._clock())
             return
-        self._call(bound, payload, work, given)
-
-    def _call(self, bound: Bound, payload: Any, work: Work, given: Any) -> None:
-        run = bound.run
-        if run.killers and refuse_killer(self.tracing, run, work, self._clock()):
-            return
-        held = Held(bound) if bound.slots else None
-        event = work.as_event(self.node) if bound.event_at >= 0 else None
-        arguments = fill(bound, payload, event, held)
-        if bound.device_at >= 0:
-            sender = work.sender
-            arguments[bound.device_at] = Device(sender.id, sender.user, sender.protocol, self.commands)
-        call = Call(self, work)
-        if run.is_async:
-            self.waiting.run(bound, arguments, call, held, work)
-            return
-        mark = Mark(self.words, run, work)
-        begun = self._clock()
-        token = current.set(call)
-        try:
-            mark.begin(begun)
-            try:
-                result = run.call(*arguments)
-            finally:
-                mark.end()
-                current.reset(token)
-            self.succeeded(bound, call, held, work, result)
-        except Exception as error:  # noqa: BLE001 (a user's function may raise anything; it is counted and told)
-            self.failing(bound, work, error, (begun, self._clock()), given)
-            return
-        except Stopped as stopped:
-            self.failing(bound, work, stopped.settle(), (begun, self._clock()), given)
-            return
-        self.measure(run, work, begun, self._clock())
+        call(self, bound, payload, work, given)
 
     def failing(
         self, bound: Bound, work: Work, error: BaseException, times: tuple[int, int], given: Any = None

@@ -4,6 +4,7 @@ from typing import Any
 
 from rimward.edge.dispatch.board import Allowed
 from rimward.edge.dispatch.functions import FunctionRun
+from rimward.edge.dispatch.modes import Replaced
 from rimward.edge.dispatch.payloads import BadPayloadError
 from rimward.edge.dispatch.tracing import Tracing
 from rimward.edge.dispatch.types import Refusal, Reply, Ticket
@@ -38,6 +39,9 @@ def failed(
         work.error = error.code
         work.undo()
         work.withhold(str(error))
+    elif isinstance(error, Replaced):
+        work.error = "replaced"
+        work.refuse("replaced", str(error))
     elif isinstance(error, Stopped):
         took = (times[1] - times[0]) / 1e9
         work.error = str(error)

@@ -186,6 +186,7 @@ class Bound(Struct):
     slots: list[StateSlot]
     problem: str | None  # why the captures don't fit
     device_at: int = -1
+    captures: tuple[str, ...] = ()  # their values: events of one lane have the same
 
     @property
     def is_plain(self) -> bool:
@@ -267,7 +268,7 @@ class FunctionRun:
 
     def bind(self, captures: dict[str, str], query: str = "") -> Bound:
         """Fill in what the topic or path gives; a capture of the wrong form is kept for the answer."""
-        bound = Bound(self, [], -1, -1, [], None)
+        bound = Bound(self, [], -1, -1, [], None, captures=tuple(captures.values()))
         values = parse_qs(query, keep_blank_values=True, max_num_fields=100) if query else {}
         for index, parameter in enumerate(self.function.plan.parameters):
             try:

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 from rimward.edge.dispatch.call import Call, Running, start
 from rimward.edge.dispatch.functions import Bound, FunctionRun, Held
 from rimward.edge.dispatch.marking import Mark
+from rimward.edge.dispatch.modes import Modes, Replaced
 from rimward.edge.dispatch.tracing import Tracing
 from rimward.edge.dispatch.types import Refusal, Ticket
 from rimward.edge.dispatch.work import Work
@@ -19,6 +20,7 @@ class Host(Protocol):
 
     tracing: Tracing
     words: memoryview
+    modes: Modes
 
     def succeeded(self, bound: Bound, call: Call, held: Held | None, work: Work, result: Any) -> None:
         """Release a call's effects; it raises, and releases nothing, where its reply can't be written."""
@@ -45,6 +47,7 @@ class Waiting:
         self._clock = clock
         self._tasks: set[asyncio.Task[Any]] = set()
         self._expired: set[asyncio.Task[Any]] = set()  # cancelled because their timeout was over
+        self._replaced: set[asyncio.Task[Any]] = set()  # cancelled because a newer event came
 
     def run(self, bound: Bound, arguments: list[Any], call: Call, held: Held | None, work: Work) -> None:
         run, begun = bound.run, self._clock()
@@ -71,7 +74,15 @@ class Waiting:
         limit = None
         if run.timeout is not None:
             limit = asyncio.get_running_loop().call_later(run.timeout, self._expire, task)
-        task.add_done_callback(lambda done: self._ended(bound, call, held, work, done, (running, limit)))
+
+        def cancel() -> None:
+            self._replaced.add(task)
+            task.cancel()
+
+        self._host.modes.began(bound, cancel)
+        task.add_done_callback(
+            lambda done: self._ended(bound, call, held, work, done, (running, limit, cancel))
+        )
 
     def _expire(self, task: asyncio.Task[Any]) -> None:
         self._expired.add(task)
@@ -84,10 +95,10 @@ class Waiting:
         held: Held | None,
         work: Work,
         task: asyncio.Task[Any],
-        ran: tuple[Running, asyncio.TimerHandle | None],
+        ran: tuple[Running, asyncio.TimerHandle | None, Callable[[], None]],
     ) -> None:
         self._tasks.discard(task)
-        running, limit = ran
+        running, limit, cancel = ran
         if limit is not None:
             limit.cancel()
         run, now = bound.run, self._clock()
@@ -112,12 +123,16 @@ class Waiting:
         if held is not None:
             for slot, cell in zip(bound.slots, held.cells, strict=True):
                 slot.cells.release(cell)
+        self._host.modes.ended(bound, cancel)
 
     def _error_of(self, run: FunctionRun, task: asyncio.Task[Any]) -> BaseException | None:
-        expired = task in self._expired
+        expired, replaced = task in self._expired, task in self._replaced
         self._expired.discard(task)
+        self._replaced.discard(task)
         if not task.cancelled():
             return task.exception()
+        if replaced:
+            return Replaced(f"a newer event of {run.name} came")
         return TimeoutError(f"it took longer than {run.timeout:g} s") if expired else asyncio.CancelledError()
 
     async def close(self, grace: float) -> None:
