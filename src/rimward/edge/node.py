@@ -38,7 +38,7 @@ from rimward.edge.kernel import boot_id, boottime
 from rimward.edge.outbox import Outbox
 from rimward.edge.secrets import give_secrets
 from rimward.edge.shelf import Shelf
-from rimward.edge.watched import watched
+from rimward.edge.watched import be_watched, placing_of
 from rimward.observe import Recorder
 from rimward.observe.faults import Faults
 
@@ -172,7 +172,7 @@ class Node:
             stack.callback(self.access.close)
             self.mqtt, self.http = doors_of(dispatcher, config, outbox, self.access)
             self.dispatcher, self.outbox = dispatcher, outbox
-            self.placing = watched(dispatcher, config, self.folder, self.clocks)
+            self.placing = await placing_of(dispatcher, config, self.folder, self.clocks)
             self.listening = Listening(
                 config.listeners,
                 config.accept,
@@ -238,10 +238,15 @@ class Node:
         self._beat(1.0, self.dispatcher.follow_wall_clock)
         self._beat(1.0, self.dispatcher.expire)
         self._tasks.append(asyncio.get_running_loop().create_task(self._hand.run()))
+        self._tasks.append(asyncio.get_running_loop().create_task(self.placing.keep()))
         if self._watch is not None:
             self._tasks.append(asyncio.get_running_loop().create_task(self._watch.follow()))
         for run, period in self.dispatcher.beats:
             self._beat(period, _beat_of(self.dispatcher, run))
+
+    async def be_watched(self) -> None:
+        """Let a supervisor watch over the calls; it takes signals, so only the process's own node does."""
+        await be_watched(self.dispatcher, self.config, self.folder)
 
     async def reload(self) -> None:
         """Read again what may change while devices are connected; no connection is dropped."""
