@@ -121,8 +121,6 @@ async def test_restart_ends_the_older_call_without_its_effects(tmp_path: Path) -
 async def test_restart_keeps_only_the_newest_of_those_that_wait(tmp_path: Path) -> None:
     slow = "        await gates['stop'].wait()\n"
     stubborn = app("restart").replace("        raise\n", slow + "        raise\n")
-        "        raise\n", "        await gates['stop'].wait()\n        raise\n"
-    )
     async with bench(tmp_path, stubborn) as b:
         house = House(b)
         house.gates["stop"] = asyncio.Event()
