@@ -38,9 +38,10 @@ class Hub:
             Streams(config),
             Upkeep(lake_of(data), config.upkeep, facts, self._records, now),
             Auditing(data, self._records),
+            Commanding(config, now),  # a person may command too
         ]
         if config.app and any(function.layer == "cloud" for function in manifest.functions):
-            self.parts += [Functions(config), Forwards(config, manifest.facts, now), Commanding(config, now)]
+            self.parts += [Functions(config), Forwards(config, manifest.facts, now)]
 
     async def run(self) -> None:
         """Run every part; one that fails starts over.

@@ -174,6 +174,7 @@ class Forwards:
         self._facts = tuple(facts)
         self._now = now
         self._forwarding: Forwarding | None = None  # made with the first row: most apps have none
+        self._told = False  # that this process may not write
 
     async def run(self) -> None:
         """Drain for ever.
@@ -191,6 +192,12 @@ class Forwards:
             with closing(open_journal(path)) as db:
                 if not lanes(db):
                     return
-            ingest = Ingest(lake_of(self._data), self._facts, self._now)
+            lake = lake_of(self._data)
+            if not lake.excludes():
+                if not self._told:
+                    log.error("the store leaves writing to ingest: what cloud functions forward waits here")
+                self._told = True
+                return
+            ingest = Ingest(lake, self._facts, self._now)
             self._forwarding = Forwarding(path, ingest, self._now)
         self._forwarding.drain()

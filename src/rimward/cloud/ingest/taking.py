@@ -2,6 +2,7 @@
 
 import asyncio
 import sqlite3
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -62,6 +63,7 @@ class Taking:
         ] = {}  # by (node, lane): the mark at which one was told
         self.welcoming: Welcoming = Welcoming(lambda: ingest.lake.generations.id, lambda: ingest.lake.epochs)
         self._releases = Releases(Path(config.data))
+        self.took: Callable[[int], None] = _nobody  # hears how long each commit took, ns
 
     async def look(self, *, afresh: bool = False) -> None:
         """Look at what others did to the lake, and read the marks again where that is needed."""
@@ -119,8 +121,11 @@ class Taking:
         for arrival in arrivals:  # before anybody can see the rows
             lane, sent = arrival.envelope.lane, arrival.message.metadata.timestamp
             self.welcoming.came(lane.node, lane.epoch, min(self._now(), int(sent.timestamp() * 1e9)))
+        begun = time.monotonic_ns()
         try:
-            return await in_thread(self.ingest.take, fact, envelopes)
+            outcome = await in_thread(self.ingest.take, fact, envelopes)
+            self.took(time.monotonic_ns() - begun)
+            return outcome
         except LakeBroken:
             raise
         except Exception as error:  # noqa: BLE001 (one fact's commit ends no other's; all is tried again)
@@ -144,11 +149,19 @@ class Taking:
             self._announcer.offer(fact, outcome.rows)
             self._reading.counts.update(self._announcer.take_counts())
 
+    @property
+    def gaps(self) -> list[tuple[str, str]]:
+        """Lanes, as (node, lane), of which rows came and those before them are missing still."""
+        return [key for key, reached in self._gaps.items() if self._reached(*key) == reached]
+
+    def _reached(self, node: str, lane: str) -> tuple[int, int]:
+        mark = self._marks.get(node, {}).get(lane)
+        return (0, 0) if mark is None else mark.reached
+
     def _tell_gap(self, envelope: Envelope) -> None:
         """Say that rows are missing before those that came; once for a lane, until its mark moves."""
         lane = envelope.lane
-        mark = self._marks.get(lane.node, {}).get(lane.fact)
-        reached = (0, 0) if mark is None else mark.reached
+        reached = self._reached(lane.node, lane.fact)
         if self._gaps.get((lane.node, lane.fact)) == reached:
             return
         if len(self._gaps) >= GAPS_TOLD:
@@ -212,6 +225,10 @@ class Taking:
             ingest.lake.restored([f"{hello.node} was told of more than the lake has"], floor=most)
         own = ingest.marks_of(hello.node, lanes).values()
         return [*ingest.marks(), *((hello.node, mark) for mark in own)]
+
+
+def _nobody(_took: int) -> None:
+    """Hear nothing."""
 
 
 def _is_beyond(told_: Mark, mark: Mark | None) -> bool:

@@ -17,7 +17,7 @@ from deltalake import (
     WriterProperties,
     write_deltalake,
 )
-from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
+from deltalake.exceptions import CommitFailedError, TableNotFoundError
 
 from rimward.cloud.lake.storage import Storage
 from rimward.cloud.lake.syncing import Syncer
@@ -64,11 +64,9 @@ class DurableTable:
         try:
             self.handle = self._storage.open(self._name)
         except TableNotFoundError:
-            try:
-                self.handle = self._storage.create(self._name, self._schema, partitions_of(self._name))
-                self.created: bool = True
-            except DeltaError:  # another process has made it in this moment
-                self.handle = self._storage.open(self._name)
+            self._storage.create(self._name, self._schema, partitions_of(self._name))
+            self.handle = self._storage.open(self._name)
+            self.created: bool = not self.version  # by this process or, in this moment, by another
         self._marks: dict[str, int] = {}
         if self.id != self._id:
             self._id, self._searched, self._restored = self.id, -1, -1

@@ -20,6 +20,7 @@ from rimward.observe.threads import in_thread
 log: Logger = get_logger("rimward.hub")
 
 EVERY = 60.0  # seconds between two looks
+OFF_NOW = "ledger_off_now"  # sums that are off at the last look
 
 
 class Auditing:
@@ -31,6 +32,7 @@ class Auditing:
         self._records = records
         self._off: set[tuple[str, str, int]] = set()  # (node, fact, rows) at the last look
         self._told: set[tuple[str, str, int]] = set()  # of which it was told
+        self._now_off: int | None = None
 
     async def run(self) -> None:
         """Look for ever."""
@@ -52,6 +54,9 @@ class Auditing:
             log.error("the ledger is off", node=one.node, fact=one.fact, missing=one.missing)
         if fresh:
             self._records.add({"ledger_off": len(fresh)})
+        if len(told) != self._now_off:
+            self._now_off = len(told)
+            self._records.put(OFF_NOW, self._now_off)
         self._told = set(off) & self._off
         self._off = set(off)
         return told
