@@ -69,7 +69,7 @@ def command(options: argparse.Namespace) -> int:
         if waiting(db, node) >= WAITING:
             raise CommandError(f"{WAITING} commands wait for the node {node}, the limit: try again later")
         now = time.time_ns()
-        enter(db, node, key, given, now, BY_HAND, key)
+        enter(db, node, key, given, now, (BY_HAND, key))
         _tell(options, "given", {"key": key, "node": node, "device": given.device, "name": given.name,
                                  "expires": now + round(given.expires * 1e9)})  # fmt: skip
         end, taken = time.monotonic() + given.expires + given.timeout + GRACE, False

@@ -140,7 +140,6 @@ def _replay(options: argparse.Namespace, folder: DataFolder) -> int:
         left += done.dead
     right.close()
     if left and not options.json:
-        say(
-            f"{'1 row is' if left == 1 else f'{left:,} rows are'} left as dead letters: list says why each does not fit"
-        )
+        rows = "1 row is" if left == 1 else f"{left:,} rows are"
+        say(f"{rows} left as dead letters: list says why each does not fit")
     return 1 if left else 0

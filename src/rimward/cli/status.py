@@ -128,7 +128,8 @@ def _show(status: dict[str, Any]) -> None:
     if outbox:
         print(
             f"outbox  {_many(outbox.get('rows', 0), 'row')} since the start, "
-            f"{outbox.get('bytes', 0) / 1e6:,.1f} MB kept, {_many(outbox.get('dead_letters', 0), 'dead letter')}"
+            f"{outbox.get('bytes', 0) / 1e6:,.1f} MB kept, "
+            f"{_many(outbox.get('dead_letters', 0), 'dead letter')}"
         )
     if uplink:
         state = f"connected, {uplink.get('rtt_ms', 0):.2f} ms" if uplink.get("connected") else "not connected"

@@ -150,8 +150,9 @@ def _outbox(seen: Seen) -> Iterator[Problem]:
     if outbox.get("reserve_used"):
         yield Problem(
             grave=True,
-            what=f"The node's disk has {size(outbox.get('free_bytes', 0.0))} left: the outbox lives on its reserve.",
-            cure="Rows that the lake does not have yet can still be told of, new ones are refused. Make room.",
+            what=f"The node's disk has {size(outbox.get('free_bytes', 0.0))} left, "
+            "less than the outbox's reserve.",
+            cure="New facts are refused, losses can still be told. Make room on the disk.",
         )
     oldest = oldest_wait(seen)
     if seen.link is not None and seen.link.connected and oldest is not None and oldest > OLD:
@@ -218,7 +219,7 @@ def _ingest(one: IngestFigures) -> Iterator[Problem]:
     for node in one.quarantined:
         yield Problem(
             grave=True,
-            what=f"An outbox under the name {node} is quarantined: another is live, and nothing of it is taken.",
+            what=f"An outbox of {node} is quarantined: another of that name is live.",
             cure=f"Stop one of them, or rimward hub release {node}.",
         )
     if one.without_lease:

@@ -63,16 +63,17 @@ def give(db: sqlite3.Connection, node: str, wanted: Wanted, now: int) -> Command
     return Commands(hub, now, tuple(found), more=bool(found) and len(rows) > len(found))
 
 
-def enter(  # noqa: PLR0913 (a row's columns, each by its name)
-    db: sqlite3.Connection, node: str, key: str, order: Order, now: int, function: str, event: str
-) -> None:
-    """Write a command down; two of one key to one node are one. The caller may have a transaction open."""
+def enter(db: sqlite3.Connection, node: str, key: str, order: Order, now: int, by: tuple[str, str]) -> None:
+    """Write a command down; two of one key to one node are one. The caller may have a transaction open.
+
+    `by` is the function that gave it, and the event; `now` is wall ns.
+    """
     db.execute(
         "insert or ignore into command (node, key, device, name, payload, created, expires, timeout, "
         "idempotent, function, event) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             node, key, order.device, order.name, order.payload, now, now + round(order.expires * 1e9),
-            order.timeout, order.idempotent, function, event,
+            order.timeout, order.idempotent, *by,
         ),
     )  # fmt: skip
 

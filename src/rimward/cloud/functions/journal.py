@@ -221,7 +221,7 @@ class Journal:
         )
 
     def _command(self, given: Given, unit: Unit) -> None:
-        enter(self.db, given.node, given.key, given.order, unit.now, unit.function, given.event)
+        enter(self.db, given.node, given.key, given.order, unit.now, (unit.function, given.event))
 
     def begin_epoch(self, marks: dict[str, tuple[int, int]]) -> None:
         """Begin a new epoch of forwards where the lake contradicts this file; see `numbering`."""

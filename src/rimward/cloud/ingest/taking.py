@@ -123,9 +123,7 @@ class Taking:
             self.welcoming.came(lane.node, lane.epoch, min(self._now(), int(sent.timestamp() * 1e9)))
         begun = time.monotonic_ns()
         try:
-            outcome = await in_thread(self.ingest.take, fact, envelopes)
-            self.took(time.monotonic_ns() - begun)
-            return outcome
+            return await in_thread(self.ingest.take, fact, envelopes)
         except LakeBroken:
             raise
         except Exception as error:  # noqa: BLE001 (one fact's commit ends no other's; all is tried again)
@@ -134,6 +132,8 @@ class Taking:
             for arrival in arrivals:
                 await arrival.message.nak(delay=AGAIN)
             return None
+        finally:
+            self.took(time.monotonic_ns() - begun)
 
     async def _noted(self, fact: str, outcome: Outcome) -> None:
         await self._write_down(self._records.note, outcome, self._now())

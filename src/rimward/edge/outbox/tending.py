@@ -62,7 +62,7 @@ class Tending:
         except sqlite3.Error as error:
             if code_of(error) != sqlite3.SQLITE_FULL or not self._core.ballast.give_back():
                 raise
-            log.error("the disk is full: the outbox gives its reserve back for what is due", step=name)
+            log.error("the disk is full: the outbox gives its reserve back", step=name)  # noqa: TRY400 (one line)
             if name in self._notes:
                 self._notes[name].again()
             step()
