@@ -12,8 +12,7 @@ from rimward.cloud.commands.commanding import Commanding
 from rimward.cloud.config import HubConfig
 from rimward.cloud.functions.forwarding import Forwards
 from rimward.cloud.functions.supervising import Functions
-from rimward.cloud.lake.durable import LakeBroken
-from rimward.cloud.lake.storage import keep_place, lake_of
+from rimward.cloud.lake.storage import LakeBroken, keep_place, lake_of
 from rimward.cloud.lake.upkeep import Upkeep
 from rimward.cloud.ledger.auditing import Auditing
 from rimward.cloud.parts import Alive, Part, together

@@ -9,9 +9,8 @@ import sys
 from nats.aio.msg import Msg
 
 from rimward.cloud.config import HubConfig
-from rimward.cloud.connecting import connect
+from rimward.cloud.connecting import committed_subject, connect
 from rimward.cloud.heeding import heed_cancellation
-from rimward.cloud.ingest.taking import committed_subject
 from rimward.cloud.parts import BROKEN, again
 from rimward.observe import Logger, get_logger
 

@@ -112,7 +112,7 @@ class Telling:
     async def run(self) -> None:
         """Look for ever."""
         while True:
-            await in_thread(self._write, self.look())
+            await in_thread(self.write, self.look())
             await asyncio.sleep(EVERY)
 
     def look(self) -> IngestFigures:
@@ -138,7 +138,8 @@ class Telling:
             without_lease=bool(self._unheld.look(() if watched.has_lease() else (self._name,))),
         )
 
-    def _write(self, figures: IngestFigures) -> None:
+    def write(self, figures: IngestFigures) -> None:
+        """Write figures down; a disk that refuses is told, and the next look writes again."""
         draft = self._path.with_suffix(".new")
         try:
             draft.write_bytes(msgspec.json.encode(figures))

@@ -12,9 +12,8 @@ from rimward.cloud.ingest.core import Ingest
 from rimward.cloud.ingest.figures import Telling, Watched
 from rimward.cloud.ingest.pulling import Pulling
 from rimward.cloud.ingest.taking import Taking
-from rimward.cloud.lake.durable import LakeBroken
 from rimward.cloud.lake.sole import SoleWriter
-from rimward.cloud.lake.storage import keep_place, lake_of
+from rimward.cloud.lake.storage import LakeBroken, keep_place, lake_of
 from rimward.cloud.parts import Alive, Part, together
 from rimward.cloud.process import serve
 from rimward.cloud.store import Records

@@ -12,13 +12,14 @@ from nats.aio.msg import Msg
 
 from rimward.cloud.announcing import Announcer
 from rimward.cloud.config import HubConfig
+from rimward.cloud.connecting import committed_subject
 from rimward.cloud.ingest.core import Ingest
 from rimward.cloud.ingest.envelopes import Envelope, Outcome
 from rimward.cloud.ingest.reading import Arrival, Reading
 from rimward.cloud.ingest.releasing import Releases
 from rimward.cloud.ingest.replaying import Replaying
 from rimward.cloud.ingest.welcoming import Welcoming
-from rimward.cloud.lake.durable import LakeBroken
+from rimward.cloud.lake.storage import LakeBroken
 from rimward.cloud.parts import told
 from rimward.cloud.store import Records
 from rimward.observe import Logger, get_logger
@@ -31,11 +32,6 @@ log: Logger = get_logger("rimward.ingest")
 AGAIN = 1.0  # seconds after which the bus gives back what could not be committed
 GAPS_TOLD = 1024  # lanes whose gap was told; one is told again only after its mark has moved
 CLAIMED = 64  # generations by which a node's mark may be ahead of the lake's and still be believed
-
-
-def committed_subject(region: str) -> str:
-    """Return where ingest tells the rest of the hub that rows were committed."""
-    return f"hub.{region}.committed"
 
 
 class Taking:

@@ -19,10 +19,9 @@ from deltalake import (
 )
 from deltalake.exceptions import CommitFailedError, TableNotFoundError
 
-from rimward.cloud.lake.storage import Storage
+from rimward.cloud.lake.storage import LakeBroken, Storage
 from rimward.cloud.lake.syncing import Syncer
 from rimward.cloud.lake.tables import partitions_of, to_arrow
-from rimward.events import RimwardError
 from rimward.observe.failpoints import reach
 
 DIFFERENT = ("_time", "_seq", "_event", "_mono")  # in each row: a dictionary of them only costs
@@ -32,12 +31,6 @@ WRITER = WriterProperties(
 )
 HOOKS = PostCommitHookProperties(create_checkpoint=True, cleanup_expired_logs=False)
 # the log is cleaned by upkeep alone, and only behind a checkpoint that is on stable storage
-
-
-class LakeBroken(RimwardError):
-    """A commit could not be put on stable storage: what the lake says of itself can't be trusted."""
-
-    code = "lake-broken"
 
 
 class DurableTable:

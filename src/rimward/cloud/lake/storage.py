@@ -32,6 +32,12 @@ class NoLake(RimwardError):
     code = "no-lake"
 
 
+class LakeBroken(RimwardError):
+    """A commit could not be put on stable storage: what the lake says of itself can't be trusted."""
+
+    code = "lake-broken"
+
+
 class Storage(ABC):
     """A lake's tables, by name."""
 

@@ -10,7 +10,6 @@ from pathlib import Path
 
 from deltalake.exceptions import DeltaError
 
-from rimward.cloud.api import lanes_stored
 from rimward.cloud.ledger.accounting import Balance, balances, selections
 from rimward.cloud.ledger.reports import read_reports
 from rimward.cloud.store import Records
@@ -64,6 +63,8 @@ class Auditing:
 
 def audit(data: Path) -> tuple[Balance, ...]:
     """Return the balance of every node that has reported."""
+    from rimward.cloud.api import lanes_stored  # a minute after the hub's start, which goes without it
+
     accounts = read_reports(data)
     nodes = {one.node for one in accounts}
     stored = [one for one in lanes_stored(data, selections(accounts)) if one.node in nodes]
