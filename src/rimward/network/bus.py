@@ -11,8 +11,10 @@ import nats.errors
 from nats.aio.client import Client
 
 from rimward.network.config import BusAccess
+from rimward.network.heeding import finish
 from rimward.network.nkeys import Key, NoKey, parse_seed
 
+CLOSE = 2.0  # seconds to end a connection in order
 CONNECT = 15  # seconds for each step of one attempt; a bad link loses several packets of each
 
 
@@ -51,6 +53,11 @@ async def connect(access: BusAccess, **options: Any) -> Client:
     known = await asyncio.to_thread(_known, client, access)
     await client.connect(access.url, allow_reconnect=False, connect_timeout=CONNECT, **known, **options)
     return client
+
+
+async def hang_up(client: Client) -> bool:
+    """End a connection in order; return whether that was possible in time."""
+    return await finish(client.close(), CLOSE)
 
 
 def _known(client: BusClient, access: BusAccess) -> dict[str, Any]:

@@ -15,12 +15,12 @@ from nats.js.kv import KeyValue
 
 from rimward.cloud.config import HubConfig
 from rimward.cloud.connecting import connect
-from rimward.cloud.heeding import heed_cancellation
 from rimward.cloud.ingest.buckets import share_of
 from rimward.cloud.ingest.leases import BEAT, Leases
 from rimward.cloud.ingest.taking import Taking
-from rimward.cloud.parts import BROKEN
 from rimward.cloud.streams import consumer, ensure_consumers, ensure_streams
+from rimward.network.bus import hang_up
+from rimward.network.heeding import finish, heed_cancellation
 from rimward.observe import Logger, get_logger
 from rimward.observe.failpoints import reach
 from rimward.wire import PRIORITIES, Hello, stream
@@ -66,11 +66,9 @@ class Pulling:
                 for task in kept:
                     task.cancel()
             finally:  # before the tasks are awaited: their client may swallow a cancellation
-                with contextlib.suppress(*BROKEN):
-                    if bucket is not None:
-                        await asyncio.wait_for(self.leases.release(bucket), 1)
-                with contextlib.suppress(*BROKEN):
-                    await asyncio.wait_for(client.close(), 2)
+                if bucket is not None:
+                    await finish(self.leases.release(bucket), 1)
+                await hang_up(client)
 
     async def _tell(self, client: Client) -> None:
         while client.is_connected:
