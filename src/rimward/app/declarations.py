@@ -185,6 +185,7 @@ class Declarations:
             durable=durable,
             timeout=duration(timeout, "edge: timeout", 'timeout="2s"'),
             was=was,
+            run=run,
         )
 
         def declare(function: F) -> F:

@@ -26,6 +26,7 @@ class EdgeOptions(Struct, frozen=True):
     durable: bool = True
     timeout: float | None = None
     was: str | None = None
+    run: Run = "auto"
 
 
 class CloudOptions(Struct, frozen=True):

@@ -110,7 +110,7 @@ class Resolver:
         self._clashes.add(trigger, plan, (one.file, one.line))
         return EdgeFunction(
             function.__name__, trigger, plan, options.budget, options.priority, one.file, one.line,
-            durable=options.durable, timeout=options.timeout, was=options.was,
+            durable=options.durable, timeout=options.timeout, was=options.was, run=options.run,
         )  # fmt: skip
 
     def _trigger(self, one: EdgeDeclared) -> Trigger | StreamDeclaration:

@@ -5,7 +5,8 @@ Everything else, and what goes wrong before the function has run, takes the long
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, NoReturn
+from weakref import WeakSet
 
 import msgspec
 from msgspec import Struct
@@ -18,7 +19,7 @@ from rimward.edge.dispatch.carried import wants_structured
 from rimward.edge.dispatch.dispatcher import Dispatcher
 from rimward.edge.dispatch.encodings import agree
 from rimward.edge.dispatch.failures import failed, replied
-from rimward.edge.dispatch.functions import SAMPLE_ONE_IN, Bound, Plain, Span, plain_of
+from rimward.edge.dispatch.functions import SAMPLE_ONE_IN, Bound, FunctionRun, Plain, Span, plain_of
 from rimward.edge.dispatch.payloads import BadPayloadError, Decode
 from rimward.edge.dispatch.routes import path_segments
 from rimward.edge.dispatch.types import Ask, Reply, Sender, Ticket
@@ -38,12 +39,13 @@ Outcome = tuple[Any, Exception | None, list[Action]]  # of a call: its result, w
 class PlainRequest(Plain):
     """A function that one path, query, content type and Accept meet, and that needs nothing but the body."""
 
-    __slots__ = ("content_type", "path", "returns")
+    __slots__ = ("__weakref__", "content_type", "path", "read", "returns")
 
     def __init__(self, bound: Bound, decode: Decode, path: str, content_type: str | None) -> None:
         """`decode` is for the content type."""
         plain = plain_of(bound)
         super().__init__(bound, decode, plain.call)
+        self.read: Decode = decode  # as `decode`, while calls run on the loop
         self.path: str = path
         self.content_type: str | None = content_type
         self.returns: Any = _written_at_once(bound.run.function.plan.returns)
@@ -57,6 +59,8 @@ class Asked:
         self._known: dict[Key, Ask | None] = {}
         self._clock = dispatcher.clocks.monotonic
         self._span = dispatcher.tracing.ring.add
+        self._lanes: WeakSet[PlainRequest] = WeakSet()  # gateways keep what they were given
+        dispatcher.on_place.append(self._forget)
 
     def known(
         self, method: str, path: str, query: str, content_type: str | None, accept: str | None
@@ -163,19 +167,39 @@ class Asked:
             decode = _nothing if run.decode is None else run.decoder(content_type)
         except BadPayloadError:
             return None
-        return partial(self.ask, PlainRequest(bound, decode, path, content_type))
+        plain = PlainRequest(bound, decode, path, content_type)
+        self._lanes.add(plain)
+        return partial(self.ask, plain)
+
+    def _forget(self, run: FunctionRun) -> None:
+        """Send the requests of a function the longer way, unless it runs on the loop."""
+        self._known.clear()
+        for plain in self._lanes:
+            if plain.bound.run is run:
+                plain.decode = plain.read if run.runs == "inline" else _elsewhere
 
 
 def _is_plain(bound: Bound) -> bool:
     """Tell whether a call needs nothing but the captures, the query and the body."""
     run = bound.run
-    if run.is_async or run.streams or run.check is not None or bound.problem is not None:
+    if (
+        run.runs != "inline"
+        or run.is_async
+        or run.streams
+        or run.check is not None
+        or bound.problem is not None
+    ):
         return False
     return not bound.slots and bound.event_at < 0 and bound.device_at < 0
 
 
 def _nothing(body: bytes) -> None:
     """Decode the body of a request to a function that takes none."""
+
+
+def _elsewhere(body: bytes) -> NoReturn:
+    """Decode nothing: the longer way does, for a function that does not run here."""
+    raise BadPayloadError("the function runs elsewhere")
 
 
 def _written_at_once(returns: Any) -> Any:

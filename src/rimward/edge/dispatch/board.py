@@ -81,6 +81,13 @@ class Board:
         self._known[topic] = listeners
         return listeners
 
+    def forget(self, run: FunctionRun) -> None:
+        """Forget what topics run of which this function is a part: it runs elsewhere from now on."""
+        for topic, listeners in list(self._known.items()):
+            if any(bound.run is run for bound, _ in listeners.bounds):
+                del self._known[topic]
+                self.lane.pop(topic, None)
+
     def priority(self, topic: str) -> str:
         """Return the class of a topic: the highest of its functions', "normal" where there is none."""
         classes = {bound.run.function.priority for bound, _ in self.listeners(topic).bounds}

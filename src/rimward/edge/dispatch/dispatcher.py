@@ -23,7 +23,7 @@ from rimward.edge.dispatch.commands import Commands
 from rimward.edge.dispatch.encodings import OBJECTS, agree, encoding_of, media_types
 from rimward.edge.dispatch.failures import bad_payload, check_time, failed, no_route, refused, replied
 from rimward.edge.dispatch.feeding import Feeder
-from rimward.edge.dispatch.functions import SAMPLE_ONE_IN, Bound, FunctionRun, Held, Span, fill
+from rimward.edge.dispatch.functions import SAMPLE_ONE_IN, Bound, FunctionRun, Held, Runs, Span, fill
 from rimward.edge.dispatch.lane import end_plain
 from rimward.edge.dispatch.payloads import BadPayloadError
 from rimward.edge.dispatch.ports import NODE, Clocks, Listeners, OutboxPort
@@ -85,6 +85,7 @@ class Dispatcher:
         self.beats: list[tuple[FunctionRun, float]] = self.board.beats
         self.streams: dict[str, StreamRun] = self.board.streams
         self.feeder: Feeder = Feeder(self)
+        self.on_place: list[Callable[[FunctionRun], None]] = [self.board.forget]
 
     # -- the door
 
@@ -207,6 +208,13 @@ class Dispatcher:
         """Run a function that runs at a steady beat."""
         work = Work(self, run.name, b"", NODE, self._clock())
         self._begin(work, Listeners([(run.bind({}), None)], []), waits=False)
+
+    def place(self, name: str, where: Runs) -> None:
+        """Have a function's calls run elsewhere from the next one on; those that run end where they are."""
+        run = self.functions[name]
+        run.runs = where
+        for forget in self.on_place:
+            forget(run)
 
     def expire(self) -> None:
         """Forget cells whose time is over; the node calls this once a second."""

@@ -9,6 +9,7 @@ from rimward.edge.dispatch.tracing import Tracing
 from rimward.edge.dispatch.types import Refusal, Reply, Ticket
 from rimward.edge.dispatch.work import Work
 from rimward.events import REFUSALS, OutboxBroken, OutboxFull, Reject
+from rimward.events.raised import place_of
 from rimward.observe import Logger, get_logger
 
 log: Logger = get_logger("rimward.dispatch")
@@ -74,14 +75,3 @@ def check_time(payload: Any, field: str) -> None:
     moment = getattr(payload, field, None)
     if getattr(moment, "tzinfo", None) is None:
         raise BadPayloadError(f"{field} is {moment!r}, it must be a time with its zone - at `$.{field}`")
-
-
-def place_of(error: BaseException) -> str:
-    """Return the file and line at which an error was raised."""
-    traceback = error.__traceback__
-    place = "?"
-    while traceback is not None:
-        code = traceback.tb_frame.f_code
-        place = f"{code.co_filename.rpartition('/')[2]}:{traceback.tb_lineno}"
-        traceback = traceback.tb_next
-    return place

@@ -3,7 +3,7 @@
 import inspect
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import parse_qs
 
 from msgspec import Struct
@@ -27,6 +27,9 @@ from rimward.observe.histogram import TABLE, TABLE_FROM, TABLE_TO
 
 Check = Callable[[dict[str, str], bytes], str | None]
 """Returns why a request with these headers and this body, as it came, is not signed as it should be."""
+
+Runs = Literal["inline", "process", "wasm"]
+"""Where the calls of a function run: on the loop, or in a worker."""
 
 SAMPLE_EVERY = 1_000_000_000  # ns between two samples of one function
 SAMPLE_ONE_IN = 1024
@@ -183,6 +186,7 @@ class Bound(Struct):
         """Whether a call needs nothing but the captures and the payload, and has no reply."""
         return (
             self.run.is_plain
+            and self.run.runs == "inline"
             and self.problem is None
             and not self.slots
             and self.event_at < 0
@@ -215,6 +219,9 @@ class FunctionRun:
         self.is_async: bool = function.plan.is_async
         self.durable: bool = function.durable
         self.timeout: float | None = function.timeout
+        self.runs: Runs = (
+            "inline" if function.run == "auto" else function.run
+        )  # changed by `Dispatcher.place`
         self.takes_payload: bool = function.plan.payload is not None
         self.decode: Decode | None = decoder_for(function.plan.payload) if self.takes_payload else None
         self.offers: tuple[Encoding, ...] | None = offers_for(function.plan.returns)
