@@ -77,7 +77,7 @@ class Board:
         if len(listeners.bounds) == 1 and not listeners.streams and not listeners.answers:
             bound, time_field = listeners.bounds[0]
             if time_field is None and bound.is_plain:
-                self.lane[topic] = plain_of(bound)
+                self.lane[topic] = plain_of(bound, topic)
         self._known[topic] = listeners
         return listeners
 
