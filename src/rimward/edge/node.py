@@ -29,7 +29,7 @@ from rimward.edge.functions.placing import Placing
 from rimward.edge.gateways.admission import Load
 from rimward.edge.gateways.http import HttpConfig, HttpGateway
 from rimward.edge.gateways.listening.listening import Listening
-from rimward.edge.gateways.mqtt import MqttGateway
+from rimward.edge.gateways.mqtt.gateway import MqttGateway
 from rimward.edge.gateways.overload import Overload
 from rimward.edge.gateways.websocket.topics import BothWays
 from rimward.edge.health import Health

@@ -16,7 +16,7 @@ from rimward.local.listeners import listeners_of, spec_of, takes_coap
 from rimward.local.options import NodeOptions
 from rimward.local.plan import absolute, node_process, python
 from rimward.local.settings import Settings
-from rimward.network.bus import BusAccess
+from rimward.network.config import BusAccess
 from rimward.network.pace import Schedule
 from rimward.observe.faults import FILE as FAULTS
 from rimward.wire.joining import NAME_RULE, is_node_name
