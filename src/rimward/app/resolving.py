@@ -8,6 +8,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from rimward.app.apart import check_apart
 from rimward.app.clashes import Clashes, Names
 from rimward.app.cloud import check_declared, cloud_function
 from rimward.app.declared import (
@@ -97,6 +98,7 @@ class Resolver:
         _check_payload(plan, trigger)
         self._check_return(plan, trigger)
         _check_iterator(plan, trigger)
+        check_apart(plan, options.run)
         if options.parallel and plan.takes("state"):
             raise Problem(
                 f'{function.__name__}: mode="parallel" and State exclude each other',
@@ -111,6 +113,7 @@ class Resolver:
         return EdgeFunction(
             function.__name__, trigger, plan, options.budget, options.priority, one.file, one.line,
             durable=options.durable, timeout=options.timeout, was=options.was, run=options.run,
+            confine=options.confine,
         )  # fmt: skip
 
     def _trigger(self, one: EdgeDeclared) -> Trigger | StreamDeclaration:

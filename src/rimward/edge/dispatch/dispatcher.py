@@ -15,7 +15,8 @@ from rimward.app.device import Device
 from rimward.app.effects import Action, current
 from rimward.app.facts import Fact
 from rimward.app.manifest import FactSpec
-from rimward.edge.dispatch.board import WS, Allowed, Board
+from rimward.edge.dispatch.away import Away
+from rimward.edge.dispatch.board import WS, Allowed, Board, watched_by
 from rimward.edge.dispatch.call import Call, LaneCall
 from rimward.edge.dispatch.carried import carry_message, carry_request, refuse, reply_of, wants_structured
 from rimward.edge.dispatch.closing import Closing
@@ -26,7 +27,7 @@ from rimward.edge.dispatch.feeding import Feeder
 from rimward.edge.dispatch.functions import SAMPLE_ONE_IN, Bound, FunctionRun, Held, Runs, Span, fill
 from rimward.edge.dispatch.lane import end_plain
 from rimward.edge.dispatch.payloads import BadPayloadError
-from rimward.edge.dispatch.ports import NODE, Clocks, Listeners, OutboxPort
+from rimward.edge.dispatch.ports import NODE, Clocks, Listeners, OutboxPort, Workers
 from rimward.edge.dispatch.pouring import pour, socket_of
 from rimward.edge.dispatch.renaming import load_cells, load_windows
 from rimward.edge.dispatch.routes import Match, path_segments
@@ -34,7 +35,7 @@ from rimward.edge.dispatch.streams import StreamRun
 from rimward.edge.dispatch.tracing import Tracing
 from rimward.edge.dispatch.types import Message, Reply, Request, Router, Sender, Socket, Ticket
 from rimward.edge.dispatch.waiting import Waiting, queue
-from rimward.edge.dispatch.watching import EVERY, Watching
+from rimward.edge.dispatch.watching import Watching
 from rimward.edge.dispatch.work import Work
 from rimward.edge.outbox import Transaction
 
@@ -74,9 +75,9 @@ class Dispatcher:
         self._event_count = self._events = 0  # the latter without those of the fast lane
         self.waiting: Waiting = Waiting(self, clocks.monotonic)
         self.commands: Commands = Commands(lambda: self.router, tracing.boot, self.counters)
-        self._cells = {struct: load_cells(outbox, type_, clocks.wall) for struct, type_ in app.states.items()}
+        self.cells = {struct: load_cells(outbox, type_, clocks.wall) for struct, type_ in app.states.items()}
         self.functions: dict[str, FunctionRun] = {
-            function.name: FunctionRun(function, self._cells, settings) for function in app.edge_functions
+            function.name: FunctionRun(function, self.cells, settings) for function in app.edge_functions
         }
         self.board: Board = Board(app, self.functions, lambda stream: load_windows(outbox, stream))
         self._lane = self.board.lane
@@ -85,6 +86,7 @@ class Dispatcher:
         self.beats: list[tuple[FunctionRun, float]] = self.board.beats
         self.streams: dict[str, StreamRun] = self.board.streams
         self.feeder: Feeder = Feeder(self)
+        self.away: Away | None = None  # made by `employ`; without one all calls run on the loop
         self.on_place: list[Callable[[FunctionRun], None]] = [self.board.forget]
 
     # -- the door
@@ -190,24 +192,19 @@ class Dispatcher:
         return socket_of(match) if isinstance(match, Match) else None
 
     def watch(self, request: Request, changed: Callable[[], None]) -> Callable[[], None] | None:
-        """Call `changed` after each change of what a request's function reads, as far as its parameters tell.
-
-        These are its cells, and the topic of the same name as its path, when a function publishes there.
-        Returns what ends it; None where no function serves the request.
-        """
-        segments = path_segments(request.path)
-        match = segments and self.board.serve(request.sender.protocol, request.method, segments)
-        if not segments or not isinstance(match, Match):
-            return None
-        run = match.target
-        cells = [(slot.cells.space, slot.key) for slot in run.bind(match.captures, request.query).slots]
-        cells += [(self._cells[one.type].space, EVERY) for one in run.function.plan.takes("states")]
-        return self.watching.follow(self, cells, "/".join(segments), changed)
+        """Call `changed` after each change of what a request's function reads; return what ends that."""
+        found = watched_by(self.board, request, self.cells)
+        return None if found is None else self.watching.follow(self, *found, changed)
 
     def beat(self, run: FunctionRun) -> None:
         """Run a function that runs at a steady beat."""
         work = Work(self, run.name, b"", NODE, self._clock())
         self._begin(work, Listeners([(run.bind({}), None)], []), waits=False)
+
+    def employ(self, workers: Workers) -> None:
+        """Have the calls that do not run on the loop run by workers."""
+        cells = {cells.type.name: cells for cells in self.cells.values()}
+        self.away = Away(self, workers, cells, self._clock)
 
     def place(self, name: str, where: Runs) -> None:
         """Have a function's calls run elsewhere from the next one on; those that run end where they are."""
@@ -219,7 +216,7 @@ class Dispatcher:
     def expire(self) -> None:
         """Forget cells whose time is over; the node calls this once a second."""
         transaction = Transaction()
-        for cells in self._cells.values():
+        for cells in self.cells.values():
             transaction.puts += cells.expire(self.watching.tell)
         if transaction.puts:
             self.outbox.append(transaction, None)
@@ -333,6 +330,9 @@ class Dispatcher:
                     work.event, work.time_field = payload, time_field
         except BadPayloadError as bad:
             bad_payload(self.tracing, run, work, bad, self._clock())
+            return
+        if run.runs != "inline" and self.away is not None:
+            self.away.run(bound, payload, given, work)
             return
         held = Held(bound) if bound.slots else None
         event = work.as_event(self.node) if bound.event_at >= 0 else None
