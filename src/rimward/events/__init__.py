@@ -15,6 +15,7 @@ from rimward.events.errors import (
     RejectCode,
     RimwardError,
     RowTooLarge,
+    WorkerDied,
 )
 from rimward.events.event import Event
 from rimward.events.refusals import REFUSALS, Words
@@ -43,6 +44,7 @@ __all__ = [
     "Size",
     "TraceIds",
     "Words",
+    "WorkerDied",
     "format_traceparent",
     "from_ns",
     "nanoseconds",

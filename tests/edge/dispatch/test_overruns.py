@@ -30,6 +30,9 @@ class Conduct:
     def overran(self, function: str) -> None:
         self.told.append(f"{function} overran")
 
+    def died(self, function: str, event: int) -> None:
+        self.told.append(f"{function} died of {event:08x}")
+
 
 class Watched:
     """Stops every call that is still there when it looks."""

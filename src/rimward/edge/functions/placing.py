@@ -136,14 +136,12 @@ class Placing:
             self._note(function, reason)
             self._place(function)
 
-    def worker_died(self, function: str, event: int) -> bool:
-        """Keep that an event has killed a worker; tell whether it is not to be run any more."""
+    def died(self, function: str, event: int) -> None:
+        """Keep that an event has killed a worker; one that has killed twice is not run any more."""
         kills = self._placement.killed(function, f"{event:08x}")
         self._changed.set()
-        if kills < KILLS:
-            return False
-        self._runs[function].killers.add(event)
-        return True
+        if kills >= KILLS:
+            self._runs[function].killers.add(event)
 
     def problems(self) -> dict[str, str]:
         """Return what health says of functions, by "function NAME"."""
