@@ -190,7 +190,16 @@ class Node:
         return event
 
     def ask(self, path: str, body: bytes = BODY) -> tuple[int, bytes]:
-        """Send a request; return status and body, (0, b"") where the node died of it."""
+        """Send a request; return status and body, (0, b"") where the node died of it.
+
+        A node that was held up sheds load for a moment: it is asked again then.
+        """
+        end = time.monotonic() + PATIENCE
+        while (answer := self._ask(path, body))[0] == 503 and time.monotonic() < end:
+            time.sleep(0.05)
+        return answer
+
+    def _ask(self, path: str, body: bytes) -> tuple[int, bytes]:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
         try:
             connection.request("POST", path, body, {"content-type": "application/json"})

@@ -1,4 +1,4 @@
-"""`./dev soak [kills|power|model|machine|floods|fuzz|hostile|links|mutants] …`; each module says what it takes."""
+"""`./dev soak [floods|fuzz|hostile|kills|links|machine|model|mutants|power] …`; each module says more."""
 
 import sys
 

@@ -1,7 +1,7 @@
 """Everything hostile that a function can do on the loop, as root and as an ordinary user.
 
-`python -m tests.soak.hostile [TIMES]`. A line for each: how long the caller and everybody else waited. The run
-fails where an acknowledged fact is lost, the process of a call that can be stopped is another one afterwards,
+`python -m tests.soak.hostile [TIMES]`. A line for each: how long the caller and everybody else waited. The
+run fails where an acknowledged fact is lost, the process of a call that can be stopped is another one then,
 one that can't be stopped is not moved, or the node does not serve again within `SERVING` seconds.
 """
 
