@@ -9,6 +9,7 @@ from rimward.edge.gateways.admission import RequestRates
 from rimward.edge.gateways.listening.config import AcceptConfig, ListenerConfig
 from rimward.edge.gateways.mqtt.config import MqttConfig
 from rimward.edge.outbox.config import OutboxConfig
+from rimward.edge.recording.wish import RecordingConfig
 
 __all__ = ["LimitsConfig", "NodeConfig", "OutboxConfig", "read"]
 
@@ -56,6 +57,7 @@ class NodeConfig(Struct, frozen=True, forbid_unknown_fields=True):
     http: HttpConfig = HttpConfig()
     coap: CoapConfig = CoapConfig()
     outbox: OutboxConfig = OutboxConfig()
+    recording: RecordingConfig = RecordingConfig()
 
 
 def read(path: Path) -> NodeConfig:

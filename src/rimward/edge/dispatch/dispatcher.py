@@ -26,7 +26,7 @@ from rimward.edge.dispatch.feeding import Feeder
 from rimward.edge.dispatch.functions import SAMPLE_ONE_IN, Bound, FunctionRun, Held, Span, fill
 from rimward.edge.dispatch.lane import end_plain
 from rimward.edge.dispatch.payloads import BadPayloadError
-from rimward.edge.dispatch.ports import NODE, Clocks, Listeners, OutboxPort
+from rimward.edge.dispatch.ports import NODE, Clocks, Ear, Listeners, OutboxPort
 from rimward.edge.dispatch.pouring import pour, socket_of
 from rimward.edge.dispatch.renaming import load_cells, load_windows
 from rimward.edge.dispatch.routes import Match, path_segments
@@ -62,6 +62,7 @@ class Dispatcher:
         self.tracing = tracing
         self.admit: Callable[[FactSpec, int, tuple[object, ...]], None] = outbox.admit
         self.router: Router  # set by the node before any gateway listens
+        self.ear: Ear | None = None  # of a recording that is on
         self.actions: int = 0
         self.counters: dict[str, int] = {"forwards": 0, "replies_dropped": 0}
         self.outbox = outbox
@@ -74,9 +75,9 @@ class Dispatcher:
         self._event_count = self._events = 0  # the latter without those of the fast lane
         self.waiting: Waiting = Waiting(self, clocks.monotonic)
         self.commands: Commands = Commands(lambda: self.router, tracing.boot, self.counters)
-        self._cells = {struct: load_cells(outbox, type_, clocks.wall) for struct, type_ in app.states.items()}
+        self.cells = {struct: load_cells(outbox, type_, clocks.wall) for struct, type_ in app.states.items()}
         self.functions: dict[str, FunctionRun] = {
-            function.name: FunctionRun(function, self._cells, settings) for function in app.edge_functions
+            function.name: FunctionRun(function, self.cells, settings) for function in app.edge_functions
         }
         self.board: Board = Board(app, self.functions, lambda stream: load_windows(outbox, stream))
         self._lane = self.board.lane
@@ -147,8 +148,10 @@ class Dispatcher:
         work = self.work_of(message or Message(topic, payload, qos, sender, read_at))
         return end_plain(self, plain, work, (result, error, len(actions)), (begun, ended))
 
-    def request(self, request: Request) -> Ticket:
+    def request(self, request: Request) -> Ticket:  # noqa: PLR0911 (one way out for each answer)
         """Run the one function that serves a route."""
+        if self.ear is not None and self.ear.listens:
+            return self.ear.request(request)
         segments = path_segments(request.path)
         if segments is None:
             return refused("invalid", "the path hides one of / + # NUL, starts with $, or is not UTF-8")
@@ -200,18 +203,21 @@ class Dispatcher:
             return None
         run = match.target
         cells = [(slot.cells.space, slot.key) for slot in run.bind(match.captures, request.query).slots]
-        cells += [(self._cells[one.type].space, EVERY) for one in run.function.plan.takes("states")]
+        cells += [(self.cells[one.type].space, EVERY) for one in run.function.plan.takes("states")]
         return self.watching.follow(self, cells, "/".join(segments), changed)
 
     def beat(self, run: FunctionRun) -> None:
         """Run a function that runs at a steady beat."""
+        if self.ear is not None and self.ear.listens:
+            self.ear.beat(run)
+            return
         work = Work(self, run.name, b"", NODE, self._clock())
         self._begin(work, Listeners([(run.bind({}), None)], []), waits=False)
 
     def expire(self) -> None:
         """Forget cells whose time is over; the node calls this once a second."""
         transaction = Transaction()
-        for cells in self._cells.values():
+        for cells in self.cells.values():
             transaction.puts += cells.expire(self.watching.tell)
         if transaction.puts:
             self.outbox.append(transaction, None)
