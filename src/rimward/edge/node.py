@@ -36,6 +36,8 @@ from rimward.edge.health import Health
 from rimward.edge.keeping import Keeper
 from rimward.edge.kernel import boot_id, boottime
 from rimward.edge.outbox import Outbox
+from rimward.edge.recording.recording import Doors as RecordedDoors
+from rimward.edge.recording.recording import Recording
 from rimward.edge.secrets import give_secrets
 from rimward.edge.shelf import Shelf
 from rimward.edge.watched import be_watched, placing_of
@@ -192,7 +194,10 @@ class Node:
                 "listening": self.listening.stats,
                 "access": self.access.stats,
             }
-            self.health.watch(dispatcher, outbox, gateways, recorder, {"listeners": self.listening.problem})
+            doors = RecordedDoors(self.mqtt, self.http)
+            self._recording = Recording(self.app, dispatcher, doors, Path(config.data), config.recording)
+            problems = {"listeners": self.listening.problem, "recording": self._recording.problem}
+            self.health.watch(dispatcher, outbox, gateways, recorder, problems)
             self.health.placing = self.placing
             self._stack = stack.pop_all()
         return self
@@ -239,6 +244,7 @@ class Node:
         self._beat(1.0, self.dispatcher.expire)
         self._tasks.append(asyncio.get_running_loop().create_task(self._hand.run()))
         self._tasks.append(asyncio.get_running_loop().create_task(self.placing.keep()))
+        self._tasks.append(asyncio.get_running_loop().create_task(self._recording.follow()))
         if self._watch is not None:
             self._tasks.append(asyncio.get_running_loop().create_task(self._watch.follow()))
         for run, period in self.dispatcher.beats:
@@ -267,6 +273,7 @@ class Node:
         await asyncio.gather(*(door.close(self.config.drain) for door in doors))
         await self.dispatcher.waiting.close(self.config.drain)
         await self.mqtt.close(self.config.drain)
+        await self._recording.close()
         await self._stack.aclose()
 
 

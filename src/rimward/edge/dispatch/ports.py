@@ -6,9 +6,9 @@ from typing import Protocol
 from msgspec import Struct
 
 from rimward.app.manifest import FactSpec
-from rimward.edge.dispatch.functions import Bound
+from rimward.edge.dispatch.functions import Bound, FunctionRun
 from rimward.edge.dispatch.streams import StreamRun
-from rimward.edge.dispatch.types import Sender
+from rimward.edge.dispatch.types import Request, Sender, Ticket
 from rimward.edge.outbox import Transaction
 from rimward.events import RimwardError
 from rimward.wire.functions import Ask, Caller
@@ -75,6 +75,20 @@ class Workers(Protocol):
 
     def ask(self, function: str, key: str, ask: Ask, caller: Caller) -> bool:
         """Have a call run by the worker of its key; False where too many calls of the function wait."""
+        ...
+
+
+class Ear(Protocol):
+    """Hears what comes in while a recording is on, and lets it go on to where it came from."""
+
+    listens: bool  # False while it hands on what it has heard
+
+    def request(self, request: Request) -> Ticket:
+        """Hear a request and have it served."""
+        ...
+
+    def beat(self, run: FunctionRun) -> None:
+        """Hear that a function runs at its beat, and have it run."""
         ...
 
 
