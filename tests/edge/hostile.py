@@ -223,7 +223,7 @@ class Node:
     def forwarded(self) -> int:
         """Return how many facts are in its outbox."""
         account = read_account(self.folder)
-        return 0 if account is None else sum(lane.forwarded for lane in account.lanes)
+        return sum(lane.forwarded for lane in account.lanes if lane.lane == "seen") if account else 0
 
     def buried(self) -> list[str | None]:
         """Return the functions of its dead letters."""
