@@ -5,6 +5,7 @@ from typing import Any, Protocol
 
 from rimward.edge.dispatch.call import Call
 from rimward.edge.dispatch.functions import Bound, Held
+from rimward.edge.dispatch.ports import Clocks, Conduct
 from rimward.edge.dispatch.pouring import pour
 from rimward.edge.dispatch.types import Router
 from rimward.edge.dispatch.watching import Watching
@@ -15,6 +16,9 @@ class Host(Protocol):
     """What it asks of the dispatcher."""
 
     counters: dict[str, int]
+    clocks: Clocks
+    conduct: Conduct
+    words: memoryview
     router: Router
     watching: Watching
     actions: int
