@@ -27,6 +27,7 @@ GROUPS = {
         "export": "a fact's rows as a Parquet or CSV file",
         "ledger": "where every forwarded row is, and whether the sum is right",
         "deadletters": "what could not be stored, and its second try",
+        "erase": "forget everything of one key, in the lake and on every node",
         "trace": "one event's way from the device's packet to its row",
         "boundary": "what runs where, and what crosses to the cloud",
     },

@@ -6,6 +6,7 @@ with the same snapshot: the second fails, and that is the fence.
 """
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from deltalake import (
@@ -123,13 +124,18 @@ class DurableTable:
         if self.version != before + 1 and self.restored(before) > before:
             raise CommitFailedError("the table was restored just now")
 
-    def delete(self, predicate: str) -> None:
-        """Delete rows; that is on stable storage when this returns.
+    def delete(self, predicate: str, marks: Mapping[str, int] | None = None) -> None:
+        """Delete rows and set marks in one commit; that is on stable storage when this returns.
 
         Raises:
             CommitFailedError: another writer has changed what the predicate is about.
         """
-        self.handle.delete(predicate, post_commithook_properties=HOOKS)
+        transactions = [Transaction(application, version) for application, version in (marks or {}).items()]
+        self.handle.delete(
+            predicate,
+            commit_properties=CommitProperties(app_transactions=transactions),
+            post_commithook_properties=HOOKS,
+        )
         self.handle.update_incremental()
         self._marks = {}
         self._sync()

@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from rimward.cloud.ledger.stored import Selection, Stored
 from rimward.wire.account import Account, LaneAccount
+from rimward.wire.erasing import ERASED
 
 
 class Balance(Struct, frozen=True):
@@ -131,9 +132,10 @@ class _Sum:
 
     def balance(self, node: str, fact: str) -> Balance:
         """Return the equation."""
+        erased = self.erased + self.causes.pop(ERASED, 0)  # in the table, and before it came there
         causes = {cause: rows for cause, rows in sorted(self.causes.items()) if rows}
         return Balance(
-            node, fact, self.forwarded, self.stored, self.waiting, self.dead, self.expired, self.erased,
+            node, fact, self.forwarded, self.stored, self.waiting, self.dead, self.expired, erased,
             sum(causes.values()), min(self.waits, default=None), causes, self.unknown, self.as_of,
         )  # fmt: skip
 

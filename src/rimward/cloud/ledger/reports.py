@@ -102,6 +102,19 @@ def read_reports(data: Path) -> list[Account]:
     return list(in_order(accounts, [begun for begun, *_ in rows]))
 
 
+def read_hellos(data: Path) -> list[Hello]:
+    """Return the newest hello of each node, of the outbox that it has now."""
+    path = data / "hub" / "hub.db"
+    if not path.exists():
+        return []
+    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as db:
+        if not db.execute("select 1 from sqlite_master where name = 'report'").fetchone():
+            return []
+        rows = db.execute("select hello from report order by node, at").fetchall()
+    newest = {hello.node: hello for hello in (Hello.decode(row[0]) for row in rows)}
+    return list(newest.values())
+
+
 def in_order(accounts: list[Account], begun: list[int]) -> Iterable[Account]:
     """Return accounts with each one's end: where the next outbox of its node begins."""
     for index, one in enumerate(accounts):

@@ -16,7 +16,7 @@ import msgspec
 
 from rimward.app.manifest import FactSpec, Keeping
 from rimward.edge.clock import NodeClock, Stamp, plain_clock
-from rimward.edge.outbox import freeing
+from rimward.edge.outbox import erasing, freeing
 from rimward.edge.outbox.ballast import Ballast
 from rimward.edge.outbox.chunks import check_size, cut
 from rimward.edge.outbox.config import OutboxConfig
@@ -30,6 +30,7 @@ from rimward.events import OutboxBroken
 from rimward.observe.failpoints import reach
 from rimward.observe.transactions import transaction
 from rimward.wire import Epoch, Marks
+from rimward.wire.erasing import Order
 from rimward.wire.system import CLOCK
 
 RUN = 10 * 10**9  # ns of running time that a start may forget: rows grow older by so much less
@@ -103,6 +104,10 @@ class OutboxCore:
 
     def _scalar(self, query: str) -> int:
         return self._db.execute(query).fetchone()[0]
+
+    def now(self) -> int:
+        """Return the wall clock, ns."""
+        return self._now()
 
     def ran(self) -> int:
         """Return for how long the outbox was written, over all its starts, ns: the age of rows is in it."""
@@ -311,6 +316,29 @@ class OutboxCore:
                 change.lose((counter, lane), first, last, "corrupt")
             rows += last - first + 1
         return rows
+
+    def erase(self, orders: Iterable[Order]) -> tuple[int, int]:
+        """Blank rows that are to be forgotten, and delete such dead letters; return how many of each.
+
+        What they said is overwritten on disk; pages that were freed before are so as they are used again.
+        """
+        asked, rows = list(orders), 0
+        self._db.execute("pragma secure_delete=on")
+        try:
+            for key in erasing.lanes_of(self.stock, asked):
+                after = -1
+                while after:
+                    with self._changing() as change:
+                        after, gone = erasing.blanked(change, self.stock, key, after, asked)
+                    rows += gone
+            dead = erasing.letters(self._db, asked)
+            with transaction(self._db):
+                self._db.executemany("delete from dead where id = ?", [(id_,) for id_, _ in dead])
+            self.dead_bytes -= sum(size for _, size in dead)
+            self._db.execute("pragma wal_checkpoint(truncate)")
+        finally:
+            self._db.execute("pragma secure_delete=off")
+        return rows, len(dead)
 
     def link_up(self) -> None:
         """Let new rows of `live_first` facts overtake what waits, now that the link is back."""
