@@ -51,8 +51,8 @@ def test_losses_are_recorded_on_a_disk_without_a_byte_left(disk: Path) -> None:
         assert outbox.ballast.held == RESERVE // PART
         commit(outbox, *(row(BIG, max_age=60.0) for _ in range(20)))
     fill(disk)
-    wall.now += 3600 * SECOND
     with core(disk, wall, CONFIG) as outbox:
+        wall.now += 3600 * SECOND
         assert outbox.ballast.held == 0, "a start needs bytes"
         with pytest.raises(OutboxFull):
             outbox.admit(spec(when_full="refuse"), 50_000, ())
