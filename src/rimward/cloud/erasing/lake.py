@@ -188,6 +188,7 @@ def _vacuum(table: DurableTable) -> int:
         retention_hours=0, dry_run=False, enforce_retention_duration=False, post_commithook_properties=HOOKS
     )
     table.refresh()
+    table.checkpoint()
     return len(files)
 
 

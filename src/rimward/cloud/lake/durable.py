@@ -140,6 +140,14 @@ class DurableTable:
         self._marks = {}
         self._sync()
 
+    def checkpoint(self) -> None:
+        """Write a checkpoint, on stable storage when this returns: what lies before it may go in its time."""
+        self.handle.create_checkpoint()
+        try:
+            self._syncer.checkpoint(self.version)
+        except OSError as error:
+            raise LakeBroken(f"{self._name}: {error}") from error
+
     def refresh(self) -> bool:
         """Read what others have committed; tell whether there was anything."""
         before = self.version
