@@ -73,9 +73,8 @@ def test_a_key_is_erased_here_and_on_the_node_and_its_count_is_in_the_ledger(
     dry = [json.loads(line) for line in said(capsys, dev, "erase", KEY, "--dry-run", "--json").splitlines()]
     assert [one["rows"] for one in dry if one.get("place") == "lake"] == [2]
     assert rows(dev) == 2
-    done = [
-        json.loads(line) for line in said(capsys, dev, "erase", KEY, "--json", "--wait", "60").splitlines()
-    ]
+    written = said(capsys, dev, "erase", KEY, "--json", "--wait", "60")
+    done = [json.loads(line) for line in written.splitlines()]
     told = {one.get("place"): one for one in done}
     assert (told["lake"]["rows"], told["node"]["state"], told["node"]["rows"]) == (2, "done", 2)
     assert rows(dev) == 0

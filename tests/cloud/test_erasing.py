@@ -187,6 +187,13 @@ def test_the_list_outlives_the_hubs_folder_and_never_has_the_value(tmp_path: Pat
     assert files[1].exists()
 
 
+def test_an_erasure_that_is_lifted_is_off_both_lists_and_rows_are_stored_again(tmp_path: Path) -> None:
+    fresh = forget(tmp_path)
+    assert [listed(tmp_path).lift("another"), listed(tmp_path).lift(fresh.id)] == [False, True]
+    assert (listed(tmp_path).heal(), listed(tmp_path).name) == ((), "")
+    assert ingest(tmp_path).take("warm", [envelope(1, 1, instead=named(1))]).stored == 1
+
+
 def test_a_key_of_one_fact_leaves_the_others_alone(tmp_path: Path) -> None:
     one = ingest(tmp_path)
     one.take("warm", [envelope(1, 3)])

@@ -15,7 +15,7 @@ from rimward.local.folder import DataFolder
 
 if TYPE_CHECKING:
     from rimward.app.manifest import Manifest
-    from rimward.cloud.erasing.listing import Known
+    from rimward.cloud.erasing.listing import Erasures, Known
     from rimward.wire.erasing import Erasure
 
 TYPES = ("string", "int64", "bool")  # of fields that can name somebody: others have no one way to be written
@@ -31,13 +31,17 @@ with the files of older versions; so are dead letters. The hub's own file and th
 rows say. It stays on a list, as a digest: what comes later of events before it is erased as it comes, from a
 node that was away, by a replay or after a restore. Who was erased may come again: rows of later events stay.
 
+A node whose clock nobody sets right can't tell later events: they are erased until --lift ID.
+
 Run it where the hub's data is. Not covered: State of functions, what was exported, other copies of the lake.
 """
 
 
 def add_arguments(parser: Parser) -> None:
     """Declare what the verb takes."""
-    parser.add_argument("key", metavar="KEY", help="[FACT.]FIELD=VALUE")
+    parser.add_argument("key", metavar="KEY", nargs="?", help="[FACT.]FIELD=VALUE")
+    text = "take an erasure off the list, by its id: rows of its key are stored again"
+    parser.add_argument("--lift", metavar="ID", help=text)
     parser.add_argument("--dry-run", action="store_true", help="only show what would be erased")
     text = "how long to wait for the nodes' answers (default: 15s)"
     parser.add_argument("--wait", type=duration, metavar="TIME", default=15.0, help=text)
@@ -53,6 +57,10 @@ def run(options: argparse.Namespace) -> int:
     from rimward.cloud.lake.storage import lake_of
     from rimward.wire.erasing import erasure
 
+    if (options.key is None) == (options.lift is None):
+        raise UsageError("name a KEY, or --lift ID: one of them")
+    if options.lift is not None:
+        return _lift(options, Erasures(folder.root, lake_of(folder.root)))
     key, lake, manifest = _key(options.key), lake_of(folder.root), _manifest(folder)
     forms = _forms(lake, manifest)
     _check(key, forms)
@@ -72,6 +80,13 @@ def run(options: argparse.Namespace) -> int:
         _nodes(options, folder, erasures.name)
     finally:
         right.close()
+    return 0
+
+
+def _lift(options: argparse.Namespace, erasures: "Erasures") -> int:
+    if not erasures.lift(options.lift):
+        raise CommandError(f"no erasure {options.lift} is on the list: it was said when it was made")
+    _tell(options, {"lifted": options.lift}, f"{options.lift} is off the list: what comes is stored again")
     return 0
 
 

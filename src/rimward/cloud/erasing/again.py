@@ -3,12 +3,11 @@
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-import pyarrow as pa
 from deltalake.exceptions import DeltaError
 
 from rimward.cloud.erasing.lake import LakeEraser
 from rimward.cloud.erasing.listing import Erasures
-from rimward.cloud.lake.durable import DurableTable
+from rimward.cloud.lake.durable import restores_of
 from rimward.cloud.lake.storage import Storage
 from rimward.observe import Logger, get_logger
 from rimward.wire.erasing import Erasure
@@ -73,5 +72,4 @@ class Again:
         id_, version = self._state(name)
         if id_ != seen[0] or version < seen[1]:
             return True
-        schema = pa.schema(self._lake.open(name).schema().to_arrow())
-        return bool(DurableTable(self._lake, name, schema).restores(seen[1]))
+        return bool(restores_of(self._lake, name, seen[1], version))

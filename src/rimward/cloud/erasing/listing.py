@@ -63,6 +63,18 @@ class Erasures:
         """
         self._write((*self.heal(), fresh))
 
+    def lift(self, id_: str) -> bool:
+        """Take one off the list: what comes of its key is stored again; tell whether it was there.
+
+        Raises:
+            OSError: the disk or the store refused it.
+        """
+        found = self.heal()
+        left = tuple(one for one in found if one.id != id_)
+        if len(left) < len(found):
+            self._write(left)
+        return len(left) < len(found)
+
     def heal(self) -> tuple[Erasure, ...]:
         """Give each place what only the other has, and return all."""
         here = self.all()

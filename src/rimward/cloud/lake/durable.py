@@ -170,14 +170,7 @@ class DurableTable:
 
         deltalake's `history` says the same, and lets no other thread run while the store answers.
         """
-        found = list[int]()
-        for version in range(self.version, since, -1):
-            entry = self._storage.read(f"{self._name}/_delta_log/{version:020}.json")
-            if entry is None:  # the log was cleaned up to here
-                break
-            if b"RESTORE" in entry and operation_of(entry) == "RESTORE":
-                found.append(version)
-        return found[::-1]
+        return restores_of(self._storage, self._name, since, self.version)
 
     def at(self, version: int) -> DeltaTable:
         """Return the table as it was at a version."""
@@ -189,6 +182,18 @@ class DurableTable:
             self._syncer.sync(self.version)
         except OSError as error:
             raise LakeBroken(f"{self._name}: {error}") from error
+
+
+def restores_of(storage: Storage, name: str, since: int, version: int) -> list[int]:
+    """Return every version above `since` up to another at which a table was restored, as its log has them."""
+    found = list[int]()
+    for one in range(version, since, -1):
+        entry = storage.read(f"{name}/_delta_log/{one:020}.json")
+        if entry is None:  # the log was cleaned up to here
+            break
+        if b"RESTORE" in entry and operation_of(entry) == "RESTORE":
+            found.append(one)
+    return found[::-1]
 
 
 def operation_of(entry: bytes) -> str | None:

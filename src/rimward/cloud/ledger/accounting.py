@@ -32,6 +32,7 @@ class Balance(Struct, frozen=True):
     causes: dict[str, int] = {}  # of what was discarded
     unknown: tuple[int, int] | None = None  # rows that a lost disk took along: at least, at most
     as_of: int | None = None  # wall ns of the node's report; None: its disk was read just now
+    settled: bool = False  # a person has taken note of what is unknown; it stays so
 
     @property
     def system(self) -> bool:
@@ -86,6 +87,7 @@ class _Sum:
         self.causes: Counter[str] = Counter()
         self.waits: list[int] = []  # wall ns
         self.unknown: tuple[int, int] | None = None
+        self.settled = True
         self.as_of: int | None = None
 
     def add(self, account: Account | None, lanes: list[LaneAccount], table: Stored | None) -> None:
@@ -127,6 +129,7 @@ class _Sum:
         assert account.at is not None
         silent = max(0, (account.replaced_at or account.at) - account.at) / 1e9
         high = low + max(1, ceil(account.rate * silent))
+        self.settled = self.settled and account.settled
         before = self.unknown or (0, 0)
         self.unknown = (before[0] + low, before[1] + high)
 
@@ -137,6 +140,7 @@ class _Sum:
         return Balance(
             node, fact, self.forwarded, self.stored, self.waiting, self.dead, self.expired, erased,
             sum(causes.values()), min(self.waits, default=None), causes, self.unknown, self.as_of,
+            self.unknown is not None and self.settled,
         )  # fmt: skip
 
 
