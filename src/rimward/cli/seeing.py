@@ -35,7 +35,7 @@ def seen_of(folder: DataFolder, snapshot: Snapshot | None, processes: dict[str, 
         processes=tuple(
             Process(
                 name, one["pid"], one["state"], one["restarts"], one["since"],
-                halted=one["pid"] is not None and halted(one["pid"]),
+                halted=one["pid"] is not None and halted(one["pid"]), over=one.get("over", ""),
             )
             for name, one in processes.items()
             if one["state"] != "ended"  # simulated devices, which may end

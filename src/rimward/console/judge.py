@@ -106,6 +106,12 @@ def _processes(seen: Seen) -> Iterator[Problem]:
                 what=f"The process {process.name} was made to stand still.",
                 cure=f"kill -CONT {process.pid} lets it go on; a fault that was asked for ends by itself.",
             )
+        elif process.over:
+            yield Problem(
+                grave=True,
+                what=f"{process.over} runs past its time and holds up the process {process.name}.",
+                cure='It is stopped at its limit; run="process" keeps it from everything else.',
+            )
     if (silent := silences(seen).get("hub")) is not None:
         yield Problem(
             grave=True,

@@ -18,6 +18,7 @@ class Process(Struct, frozen=True):
     restarts: int = 0
     since: int | None = None  # wall ns of its last start
     halted: bool = False  # it is there and made to stand still
+    over: str = ""  # the function that runs past its time in it, and holds up all else
 
 
 class Link(Struct, frozen=True):

@@ -78,7 +78,13 @@ class Sources:
         named = msgspec.json.decode(text, type=dict[str, _Process])
         return tuple(
             Process(
-                name, one.pid, one.state, one.restarts, one.since, one.pid is not None and halted(one.pid)
+                name,
+                one.pid,
+                one.state,
+                one.restarts,
+                one.since,
+                one.pid is not None and halted(one.pid),
+                one.over,
             )
             for name, one in named.items()
         )
@@ -98,6 +104,7 @@ class _Process(msgspec.Struct):
     state: str
     restarts: int
     since: int | None  # wall ns
+    over: str = ""
 
 
 class _Uplink(msgspec.Struct):
