@@ -6,7 +6,6 @@ from msgspec import Struct
 from rimward.app.problems import Problem
 from rimward.events import Duration, Size, nbytes, seconds
 
-
 _CHECKED = tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...], int]
 
 

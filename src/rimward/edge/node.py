@@ -25,10 +25,13 @@ from rimward.edge.config import NodeConfig
 from rimward.edge.dispatch import Clocks, Dispatcher, FunctionRun, Tracing
 from rimward.edge.dispatch.asked import Asked
 from rimward.edge.dispatch.ports import OutboxPort
+from rimward.edge.employing import workers_of
+from rimward.edge.functions.placing import Placing
+from rimward.edge.functions.workers import Workers
 from rimward.edge.gateways.admission import Load
 from rimward.edge.gateways.http import HttpConfig, HttpGateway
 from rimward.edge.gateways.listening.listening import Listening
-from rimward.edge.gateways.mqtt import MqttGateway
+from rimward.edge.gateways.mqtt.gateway import MqttGateway
 from rimward.edge.gateways.overload import Overload
 from rimward.edge.gateways.websocket.topics import BothWays
 from rimward.edge.health import Health
@@ -37,6 +40,7 @@ from rimward.edge.kernel import boot_id, boottime
 from rimward.edge.outbox import Outbox
 from rimward.edge.secrets import give_secrets
 from rimward.edge.shelf import Shelf
+from rimward.edge.watched import watched
 from rimward.observe import Recorder
 from rimward.observe.faults import Faults
 
@@ -133,6 +137,8 @@ class Node:
     http: HttpGateway
     access: Access
     listening: Listening
+    placing: Placing
+    workers: Workers | None = None
 
     def __init__(self, app: App, config: NodeConfig) -> None:
         self.app = app
@@ -169,6 +175,7 @@ class Node:
             stack.callback(self.access.close)
             self.mqtt, self.http = doors_of(dispatcher, config, outbox, self.access)
             self.dispatcher, self.outbox = dispatcher, outbox
+            self.placing = watched(dispatcher, config, self.folder, self.clocks)
             self.listening = Listening(
                 config.listeners,
                 config.accept,
@@ -189,6 +196,7 @@ class Node:
                 "access": self.access.stats,
             }
             self.health.watch(dispatcher, outbox, gateways, recorder, {"listeners": self.listening.problem})
+            self.health.placing = self.placing
             self._stack = stack.pop_all()
         return self
 
@@ -238,6 +246,18 @@ class Node:
         for run, period in self.dispatcher.beats:
             self._beat(period, _beat_of(self.dispatcher, run))
 
+    def employ(self, listener: socket.socket | None) -> None:
+        """Have functions run in processes of their own; their zygote connects to the socket given.
+
+        Raises:
+            LoadError: there is none, and a function needs it.
+        """
+        self.workers = workers_of(self.app, self.config, self.dispatcher, listener, os.environ)
+        if self.workers is not None:
+            self._stack.callback(self.workers.close)
+            self.health.workers = self.workers
+            self._beat(1.0, self.workers.tick)
+
     async def reload(self) -> None:
         """Read again what may change while devices are connected; no connection is dropped."""
         await self.listening.reload()
@@ -256,6 +276,8 @@ class Node:
         doors = [self.http] if self._coap is None else [self.http, self._coap]
         await asyncio.gather(*(door.close(self.config.drain) for door in doors))
         await self.dispatcher.waiting.close(self.config.drain)
+        if self.dispatcher.away is not None:
+            await self.dispatcher.away.close(self.config.drain)
         await self.mqtt.close(self.config.drain)
         await self._stack.aclose()
 

@@ -1,6 +1,6 @@
 """What a process tells about itself: kept traces and snapshots of its figures. Durations in stages are ns."""
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 
 class Stage(Struct, gc=False):
@@ -43,6 +43,7 @@ class FunctionStats(Struct):
     overruns: int
     budget: float | None  # seconds
     stages: dict[str, dict[int, int]]  # sparse histograms by stage: "decode", "function", "commit", "total"
+    stopped: int = 0  # calls that were over their time
 
 
 class WorkerStats(Struct):
@@ -71,6 +72,7 @@ class Snapshot(Struct):
     outbox: dict[str, float]
     counters: dict[str, int]
     health: dict[str, str]  # by part: what is wrong; empty when nothing is
-    workers: dict[str, WorkerStats] = {}  # by function, of those that run in processes of their own
-    enforced: dict[str, str] = {}  # of a confinement, by part: empty, or why it is not enforced here
+    workers: dict[str, WorkerStats] = field(default_factory=dict[str, WorkerStats])  # by function
+    enforced: dict[str, str] = field(default_factory=dict[str, str])  # of a confinement: empty, or why not
     enforced_by: tuple[str, ...] = ()
+    places: dict[str, str] = field(default_factory=dict[str, str])  # where functions run, by name

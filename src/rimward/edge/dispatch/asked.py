@@ -7,6 +7,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, NoReturn
 from weakref import WeakSet
+from zlib import crc32
 
 import msgspec
 from msgspec import Struct
@@ -18,12 +19,14 @@ from rimward.edge.dispatch.call import forward_of
 from rimward.edge.dispatch.carried import wants_structured
 from rimward.edge.dispatch.dispatcher import Dispatcher
 from rimward.edge.dispatch.encodings import agree
-from rimward.edge.dispatch.failures import failed, replied
+from rimward.edge.dispatch.failures import replied
 from rimward.edge.dispatch.functions import SAMPLE_ONE_IN, Bound, FunctionRun, Plain, Span, plain_of
 from rimward.edge.dispatch.payloads import BadPayloadError, Decode
 from rimward.edge.dispatch.routes import path_segments
 from rimward.edge.dispatch.types import Ask, Reply, Sender, Ticket
 from rimward.edge.dispatch.work import Work
+from rimward.edge.slot import EVENT, FUNCTION, START
+from rimward.edge.stopping import Stopped
 from rimward.events import CloudEvent
 from rimward.events.cloudevents import is_structured
 
@@ -33,7 +36,7 @@ _encode: Callable[[Any], bytes] = msgspec.json.Encoder().encode
 _PLAIN_TYPES = frozenset({bool, dict, float, int, list})  # written as JSON, as a Struct is
 
 Key = tuple[str, str, str, str | None, str | None]
-Outcome = tuple[Any, Exception | None, list[Action]]  # of a call: its result, what it raised, its actions
+Outcome = tuple[Any, BaseException | None, list[Action]]  # of a call: its result, what it raised, its actions
 
 
 class PlainRequest(Plain):
@@ -43,8 +46,8 @@ class PlainRequest(Plain):
 
     def __init__(self, bound: Bound, decode: Decode, path: str, content_type: str | None) -> None:
         """`decode` is for the content type."""
-        plain = plain_of(bound)
-        super().__init__(bound, decode, plain.call)
+        plain = plain_of(bound, path)
+        super().__init__(bound, decode, plain.call, path)
         self.read: Decode = decode  # as `decode`, while calls run on the loop
         self.path: str = path
         self.content_type: str | None = content_type
@@ -90,14 +93,20 @@ class Asked:
         token = None if _current() is call else _enter(call)
         actions: list[Action] = []
         call.actions = actions
-        begun = clock()
+        begun, words = clock(), dispatcher.words
         result: Any = None
-        error: Exception | None = None
+        error: BaseException | None = None
         written: bytes | None = None
+        words[EVENT] = crc32(body, plain.seed)
+        words[FUNCTION] = plain.number
+        words[START] = begun
         try:
             result = plain.call(value)
         except Exception as raised:  # noqa: BLE001 (a user's function may raise anything; it is counted and told)
             error = raised
+        except Stopped as stopped:
+            error = stopped.settle()
+        words[START] = 0
         if type(result) is plain.returns:
             try:
                 written = _encode(result)
@@ -139,7 +148,7 @@ class Asked:
             except Exception as raised:  # noqa: BLE001 (a value that can't be written)
                 error = raised
         if error is not None:
-            failed(dispatcher.tracing, run, work, error, times)
+            dispatcher.failing(plain.bound, work, error, times)
         else:
             if rows:
                 origin = work.origin()
@@ -185,6 +194,7 @@ def _is_plain(bound: Bound) -> bool:
     if (
         run.runs != "inline"
         or run.is_async
+        or run.killers
         or run.streams
         or run.check is not None
         or bound.problem is not None

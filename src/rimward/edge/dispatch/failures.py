@@ -4,11 +4,13 @@ from typing import Any
 
 from rimward.edge.dispatch.board import Allowed
 from rimward.edge.dispatch.functions import FunctionRun
+from rimward.edge.dispatch.modes import Replaced
 from rimward.edge.dispatch.payloads import BadPayloadError
 from rimward.edge.dispatch.tracing import Tracing
 from rimward.edge.dispatch.types import Refusal, Reply, Ticket
 from rimward.edge.dispatch.work import Work
-from rimward.events import REFUSALS, OutboxBroken, OutboxFull, Reject
+from rimward.edge.stopping import Stopped
+from rimward.events import REFUSALS, OutboxBroken, OutboxFull, Reject, WorkerDied, WorkerStopped
 from rimward.events.raised import place_of
 from rimward.observe import Logger, get_logger
 
@@ -47,6 +49,23 @@ def failed(
         work.error = error.code
         work.undo()
         work.withhold(str(error))
+    elif isinstance(error, Replaced):
+        work.error = "replaced"
+        work.refuse("replaced", str(error))
+    elif isinstance(error, WorkerStopped):
+        work.error = str(error)
+        work.refuse("timeout", f"{run.name}: {error}")
+        work.bury("timeout", str(error), run.name)
+    elif isinstance(error, WorkerDied):
+        work.error = str(error)
+        work.refuse("failed", f"the process of {run.name} died")
+        work.bury("worker-died", str(error), run.name)
+    elif isinstance(error, Stopped):
+        took = (times[1] - times[0]) / 1e9
+        work.error = str(error)
+        work.refuse("timeout", f"{run.name} was stopped after {took:.3g} s")
+        work.bury("timeout", f"{error} after {took:.3g} s", run.name)
+        log.warning("a function was stopped", function=run.name, at=error.place, seconds=round(took, 3))
     else:
         far = isinstance(error, FarError)
         name, place = (error.name, error.place) if far else (type(error).__name__, place_of(error))
