@@ -77,7 +77,9 @@ class Child:
         fds = {name: sockets[name].fileno() for name in self.spec.listens_on}
         inherited = [*fds.values(), *([] if told is None else [told])]
         argv = self.spec.command(fds, ports(sockets), told)
-        return spawn(Start(argv, {**os.environ, **(self.spec.env or {})}, inherited, log))
+        keeps = self.spec.keeps
+        kept = {name: text for name, text in os.environ.items() if keeps is None or name in keeps}
+        return spawn(Start(argv, {**kept, **(self.spec.env or {})}, inherited, log))
 
     def hear(self) -> str | None:
         """Read its pipe; return its line once it is whole."""

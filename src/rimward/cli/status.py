@@ -4,6 +4,8 @@ import argparse
 import time
 from typing import Any
 
+from msgspec import to_builtins
+
 from rimward.cli.data import folder_of, read_json, running
 from rimward.cli.output import json_line, span, table
 from rimward.cli.parsing import Parser
@@ -67,6 +69,9 @@ def collect(folder: DataFolder) -> dict[str, Any]:
         "counters": {} if snapshot is None else snapshot.counters,
         "outbox": {} if snapshot is None else snapshot.outbox,
         "health": {} if snapshot is None else snapshot.health,
+        "workers": {} if snapshot is None else to_builtins(snapshot.workers),
+        "confinement": {} if snapshot is None else snapshot.enforced,
+        "confined_by": [] if snapshot is None else list(snapshot.enforced_by),
         "uplink": read_json(folder.uplink) or None,
         "hub": _hub(folder),
         "faults": _faults(folder),
@@ -136,10 +141,23 @@ def _show(status: dict[str, Any]) -> None:
         print(f"uplink  {state}")
     if hub:
         print("hub     " + ", ".join(_counter(name, value) for name, value in hub.items()))
+    _show_workers(status)
     for kind, fault in status["faults"].items():
         print(f"FAULT   {kind} ({fault['mode']}): rimward fault asked for it, {fault['left_s']:.0f} s to go")
     for problem in status["problems"]:
         print(f"{'WRONG' if problem['grave'] else 'note':<8}{problem['what']} {problem['cure']}".rstrip())
+
+
+def _show_workers(status: dict[str, Any]) -> None:
+    """Show the processes of functions, and what this machine enforces of their confinement."""
+    for name, one in status["workers"].items():
+        died = f", {one['died']} died (last: {one['died_of']})" if one["died"] else ""
+        print(f"workers {name}: {len(one['pids'])} processes, {one['waiting']} waiting{died}")
+    if status["workers"]:
+        for part, why in status["confinement"].items():
+            if why:
+                print(f"NOT ENFORCED on this machine: {part} ({why})")
+        print(f"confined by {', '.join(status['confined_by']) or 'nothing'}")
 
 
 def _many(count: float, one: str) -> str:

@@ -1,5 +1,6 @@
 """What a node's machine runs: its I/O and deep processes, as files in the data folder."""
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from rimward.local.listeners import listeners_of, spec_of, takes_coap
 from rimward.local.options import NodeOptions
 from rimward.local.plan import absolute, node_process, python
 from rimward.local.settings import Settings
+from rimward.local.workers import workers_listener, zygote_process
 from rimward.network.config import BusAccess
 from rimward.network.pace import Schedule
 from rimward.observe.faults import FILE as FAULTS
@@ -102,9 +104,11 @@ class NodePlan:
             "faults": str(self._folder.root / FAULTS),
             "listeners": {
                 name: spec_of(name, listener, ports.get(name)) for name, listener in self.listeners.items()
-            },
+            }
+            | workers_listener(self._folder),
             "processes": [
                 python("deep", "rimward.edge.deep", str(run / "deep.json"), "--ready", "{ready}"),
+                zygote_process(self._folder, sys.executable),
                 node_process(self._folder, self.listeners),
             ],
         }

@@ -16,11 +16,13 @@ from msgspec import Struct
 from rimward.app.manifest import Manifest, encode
 from rimward.edge.config import NodeConfig
 from rimward.edge.deep.config import DeepConfig
+from rimward.edge.functions.config import LISTENER
 from rimward.edge.gateways.listening.config import ListenerConfig
 from rimward.edge.slot import watch_spec
 from rimward.local.folder import DataFolder
 from rimward.local.listeners import HOST, listeners_of, spec_of, takes_coap
 from rimward.local.options import DevOptions
+from rimward.local.workers import workers_listener, zygote_process
 from rimward.network.config import UplinkConfig
 from rimward.observe.faults import FILE as FAULTS
 from rimward.observe.life import ingest_names
@@ -115,7 +117,8 @@ class Plan:
             "faults": str(self._folder.root / FAULTS),
             "listeners": {
                 name: spec_of(name, listener, ports.get(name)) for name, listener in self.listeners.items()
-            },
+            }
+            | workers_listener(self._folder),
             "processes": self._processes(),
         }
         path = self._folder.run / "supervisor.json"
@@ -174,6 +177,7 @@ class Plan:
         if self._extras.cloud:
             found += hub_processes(run, self._options.ingest_processes)
             found.append(python("deep", "rimward.edge.deep", str(run / "deep.json"), "--ready", "{ready}"))
+        found.append(zygote_process(self._folder, sys.executable))
         found.append(node_process(self._folder, self.listeners))
         if (replay := self._options.replay) is not None:
             where = ("--port", "{port:mqtt}", "--speed", self._options.speed)
@@ -196,7 +200,7 @@ def python(name: str, module: str, *arguments: str) -> dict[str, Any]:
 
 def node_process(folder: DataFolder, listeners: Iterable[str]) -> dict[str, Any]:
     """Return the node's I/O process, its calls watched, as the supervisor's spec writes it."""
-    words = [word for name in listeners for word in ("--fd", f"{name}={{fd:{name}}}")]
+    words = [word for name in (*listeners, LISTENER) for word in ("--fd", f"{name}={{fd:{name}}}")]
     node = python("node", "rimward.edge", str(folder.run / "node.json"), *words, "--ready", "{ready}")
     return node | {"watch": watch_spec(folder.root / "node")._asdict()}
 

@@ -15,6 +15,7 @@ from rimward.app import App
 from rimward.app.effects import Action, current
 from rimward.app.facts import Fact
 from rimward.app.manifest import FactSpec
+from rimward.edge.dispatch.away import Away
 from rimward.edge.dispatch.board import WS, Allowed, Board
 from rimward.edge.dispatch.call import Call, LaneCall
 from rimward.edge.dispatch.calling import call, failing
@@ -29,7 +30,16 @@ from rimward.edge.dispatch.functions import SAMPLE_ONE_IN, Bound, FunctionRun, H
 from rimward.edge.dispatch.lane import end_plain
 from rimward.edge.dispatch.modes import Modes
 from rimward.edge.dispatch.payloads import BadPayloadError
-from rimward.edge.dispatch.ports import NODE, Clocks, Conduct, Ear, Listeners, OutboxPort, Unwatched
+from rimward.edge.dispatch.ports import (
+    NODE,
+    Clocks,
+    Conduct,
+    Ear,
+    Listeners,
+    OutboxPort,
+    Unwatched,
+    Workers,
+)
 from rimward.edge.dispatch.pouring import socket_of
 from rimward.edge.dispatch.releasing import release
 from rimward.edge.dispatch.renaming import load_cells, load_windows
@@ -100,6 +110,7 @@ class Dispatcher:
         self.beats: list[tuple[FunctionRun, float]] = self.board.beats
         self.streams: dict[str, StreamRun] = self.board.streams
         self.feeder: Feeder = Feeder(self)
+        self.away: Away | None = None  # made by `employ`; without one all calls run on the loop
         self.on_place: list[Callable[[FunctionRun], None]] = [self.board.forget]
 
     # -- the door
@@ -223,6 +234,11 @@ class Dispatcher:
             return
         work = Work(self, run.name, b"", NODE, self._clock())
         self._begin(work, Listeners([(run.bind({}), None)], []), waits=False)
+
+    def employ(self, workers: Workers) -> None:
+        """Have the calls that do not run on the loop run by workers."""
+        cells = {cells.type.name: cells for cells in self.cells.values()}
+        self.away = Away(self, workers, cells, self._clock)
 
     def place(self, name: str, where: Runs) -> None:
         """Have a function's calls run elsewhere from the next one on; those that run end where they are."""

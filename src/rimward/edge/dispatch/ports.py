@@ -11,6 +11,7 @@ from rimward.edge.dispatch.streams import StreamRun
 from rimward.edge.dispatch.types import Request, Sender, Ticket
 from rimward.edge.outbox import Transaction
 from rimward.events import RimwardError
+from rimward.wire.functions import Ask, Caller
 
 TOPICS_CACHED = 16_384  # topics whose functions are remembered; beyond it the memory starts anew
 NODE = Sender("node", "node")
@@ -37,6 +38,14 @@ class OutboxPort(Protocol):
 
     def load(self, space: str) -> dict[str, bytes]:
         """Return what a space holds."""
+        ...
+
+
+class Workers(Protocol):
+    """Where calls go that do not run on the loop."""
+
+    def ask(self, function: str, key: str, ask: Ask, caller: Caller) -> bool:
+        """Have a call run by the worker of its key; False where too many calls of the function wait."""
         ...
 
 
