@@ -18,7 +18,7 @@ from rimward.observe import Logger, get_logger
 
 if TYPE_CHECKING:
     from rimward.edge.gateways.http import HttpGateway
-    from rimward.edge.gateways.mqtt import MqttGateway
+    from rimward.edge.gateways.mqtt.gateway import MqttGateway
     from rimward.edge.recording.recorder import Recorder
     from rimward.edge.recording.redaction import Redactor
     from rimward.edge.recording.writing import End, RecordingFile
