@@ -33,6 +33,7 @@ class ProcessSpec(NamedTuple):
     once: bool = False  # not started again when it ends
     waits: bool = False  # started by the command "restart NAME" only
     env: dict[str, str] | None = None  # beside what the supervisor inherits
+    background: bool = False  # it runs on what the others leave of the CPUs
 
     @property
     def tells(self) -> bool:

@@ -45,6 +45,7 @@ def test_with_the_cloud_extra_everything_is_started_and_the_node_stops_first(tmp
     assert (
         [process.name for process in spec.processes] == plan.names == ["bus", "hub", "ingest", "deep", "node"]
     )
+    assert [process.name for process in spec.processes if not process.background] == ["node"]
     assert spec.listeners == {"mqtt": Address(TCP, HOST, 0), "http": Address(TCP, HOST, 8080)}
     hub = msgspec.json.decode((folder.run / "hub.json").read_bytes(), type=HubConfig)
     deep = msgspec.json.decode((folder.run / "deep.json").read_bytes(), type=DeepConfig)

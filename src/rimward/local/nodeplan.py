@@ -14,7 +14,7 @@ from rimward.local.errors import DevError
 from rimward.local.folder import DataFolder
 from rimward.local.listeners import listeners_of, spec_of, takes_coap
 from rimward.local.options import NodeOptions
-from rimward.local.plan import absolute, python
+from rimward.local.plan import BACKGROUND, absolute, python
 from rimward.local.settings import Settings
 from rimward.network.bus import BusAccess
 from rimward.network.pace import Schedule
@@ -105,7 +105,8 @@ class NodePlan:
                 name: spec_of(name, listener, ports.get(name)) for name, listener in self.listeners.items()
             },
             "processes": [
-                python("deep", "rimward.edge.deep", str(run / "deep.json"), "--ready", "{ready}"),
+                python("deep", "rimward.edge.deep", str(run / "deep.json"), "--ready", "{ready}")
+                | BACKGROUND,
                 python("node", "rimward.edge", str(run / "node.json"), *words, "--ready", "{ready}"),
             ],
         }
