@@ -97,6 +97,7 @@ class NodePlan:
         """
         run = self._folder.run
         words = [word for name in self.listeners for word in ("--fd", f"{name}={{fd:{name}}}")]
+        deep = python("deep", "rimward.edge.deep", str(run / "deep.json"), "--ready", "{ready}")
         spec: dict[str, Any] = {
             "logs": str(self._folder.logs),
             "state": str(self._folder.processes),
@@ -105,8 +106,7 @@ class NodePlan:
                 name: spec_of(name, listener, ports.get(name)) for name, listener in self.listeners.items()
             },
             "processes": [
-                python("deep", "rimward.edge.deep", str(run / "deep.json"), "--ready", "{ready}")
-                | BACKGROUND,
+                deep | BACKGROUND,
                 python("node", "rimward.edge", str(run / "node.json"), *words, "--ready", "{ready}"),
             ],
         }
