@@ -24,7 +24,7 @@ from rimward.edge.dispatch.encodings import OBJECTS, agree, encoding_of, media_t
 from rimward.edge.dispatch.failures import bad_payload, check_time, failed, no_route, refused, replied
 from rimward.edge.dispatch.feeding import Feeder
 from rimward.edge.dispatch.functions import SAMPLE_ONE_IN, Bound, FunctionRun, Held, Span, fill
-from rimward.edge.dispatch.lane import end_plain
+from rimward.edge.dispatch.lane import end_plain, land
 from rimward.edge.dispatch.payloads import BadPayloadError
 from rimward.edge.dispatch.ports import NODE, Clocks, Listeners, OutboxPort
 from rimward.edge.dispatch.pouring import pour, socket_of
@@ -141,9 +141,12 @@ class Dispatcher:
                 ended < figures.sample_at
                 and ended - read_at <= figures.limit
                 and number % SAMPLE_ONE_IN
-                and result is call.rows is None
+                and result is None
             ):
-                return None
+                if call.rows is None:
+                    return None
+                if message is None and (receipt := land(self, plain, read_at, ended)) is not None:
+                    return receipt
         work = self.work_of(message or Message(topic, payload, qos, sender, read_at))
         return end_plain(self, plain, work, (result, error, len(actions)), (begun, ended))
 
