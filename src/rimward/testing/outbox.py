@@ -84,6 +84,12 @@ class SiteOutbox:
         if self._planned is None:
             self._planned = self._loop.call_soon(self.commit)
 
+    def forward(self, rows: list[Forward], done: Done) -> None:
+        """Commit rows when this turn is over."""
+        transaction = Transaction()
+        transaction.forwards = rows
+        self.append(transaction, done)
+
     def fill(self) -> float:
         """Return that there is always room."""
         return 0.0

@@ -27,7 +27,7 @@ from rimward.edge.dispatch.failures import bad_payload, check_time, no_route, re
 from rimward.edge.dispatch.feeding import Feeder
 from rimward.edge.dispatch.following import watch
 from rimward.edge.dispatch.functions import SAMPLE_ONE_IN, Bound, FunctionRun, Held, Runs, Span
-from rimward.edge.dispatch.lane import end_plain
+from rimward.edge.dispatch.lane import end_plain, land
 from rimward.edge.dispatch.modes import Modes
 from rimward.edge.dispatch.payloads import BadPayloadError
 from rimward.edge.dispatch.ports import (
@@ -174,9 +174,11 @@ class Dispatcher:
                 ended < figures.sample_at
                 and ended - read_at <= figures.limit
                 and number % SAMPLE_ONE_IN
-                and result is call.rows is None
+                and result is None
             ):
-                return None
+                receipt = None
+                if call.rows is None or (message is None and (receipt := land(self, plain, read_at, ended))):
+                    return receipt
         work = self.work_of(message or Message(topic, payload, qos, sender, read_at))
         return end_plain(self, plain, work, (result, error, len(actions)), (begun, ended))
 

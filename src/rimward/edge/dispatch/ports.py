@@ -9,7 +9,7 @@ from rimward.app.manifest import FactSpec
 from rimward.edge.dispatch.functions import Bound, FunctionRun
 from rimward.edge.dispatch.streams import StreamRun
 from rimward.edge.dispatch.types import Request, Sender, Ticket
-from rimward.edge.outbox import Transaction
+from rimward.edge.outbox import Forward, Transaction
 from rimward.events import RimwardError
 from rimward.wire.functions import Ask, Caller
 
@@ -22,6 +22,10 @@ class OutboxPort(Protocol):
 
     def append(self, tx: Transaction, done: Callable[[RimwardError | None], None] | None) -> None:
         """Commit a transaction; `done` is called when it is on disk, in order."""
+        ...
+
+    def forward(self, rows: list[Forward], done: Callable[[RimwardError | None], None]) -> None:
+        """Commit as `append` does what is rows and nothing else."""
         ...
 
     def admit(self, spec: FactSpec, about: int, values: tuple[object, ...], /) -> None:
