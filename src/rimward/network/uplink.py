@@ -3,7 +3,7 @@
 Nothing is deleted here: a bus may lose what it acknowledged, so a lane goes back to the lake's mark whenever
 the mark does not follow (evidence: a row leaves the outbox by the mark alone). Inside a lane rows go strictly
 by their numbers. An envelope goes once it is full or its first row has waited for its class's time, as soon
-as window and rate have room for it.
+as window and rate have room for it, and the bus has few of its lane's rows that are not in the lake.
 """
 
 from typing import Any
@@ -15,7 +15,7 @@ from rimward.network.lanes import REFUSED, REFUSED_MOST, RESEND, RESEND_MOST, Up
 from rimward.network.pace import Allowance, Bucket
 from rimward.network.turns import USUAL, Turns
 from rimward.network.window import LEAST, Window
-from rimward.wire import Mark, Segment, SegmentSource, Supply, table_of
+from rimward.wire import Mark, Pace, Segment, SegmentSource, Supply, table_of
 
 SHORTEST = 8 << 10  # bytes before compression to which envelopes are cut on a slow link
 CARRY = 0.5  # seconds of the rate that one envelope may take: nothing overtakes it meanwhile
@@ -42,6 +42,7 @@ class UplinkCore:
         self.held: int = 0  # lanes that wait for a link that is not metered
         self.bytes: int = 0  # given to the bus
         self.answers: int = 0  # that the bus gave
+        self.pace: Pace | None = None  # of each lane, as the hub said last
         self._lanes: dict[str, UplinkLane] = {}
         self._tables: dict[str, int] = {}  # the turn of each table's last envelope
         self._flights: dict[int, _Flight] = {}
@@ -106,7 +107,8 @@ class UplinkCore:
                 held += 1
                 continue
             gather = config.gather_critical if critical else config.gather
-            at = lane.ripe_at(config.rows, config.bytes, gather)
+            free = lane.free_at(self.pace, self._window.base or 0.0, config.rows)
+            at = max(free, lane.ripe_at(config.rows, config.bytes, gather))
             if at <= now:
                 ripe.setdefault(_class(supply), []).append(supply)
             else:
@@ -131,9 +133,11 @@ class UplinkCore:
         lane = self._lanes[segment.lane.fact]
         self._turn += 1
         lane.served = self._tables[segment.lane.table] = self._turn
-        lane.measure(segment.last - segment.first + 1, len(segment.rows), size)
+        rows = segment.last - segment.first + 1
+        lane.measure(rows, len(segment.rows), size)
         lane.forward_to(segment.end)
-        lane.ahead += 1
+        lane.stand(segment.end, rows if segment.lost is None else 1, now)
+        lane.ahead, lane.sent_at = lane.ahead + 1, now
         self._turns.had(_class(segment), size)
         self._bucket.take(size, now)
         self.bytes += size
@@ -180,6 +184,7 @@ class UplinkCore:
         lane.known = mark
         if mark.reached != lane.mark:
             lane.mark, lane.moved_at, lane.patience, lane.ahead = mark.reached, now, RESEND, 0
+        lane.stood(lane.mark, now)
         if lane.sent < mark.reached:
             lane.forward_to(mark.reached)
         return True
@@ -194,14 +199,16 @@ class UplinkCore:
         """Start on a new connection: where the same bus's answers ended, or else from the marks."""
         self._flights.clear()
         self._window.reset()
+        self.pace = None
         for lane in self._lanes.values():
             lane.back_to(max(lane.mark, lane.acked) if same_bus else lane.mark)
             lane.moved_at = now
 
     def tick(self, now: float) -> None:
         """Take lanes back whose mark does not follow what the bus has."""
-        slack = ROUNDS * (self._window.base or 0.0)
+        way = self._window.base or 0.0
         for lane in self._lanes.values():
+            slack = ROUNDS * max(way, lane.sojourn)
             if lane.acked > lane.mark and now - lane.moved_at > max(lane.patience, slack):
                 lane.moved_at = now
                 lane.patience = min(2 * lane.patience, RESEND_MOST)
