@@ -2,7 +2,7 @@
 
 from collections import deque
 
-from rimward.wire import Mark, Pace, Place, Supply
+from rimward.wire import Mark, Place, Supply
 
 RESEND = 2.0  # seconds without a moving mark before a lane goes back to it; doubled up to RESEND_MOST
 RESEND_MOST = 30.0
@@ -56,9 +56,7 @@ class UplinkLane:
         self.delay: float = REFUSED
         self.sent_at: float = LONG_AGO  # when its last envelope went
         self.served: int = 0  # the turn of its last envelope
-        self._standing: deque[tuple[Place, int, float]] = (
-            deque()
-        )  # beyond the mark: end, rows, when
+        self._standing: deque[tuple[Place, int, float]] = deque()  # beyond the mark: end, rows, when
         self.standing: int = 0  # rows that were given to the bus and are not known to be in the lake
         self.sojourn: float = 0.0  # seconds from one to the other, as the last envelopes took
         self.row_bytes: float = 0.0  # of a row before compression, as the last envelopes had
@@ -99,18 +97,16 @@ class UplinkLane:
             self.standing -= rows
             self.sojourn += (now - at - self.sojourn) / 8
 
-    def free_at(self, pace: Pace | None, way: float, rows: int) -> float:
-        """Return from when on another envelope may go: one always may, others while few rows stand.
+    def free_at(self, most: float, full: int, rate: float | None) -> float:
+        """Return when the next envelope may go: one always may, others while fewer than `most` rows stand.
 
-        Whoever has a full one waits for its turn even then; `rows` are those of a full one, `way` is the
-        link's round trip, seconds.
+        Where `most` is less than an envelope, one that is `full` waits for its turn by `rate`, rows a second.
         """
-        most = UNTOLD if pace is None else pace.rows(way)
         if self._standing:
             return LONG_AGO if self.standing < most else NEVER
-        if pace is None or most >= rows or self.waiting < rows or self.sent_at == LONG_AGO:
+        if rate is None or most >= full or self.waiting < full:
             return LONG_AGO
-        return self.sent_at + rows / pace.rate
+        return self.sent_at + full / rate
 
     @property
     def waiting(self) -> int:

@@ -11,7 +11,7 @@ from typing import Any
 from msgspec import Struct
 
 from rimward.network.config import UplinkConfig
-from rimward.network.lanes import REFUSED, REFUSED_MOST, RESEND, RESEND_MOST, UplinkLane
+from rimward.network.lanes import REFUSED, REFUSED_MOST, RESEND, RESEND_MOST, UNTOLD, UplinkLane
 from rimward.network.pace import Allowance, Bucket
 from rimward.network.turns import USUAL, Turns
 from rimward.network.window import LEAST, Window
@@ -99,6 +99,7 @@ class UplinkCore:
     def _ripe(self, supplies: "list[Supply] | Any", now: float) -> dict[str, list[Supply]]:
         """Return what may go now by class, and note when more will."""
         config, ripe, held = self.config, dict[str, list[Supply]](), 0
+        most, rate = self._ahead(), self.pace and self.pace.rate
         for supply in supplies:
             lane, critical = self._lanes[supply.fact], supply.priority == "critical"
             if supply.last <= lane.sent or not lane.may_send():
@@ -107,7 +108,7 @@ class UplinkCore:
                 held += 1
                 continue
             gather = config.gather_critical if critical else config.gather
-            free = lane.free_at(self.pace, self._window.base or 0.0, config.rows)
+            free = lane.free_at(most, config.rows, rate)
             at = max(free, lane.ripe_at(config.rows, config.bytes, gather))
             if at <= now:
                 ripe.setdefault(_class(supply), []).append(supply)
@@ -115,6 +116,12 @@ class UplinkCore:
                 self.wait = min(self.wait, at - now)
         self.held = held
         return ripe
+
+    def _ahead(self) -> float:
+        """Return how many rows of a lane may stand between outbox and lake."""
+        if self.pace is None:
+            return UNTOLD
+        return min(self.pace.rows(self._window.base or 0.0), self.config.ahead)
 
     def _rank(self, supply: Supply) -> tuple[int, float, int]:
         """Order lanes of one class: tables in turn; of one table's lanes the one that has newer rows."""

@@ -9,9 +9,9 @@ from collections.abc import Iterable, Mapping
 from rimward.wire import Pace
 
 KEEP = 0.95  # of what was known of commits stays with each one: the last twenty count
-QUICKEST = 1e-6  # seconds of a row, at least
-FAIR = 0.05  # seconds that the rows of one commit may take; as long as the rest of it, where that is more
-LEAST, FULL = 4_000, 64_000  # rows of a commit
+QUICKEST = 3e-6  # seconds of a row, at least: one core decodes no more
+FAIR = 0.05  # seconds that the rows of one commit may take; twice the rest of it, where that is more
+LEAST, FULL = 8_000, 64_000  # rows of a commit
 STANDING = 0.2  # seconds of backlogs that may stand between outboxes and lake
 COMMITS = 3  # that many commits of a fair size where these take more
 SLOWEST = 20_000.0  # rows a second that are told until more is known
@@ -53,7 +53,7 @@ class Cost:
     def fair(self) -> float:
         """Return the rows of a commit that keeps others waiting for a fair time."""
         fixed, row = self.line()
-        return min(max(max(FAIR, fixed) / row, LEAST), FULL)
+        return min(max(max(FAIR, 2 * fixed) / row, LEAST), FULL)
 
 
 class Pacing:
@@ -61,14 +61,16 @@ class Pacing:
 
     def __init__(self) -> None:
         self.cost: Cost = Cost()
-        self.portion: float = LEAST  # rows of a commit; it follows what is fair, and at most doubles
+        self.portion: float = LEAST  # rows of a commit: what is fair, and at most twice what was seen
+        self._most: float = 0.0  # rows of the largest commit of late
         self._busy: dict[tuple[str, str], float] = {}  # lanes with a backlog: when they were last seen
 
     def worked(self, rows: int, seconds: float) -> None:
         """Hear how long a commit took."""
         if rows:
             self.cost.took(rows, seconds)
-            self.portion = min(self.cost.fair(), 2 * self.portion)
+            self._most = max(rows, KEEP * self._most)
+            self.portion = min(self.cost.fair(), max(2 * self._most, LEAST))
 
     @property
     def rate(self) -> float:
