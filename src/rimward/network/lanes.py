@@ -90,12 +90,14 @@ class UplinkLane:
         self._standing.append((end, rows, now))
         self.standing += rows
 
-    def stood(self, mark: Place, now: float) -> None:
-        """Note that the lake has rows up to a mark."""
+    def stood(self, mark: Place, now: float) -> int:
+        """Note that the lake has rows up to a mark; return how many of those that were given to the bus."""
+        before = self.standing
         while self._standing and self._standing[0][0] <= mark:
             _, rows, at = self._standing.popleft()
             self.standing -= rows
             self.sojourn += (now - at - self.sojourn) / 8
+        return before - self.standing
 
     def free_at(self, most: float, full: int, rate: float | None) -> float:
         """Return when the next envelope may go: one always may, others while fewer than `most` rows stand.

@@ -42,6 +42,7 @@ class UplinkCore:
         self.held: int = 0  # lanes that wait for a link that is not metered
         self.bytes: int = 0  # given to the bus
         self.answers: int = 0  # that the bus gave
+        self.stored: int = 0  # rows given to the bus that the lake has
         self.pace: Pace | None = None  # of each lane, as the hub said last
         self._lanes: dict[str, UplinkLane] = {}
         self._tables: dict[str, int] = {}  # the turn of each table's last envelope
@@ -191,7 +192,7 @@ class UplinkCore:
         lane.known = mark
         if mark.reached != lane.mark:
             lane.mark, lane.moved_at, lane.patience, lane.ahead = mark.reached, now, RESEND, 0
-        lane.stood(lane.mark, now)
+        self.stored += lane.stood(lane.mark, now)
         if lane.sent < mark.reached:
             lane.forward_to(mark.reached)
         return True
@@ -230,6 +231,7 @@ class UplinkCore:
                 "mark": lane.mark[1],
                 "epoch": lane.sent[0],
                 "attempt": lane.attempt,
+                "standing": lane.standing,
             }
             for fact, lane in self._lanes.items()
         }
@@ -245,6 +247,7 @@ class UplinkCore:
             "rate": self.allowance.rate,
             "metered": self.allowance.metered,
             "held": self.held,
+            "pace": None if self.pace is None else self.pace.rate,
         }
 
 

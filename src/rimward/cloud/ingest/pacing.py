@@ -10,9 +10,9 @@ from rimward.wire import Pace
 
 KEEP = 0.95  # of what was known of commits stays with each one: the last twenty count
 QUICKEST = 3e-6  # seconds of a row, at least: one core decodes no more
-FAIR = 0.05  # seconds that the rows of one commit may take; twice the rest of it, where that is more
+FAIR = 0.03  # seconds that the rows of one commit may take; twice the rest of it, where that is more
 LEAST, FULL = 8_000, 64_000  # rows of a commit
-STANDING = 0.2  # seconds of backlogs that may stand between outboxes and lake
+STANDING = 0.15  # seconds of backlogs that may stand between outboxes and lake
 COMMITS = 3  # that many commits of a fair size where these take more
 SLOWEST = 20_000.0  # rows a second that are told until more is known
 CROWD = 400  # rows that a lane brings at once if more of it waits in its outbox, about
