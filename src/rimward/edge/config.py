@@ -1,6 +1,7 @@
 """The node's configuration: one tree, decoded once, unknown keys refused."""
 
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 from msgspec import Struct, field
@@ -9,6 +10,7 @@ from rimward.edge.gateways.admission import RequestRates
 from rimward.edge.gateways.listening.config import AcceptConfig, ListenerConfig
 from rimward.edge.gateways.mqtt.config import MqttConfig
 from rimward.edge.outbox.config import OutboxConfig
+from rimward.edge.recording.wish import RecordingConfig
 
 __all__ = ["LimitsConfig", "NodeConfig", "OutboxConfig", "read"]
 
@@ -35,6 +37,14 @@ class CoapConfig(Struct, frozen=True, forbid_unknown_fields=True):
     rates: RequestRates = RequestRates()
 
 
+class PlacementConfig(Struct, frozen=True, forbid_unknown_fields=True):
+    """When a function that may run anywhere is moved to a process of its own."""
+
+    overruns: int = 10  # calls over their budget by their own time alone ...
+    within: float = 60.0  # ... in so many seconds
+    events: int = 1024  # events that killed a process that are remembered; beyond it the oldest is forgotten
+
+
 class NodeConfig(Struct, frozen=True, forbid_unknown_fields=True):
     """One node's I/O process."""
 
@@ -56,6 +66,9 @@ class NodeConfig(Struct, frozen=True, forbid_unknown_fields=True):
     http: HttpConfig = HttpConfig()
     coap: CoapConfig = CoapConfig()
     outbox: OutboxConfig = OutboxConfig()
+    watch: Literal["stop", "report"] = "stop"  # what becomes of calls past their limit: report kills none
+    placement: PlacementConfig = PlacementConfig()
+    recording: RecordingConfig = RecordingConfig()
 
 
 def read(path: Path) -> NodeConfig:

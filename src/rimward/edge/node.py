@@ -25,18 +25,22 @@ from rimward.edge.config import NodeConfig
 from rimward.edge.dispatch import Clocks, Dispatcher, FunctionRun, Tracing
 from rimward.edge.dispatch.asked import Asked
 from rimward.edge.dispatch.ports import OutboxPort
+from rimward.edge.functions.placing import Placing
 from rimward.edge.gateways.admission import Load
 from rimward.edge.gateways.http import HttpConfig, HttpGateway
 from rimward.edge.gateways.listening.listening import Listening
-from rimward.edge.gateways.mqtt import MqttGateway
+from rimward.edge.gateways.mqtt.gateway import MqttGateway
 from rimward.edge.gateways.overload import Overload
 from rimward.edge.gateways.websocket.topics import BothWays
 from rimward.edge.health import Health
 from rimward.edge.keeping import Keeper
 from rimward.edge.kernel import boot_id, boottime
 from rimward.edge.outbox import Outbox
+from rimward.edge.recording.recording import Doors as RecordedDoors
+from rimward.edge.recording.recording import Recording
 from rimward.edge.secrets import give_secrets
 from rimward.edge.shelf import Shelf
+from rimward.edge.watched import watched
 from rimward.observe import Recorder
 from rimward.observe.faults import Faults
 
@@ -133,6 +137,7 @@ class Node:
     http: HttpGateway
     access: Access
     listening: Listening
+    placing: Placing
 
     def __init__(self, app: App, config: NodeConfig) -> None:
         self.app = app
@@ -169,6 +174,7 @@ class Node:
             stack.callback(self.access.close)
             self.mqtt, self.http = doors_of(dispatcher, config, outbox, self.access)
             self.dispatcher, self.outbox = dispatcher, outbox
+            self.placing = watched(dispatcher, config, self.folder, self.clocks)
             self.listening = Listening(
                 config.listeners,
                 config.accept,
@@ -188,7 +194,11 @@ class Node:
                 "listening": self.listening.stats,
                 "access": self.access.stats,
             }
-            self.health.watch(dispatcher, outbox, gateways, recorder, {"listeners": self.listening.problem})
+            doors = RecordedDoors(self.mqtt, self.http)
+            self._recording = Recording(self.app, dispatcher, doors, Path(config.data), config.recording)
+            problems = {"listeners": self.listening.problem, "recording": self._recording.problem}
+            self.health.watch(dispatcher, outbox, gateways, recorder, problems)
+            self.health.placing = self.placing
             self._stack = stack.pop_all()
         return self
 
@@ -233,6 +243,7 @@ class Node:
         self._beat(1.0, self.dispatcher.follow_wall_clock)
         self._beat(1.0, self.dispatcher.expire)
         self._tasks.append(asyncio.get_running_loop().create_task(self._hand.run()))
+        self._tasks.append(asyncio.get_running_loop().create_task(self._recording.follow()))
         if self._watch is not None:
             self._tasks.append(asyncio.get_running_loop().create_task(self._watch.follow()))
         for run, period in self.dispatcher.beats:
@@ -257,6 +268,7 @@ class Node:
         await asyncio.gather(*(door.close(self.config.drain) for door in doors))
         await self.dispatcher.waiting.close(self.config.drain)
         await self.mqtt.close(self.config.drain)
+        await self._recording.close()
         await self._stack.aclose()
 
 

@@ -41,7 +41,7 @@ class Pulling:
         self._config = config
         self._taking = taking
         self._pacing = Pacing()
-        self._leases = Leases(share, config.ingest_processes, time.monotonic)
+        self.leases: Leases = Leases(share, config.ingest_processes, time.monotonic)
 
     async def run(self) -> None:
         """Pull until the connection ends.
@@ -56,7 +56,7 @@ class Pulling:
                 js = client.jetstream()
                 await ensure_streams(js, self._config)
                 await ensure_consumers(js, self._config)
-                bucket = await self._leases.open(js)
+                bucket = await self.leases.open(js)
                 await client.subscribe(f"up.{self._config.region}.*.hello", cb=self._heard)
                 kept = [
                     tasks.create_task(self._keep(client, bucket)),
@@ -68,7 +68,7 @@ class Pulling:
                     task.cancel()
             finally:  # before the tasks are awaited: their client may swallow a cancellation
                 if bucket is not None:
-                    await finish(self._leases.release(bucket), 1)
+                    await finish(self.leases.release(bucket), 1)
                 await hang_up(client)
 
     async def _tell(self, client: Client) -> None:
@@ -88,8 +88,8 @@ class Pulling:
         pulls: dict[int, asyncio.Task[None]] = {}
         try:
             while client.is_connected and not any(pull.done() for pull in pulls.values()):
-                await self._leases.beat(bucket)
-                held = self._leases.held
+                await self.leases.beat(bucket)
+                held = self.leases.held
                 for share in pulls.keys() - held:
                     pulls.pop(share).cancel()
                 for share in held - pulls.keys():
@@ -135,7 +135,7 @@ class Pulling:
             log.warning("a hello can't be read", subject=message.subject, error=str(error))
             return
         node = message.subject.split(".")[2]
-        if hello.node != node or share_of(node, self._config.ingest_processes) not in self._leases.held:
+        if hello.node != node or share_of(node, self._config.ingest_processes) not in self.leases.held:
             return
         answer = await self._taking.welcome(hello)
         if message.reply:

@@ -6,9 +6,9 @@ from typing import Protocol
 from msgspec import Struct
 
 from rimward.app.manifest import FactSpec
-from rimward.edge.dispatch.functions import Bound
+from rimward.edge.dispatch.functions import Bound, FunctionRun
 from rimward.edge.dispatch.streams import StreamRun
-from rimward.edge.dispatch.types import Sender
+from rimward.edge.dispatch.types import Request, Sender, Ticket
 from rimward.edge.outbox import Transaction
 from rimward.events import RimwardError
 
@@ -37,6 +37,42 @@ class OutboxPort(Protocol):
 
     def load(self, space: str) -> dict[str, bytes]:
         """Return what a space holds."""
+        ...
+
+
+class Conduct(Protocol):
+    """Who is told how functions behave, and may move one to where it hurts nobody."""
+
+    def stopped(self, function: str, place: str, own: int) -> None:
+        """A call was stopped at a place in its code, after so many ns of its own time."""
+        ...
+
+    def overran(self, function: str) -> None:
+        """A call took longer than its budget by its own time alone."""
+        ...
+
+
+class Unwatched:
+    """Nobody is told."""
+
+    def stopped(self, function: str, place: str, own: int) -> None:
+        """Do nothing."""
+
+    def overran(self, function: str) -> None:
+        """Do nothing."""
+
+
+class Ear(Protocol):
+    """Hears what comes in while a recording is on, and lets it go on to where it came from."""
+
+    listens: bool  # False while it hands on what it has heard
+
+    def request(self, request: Request) -> Ticket:
+        """Hear a request and have it served."""
+        ...
+
+    def beat(self, run: FunctionRun) -> None:
+        """Hear that a function runs at its beat, and have it run."""
         ...
 
 
