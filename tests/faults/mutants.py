@@ -530,9 +530,9 @@ MUTANTS = (
     Mutant(
         "off the bus before the commit",
         "cloud/ingest/taking.py",
-        "        by_fact, done = self._reading.sort(messages)\n",
-        "        by_fact, done = self._reading.sort(messages)\n"
-        "        for message in messages:\n            await message.ack()\n",
+        "        async with self._turn:\n            allowed = [",
+        "        for arrival in arrivals:\n            await arrival.message.ack()\n"
+        "        async with self._turn:\n            allowed = [",
         ("tests/cloud/test_hub.py",),
     ),
     Mutant(
