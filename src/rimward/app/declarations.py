@@ -166,7 +166,8 @@ class Declarations:
             trigger: `mqtt(…)`, `http.get(…)`, `every(…)` or a stream of this app.
             budget: from the bytes' arrival to the answer ready; overruns are counted and traced.
             priority: the class by which the door admits its messages.
-            run: where: "inline" on the loop, "process" in a process of its own; "auto" is inline.
+            run: where: "inline" on the loop, "process" in a process of its own; "auto" is inline, until it
+                is slow too often.
             confine: what it may reach, where it runs in a process of its own.
             mode: what an event does that comes while the function still works on another with the same
                 captures: "queued" waits for its turn, "single" is left out and told so, "restart" ends the

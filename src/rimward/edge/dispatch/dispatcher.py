@@ -16,7 +16,7 @@ from rimward.app.effects import Action, current
 from rimward.app.facts import Fact
 from rimward.app.manifest import FactSpec
 from rimward.edge.dispatch.away import Away
-from rimward.edge.dispatch.board import WS, Allowed, Board, watched_by
+from rimward.edge.dispatch.board import WS, Allowed, Board
 from rimward.edge.dispatch.call import Call, LaneCall
 from rimward.edge.dispatch.calling import call, failing
 from rimward.edge.dispatch.carried import carry_message, carry_request, refuse, reply_of, wants_structured
@@ -25,8 +25,9 @@ from rimward.edge.dispatch.commands import Commands
 from rimward.edge.dispatch.encodings import OBJECTS, agree, encoding_of, media_types
 from rimward.edge.dispatch.failures import bad_payload, check_time, no_route, refused, replied
 from rimward.edge.dispatch.feeding import Feeder
+from rimward.edge.dispatch.following import watch
 from rimward.edge.dispatch.functions import SAMPLE_ONE_IN, Bound, FunctionRun, Held, Runs, Span
-from rimward.edge.dispatch.lane import end_plain
+from rimward.edge.dispatch.lane import end_plain, land
 from rimward.edge.dispatch.modes import Modes
 from rimward.edge.dispatch.payloads import BadPayloadError
 from rimward.edge.dispatch.ports import (
@@ -173,9 +174,11 @@ class Dispatcher:
                 ended < figures.sample_at
                 and ended - read_at <= figures.limit
                 and number % SAMPLE_ONE_IN
-                and result is call.rows is None
+                and result is None
             ):
-                return None
+                receipt = None
+                if call.rows is None or (message is None and (receipt := land(self, plain, read_at, ended))):
+                    return receipt
         work = self.work_of(message or Message(topic, payload, qos, sender, read_at))
         return end_plain(self, plain, work, (result, error, len(actions)), (begun, ended))
 
@@ -223,9 +226,8 @@ class Dispatcher:
         return socket_of(match) if isinstance(match, Match) else None
 
     def watch(self, request: Request, changed: Callable[[], None]) -> Callable[[], None] | None:
-        """Call `changed` after each change of what a request's function reads; return what ends that."""
-        found = watched_by(self.board, request, self.cells)
-        return None if found is None else self.watching.follow(self, *found, changed)
+        """Call `changed` after each change of what a request's function reads; return what ends it."""
+        return watch(self, request, changed)
 
     def beat(self, run: FunctionRun) -> None:
         """Run a function that runs at a steady beat."""

@@ -9,7 +9,7 @@ from rimward.app.manifest import FactSpec
 from rimward.edge.dispatch.functions import Bound, FunctionRun
 from rimward.edge.dispatch.streams import StreamRun
 from rimward.edge.dispatch.types import Request, Sender, Ticket
-from rimward.edge.outbox import Transaction
+from rimward.edge.outbox import Forward, Transaction
 from rimward.events import RimwardError
 from rimward.wire.functions import Ask, Caller
 
@@ -22,6 +22,10 @@ class OutboxPort(Protocol):
 
     def append(self, tx: Transaction, done: Callable[[RimwardError | None], None] | None) -> None:
         """Commit a transaction; `done` is called when it is on disk, in order."""
+        ...
+
+    def forward(self, rows: list[Forward], done: Callable[[RimwardError | None], None]) -> None:
+        """Commit as `append` does what is rows and nothing else."""
         ...
 
     def admit(self, spec: FactSpec, about: int, values: tuple[object, ...], /) -> None:
@@ -38,6 +42,14 @@ class OutboxPort(Protocol):
 
     def load(self, space: str) -> dict[str, bytes]:
         """Return what a space holds."""
+        ...
+
+
+class Workers(Protocol):
+    """Where calls go that do not run on the loop."""
+
+    def ask(self, function: str, key: str, ask: Ask, caller: Caller) -> bool:
+        """Have a call run by the worker of its key; False where too many calls of the function wait."""
         ...
 
 
@@ -68,14 +80,6 @@ class Unwatched:
 
     def died(self, function: str, event: int) -> None:
         """Do nothing."""
-
-
-class Workers(Protocol):
-    """Where calls go that do not run on the loop."""
-
-    def ask(self, function: str, key: str, ask: Ask, caller: Caller) -> bool:
-        """Have a call run by the worker of its key; False where too many calls of the function wait."""
-        ...
 
 
 class Ear(Protocol):
