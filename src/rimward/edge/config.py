@@ -5,6 +5,7 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct, field
 
+from rimward.edge.dispatch.keys import StreamsConfig
 from rimward.edge.gateways.admission import RequestRates
 from rimward.edge.gateways.listening.config import AcceptConfig, ListenerConfig
 from rimward.edge.gateways.mqtt.config import MqttConfig
@@ -56,6 +57,7 @@ class NodeConfig(Struct, frozen=True, forbid_unknown_fields=True):
     http: HttpConfig = HttpConfig()
     coap: CoapConfig = CoapConfig()
     outbox: OutboxConfig = OutboxConfig()
+    streams: StreamsConfig = StreamsConfig()
 
 
 def read(path: Path) -> NodeConfig:

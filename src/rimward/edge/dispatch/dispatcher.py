@@ -24,11 +24,13 @@ from rimward.edge.dispatch.encodings import OBJECTS, agree, encoding_of, media_t
 from rimward.edge.dispatch.failures import bad_payload, check_time, failed, no_route, refused, replied
 from rimward.edge.dispatch.feeding import Feeder
 from rimward.edge.dispatch.functions import SAMPLE_ONE_IN, Bound, FunctionRun, Held, Span, fill
+from rimward.edge.dispatch.keys import STREAMS, StreamsConfig
+from rimward.edge.dispatch.keys import Ground as StreamGround
 from rimward.edge.dispatch.lane import end_plain
 from rimward.edge.dispatch.payloads import BadPayloadError
 from rimward.edge.dispatch.ports import NODE, Clocks, Listeners, OutboxPort
 from rimward.edge.dispatch.pouring import pour, socket_of
-from rimward.edge.dispatch.renaming import load_cells, load_windows
+from rimward.edge.dispatch.renaming import load_cells, move_windows
 from rimward.edge.dispatch.routes import Match, path_segments
 from rimward.edge.dispatch.streams import StreamRun
 from rimward.edge.dispatch.tracing import Tracing
@@ -44,7 +46,7 @@ _current, _enter, _leave = current.get, current.set, current.reset
 class Dispatcher:
     """The `Door` of a node: routes messages to functions and their effects to where they belong."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 (what a node has, each by its name)
         self,
         app: App,
         node: str,
@@ -53,6 +55,7 @@ class Dispatcher:
         tracing: Tracing,
         *,
         settings: Struct | None = None,
+        streams: StreamsConfig = STREAMS,
     ) -> None:
         """`settings` are of the type that the app names as its `config`."""
         self.facts: dict[type[Struct], Fact] = app.facts
@@ -78,7 +81,11 @@ class Dispatcher:
         self.functions: dict[str, FunctionRun] = {
             function.name: FunctionRun(function, self._cells, settings) for function in app.edge_functions
         }
-        self.board: Board = Board(app, self.functions, lambda stream: load_windows(outbox, stream))
+        ground = StreamGround(
+            outbox, tracing.boot, self._clock, lambda struct: self._cells[struct].find, streams,
+            {one.name: move_windows(outbox, one) for one in app.streams.values()},
+        )  # fmt: skip
+        self.board: Board = Board(app, self.functions, ground)
         self._lane = self.board.lane
         self.lane_call: LaneCall = LaneCall(self)
         self._span = tracing.ring.add
@@ -288,8 +295,8 @@ class Dispatcher:
                 self.run(bound, time_field, work)
             else:
                 self._run_aside(bound, time_field, work)
-        for stream, captures in () if work.comes_again else listeners.streams:
-            self.feeder.feed(stream, captures, work, waits=waits)
+        for inlet in () if work.comes_again else listeners.streams:
+            self.feeder.feed(inlet, work, waits=waits)
         if work.pending:
             work.ticket = work.ticket or Ticket()
             return work.ticket

@@ -20,9 +20,16 @@ def load_cells(outbox: OutboxPort, type_: StateType[Any], wall: Callable[[], int
     return Cells(type_, stored, times, wall)
 
 
-def load_windows(outbox: OutboxPort, stream: StreamDeclaration) -> dict[str, bytes]:
-    """Return a stream's open windows."""
-    return load_renamed(outbox, "stream", stream.name, stream.was)
+def move_windows(outbox: OutboxPort, stream: StreamDeclaration) -> int:
+    """Move a renamed stream's keys to its new name; return how many there are."""
+    if stream.was is None or not outbox.count(f"stream:{stream.was}"):
+        return 0
+    moved = load_renamed(outbox, "stream", stream.name, stream.was)
+    rows = Transaction()
+    rows.puts += [Put(space, row, None) for space in (f"due:{stream.was}",) for row in outbox.load(space)]
+    if rows.puts:
+        outbox.append(rows, None)
+    return len(moved)
 
 
 def load_renamed(outbox: OutboxPort, kind: str, name: str, was: str | None) -> dict[str, bytes]:
