@@ -1,7 +1,6 @@
 """Streams from a device's message to a row, through kills of the node."""
 
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 
@@ -18,7 +17,7 @@ async def tell(device: Device, what: str, seconds: float, **values: object) -> N
 
 
 @pytest.mark.parametrize("kills", [False, True])
-async def test_kills_between_any_two_events_are_invisible_in_what_streams_give(kills: bool) -> None:
+async def test_kills_between_any_two_events_are_invisible_in_what_streams_give(*, kills: bool) -> None:
     async with Site(app, start=NOON, seed=3) as site:
         events: list[tuple[float, str, dict[str, object]]] = [
             (0, "position", {"lon": 12.9, "lat": 52.1}),

@@ -57,14 +57,13 @@ class Sketch:
                 _count(mine, index, count)
 
     def quantile(self, share: float) -> float:
-        """Return about the value below which a share of all lies; NaN of none."""
+        """Return about the value whose rank is nearest to a share of all; NaN of none."""
         if not self._count:
             return math.nan
-        rank = share * (self._count - 1)
-        value = self._at(rank)
+        value = self._at(int(share * (self._count - 1) + 0.5))
         return min(max(value, self._smallest), self._largest)
 
-    def _at(self, rank: float) -> float:
+    def _at(self, rank: int) -> float:
         seen = 0
         for index in sorted(self._below, reverse=True):
             seen += self._below[index]
