@@ -127,18 +127,31 @@ def _show(status: dict[str, Any]) -> None:
     outbox, uplink, hub = status["outbox"], status["uplink"], status["hub"]
     if outbox:
         print(
-            f"outbox  {outbox.get('rows', 0):,.0f} rows since the start, "
-            f"{outbox.get('bytes', 0) / 1e6:,.1f} MB kept, {outbox.get('dead_letters', 0):,.0f} dead letters"
+            f"outbox  {_many(outbox.get('rows', 0), 'row')} since the start, "
+            f"{outbox.get('bytes', 0) / 1e6:,.1f} MB kept, "
+            f"{_many(outbox.get('dead_letters', 0), 'dead letter')}"
         )
     if uplink:
         state = f"connected, {uplink.get('rtt_ms', 0):.2f} ms" if uplink.get("connected") else "not connected"
         print(f"uplink  {state}")
     if hub:
-        print("hub     " + ", ".join(f"{value:,} {name.replace('_', ' ')}" for name, value in hub.items()))
+        print("hub     " + ", ".join(_counter(name, value) for name, value in hub.items()))
     for kind, fault in status["faults"].items():
         print(f"FAULT   {kind} ({fault['mode']}): rimward fault asked for it, {fault['left_s']:.0f} s to go")
     for problem in status["problems"]:
         print(f"{'WRONG' if problem['grave'] else 'note':<8}{problem['what']} {problem['cure']}".rstrip())
+
+
+def _many(count: float, one: str) -> str:
+    return f"{count:,.0f} {one}{'' if count == 1 else 's'}"
+
+
+def _counter(name: str, value: int) -> str:
+    """Return a counter of the hub for people: its name may be a plural, with what it is of behind."""
+    words = name.split("_")
+    if value == 1 and words[0].endswith("s") and words[0] not in ("has", "was"):
+        words[0] = words[0].removesuffix("s")
+    return f"{value:,} {' '.join(words)}"
 
 
 def _state(process: dict[str, Any]) -> str:

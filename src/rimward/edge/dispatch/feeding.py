@@ -12,7 +12,6 @@ from msgspec import Struct
 
 from rimward.app.facts import Fact
 from rimward.edge.dispatch.call import Call, Ground
-from rimward.edge.dispatch.failures import place_of
 from rimward.edge.dispatch.functions import Bound, FunctionRun
 from rimward.edge.dispatch.keys import AGAIN, Key, KeysFull
 from rimward.edge.dispatch.payloads import BadPayloadError
@@ -21,6 +20,7 @@ from rimward.edge.dispatch.streams import BoundInlet, Emitted, StreamRun
 from rimward.edge.dispatch.types import Ticket
 from rimward.edge.dispatch.work import Desk, Work
 from rimward.events import OutboxBroken, OutboxFull, RowTooLarge
+from rimward.events.raised import place_of
 from rimward.streams import Item
 
 

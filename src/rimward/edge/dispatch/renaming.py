@@ -3,8 +3,12 @@
 from collections.abc import Callable
 from typing import Any
 
+from msgspec import Struct
+
+from rimward.app import App
 from rimward.app.functions import StreamDeclaration
 from rimward.app.state import StateType
+from rimward.edge.dispatch.keys import Ground, StreamsConfig
 from rimward.edge.dispatch.ports import OutboxPort
 from rimward.edge.outbox import Put, Transaction
 from rimward.edge.state import Cells
@@ -18,6 +22,19 @@ def load_cells(outbox: OutboxPort, type_: StateType[Any], wall: Callable[[], int
     stored = load_renamed(outbox, "state", type_.name, type_.was)
     times = load_renamed(outbox, "changed", type_.name, type_.was) if type_.expires else None
     return Cells(type_, stored, times, wall)
+
+
+def stream_ground(
+    app: App,
+    outbox: OutboxPort,
+    cells: dict[type[Struct], Cells],
+    boot: str,
+    now: Callable[[], int],
+    config: StreamsConfig,
+) -> Ground:
+    """Return what an app's streams stand on, the keys of renamed ones moved; `now` is monotonic ns."""
+    moved = {one.name: move_windows(outbox, one) for one in app.streams.values()}
+    return Ground(outbox, boot, now, lambda struct: cells[struct].find, config, moved)
 
 
 def move_windows(outbox: OutboxPort, stream: StreamDeclaration) -> int:
