@@ -16,8 +16,9 @@ def readings(count: int) -> Iterator[tuple[str, bytes]]:
     """Yield device and payload of each reading."""
     for number in range(count):
         at = START + timedelta(seconds=number // DEVICES)
-        body = {"device": str(number % DEVICES), "celsius": 20 + number % 17 / 4, "at": at.isoformat()}
-        yield body["device"], json.dumps(body).encode()
+        device = str(number % DEVICES)
+        body = {"device": device, "celsius": 20 + number % 17 / 4, "at": at.isoformat()}
+        yield device, json.dumps(body).encode()
 
 
 def windows(count: int) -> int:

@@ -92,11 +92,16 @@ def keep(minute: Minute) -> None:
 """
 
 
+def _left(left: Any, right: Any) -> Any:
+    del right
+    return left
+
+
 class Value(Struct):
     """What the operators get."""
 
     x: float
-    y: float = 0.5
+    place: float = 0.0  # moves slowly: one event in 250 crosses a fence
 
 
 FOLD = AggFold({"mean": ("x", "mean"), "highest": ("x", "max")})
@@ -117,7 +122,7 @@ SIMPLE: dict[str, Callable[[Aside], Operator]] = {
     "dedupe": lambda _: Dedupe(X, 60 * SECOND),
     "debounce": lambda aside: Debounce(2 * SECOND, aside),
     "ewma": lambda _: Ewma(X, 0.1, 10),
-    "geofence": lambda aside: Fences(SQUARE, X, getter("y"), None, aside),
+    "geofence": lambda aside: Fences(SQUARE, getter("place"), lambda _: 0.5, None, aside),
     "sample": windowed(lambda: Tumbling(10 * SECOND, 2 * SECOND, LastFold())),
     "tumbling, mean and max": windowed(lambda: Tumbling(60 * SECOND, 2 * SECOND, FOLD)),
 }
@@ -130,11 +135,11 @@ OTHERS: dict[str, Callable[[Aside], Operator]] = {
     "tumbling, p99": windowed(lambda: Tumbling(60 * SECOND, 2 * SECOND, AggFold({"p": ("x", "p99")}))),
 }
 PAIRS: dict[str, Callable[[Aside], Any]] = {
-    "join": lambda aside: Near(SECOND, 2 * SECOND, lambda a, b: a, aside, (PLAIN, PLAIN)),
-    "asof": lambda aside: AsOf(None, 2 * SECOND, lambda a, b: a, aside, (PLAIN, PLAIN)),
-    "followed_by": lambda aside: Followed(5 * SECOND, 2 * SECOND, lambda a, b: a, aside, (PLAIN, PLAIN)),
+    "join": lambda aside: Near(SECOND, 2 * SECOND, _left, aside, (PLAIN, PLAIN)),
+    "asof": lambda aside: AsOf(None, 2 * SECOND, _left, aside, (PLAIN, PLAIN)),
+    "followed_by": lambda aside: Followed(5 * SECOND, 2 * SECOND, _left, aside, (PLAIN, PLAIN)),
 }
-VALUES = [Value(float(number * 7 % 11)) for number in range(EVENTS)]
+VALUES = [Value(float(number * 7 % 11), number / 250 % 11) for number in range(EVENTS)]
 
 
 def cost(make: Callable[[Aside], Chain], sources: int = 1) -> float:

@@ -1,5 +1,9 @@
 """The window job in Bytewax, in one worker: prints one JSON object, ns a reading. Needs no Rimward."""
 
+# Bytewax lives in a virtual environment of its own:
+# pyright: reportMissingImports=false, reportUnknownVariableType=false, reportUnknownMemberType=false
+# pyright: reportUnknownLambdaType=false, reportUnknownArgumentType=false
+
 import json
 import sys
 import time

@@ -31,7 +31,7 @@ from rimward.app.facts import Priority, WhenFull
 from rimward.app.keeping import keeping_of
 from rimward.app.problems import Problem, caller, name_of, place_of
 from rimward.app.stream import Stream
-from rimward.app.triggers import Every, Mqtt, Trigger
+from rimward.app.triggers import Every, Late, Mqtt, Trigger
 from rimward.events import Duration, Size, from_ns
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -146,7 +146,7 @@ class Declarations:
 
     def edge(  # noqa: PLR0913 (the contract's options, each by its name)
         self,
-        trigger: Trigger | Callable[..., Stream[Any]],
+        trigger: Trigger | Late | Callable[..., Stream[Any]],
         *,
         budget: Duration | None = None,
         priority: Priority = "normal",

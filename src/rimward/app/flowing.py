@@ -7,7 +7,7 @@ the disk after a restart, their type must be known.
 import types
 import typing
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 from msgspec import Struct
 
@@ -34,6 +34,7 @@ from rimward.app.steps import (
 from rimward.app.stream import Stream
 
 Context = Callable[..., Any]  # the stream's function, which errors name
+CHANGING = (Map, FlatMap, Enrich, Ewma, Hampel, Geofence, Window, Meet)  # the type of what goes through
 NUMERIC = {"sum", "mean", "std", "var", "median", "time_weighted_mean"}
 
 
@@ -41,24 +42,37 @@ class Unknown:
     """The type of what a lambda returns."""
 
 
-class Kept(NamedTuple):
-    """What has to be known of a step to bring back what it keeps."""
-
-    value: Any  # the type of the values that reach it
-    fields: dict[str, Any]  # of these; empty where they have none
-
-
 def out_type(stream: "Stream[Any]", payloads: tuple[Any, ...]) -> Any:
     """Return the type of the values that a stream gives; Unknown where a lambda made them."""
     return in_types(stream, payloads)[-1]
 
 
-def in_types(stream: "Stream[Any]", payloads: tuple[Any, ...]) -> list[Any]:
-    """Return the type of what reaches each step, and at last of what leaves."""
+def in_types(stream: "Stream[Any]", payloads: tuple[Any, ...], said: Any = Unknown) -> list[Any]:
+    """Return the type of what reaches each step, and at last of what leaves.
+
+    `said` is what the stream's function says that leaves: so it is behind the last step that changes a type.
+    """
     found = [payloads[stream.source]]
     for step in stream.steps:
         found.append(_after(step, found[-1], payloads))
+    for index in range(len(stream.steps), 0, -1):
+        if found[index] is not Unknown:
+            break
+        found[index] = said
+        if isinstance(stream.steps[index - 1], CHANGING):
+            break
     return found
+
+
+def of_items(step: Window, type_: Any) -> Any:
+    """Return the type of a window's values, by what its `apply` takes where nothing else says it."""
+    if type_ is not Unknown or step.apply is None or isinstance(step.apply, type):
+        return type_
+    try:
+        taken = [hint for name, hint in typing.get_type_hints(step.apply).items() if name != "return"]
+    except (TypeError, NameError):
+        return Unknown
+    return _item(taken[0]) if len(taken) == 1 else Unknown
 
 
 def _after(step: Step, before: Any, payloads: tuple[Any, ...]) -> Any:  # noqa: PLR0911 (one way out for each kind)
@@ -107,20 +121,24 @@ def fields_of(type_: Any) -> dict[str, Any] | None:
     return typing.get_type_hints(origin)
 
 
-def check_flow(function: Context, stream: "Stream[Any]", payloads: tuple[Any, ...]) -> None:
+def check_flow(
+    function: Context, stream: "Stream[Any]", payloads: tuple[Any, ...], said: Any = Unknown
+) -> None:
     """Check each step against the type of what reaches it.
 
     Raises:
         Problem: a field is not there or no number, or a value could not be kept.
     """
-    for step, type_ in zip(stream.steps, in_types(stream, payloads)[:-1], strict=True):
+    for step, type_ in zip(stream.steps, in_types(stream, payloads, said)[:-1], strict=True):
         if isinstance(step, Meet):
             for side in (step.left, step.right):
                 check_flow(function, side, payloads)
                 _check_kept(function, step.kind, out_type(side, payloads))
             continue
         _check_fields(function, step, type_)
-        if isinstance(step, Debounce | Sample | Ordered) or (isinstance(step, Window) and step.apply):
+        if isinstance(step, Window) and step.apply is not None:
+            _check_kept(function, _name(step), of_items(step, type_))
+        if isinstance(step, Debounce | Sample | Ordered):
             _check_kept(function, _name(step), type_)
         if isinstance(step, Change | Dedupe) and not step.of:
             _check_kept(function, _name(step), type_)

@@ -81,6 +81,7 @@ class StreamDeclaration(Struct, frozen=True):
     file: str
     line: int
     was: str | None = None  # the name under which its windows were kept
+    result: Any = None  # the type of what leaves, as its function says it; Unknown where it does not
     late: bool = False  # stands for the values of that stream that came too late
 
     def __str__(self) -> str:

@@ -38,7 +38,8 @@ def stream_declaration(
             f"{function.__name__} is a stream and does not take {wanted}",
             f"write def {function.__name__}(readings: Stream[Reading]) -> Stream[Minute]"
             if count == 1
-            else f"write def {function.__name__}(readings: Stream[A], doors: Stream[B]) -> Stream[Both]",
+            else f"write def {function.__name__}(readings: Stream[Reading], doors: Stream[Door]) -> "
+            "Stream[Both]",
             at=function,
         )
     for payload, trigger in zip(payloads, one.triggers, strict=True):
@@ -52,12 +53,14 @@ def stream_declaration(
     for index in sorted(_sources(stream)):
         _check_keys(function, stream, one.triggers[index], payloads[index])
     _check_tables(function, stream, states)
-    check_flow(function, stream, payloads)
-    fact = _fact(function, stream, stream_argument(hints.get("return")), facts)
-    _check_result(function, stream, payloads, stream_argument(hints.get("return")))
+    said = stream_argument(hints.get("return"))
+    check_flow(function, stream, payloads, Unknown if said is None else said)
+    fact = _fact(function, stream, said, facts)
+    _check_result(function, stream, payloads, said)
     return StreamDeclaration(
-        function.__name__, one.triggers, payloads, stream, fact, function, one.file, one.line, was=one.was
-    )
+        function.__name__, one.triggers, payloads, stream, fact, function, one.file, one.line,
+        was=one.was, result=Unknown if said is None else said,
+    )  # fmt: skip
 
 
 def check_lead_somewhere(streams: Iterable[StreamDeclaration], functions: Iterable[EdgeFunction]) -> None:

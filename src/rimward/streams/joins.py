@@ -198,10 +198,9 @@ class Merged:
     def restore(self, snapshot: Any) -> None:
         """Take over a snapshot's state."""
         if snapshot is not None:
+            codecs: tuple[Codec, Codec] = (self.codecs[1], self.codecs[0])  # by side
             self.late, self.count, self.watermark, held = snapshot
-            self._heap = [
-                (time, side, n, self.codecs[1 - side].decode(value)) for time, side, n, value in held
-            ]
+            self._heap = [(time, side, n, codecs[side].decode(value)) for time, side, n, value in held]
 
 
 class AsOf(Merged):

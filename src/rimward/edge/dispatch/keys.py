@@ -199,6 +199,8 @@ class Keys:
         row = self._row(due, key.text)
         if key.row is None or row < key.row or not key.row.startswith(self.boot):
             self._move(key, row)
+        if self._hot.get(key.text) is not key:
+            self._left(key)
 
     def due(self) -> int | None:
         """Return the monotonic ns at which `waking` has something; None is never."""
@@ -210,17 +212,17 @@ class Keys:
 
     def waking(self, now: int) -> list[Key]:
         """Return the keys whose time has come; each is given to `touched` or `forgotten` afterwards."""
-        found: list[Key] = []
+        found: dict[str, Key] = {}  # a key that leaves memory meanwhile must not be loaded a second time
         heap = self._heap
         while heap and heap[0][0] <= now:
             at, text = heapq.heappop(heap)
             key = self._hot.get(text)
             if key is not None and key.alarm == at:
                 key.alarm = NEVER
-                found.append(key)
+                found[text] = key
         if self._cold_due <= now:
-            found += self._cold(now)
-        return found
+            self._cold(now, found)
+        return list(found.values())
 
     def forgotten(self, key: Key) -> None:
         """Forget a key."""
@@ -242,8 +244,12 @@ class Keys:
         while len(hot) > self._config.keys_in_memory:
             _, cold = hot.popitem(last=False)
             self._complete = False
-            self._evicted = self.now()
-            self._cold_due = min(self._cold_due, self._time_of(cold.row))
+            self._left(cold)
+
+    def _left(self, key: Key) -> None:
+        """Look for a key on disk when its time comes, now that it is not in memory."""
+        self._evicted = self.now()
+        self._cold_due = min(self._cold_due, self._time_of(key.row))
 
     def _load_all(self) -> None:
         """Bring all keys into memory: as long as it holds them all, none is looked for on disk."""
@@ -287,30 +293,30 @@ class Keys:
         key.row = row
         self._store.touch(self.rows, row, _here)
 
-    def _cold(self, now: int) -> list[Key]:
-        """Return keys out of memory whose rows say that their time has come; move the rows of others."""
+    def _cold(self, now: int, found: dict[str, Key]) -> None:
+        """Add keys out of memory whose rows say that their time has come; move the rows of others."""
         store, first, last = self._store, f"{self.boot}.", f"{self.boot}/"
         rows = store.keys(self.rows, "", first, LOOKED_AT)
         rows += store.keys(self.rows, last, "\U0010ffff", LOOKED_AT - len(rows))
         rows += store.keys(self.rows, first, self._row(now + 1, ""), max(1, LOOKED_AT - len(rows)))
         self._cold_due = NEVER
-        found = self._woken([(row.partition("/")[2], row) for row in rows], now)
+        self._wake([(row.partition("/")[2], row) for row in rows], now, found)
         if self._adopts:
             texts = store.keys(self.space, self._adopted, "\U0010ffff", LOOKED_AT)
             self._adopts -= not texts
             self._adopted = f"{texts[-1]}\0" if texts else ""
-            found += self._woken([(text, None) for text in texts], now)
+            self._wake([(text, None) for text in texts], now, found)
         if len(rows) >= LOOKED_AT or self._adopts or now - self._evicted < 2 * AGAIN:
             self._cold_due = now + AGAIN  # there are more, or rows that are not committed yet
         else:
             later = store.keys(self.rows, self._row(now + 1, ""), last, 1)
             self._cold_due = min(self._cold_due, self._time_of(later[0]) if later else NEVER)
-        return found
 
-    def _woken(self, texts: list[tuple[str, str | None]], now: int) -> list[Key]:
-        """Return those keys that are due, of some with the rows that name them; move the rows of others."""
-        found: list[Key] = []
+    def _wake(self, texts: list[tuple[str, str | None]], now: int, found: dict[str, Key]) -> None:
+        """Add those keys that are due, of some with the rows that name them; move the rows of others."""
         for text, row in texts:
+            if text in found:
+                continue
             key = self._hot.get(text)
             if key is None and (key := self._load(text)) is not None:
                 self._keep(key)
@@ -320,11 +326,10 @@ class Keys:
                 continue
             due = key.due()
             if due <= now:
-                found.append(key)
+                found[text] = key
                 continue
             self._move(key, self._row(due, text))
             self.touched(key)
-        return found
 
 
 def _gone() -> bytes | None:

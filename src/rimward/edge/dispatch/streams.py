@@ -8,9 +8,7 @@ from msgspec import Struct, structs
 
 from rimward.app.flowing import Unknown
 from rimward.app.functions import StreamDeclaration
-from rimward.app.plan import hints_of
 from rimward.app.steps import Window
-from rimward.app.stream import stream_argument
 from rimward.edge.dispatch.call import Origin
 from rimward.edge.dispatch.encodings import typed_decoder
 from rimward.edge.dispatch.functions import FunctionRun
@@ -68,7 +66,8 @@ class StreamRun:
         self.aside: Aside = Aside()
         self._weaver = Weaver(declaration, self.aside, ground.find_state)
         self.stateful: bool = self._weaver.stateful
-        kept, result = declaration.stream.forget or FORGET, _result(declaration)
+        kept = declaration.stream.forget or FORGET
+        result = Any if declaration.result is Unknown else declaration.result
         reviving = Reviving(self._weaver.chain, kept, result, self._old)
         self.keys: Keys = Keys(ground, self.name, reviving)
 
@@ -184,9 +183,3 @@ def fill_keys(value: Any, keys: tuple[str, ...], names: tuple[str, ...]) -> Any:
         if key in value.__struct_fields__ and getattr(value, key) in ("", None)
     }
     return structs.replace(value, **filled) if filled else value
-
-
-def _result(declaration: StreamDeclaration) -> Any:
-    """Return the type of what leaves a stream, as its function says it."""
-    said = stream_argument(hints_of(declaration.function).get("return"))
-    return Any if said is None or said is Unknown else said

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from rimward.app.flowing import Unknown, fields_of, in_types, out_type
+from rimward.app.flowing import Unknown, fields_of, in_types, of_items, out_type
 from rimward.app.functions import StreamDeclaration
 from rimward.app.steps import (
     Change,
@@ -74,16 +74,16 @@ class Weaver:
         self._keys = declaration.stream.keys
         self._aside = aside
         self._find = find
-        self._weave = self._woven(declaration.stream)
+        self._weave = self._woven(declaration.stream, declaration.result)
         self.stateful: bool = not all(isinstance(step, STATELESS) for step in declaration.stream.steps)
 
     def chain(self, names: Names) -> Chain:
         """Return a new key's chain."""
         return self._weave(names)
 
-    def _woven(self, stream: Stream[Any]) -> Callable[[Names], Chain]:
+    def _woven(self, stream: Stream[Any], said: Any = Unknown) -> Callable[[Names], Chain]:
         steps = stream.steps
-        aside, types = self._aside, in_types(stream, self._payloads)
+        aside, types = self._aside, in_types(stream, self._payloads, said)
         meet = steps[0] if steps and isinstance(steps[0], Meet) else None
         own = list(zip(steps, types[:-1], strict=True))[1 if meet is not None else 0 :]
         makes = [self._make(step, type_, stream) for step, type_ in own]
@@ -217,7 +217,7 @@ def _windows_of(step: Window, fold: Any) -> Any:
 
 def _fold(step: Window, type_: Any) -> Any:
     if step.apply is not None:
-        codec = codec_of(type_)
+        codec = codec_of(of_items(step, type_))
         return ApplyFold(step.apply, encode=codec.encode, decode=codec.decode)
     types = fields_of(type_) or {}
 
@@ -242,7 +242,11 @@ def _fields(of: tuple[str, ...], type_: Any) -> tuple[Callable[[Any], Any], Code
 def codec_of(type_: Any) -> Codec:
     """Return how values of a type are kept; what is not known comes back as builtins."""
     wanted = Any if type_ is Unknown else type_
-    return Codec(msgspec.to_builtins, lambda value: msgspec.convert(value, wanted))
+
+    def decode(value: Any) -> Any:
+        return msgspec.convert(value, wanted)
+
+    return Codec(msgspec.to_builtins, decode)
 
 
 def _labels(steps: list[Step]) -> tuple[str, ...]:
