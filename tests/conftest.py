@@ -32,6 +32,11 @@ MAY_BLOCK: tuple[tuple[str, set[str], str], ...] = (
         {"parent_of", "resident"},
         "what the kernel says of a process lies in memory",
     ),
+    (
+        "rimward/edge/outbox/reading.py",
+        {"_rows"},
+        "a stream's key that is not in memory is read by its primary key, in tens of microseconds (ADR 99)",
+    ),
     ("rimward/testing/outbox.py", {"commit"}, "a Site commits on the test's loop: it has no threads"),
     (
         "rimward/testing/node.py",

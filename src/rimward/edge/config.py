@@ -6,6 +6,7 @@ from typing import Literal
 import msgspec
 from msgspec import Struct, field
 
+from rimward.edge.dispatch.keys import StreamsConfig
 from rimward.edge.functions.config import WorkersConfig
 from rimward.edge.gateways.admission import RequestRates
 from rimward.edge.gateways.listening.config import AcceptConfig, ListenerConfig
@@ -67,6 +68,7 @@ class NodeConfig(Struct, frozen=True, forbid_unknown_fields=True):
     http: HttpConfig = HttpConfig()
     coap: CoapConfig = CoapConfig()
     outbox: OutboxConfig = OutboxConfig()
+    streams: StreamsConfig = StreamsConfig()
     watch: Literal["stop", "report"] = "stop"  # what becomes of calls past their limit: report kills none
     placement: PlacementConfig = PlacementConfig()
     recording: RecordingConfig = RecordingConfig()

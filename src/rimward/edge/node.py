@@ -168,7 +168,13 @@ class Node:
             await stack.enter_async_context(outbox)
             tracing = Tracing(config.node, os.urandom(8), recorder, lambda: str(outbox.epoch))
             dispatcher = Dispatcher(
-                self.app, config.node, self.clocks, outbox, tracing, settings=read_settings(self.app, config)
+                self.app,
+                config.node,
+                self.clocks,
+                outbox,
+                tracing,
+                settings=read_settings(self.app, config),
+                streams=config.streams,
             )
             damaged = bool(outbox.stats()["quarantined"])
             boot = Boot(boot_id(), boottime)

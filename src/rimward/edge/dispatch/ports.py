@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from rimward.app.manifest import FactSpec
 from rimward.edge.dispatch.functions import Bound, FunctionRun
-from rimward.edge.dispatch.streams import StreamRun
+from rimward.edge.dispatch.streams import BoundInlet
 from rimward.edge.dispatch.types import Request, Sender, Ticket
 from rimward.edge.outbox import Forward, Transaction
 from rimward.events import RimwardError
@@ -42,6 +42,18 @@ class OutboxPort(Protocol):
 
     def load(self, space: str) -> dict[str, bytes]:
         """Return what a space holds."""
+        ...
+
+    def find(self, space: str, key: str) -> bytes | None:
+        """Return a value as it was put or touched last; raises OutboxBroken."""
+        ...
+
+    def keys(self, space: str, since: str, until: str, most: int) -> list[str]:
+        """Return the first committed keys from `since` to before `until` of which nothing newer waits."""
+        ...
+
+    def count(self, space: str) -> int:
+        """Return how many keys of a space are committed."""
         ...
 
 
@@ -107,5 +119,5 @@ class Listeners(Struct):
     """What one topic runs."""
 
     bounds: list[tuple[Bound, str | None]]  # with the payload's time field
-    streams: list[tuple[StreamRun, dict[str, str]]]
+    streams: list[BoundInlet]
     answers: bool = False  # devices acknowledge commands here

@@ -24,6 +24,7 @@ from rimward.edge.outbox.config import OutboxConfig
 from rimward.edge.outbox.file import begin_epoch, give_up, note_counter, open_file, settle
 from rimward.edge.outbox.landing import MOST, Landing
 from rimward.edge.outbox.lanes import LiveFirst
+from rimward.edge.outbox.reading import eager_cells
 from rimward.edge.outbox.records import DeadLetter, Forward
 from rimward.edge.outbox.rekeying import Rekey, move, moving
 from rimward.edge.outbox.room import Room
@@ -137,11 +138,8 @@ class OutboxCore:
             self.room.check(spec, about)
 
     def load(self) -> dict[str, dict[str, bytes]]:
-        """Return every space's keys and values."""
-        spaces: dict[str, dict[str, bytes]] = {}
-        for space, key, value in self._db.execute("select space, key, value from cell"):
-            spaces.setdefault(space, {})[key] = value
-        return spaces
+        """Return every space's keys and values, but those of streams."""
+        return eager_cells(self._db)
 
     @contextmanager
     def _changing(self) -> Generator[Change]:
