@@ -14,6 +14,7 @@ from rimward.edge.dispatch import Clocks, Dispatcher
 from rimward.edge.dispatch.asked import Asked
 from rimward.edge.dispatch.call import Running, _Rest
 from rimward.edge.dispatch.calling import run_plainly
+from rimward.edge.dispatch.feeding import Feeder
 from rimward.edge.dispatch.pouring import Stretches
 from rimward.edge.functions.placement import Placement
 from rimward.edge.functions.placing import Placing
@@ -30,6 +31,8 @@ _CALL_SITES: tuple[Callable[..., object], ...] = (
     _Rest.__await__,
     run_plainly,
     Stretches.__await__,
+    Feeder.feed,
+    Feeder._wake,
 )
 
 
@@ -59,7 +62,8 @@ async def be_watched(dispatcher: Dispatcher, config: NodeConfig, folder: Path) -
 
     def opened() -> TextIO:
         root = Path(files[0]).resolve().parent if files else Path("/")
-        slot.open(Path(spec.slot), (run.function for run in runs), hands, root)
+        functions = (run.function for run in runs)
+        slot.open(Path(spec.slot), functions, dispatcher.streams, hands=hands, root=root)
         return Path(spec.stack).open("w")
 
     try:

@@ -106,6 +106,18 @@ async def pours(truck: str) -> AsyncIterator[int]:
     while True:
         pass
 """
+STREAMS = """
+def hot(reading: Reading) -> bool:
+    while reading.celsius > 8:
+        pass
+    return True
+@app.stream(mqtt("{d}/x"))
+def checked(readings: Stream[Reading]) -> Stream[Reading]:
+    return readings.key_by("d").filter(hot)
+@app.edge(checked)
+def passed(reading: Reading) -> None:
+    app.publish("passed", str(reading.celsius))
+"""
 FALLS = """
 def cheap(truck: str, reading: Reading, state: State[Truck]) -> str:
     app.publish("cheap", truck)
@@ -245,3 +257,14 @@ async def waits(truck: str, data: bytes) -> None:
 def test_a_timeout_is_told_in_every_protocols_words() -> None:
     words = REFUSALS["timeout"]
     assert (words.http, words.coap, words.sip, words.mqtt5, words.later) == (504, "5.04", 504, 0x83, False)
+
+
+async def test_what_a_stream_runs_is_stopped_too(tmp_path: Path, watched: Watched) -> None:
+    async with bench(tmp_path, STREAMS) as b:
+        watched.over(b)
+        ticket = await b.message("7/x", {"celsius": 9.0})
+        assert ticket is not None
+        assert ticket.refusal is not None
+        assert ticket.refusal.kind == "timeout"
+        await b.message("7/x", {"celsius": 1.0})
+        assert b.sent == [("passed", b"1.0")]

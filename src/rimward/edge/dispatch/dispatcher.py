@@ -31,16 +31,7 @@ from rimward.edge.dispatch.keys import STREAMS, StreamsConfig
 from rimward.edge.dispatch.lane import end_plain, land
 from rimward.edge.dispatch.modes import Modes
 from rimward.edge.dispatch.payloads import BadPayloadError
-from rimward.edge.dispatch.ports import (
-    NODE,
-    Clocks,
-    Conduct,
-    Ear,
-    Listeners,
-    OutboxPort,
-    Unwatched,
-    Workers,
-)
+from rimward.edge.dispatch.ports import NODE, Clocks, Conduct, Ear, Listeners, OutboxPort, Unwatched, Workers
 from rimward.edge.dispatch.pouring import socket_of
 from rimward.edge.dispatch.releasing import release
 from rimward.edge.dispatch.renaming import load_cells, stream_ground
@@ -100,8 +91,6 @@ class Dispatcher:
         self.functions: dict[str, FunctionRun] = {
             function.name: FunctionRun(function, self.cells, settings) for function in app.edge_functions
         }
-        for number, one in enumerate(self.functions.values(), 1):
-            one.number = number
         ground = stream_ground(app, outbox, self.cells, tracing.boot, self._clock, streams)
         self.board: Board = Board(app, self.functions, ground)
         self._lane = self.board.lane
@@ -112,6 +101,8 @@ class Dispatcher:
         self._span = tracing.ring.add
         self.beats: list[tuple[FunctionRun, float]] = self.board.beats
         self.streams: dict[str, StreamRun] = self.board.streams
+        for number, one in enumerate((*self.functions.values(), *self.streams.values()), 1):
+            one.number = number
         self.feeder: Feeder = Feeder(self)
         self.away: Away | None = None  # made by `employ`; without one all calls run on the loop
         self.on_place: list[Callable[[FunctionRun], None]] = [self.board.forget]

@@ -14,20 +14,26 @@ from rimward.app.facts import Fact
 from rimward.edge.dispatch.call import Call, Ground
 from rimward.edge.dispatch.functions import Bound, FunctionRun
 from rimward.edge.dispatch.keys import AGAIN, Key, KeysFull
+from rimward.edge.dispatch.marking import Mark
 from rimward.edge.dispatch.payloads import BadPayloadError
 from rimward.edge.dispatch.ports import NODE, Clocks, OutboxPort
 from rimward.edge.dispatch.streams import BoundInlet, Emitted, StreamRun
 from rimward.edge.dispatch.types import Ticket
 from rimward.edge.dispatch.work import Desk, Work
+from rimward.edge.stopping import Stopped
 from rimward.events import OutboxBroken, OutboxFull, RowTooLarge
 from rimward.events.raised import place_of
+from rimward.observe import Logger, get_logger
 from rimward.streams import Item
+
+log: Logger = get_logger("rimward.dispatch")
 
 
 class Host(Ground, Desk, Protocol):
     """What feeding asks of the dispatcher."""
 
     clocks: Clocks
+    words: memoryview
     outbox: OutboxPort
     counters: dict[str, int]
     streams: dict[str, StreamRun]
@@ -66,7 +72,14 @@ class Feeder:
         items: Sequence[Item] = ()
         deadline = key.chain.deadline()
         if key.clock is not None and deadline is not None and deadline <= (clock := key.clock_at(now)):
-            items = key.chain.advance(clock)
+            mark = Mark(self._host.words, stream, work)
+            mark.begin(now)
+            try:
+                items = key.chain.advance(clock)
+            except Stopped as stopped:
+                self._stopped(stream, stopped.settle(), work)
+            finally:
+                mark.end()
         self._aside(stream, key.names, work)
         self._emit(stream, key, items, work)
         stream.keys.touched(key)
@@ -74,18 +87,11 @@ class Feeder:
 
     def feed(self, bound: BoundInlet, work: Work, *, waits: bool) -> None:
         """Give a message to a stream."""
-        stream, host = bound.stream, self._host
+        stream = bound.stream
+        mark = Mark(self._host.words, stream, work)
+        mark.begin(self._host.clocks.monotonic())
         try:
-            received = host.wall_of(work.read_at)
-            value, time = bound.inlet.read(work.data, work.content_type, received)
-            text, names = bound.key_of(value)
-            item = (time, value, None)
-            if not stream.stateful:
-                items = stream.pass_by(names, bound.inlet.source, item)
-                self._pass(stream, names, items, work)
-                return
-            key = stream.keys.get(text, names)
-            items = stream.take(key, bound.inlet.source, item, received, host.clocks.monotonic())
+            names, key, items = self._taken(bound, work)
         except BadPayloadError as error:
             if work.error != "payload":  # a function of the same message has buried it already
                 work.error = "payload"
@@ -100,12 +106,32 @@ class Feeder:
         except Exception as error:  # noqa: BLE001 (a user's filter, map or apply)
             self._failed(stream, error, work)
             return
+        except Stopped as stopped:
+            self._stopped(stream, stopped.settle(), work)
+            return
+        finally:
+            mark.end()
+        if key is None:
+            self._pass(stream, names, items, work)
+            return
         work.must_wait = work.must_wait or waits
         if stream.aside.lates or stream.aside.errors:
             self._aside(stream, names, work)
         if items or key.held:
             self._emit(stream, key, items, work)
         stream.keys.touched(key)
+
+    def _taken(self, bound: BoundInlet, work: Work) -> tuple[tuple[str, ...], Key | None, Sequence[Item]]:
+        """Run a message through a stream; return its key, None where nothing is kept, and what falls out."""
+        stream, host = bound.stream, self._host
+        received = host.wall_of(work.read_at)
+        value, time = bound.inlet.read(work.data, work.content_type, received)
+        text, names = bound.key_of(value)
+        item = (time, value, None)
+        if not stream.stateful:
+            return names, None, stream.pass_by(names, bound.inlet.source, item)
+        key = stream.keys.get(text, names)
+        return names, key, stream.take(key, bound.inlet.source, item, received, host.clocks.monotonic())
 
     # -- what falls out
 
@@ -119,6 +145,12 @@ class Feeder:
             self._follow(stream, stream.late_followers, names, value, work)
         for _, error in errors:
             self._failed(stream, error, work)
+
+    def _stopped(self, stream: StreamRun, stopped: Stopped, work: Work) -> None:
+        stream.errors += 1
+        log.warning("a stream was stopped", stream=stream.name, at=stopped.place)
+        work.refuse("timeout", f"{stream.name} was stopped")
+        work.bury("timeout", str(stopped), stream.name)
 
     def _failed(self, stream: StreamRun, error: Exception, work: Work) -> None:
         stream.errors += 1

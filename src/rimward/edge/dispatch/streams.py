@@ -57,6 +57,7 @@ class StreamRun:
     ) -> None:
         self.declaration = declaration
         self.name: str = declaration.name
+        self.number: int = 0  # in the slot; set by the dispatcher
         self.followers = followers
         self.late_followers = late_followers
         self.errors = 0
