@@ -37,6 +37,7 @@ class ProcessSpec(NamedTuple):
     env: dict[str, str] | None = None  # beside what the supervisor inherits
     keeps: list[str] | None = None  # names of what it inherits of the environment; None: all of it
     watch: WatchSpec | None = None  # where it says which call it runs
+    background: bool = False  # it runs on what the others leave of the CPUs
 
     @property
     def tells(self) -> bool:

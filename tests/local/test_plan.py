@@ -47,6 +47,7 @@ def test_with_the_cloud_extra_everything_is_started_and_the_node_stops_first(tmp
     names = [process.name for process in spec.processes]
     assert names == ["bus", "hub", "ingest", "deep", "zygote", "node"]
     assert plan.names == [name for name in names if name != "zygote"]  # nobody waits for it
+    assert [process.name for process in spec.processes if not process.background] == ["zygote", "node"]
     workers = Address(UNIX, path=str(socket_path(folder)), mode=0o600)
     assert spec.listeners == {
         "mqtt": Address(TCP, HOST, 0), "http": Address(TCP, HOST, 8080), "workers": workers

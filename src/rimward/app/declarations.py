@@ -32,12 +32,13 @@ from rimward.app.facts import Priority, WhenFull
 from rimward.app.keeping import keeping_of
 from rimward.app.problems import Problem, caller, name_of, place_of
 from rimward.app.stream import Stream
-from rimward.app.triggers import Every, Mqtt, Trigger
+from rimward.app.triggers import Every, Late, Mqtt, Trigger
 from rimward.events import Duration, Size, from_ns
 
 F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T")
 R = TypeVar("R")
+U = TypeVar("U")
 S = TypeVar("S", bound=Struct)
 
 
@@ -146,7 +147,7 @@ class Declarations:
 
     def edge(  # noqa: PLR0913 (the contract's options, each by its name)
         self,
-        trigger: Trigger | Callable[..., Stream[Any]],
+        trigger: Trigger | Late | Callable[..., Stream[Any]],
         *,
         budget: Duration | None = None,
         priority: Priority = "normal",
@@ -248,17 +249,30 @@ class Declarations:
 
         return declare
 
+    @overload
     def stream(
-        self, trigger: Mqtt, *, was: str | None = None
-    ) -> Callable[[Callable[[Stream[T]], Stream[R]]], Callable[[Stream[T]], Stream[R]]]:
-        """Declare a stream: the function runs once, at load, and says what becomes of the events."""
+        self, trigger: Mqtt, /, *, was: str | None = None
+    ) -> Callable[[Callable[[Stream[T]], Stream[R]]], Callable[[Stream[T]], Stream[R]]]: ...
+    @overload
+    def stream(
+        self, trigger: Mqtt, second: Mqtt, /, *, was: str | None = None
+    ) -> Callable[
+        [Callable[[Stream[T], Stream[U]], Stream[R]]], Callable[[Stream[T], Stream[U]], Stream[R]]
+    ]: ...
+    @overload
+    def stream(self, *triggers: Mqtt, was: str | None = None) -> Callable[[F], F]: ...
+    def stream(self, *triggers: Mqtt, was: str | None = None) -> Callable[[F], F]:
+        """Declare a stream: the function runs once, at load, and says what becomes of the events.
 
-        def declare(function: Callable[[Stream[T]], Stream[R]]) -> Callable[[Stream[T]], Stream[R]]:
-            if not isinstance(trigger, Mqtt):  # pyright: ignore[reportUnnecessaryIsInstance] (users pass others)
+        It takes a `Stream[T]` for each trigger, in their order; two meet by `join`, `asof` and the like.
+        """
+
+        def declare(function: F) -> F:
+            if not triggers or not all(isinstance(one, Mqtt) for one in triggers):  # pyright: ignore[reportUnnecessaryIsInstance] (users pass others)
                 raise Problem(
                     "stream: the trigger is not a topic", 'write @app.stream(mqtt("…"))', at=function
                 )
-            self._declare(StreamDeclared(function, trigger, was, *place_of(function)))
+            self._declare(StreamDeclared(function, triggers, was, *place_of(function)))
             return function
 
         return declare

@@ -18,7 +18,6 @@ LATER = {
     "invoke": "sites of several nodes",
     "after": "timers",
     "cancel": "timers",
-    "geofence": "geofences",
 }
 _IMPORT = re.compile(r"cannot import name '(\w+)' from 'rimward'")
 

@@ -1,6 +1,7 @@
 """Triggers: what makes a function run. Always the first argument of the decorator."""
 
 import re
+from collections.abc import Callable
 from typing import Any, Literal
 
 from msgspec import Struct
@@ -253,6 +254,17 @@ def every(period: Duration, *, once: Literal["node", "site"] = "node") -> Every:
         return Every(seconds(period), once)
     except ValueError as error:
         raise Problem(f"every: {error}", "write every('10s')") from None
+
+
+class Late(Struct, frozen=True):
+    """The values of a stream that came too late for it."""
+
+    stream: Callable[..., Any]
+
+
+def late(stream: Callable[..., Any]) -> Late:
+    """Run a function on each value that came too late for a stream, as it reached the step concerned."""
+    return Late(stream)
 
 
 def is_trigger(value: Any) -> bool:

@@ -19,6 +19,8 @@ from rimward.observe.life import is_ingest
 
 PROCESSES = ("supervisor", "node", "deep", "hub", "ingest", "bus")
 GATEWAYS = ("mqtt", "http", "coap", "sip", "console")
+UNDER_WAY = 2.0  # seconds that rows may be on their way before they count as a backlog
+LITTLE = 50  # rows a second, at least
 EXAMPLES = """\
 examples:
   rimward status
@@ -139,6 +141,8 @@ def _show(status: dict[str, Any]) -> None:
     if uplink:
         state = f"connected, {uplink.get('rtt_ms', 0):.2f} ms" if uplink.get("connected") else "not connected"
         print(f"uplink  {state}")
+        if text := _backlog(uplink.get("backlog") or {}):
+            print(f"backlog {text}")
     if hub:
         print("hub     " + ", ".join(_counter(name, value) for name, value in hub.items()))
     _show_workers(status)
@@ -158,6 +162,22 @@ def _show_workers(status: dict[str, Any]) -> None:
             if why:
                 print(f"NOT ENFORCED on this machine: {part} ({why})")
         print(f"confined by {', '.join(status['confined_by']) or 'nothing'}")
+
+
+def _backlog(one: dict[str, Any]) -> str:
+    """Return what waits for the lake as a sentence; nothing while it is only what is under way."""
+    rows, rate, left = one.get("rows", 0), one.get("stored_per_s", 0), one.get("left_s")
+    if rows <= UNDER_WAY * max(rate, LITTLE):
+        return ""
+    end = "no end is in sight" if left is None else f"{_long(left)} to go"
+    return f"{rows:,} rows wait for the lake, {rate:,} a second reach it, {end}"
+
+
+def _long(seconds: float) -> str:
+    for unit, size in (("h", 3600), ("min", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.0f} s"
 
 
 def _many(count: float, one: str) -> str:

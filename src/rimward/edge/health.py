@@ -53,6 +53,11 @@ class Health:
             for name, stream in self._dispatcher.streams.items():
                 counters[f"late:{name}"] = stream.late
                 counters[f"errors:{name}"] = stream.errors
+                counters[f"ahead:{name}"] = stream.ahead
+                counters[f"keys_full:{name}"] = stream.full
+                counters[f"keys:{name}"] = len(stream.keys)
+                counters[f"keys_in_memory:{name}"] = stream.keys.in_memory
+                counters[f"unfit:{name}"] = stream.aside.unfit
         outbox = {} if self._outbox is None else self._outbox.stats()
         health: dict[str, str] = {}
         if outbox.get("broken"):

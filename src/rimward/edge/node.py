@@ -38,6 +38,8 @@ from rimward.edge.health import Health
 from rimward.edge.keeping import Keeper
 from rimward.edge.kernel import boot_id, boottime
 from rimward.edge.outbox import Outbox
+from rimward.edge.recording.recording import Doors as RecordedDoors
+from rimward.edge.recording.recording import Recording
 from rimward.edge.secrets import give_secrets
 from rimward.edge.shelf import Shelf
 from rimward.edge.watched import watched
@@ -166,7 +168,13 @@ class Node:
             await stack.enter_async_context(outbox)
             tracing = Tracing(config.node, os.urandom(8), recorder, lambda: str(outbox.epoch))
             dispatcher = Dispatcher(
-                self.app, config.node, self.clocks, outbox, tracing, settings=read_settings(self.app, config)
+                self.app,
+                config.node,
+                self.clocks,
+                outbox,
+                tracing,
+                settings=read_settings(self.app, config),
+                streams=config.streams,
             )
             damaged = bool(outbox.stats()["quarantined"])
             boot = Boot(boot_id(), boottime)
@@ -195,7 +203,10 @@ class Node:
                 "listening": self.listening.stats,
                 "access": self.access.stats,
             }
-            self.health.watch(dispatcher, outbox, gateways, recorder, {"listeners": self.listening.problem})
+            doors = RecordedDoors(self.mqtt, self.http)
+            self._recording = Recording(self.app, dispatcher, doors, Path(config.data), config.recording)
+            problems = {"listeners": self.listening.problem, "recording": self._recording.problem}
+            self.health.watch(dispatcher, outbox, gateways, recorder, problems)
             self.health.placing = self.placing
             self._stack = stack.pop_all()
         return self
@@ -241,6 +252,7 @@ class Node:
         self._beat(1.0, self.dispatcher.follow_wall_clock)
         self._beat(1.0, self.dispatcher.expire)
         self._tasks.append(asyncio.get_running_loop().create_task(self._hand.run()))
+        self._tasks.append(asyncio.get_running_loop().create_task(self._recording.follow()))
         if self._watch is not None:
             self._tasks.append(asyncio.get_running_loop().create_task(self._watch.follow()))
         for run, period in self.dispatcher.beats:
@@ -279,6 +291,7 @@ class Node:
         if self.dispatcher.away is not None:
             await self.dispatcher.away.close(self.config.drain)
         await self.mqtt.close(self.config.drain)
+        await self._recording.close()
         await self._stack.aclose()
 
 

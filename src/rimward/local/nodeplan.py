@@ -15,7 +15,7 @@ from rimward.local.errors import DevError
 from rimward.local.folder import DataFolder
 from rimward.local.listeners import listeners_of, spec_of, takes_coap
 from rimward.local.options import NodeOptions
-from rimward.local.plan import absolute, node_process, python
+from rimward.local.plan import BACKGROUND, absolute, node_process, python
 from rimward.local.settings import Settings
 from rimward.local.workers import workers_listener, zygote_process
 from rimward.network.config import BusAccess
@@ -98,6 +98,7 @@ class NodePlan:
             DevError: the disk refused it.
         """
         run = self._folder.run
+        deep = python("deep", "rimward.edge.deep", str(run / "deep.json"), "--ready", "{ready}")
         spec: dict[str, Any] = {
             "logs": str(self._folder.logs),
             "state": str(self._folder.processes),
@@ -107,7 +108,7 @@ class NodePlan:
             }
             | workers_listener(self._folder),
             "processes": [
-                python("deep", "rimward.edge.deep", str(run / "deep.json"), "--ready", "{ready}"),
+                deep | BACKGROUND,
                 zygote_process(self._folder, sys.executable),
                 node_process(self._folder, self.listeners),
             ],

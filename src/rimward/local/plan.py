@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 NODE = "node-1"
 REGION = "local"
+BACKGROUND = {"background": True}  # of a process: nothing of the deep path may slow the node's own
 CLOUD_PACKAGES = ("deltalake", "duckdb", "pyarrow")
 CONSOLE_PACKAGES = ("starlette", "uvicorn")
 
@@ -173,10 +174,11 @@ class Plan:
         run, found = self._folder.run, list[dict[str, Any]]()
         if "bus" in self.names:
             argv = [self._extras.bus, "-c", str(run / "bus.conf")]
-            found.append({"name": "bus", "argv": argv, "connect": [HOST, self._bus_port]})
+            found.append({"name": "bus", "argv": argv, "connect": [HOST, self._bus_port]} | BACKGROUND)
         if self._extras.cloud:
-            found += hub_processes(run, self._options.ingest_processes)
-            found.append(python("deep", "rimward.edge.deep", str(run / "deep.json"), "--ready", "{ready}"))
+            behind = hub_processes(run, self._options.ingest_processes)
+            behind.append(python("deep", "rimward.edge.deep", str(run / "deep.json"), "--ready", "{ready}"))
+            found += [process | BACKGROUND for process in behind]
         found.append(zygote_process(self._folder, sys.executable))
         found.append(node_process(self._folder, self.listeners))
         if (replay := self._options.replay) is not None:

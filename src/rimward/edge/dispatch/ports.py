@@ -6,10 +6,10 @@ from typing import Protocol
 from msgspec import Struct
 
 from rimward.app.manifest import FactSpec
-from rimward.edge.dispatch.functions import Bound
-from rimward.edge.dispatch.streams import StreamRun
-from rimward.edge.dispatch.types import Sender
-from rimward.edge.outbox import Transaction
+from rimward.edge.dispatch.functions import Bound, FunctionRun
+from rimward.edge.dispatch.streams import BoundInlet
+from rimward.edge.dispatch.types import Request, Sender, Ticket
+from rimward.edge.outbox import Forward, Transaction
 from rimward.events import RimwardError
 from rimward.wire.functions import Ask, Caller
 
@@ -22,6 +22,10 @@ class OutboxPort(Protocol):
 
     def append(self, tx: Transaction, done: Callable[[RimwardError | None], None] | None) -> None:
         """Commit a transaction; `done` is called when it is on disk, in order."""
+        ...
+
+    def forward(self, rows: list[Forward], done: Callable[[RimwardError | None], None]) -> None:
+        """Commit as `append` does what is rows and nothing else."""
         ...
 
     def admit(self, spec: FactSpec, about: int, values: tuple[object, ...], /) -> None:
@@ -38,6 +42,18 @@ class OutboxPort(Protocol):
 
     def load(self, space: str) -> dict[str, bytes]:
         """Return what a space holds."""
+        ...
+
+    def find(self, space: str, key: str) -> bytes | None:
+        """Return a value as it was put or touched last; raises OutboxBroken."""
+        ...
+
+    def keys(self, space: str, since: str, until: str, most: int) -> list[str]:
+        """Return the first committed keys from `since` to before `until` of which nothing newer waits."""
+        ...
+
+    def count(self, space: str) -> int:
+        """Return how many keys of a space are committed."""
         ...
 
 
@@ -71,6 +87,20 @@ class Unwatched:
         """Do nothing."""
 
 
+class Ear(Protocol):
+    """Hears what comes in while a recording is on, and lets it go on to where it came from."""
+
+    listens: bool  # False while it hands on what it has heard
+
+    def request(self, request: Request) -> Ticket:
+        """Hear a request and have it served."""
+        ...
+
+    def beat(self, run: FunctionRun) -> None:
+        """Hear that a function runs at its beat, and have it run."""
+        ...
+
+
 class Clocks(Struct, frozen=True):
     """The node's two clocks, injected."""
 
@@ -82,5 +112,5 @@ class Listeners(Struct):
     """What one topic runs."""
 
     bounds: list[tuple[Bound, str | None]]  # with the payload's time field
-    streams: list[tuple[StreamRun, dict[str, str]]]
+    streams: list[BoundInlet]
     answers: bool = False  # devices acknowledge commands here
