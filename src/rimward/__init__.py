@@ -18,9 +18,11 @@ from rimward.app import (
     Table,
     Update,
     coap,
+    cron,
     every,
     http,
     mqtt,
+    timer,
     webhook,
     ws,
 )
@@ -39,6 +41,7 @@ from rimward.events import (
     Reject,
     RimwardError,
     RowTooLarge,
+    TimersFull,
 )
 
 __all__ = [
@@ -66,11 +69,14 @@ __all__ = [
     "States",
     "Stream",
     "Table",
+    "TimersFull",
     "Update",
     "coap",
+    "cron",
     "every",
     "http",
     "mqtt",
+    "timer",
     "webhook",
     "ws",
 ]

@@ -8,7 +8,7 @@ from rimward.app.lake import Lake, Table
 from rimward.app.reply import Reply
 from rimward.app.state import State, States
 from rimward.app.stream import Stream
-from rimward.app.triggers import coap, every, http, mqtt, ws
+from rimward.app.triggers import coap, cron, every, http, mqtt, timer, ws
 from rimward.app.update import Update
 from rimward.app.webhooks import webhook
 
@@ -25,9 +25,11 @@ __all__ = [
     "Table",
     "Update",
     "coap",
+    "cron",
     "every",
     "http",
     "mqtt",
+    "timer",
     "webhook",
     "ws",
 ]

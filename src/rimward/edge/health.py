@@ -5,7 +5,7 @@ from collections.abc import Callable
 from rimward.edge.config import NodeConfig
 from rimward.edge.dispatch import Dispatcher
 from rimward.edge.outbox import Outbox
-from rimward.observe import FunctionStats, Recorder, Snapshot
+from rimward.observe import Firings, FunctionStats, Recorder, Snapshot
 
 
 class Health:
@@ -73,4 +73,9 @@ class Health:
             outbox={name: float(value) for name, value in outbox.items()},
             counters=counters,
             health=health,
+            firings={} if self._dispatcher is None else _firings(self._dispatcher),
         )
+
+
+def _firings(dispatcher: Dispatcher) -> dict[str, Firings]:
+    return {name: Firings(*told) for name, told in dispatcher.firing.told().items()}

@@ -6,6 +6,7 @@ import socket
 import time
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Self
 
@@ -17,12 +18,12 @@ from rimward.app.settings import settings_of
 from rimward.app.triggers import Ws
 from rimward.edge.access import Access, Watch, open_access
 from rimward.edge.access.clock import TrustedClock
-from rimward.edge.beats import beat
+from rimward.edge.beats import Alarm, beat
 from rimward.edge.clock import ShiftedWall, machine_clock
 from rimward.edge.commands.file import Boot
 from rimward.edge.commands.hand import Hand
 from rimward.edge.config import NodeConfig
-from rimward.edge.dispatch import Clocks, Dispatcher, FunctionRun, Tracing
+from rimward.edge.dispatch import Clocks, Dispatcher, Tracing
 from rimward.edge.dispatch.asked import Asked
 from rimward.edge.dispatch.ports import OutboxPort
 from rimward.edge.gateways.admission import Load
@@ -32,6 +33,7 @@ from rimward.edge.gateways.mqtt import MqttGateway
 from rimward.edge.gateways.overload import Overload
 from rimward.edge.gateways.websocket.topics import BothWays
 from rimward.edge.health import Health
+from rimward.edge.hooks import Hooks
 from rimward.edge.keeping import Keeper
 from rimward.edge.kernel import boot_id, boottime
 from rimward.edge.outbox import Outbox
@@ -159,9 +161,11 @@ class Node:
             outbox = Outbox(self.folder, config.outbox, self.clocks.wall, stamps=clock)
             await stack.enter_async_context(outbox)
             tracing = Tracing(config.node, os.urandom(8), recorder, lambda: str(outbox.epoch))
+            self.clocks = replace(self.clocks, node=clock)
             dispatcher = Dispatcher(
                 self.app, config.node, self.clocks, outbox, tracing, settings=read_settings(self.app, config)
             )
+            dispatcher.firing.timers.limit = config.limits.timers
             damaged = bool(outbox.stats()["quarantined"])
             boot = Boot(boot_id(), boottime)
             self._hand = Hand(self.folder, dispatcher, clock, boot, damaged=damaged)
@@ -188,7 +192,10 @@ class Node:
                 "listening": self.listening.stats,
                 "access": self.access.stats,
             }
-            self.health.watch(dispatcher, outbox, gateways, recorder, {"listeners": self.listening.problem})
+            problems = {"listeners": self.listening.problem, "timers": dispatcher.firing.problem}
+            self.health.watch(dispatcher, outbox, gateways, recorder, problems)
+            self._hooks = Hooks(self.app, dispatcher)
+            self._alarm = Alarm(lambda: dispatcher.firing.due, dispatcher.firing.look)
             self._stack = stack.pop_all()
         return self
 
@@ -219,7 +226,9 @@ class Node:
 
         Raises:
             ListenerError: an address or a certificate can't be used, or anyone could come in from outside.
+            HookFailed: a hook of the app says no; nobody was let in.
         """
+        await self._hooks.start()
         self.mqtt.open()
         self.http.open()
         configs = self.config.listeners
@@ -235,8 +244,12 @@ class Node:
         self._tasks.append(asyncio.get_running_loop().create_task(self._hand.run()))
         if self._watch is not None:
             self._tasks.append(asyncio.get_running_loop().create_task(self._watch.follow()))
-        for run, period in self.dispatcher.beats:
-            self._beat(period, _beat_of(self.dispatcher, run))
+        firing = self.dispatcher.firing
+        firing.wake = self._alarm.set
+        self._beat(1.0, self._alarm.ring)
+        self._alarm.ring()  # what was missed while the node was off
+        for run, period in firing.beats:
+            self._beat(period, partial(firing.beat, run))
 
     async def reload(self) -> None:
         """Read again what may change while devices are connected; no connection is dropped."""
@@ -249,16 +262,14 @@ class Node:
 
     async def __aexit__(self, *_: object) -> None:
         """Stop listening, finish the calls in flight, flush the log, close the files."""
+        self._alarm.close()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.listening.close()
+        await self._hooks.stop()
         doors = [self.http] if self._coap is None else [self.http, self._coap]
         await asyncio.gather(*(door.close(self.config.drain) for door in doors))
         await self.dispatcher.waiting.close(self.config.drain)
         await self.mqtt.close(self.config.drain)
         await self._stack.aclose()
-
-
-def _beat_of(dispatcher: Dispatcher, run: FunctionRun) -> Callable[[], None]:
-    return lambda: dispatcher.beat(run)

@@ -15,6 +15,7 @@ from rimward.events.errors import (
     RejectCode,
     RimwardError,
     RowTooLarge,
+    TimersFull,
 )
 from rimward.events.event import Event
 from rimward.events.refusals import REFUSALS, Words
@@ -41,6 +42,7 @@ __all__ = [
     "RimwardError",
     "RowTooLarge",
     "Size",
+    "TimersFull",
     "TraceIds",
     "Words",
     "format_traceparent",

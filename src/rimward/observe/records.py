@@ -45,6 +45,13 @@ class FunctionStats(Struct):
     stages: dict[str, dict[int, int]]  # sparse histograms by stage: "decode", "function", "commit", "total"
 
 
+class Firings(Struct):
+    """What one function waits for that no message runs."""
+
+    pending: int
+    next: int | None  # wall ns; None where nothing is pending, or the clock is not believed
+
+
 class Snapshot(Struct):
     """All figures of a node at one moment."""
 
@@ -58,3 +65,4 @@ class Snapshot(Struct):
     outbox: dict[str, float]
     counters: dict[str, int]
     health: dict[str, str]  # by part: what is wrong; empty when nothing is
+    firings: dict[str, Firings] = {}  # by function: timers and cron lines

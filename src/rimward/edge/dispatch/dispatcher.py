@@ -23,10 +23,11 @@ from rimward.edge.dispatch.commands import Commands
 from rimward.edge.dispatch.encodings import OBJECTS, agree, encoding_of, media_types
 from rimward.edge.dispatch.failures import bad_payload, check_time, failed, no_route, refused, replied
 from rimward.edge.dispatch.feeding import Feeder
+from rimward.edge.dispatch.firing import Firing
 from rimward.edge.dispatch.functions import SAMPLE_ONE_IN, Bound, FunctionRun, Held, Span, fill
 from rimward.edge.dispatch.lane import end_plain
 from rimward.edge.dispatch.payloads import BadPayloadError
-from rimward.edge.dispatch.ports import NODE, Clocks, Listeners, OutboxPort
+from rimward.edge.dispatch.ports import Clocks, Listeners, OutboxPort
 from rimward.edge.dispatch.pouring import pour, socket_of
 from rimward.edge.dispatch.renaming import load_cells, load_windows
 from rimward.edge.dispatch.routes import Match, path_segments
@@ -74,15 +75,16 @@ class Dispatcher:
         self._event_count = self._events = 0  # the latter without those of the fast lane
         self.waiting: Waiting = Waiting(self, clocks.monotonic)
         self.commands: Commands = Commands(lambda: self.router, tracing.boot, self.counters)
-        self._cells = {struct: load_cells(outbox, type_, clocks.wall) for struct, type_ in app.states.items()}
+        self.cells = {struct: load_cells(outbox, type_, clocks.wall) for struct, type_ in app.states.items()}
         self.functions: dict[str, FunctionRun] = {
-            function.name: FunctionRun(function, self._cells, settings) for function in app.edge_functions
+            function.name: FunctionRun(function, self.cells, settings) for function in app.edge_functions
         }
         self.board: Board = Board(app, self.functions, lambda stream: load_windows(outbox, stream))
         self._lane = self.board.lane
         self.lane_call: LaneCall = LaneCall(self)
         self._span = tracing.ring.add
-        self.beats: list[tuple[FunctionRun, float]] = self.board.beats
+        self.firing: Firing = Firing(self, app)
+        self.admit_timer: Callable[[str, str], None] = self.firing.timers.admit
         self.streams: dict[str, StreamRun] = self.board.streams
         self.feeder: Feeder = Feeder(self)
 
@@ -200,18 +202,17 @@ class Dispatcher:
             return None
         run = match.target
         cells = [(slot.cells.space, slot.key) for slot in run.bind(match.captures, request.query).slots]
-        cells += [(self._cells[one.type].space, EVERY) for one in run.function.plan.takes("states")]
+        cells += [(self.cells[one.type].space, EVERY) for one in run.function.plan.takes("states")]
         return self.watching.follow(self, cells, "/".join(segments), changed)
 
-    def beat(self, run: FunctionRun) -> None:
-        """Run a function that runs at a steady beat."""
-        work = Work(self, run.name, b"", NODE, self._clock())
-        self._begin(work, Listeners([(run.bind({}), None)], []), waits=False)
+    def start(self, bound: Bound, work: Work) -> Ticket | None:
+        """Run a function on a work that no message is."""
+        return self._begin(work, Listeners([(bound, None)], []), waits=False)
 
     def expire(self) -> None:
         """Forget cells whose time is over; the node calls this once a second."""
         transaction = Transaction()
-        for cells in self._cells.values():
+        for cells in self.cells.values():
             transaction.puts += cells.expire(self.watching.tell)
         if transaction.puts:
             self.outbox.append(transaction, None)
@@ -374,6 +375,8 @@ class Dispatcher:
                 work.steps += undo
                 if self.watching.cells:
                     work.changed.append((slot.cells.space, slot.key))
+            if call.timers:
+                self.firing.ask(call.timers, work)
         if call.forwards:
             work.tx.forwards += call.forwards
             self.counters["forwards"] += len(call.forwards)

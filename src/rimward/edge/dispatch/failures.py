@@ -8,7 +8,7 @@ from rimward.edge.dispatch.payloads import BadPayloadError
 from rimward.edge.dispatch.tracing import Tracing
 from rimward.edge.dispatch.types import Refusal, Reply, Ticket
 from rimward.edge.dispatch.work import Work
-from rimward.events import REFUSALS, OutboxBroken, OutboxFull, Reject
+from rimward.events import REFUSALS, OutboxBroken, OutboxFull, Reject, TimersFull
 from rimward.observe import Logger, get_logger
 
 log: Logger = get_logger("rimward.dispatch")
@@ -32,7 +32,7 @@ def failed(
         work.refuse(error.kind, error.detail)
         if work.protocol == "mqtt3" and not REFUSALS[error.kind].later:
             work.bury("rejected", str(error), run.name)  # 3.1.1 has no words for it: acknowledged, kept
-    elif isinstance(error, OutboxFull | OutboxBroken):
+    elif isinstance(error, OutboxFull | OutboxBroken | TimersFull):
         work.error = error.code
         work.undo()
         work.withhold(str(error))
