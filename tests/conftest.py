@@ -38,6 +38,7 @@ MAY_BLOCK: tuple[tuple[str, set[str], str], ...] = (
         {"open", "close", "_upload", "_the_hub", "ledger", "rows", "lake", "dead_letters", "commands"},
         "a Site's hub and files live on the test's loop",
     ),
+    ("rimward/testing/hub.py", {"keep_time"}, "a Site's hub and files live on the test's loop"),
     (
         "rimward/edge/deep/process.py",
         {"_session"},
