@@ -11,6 +11,7 @@ from rimward_supervisor.logs import open_log_or_nothing, rotate, size, tail
 from rimward_supervisor.restarts import Restarts
 from rimward_supervisor.spawn import Start, spawn
 from rimward_supervisor.spec import ProcessSpec
+from rimward_supervisor.watch import Watch
 
 STARTING, READY, STOPPING, WAITING, ENDED = "starting", "ready", "stopping", "waiting", "ended"
 READY_BYTES = 65_536  # what a process may tell when it is ready
@@ -32,6 +33,7 @@ class Child:
         self.again = False  # it was told to stop in order to be started again
         self.ready_fd: int | None = None  # our end of its pipe
         self.halted = False  # it stands still because a fault was asked for
+        self.watch: Watch | None = None  # over the calls of this life
         self.unlogged = ""  # why what it says in this life is not kept
         self._log_bytes = log_bytes
         self._log_start = 0
@@ -68,6 +70,7 @@ class Child:
                     os.close(descriptor)
         self.state, self.since, self._started, self._said = STARTING, time.time_ns(), now, b""
         self.again = self.halted = False
+        self.watch = None if self.spec.watch is None else Watch(self.spec.watch, self.pid)
         self.deadline = now if self.spec.connect else None
 
     def _spawn(self, sockets: dict[str, socket.socket], told: int | None, log: int) -> int:

@@ -19,7 +19,8 @@ from nats.js.api import StreamConfig
 
 from rimward.edge.joining import IdentityFolder, JoinError
 from rimward.edge.joining import join as join_here
-from rimward.network.bus import BusAccess, connect
+from rimward.network.bus import connect
+from rimward.network.config import BusAccess
 from rimward.wire.joining import JoinString
 
 from .apart import Hub, Node, join

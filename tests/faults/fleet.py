@@ -104,6 +104,10 @@ class Machine:
             return json.loads(self._state.read_text())
         return {}
 
+    def runs(self, process: str) -> bool:
+        """Tell whether a process is there and ready."""
+        return bool(self.states().get(process, {}).get("state") == "ready")
+
     def pid(self, process: str) -> int | None:
         """Return a process's pid; "supervisor" is one too."""
         if process == "supervisor":

@@ -1,7 +1,7 @@
 """Kills of three nodes and their hub under load, seed after seed; then the account.
 
-`./dev soak kills --seeds 200`: each seed kills a process at every named failpoint, one of supervisor, I/O,
-deep, hub, bus and ingest between each two, and now and then wipes the bus. After every ten seeds all that was
+`./dev soak kills --seeds 200`: each seed kills a process at every named failpoint and, all the time, a random
+one of supervisor, I/O, deep, hub, bus and ingest; some wipe the bus. After every ten seeds all that was
 acknowledged has to be in the tables, once.
 """
 
@@ -21,7 +21,8 @@ from tests.faults.fleet import Fleet
 
 from rimward.edge.config import OutboxConfig
 
-PATIENCE = 6.0  # seconds that processes get to come by their failpoints
+PATIENCE = 6.0  # seconds that a process gets to come by its failpoint
+PAUSE = 1.0  # seconds from the return of a victim to the next random kill, on average
 TOGETHER = 10  # seeds between two accounts
 OUTBOXES = (OutboxConfig(), OutboxConfig(keep_after_commit=0.0), OutboxConfig(keep_after_commit=5.0))
 
@@ -59,10 +60,7 @@ def _run(
         with Devices(fleet.ports, each=3, rate=rate) as devices:
             for seed in seeds:
                 chaos = Chaos(fleet, seed)
-                for names in chaos.rounds(failpoints()):
-                    chaos.kill_at(names, PATIENCE)
-                    chaos.pause(1.0)
-                    chaos.random_kill()
+                chaos.run(failpoints(), patience=PATIENCE, pause=PAUSE)
                 if seed % 5 == 0:
                     _wipe(fleet)
                     kills["bus, its store wiped"] += 1

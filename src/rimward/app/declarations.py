@@ -3,7 +3,7 @@
 import datetime as dt
 import typing
 from collections.abc import Callable
-from typing import Any, Literal, TypeVar, overload
+from typing import Any, TypeVar, overload
 
 from msgspec import Struct
 
@@ -15,13 +15,12 @@ from rimward.app.declared import (
     EdgeDeclared,
     EdgeOptions,
     FactDeclared,
+    Mode,
     OnFail,
     Overrun,
     Run,
     StateDeclared,
     StreamDeclared,
-    check_choice,
-    check_overrun,
     check_priority,
     check_run,
     cloud_options,
@@ -152,7 +151,8 @@ class Declarations(WithHooks):
         budget: Duration | None = None,
         priority: Priority = "normal",
         run: Run = "auto",
-        mode: Literal["parallel"] | None = None,
+        mode: Mode | None = None,
+        max: int | None = None,  # noqa: A002 (as home automation calls it)
         durable: bool = True,
         timeout: Duration | None = None,
         limit: Duration | None = None,
@@ -166,26 +166,34 @@ class Declarations(WithHooks):
             budget: from the bytes' arrival to the answer ready; overruns are counted and traced.
             priority: the class by which the door admits its messages.
             run: where; a plain function runs on the loop.
-            mode: "parallel" lets calls overlap; not with a State parameter.
+            mode: what an event does that comes while the function still works on another with the same
+                captures: "queued" waits for its turn, "single" is left out and told so, "restart" ends the
+                other and takes its place, "parallel" runs beside it (not with a State parameter).
+            max: events that may run or wait ("queued"), or run ("parallel"), at a time; 10 by default. One
+                more is refused as busy.
             durable: False takes the function out of the message's transaction: the answer does not wait
                 for what this function commits.
             timeout: the longest that an async function may take as a whole; then it is cancelled and failed.
-            limit: comes with a later version.
-            on_overrun: "finish"; the others come with a later version.
+            limit: how long it may take by its own time; then it is stopped, whatever it does. By default ten
+                times the budget, and at least a second.
+            on_overrun: "finish" lets it end, and counts and traces the overrun; "cut" stops it at twice its
+                budget, and at 20 ms at the earliest, and answers in the protocol's words for a timeout; a
+                function with the same parameters is called then, and answers in its place.
             was: the function's name before it was renamed.
         """
         check_priority(priority, "edge")
         check_run(run)
-        check_overrun(on_overrun, limit)
-        if mode is not None:
-            check_choice(mode, ("parallel",), "edge: mode")
         options = EdgeOptions(
             budget=duration(budget, "edge: budget", 'budget="5ms"'),
             priority=priority,
-            parallel=mode == "parallel",
+            mode=mode,
+            max=max,
             durable=durable,
             timeout=duration(timeout, "edge: timeout", 'timeout="2s"'),
             was=was,
+            limit=duration(limit, "edge: limit", 'limit="1s"'),
+            on_overrun=on_overrun,
+            run=run,
         )
 
         def declare(function: F) -> F:

@@ -13,6 +13,7 @@ from rimward.app.triggers import Mqtt
 from rimward.events import Duration, seconds
 
 Run = Literal["auto", "inline", "process", "wasm"]
+Mode = Literal["queued", "single", "restart", "parallel"]
 OnFail = Literal["block", "dead-letter"]
 Moment = Literal["start", "stop"]
 Overrun = Literal["finish", "cut"] | Callable[..., Any]
@@ -23,10 +24,14 @@ class EdgeOptions(Struct, frozen=True):
 
     budget: float | None = None
     priority: Priority = "normal"
-    parallel: bool = False
+    mode: Mode | None = None
+    max: int | None = None
     durable: bool = True
     timeout: float | None = None
     was: str | None = None
+    limit: float | None = None
+    on_overrun: Overrun = "finish"
+    run: Run = "auto"
 
 
 class CloudOptions(Struct, frozen=True):
@@ -190,19 +195,3 @@ def check_run(run: object) -> None:
             f'edge: run="{run}" comes with a later version, with processes that contain a function',
             'take it away, or write run="inline"',
         )
-
-
-def check_overrun(on_overrun: object, limit: object) -> None:
-    """Refuse what a function over its budget can't have yet.
-
-    Raises:
-        Problem: it is cut, replaced or limited.
-    """
-    if limit is not None:
-        raise Problem("edge: limit= comes with a later version, with the soft stop", "take it away")
-    if on_overrun == "cut" or callable(on_overrun):
-        raise Problem(
-            "edge: on_overrun= other than 'finish' comes with a later version, with the soft stop",
-            'take it away, or write on_overrun="finish": the overrun is counted and traced',
-        )
-    check_choice(on_overrun, ("finish",), "edge: on_overrun")

@@ -5,7 +5,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from rimward.app.declared import CloudOptions
+from rimward.app.declared import CloudOptions, Mode, Overrun, Run
 from rimward.app.describing import captures_of, named_in, reply_of, schema_of
 from rimward.app.facts import Fact, Priority
 from rimward.app.manifest import FunctionSpec
@@ -27,6 +27,11 @@ class EdgeFunction(Struct, frozen=True):
     durable: bool = True  # its commits are part of the message's transaction
     timeout: float | None = None  # seconds that an async call may take
     was: str | None = None
+    limit: float | None = None  # seconds of its own time after which it is stopped; None: as the node does
+    on_overrun: Overrun = "finish"
+    mode: Mode | None = None
+    max: int = 10  # events that may run or wait, or run beside each other, as `mode` says
+    run: Run = "auto"  # as it was declared
 
     def spec(self, tables: dict[type[Struct], str]) -> FunctionSpec:
         """Return what the manifest says of it; `tables` are the app's facts."""

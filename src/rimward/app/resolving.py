@@ -22,6 +22,8 @@ from rimward.app.declared import (
 from rimward.app.facts import Fact
 from rimward.app.functions import CloudFunction, EdgeFunction, ScheduledFunction, StreamDeclaration
 from rimward.app.hooks import Hook, hook_of
+from rimward.app.modes import MAX, check_mode
+from rimward.app.overruns import check_overrun
 from rimward.app.plan import Plan, Scope, hints_of, make_plan, returns_something
 from rimward.app.problems import Problem, name_of
 from rimward.app.state import StateType
@@ -111,22 +113,19 @@ class Resolver:
         _check_payload(plan, trigger)
         self._check_return(plan, trigger)
         _check_iterator(plan, trigger)
-        if options.parallel and plan.takes("state"):
-            raise Problem(
-                f'{function.__name__}: mode="parallel" and State exclude each other',
-                "a cell belongs to one call at a time: take one of them away",
-                at=function,
-            )
         if options.timeout is not None and not plan.is_async:
             raise Problem(
                 f"{function.__name__}: timeout= is for async functions", "write async def", at=function
             )
         if isinstance(trigger, Timer):
-            check_timer(plan, trigger, durable=options.durable)
+            check_timer(plan, trigger, options)
+        check_mode(plan, options, follows=isinstance(trigger, StreamDeclaration))
+        check_overrun(function, options)
         self._clashes.add(trigger, plan, (one.file, one.line))
         return EdgeFunction(
             function.__name__, trigger, plan, options.budget, options.priority, one.file, one.line,
-            durable=options.durable, timeout=options.timeout, was=options.was,
+            durable=options.durable, timeout=options.timeout, was=options.was, limit=options.limit,
+            on_overrun=options.on_overrun, run=options.run, mode=options.mode, max=options.max or MAX,
         )  # fmt: skip
 
     def _trigger(self, one: EdgeDeclared) -> Trigger | StreamDeclaration:

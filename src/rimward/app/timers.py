@@ -7,6 +7,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from rimward.app.declared import EdgeOptions
 from rimward.app.functions import CloudFunction, EdgeFunction
 from rimward.app.plan import Plan
 from rimward.app.problems import Problem
@@ -16,17 +17,23 @@ from rimward.app.triggers import Timer
 VERBS = ("after", "cancel")
 
 
-def check_timer(plan: Plan, trigger: Timer, *, durable: bool) -> None:
+def check_timer(plan: Plan, trigger: Timer, options: EdgeOptions) -> None:
     """Refuse a timer's function that could not end together with its timer.
 
     Raises:
-        Problem: it is out of its transaction, or waits while others have its key.
+        Problem: it is out of its transaction, waits while others have its key, or has a mode.
     """
     name, state = plan.function.__name__, trigger.state
-    if not durable:
+    if not options.durable:
         raise Problem(
             f"{name}: durable=False, and a timer is over when its effects are on disk",
             "take durable=False away: behind a timer nobody waits for an answer",
+            at=plan.function,
+        )
+    if options.mode is not None:
+        raise Problem(
+            f'{name}: mode="{options.mode}", and a key has one timer of a function at a time',
+            "take mode= away",
             at=plan.function,
         )
     if plan.is_async and not any(parameter.type is state for parameter in plan.takes("state")):

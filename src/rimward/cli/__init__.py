@@ -19,7 +19,7 @@ GROUPS = {
         "send": "send one message as a device would, and show the answer",
         "node": "a machine whose hub is elsewhere: join, run, list",
         "hub": "a hub whose nodes are elsewhere: run, make join strings, revoke, release",
-        "device": "who may come in: add, list, remove, set a password",
+        "device": "who may come in, and what a device is told: add, list, remove, password, command",
     },
     "look": {
         "status": "what runs, how fast, and what waits",

@@ -10,6 +10,7 @@ from rimward.cli.parsing import Parser
 from rimward.cli.seeing import processes_of, seen_of
 from rimward.console.history import History
 from rimward.console.judge import problems, silences
+from rimward.events import from_ns
 from rimward.local.folder import DataFolder
 from rimward.observe import FunctionStats, Histogram, Snapshot, read_snapshot
 from rimward.observe.faults import Faults
@@ -63,6 +64,7 @@ def collect(folder: DataFolder) -> dict[str, Any]:
         "pids": {"dev": dev["pid"]} | {name: processes.get(name, {}).get("pid") for name in names},
         "processes": processes,
         "functions": {} if snapshot is None else _functions(snapshot),
+        "firings": {} if snapshot is None else _firings(snapshot),
         "gateways": {} if snapshot is None else snapshot.gateways,
         "counters": {} if snapshot is None else snapshot.counters,
         "outbox": {} if snapshot is None else snapshot.outbox,
@@ -82,6 +84,14 @@ def _faults(folder: DataFolder) -> dict[str, Any]:
     return {
         kind: {"mode": fault.mode, "left_s": round((fault.until - now) / 1e9, 1)}
         for kind, fault in Faults(folder.root).active().items()
+    }
+
+
+def _firings(snapshot: Snapshot) -> dict[str, Any]:
+    """Return what functions wait for that no message runs: how many times, and the next one."""
+    return {
+        name: {"pending": one.pending, "next": None if one.next is None else from_ns(one.next).isoformat()}
+        for name, one in snapshot.firings.items()
     }
 
 
@@ -123,22 +133,39 @@ def _show(status: dict[str, Any]) -> None:
         print()
         head = ["function", "calls", "errors", "over budget", "budget", "p50", "p99"]
         table(head, [_function_row(name, one) for name, one in functions.items()])
+    if firings := status["firings"]:
+        print()
+        rows = [[name, one["pending"], one["next"] or "-"] for name, one in firings.items()]
+        table(["timer or cron line", "pending", "next"], rows)
     print()
     outbox, uplink, hub = status["outbox"], status["uplink"], status["hub"]
     if outbox:
         print(
-            f"outbox  {outbox.get('rows', 0):,.0f} rows since the start, "
-            f"{outbox.get('bytes', 0) / 1e6:,.1f} MB kept, {outbox.get('dead_letters', 0):,.0f} dead letters"
+            f"outbox  {_many(outbox.get('rows', 0), 'row')} since the start, "
+            f"{outbox.get('bytes', 0) / 1e6:,.1f} MB kept, "
+            f"{_many(outbox.get('dead_letters', 0), 'dead letter')}"
         )
     if uplink:
         state = f"connected, {uplink.get('rtt_ms', 0):.2f} ms" if uplink.get("connected") else "not connected"
         print(f"uplink  {state}")
     if hub:
-        print("hub     " + ", ".join(f"{value:,} {name.replace('_', ' ')}" for name, value in hub.items()))
+        print("hub     " + ", ".join(_counter(name, value) for name, value in hub.items()))
     for kind, fault in status["faults"].items():
         print(f"FAULT   {kind} ({fault['mode']}): rimward fault asked for it, {fault['left_s']:.0f} s to go")
     for problem in status["problems"]:
         print(f"{'WRONG' if problem['grave'] else 'note':<8}{problem['what']} {problem['cure']}".rstrip())
+
+
+def _many(count: float, one: str) -> str:
+    return f"{count:,.0f} {one}{'' if count == 1 else 's'}"
+
+
+def _counter(name: str, value: int) -> str:
+    """Return a counter of the hub for people: its name may be a plural, with what it is of behind."""
+    words = name.split("_")
+    if value == 1 and words[0].endswith("s") and words[0] not in ("has", "was"):
+        words[0] = words[0].removesuffix("s")
+    return f"{value:,} {' '.join(words)}"
 
 
 def _state(process: dict[str, Any]) -> str:

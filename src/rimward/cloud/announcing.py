@@ -17,9 +17,10 @@ from nats.aio.client import Client
 from rimward.app.manifest import FactSpec, Manifest
 from rimward.cloud.config import HubConfig
 from rimward.cloud.connecting import connect
-from rimward.cloud.heeding import heed_cancellation
 from rimward.events import CloudEvent, CloudEventError, format_traceparent
 from rimward.events.cloudevents import to_nats
+from rimward.network.bus import hang_up
+from rimward.network.heeding import heed_cancellation
 from rimward.observe import Logger, get_logger
 from rimward.wire import fact_subject
 
@@ -82,13 +83,13 @@ class Announcer:
         try:
             while client.is_connected:
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._news.wait(), 1)
+                    async with asyncio.timeout(1):
+                        await self._news.wait()
                 self._news.clear()
                 while self._batches and client.is_connected:
                     await self._publish(client, self._batches.popleft())
         finally:
-            with contextlib.suppress(*BROKEN):
-                await asyncio.wait_for(client.close(), 2)
+            await hang_up(client)
 
     async def _publish(self, client: Client, batch: _Batch) -> None:
         """Publish one commit's rows of a fact; those that a broken connection takes along are dropped."""

@@ -16,6 +16,7 @@ from rimward.cloud.lake.storage import Storage, lake_of
 from rimward.cloud.ledger.counting import Counted, count
 from rimward.cloud.ledger.sides import Sides
 from rimward.cloud.ledger.stored import Selection, Stored
+from rimward.cloud.store import hub_status
 from rimward.wire import split_version, table_of, transaction_id
 from rimward.wire.system import SYSTEM
 
@@ -110,15 +111,6 @@ def envelopes_for(data: Path, node: str, counter: int, fact: str, seq: int) -> E
             (node, counter, fact, seq, seq),
         ).fetchone()
     return EnvelopeLog(*row) if row else None
-
-
-def hub_status(data: Path) -> dict[str, int]:
-    """Return the hub's counters."""
-    path = data / "hub" / "hub.db"
-    if not path.exists():
-        return {}
-    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as db:
-        return dict(db.execute("select name, value from counter").fetchall())
 
 
 __all__ = ["EnvelopeLog", "Selection", "Stored", "envelopes_for", "hub_status", "lanes_stored"]

@@ -8,7 +8,7 @@ from typing import Protocol, cast
 import nats.errors
 import nats.js.errors
 
-from rimward.cloud.heeding import heed_cancellation
+from rimward.network.heeding import heed_cancellation
 from rimward.observe import Logger, get_logger
 from rimward.observe.life import live
 

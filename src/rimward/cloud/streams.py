@@ -3,7 +3,6 @@
 """The bus's streams: whoever finds them missing makes them."""
 
 import asyncio
-import contextlib
 
 import nats.js.errors
 from nats.js import JetStreamContext
@@ -18,9 +17,9 @@ from nats.js.api import (
 
 from rimward.cloud.config import HubConfig
 from rimward.cloud.connecting import connect
-from rimward.cloud.heeding import heed_cancellation
 from rimward.cloud.ingest.buckets import filters, transform
-from rimward.cloud.parts import BROKEN
+from rimward.network.bus import hang_up
+from rimward.network.heeding import heed_cancellation
 from rimward.wire import PRIORITIES, stream, stream_subject
 
 LOOK = 5.0  # seconds between two looks at the streams
@@ -41,8 +40,7 @@ class Streams:
                 heed_cancellation()
                 await asyncio.sleep(LOOK)
         finally:
-            with contextlib.suppress(*BROKEN):
-                await asyncio.wait_for(client.close(), 2)
+            await hang_up(client)
 
 
 async def ensure_streams(js: JetStreamContext, config: HubConfig) -> None:

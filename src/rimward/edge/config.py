@@ -1,6 +1,7 @@
 """The node's configuration: one tree, decoded once, unknown keys refused."""
 
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 from msgspec import Struct, field
@@ -36,6 +37,14 @@ class CoapConfig(Struct, frozen=True, forbid_unknown_fields=True):
     rates: RequestRates = RequestRates()
 
 
+class PlacementConfig(Struct, frozen=True, forbid_unknown_fields=True):
+    """When a function that may run anywhere is moved to a process of its own."""
+
+    overruns: int = 10  # calls over their budget by their own time alone ...
+    within: float = 60.0  # ... in so many seconds
+    events: int = 1024  # events that killed a process that are remembered; beyond it the oldest is forgotten
+
+
 class NodeConfig(Struct, frozen=True, forbid_unknown_fields=True):
     """One node's I/O process."""
 
@@ -57,6 +66,8 @@ class NodeConfig(Struct, frozen=True, forbid_unknown_fields=True):
     http: HttpConfig = HttpConfig()
     coap: CoapConfig = CoapConfig()
     outbox: OutboxConfig = OutboxConfig()
+    watch: Literal["stop", "report"] = "stop"  # what becomes of calls past their limit: report kills none
+    placement: PlacementConfig = PlacementConfig()
 
 
 def read(path: Path) -> NodeConfig:

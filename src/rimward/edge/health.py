@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from rimward.edge.config import NodeConfig
 from rimward.edge.dispatch import Dispatcher
+from rimward.edge.functions.placing import Placing
 from rimward.edge.outbox import Outbox
 from rimward.observe import Firings, FunctionStats, Recorder, Snapshot
 
@@ -19,6 +20,7 @@ class Health:
         self._outbox: Outbox | None = None
         self._gateways: dict[str, Callable[[], dict[str, int]]] = {}
         self._recorder: Recorder | None = None
+        self.placing: Placing | None = None  # who knows how functions behave
         self._problems: dict[str, Callable[[], str | None]] = {}
 
     def watch(
@@ -61,6 +63,9 @@ class Health:
             health["outbox"] = "was damaged; what waited in it is kept beside the new one as *.corrupt"
         if self._recorder is not None and self._recorder.problem is not None:
             health["traces"] = self._recorder.problem
+        places = {} if self.placing is None else self.placing.where()
+        if self.placing is not None:
+            health |= self.placing.problems()
         health |= {name: said for name, ask in self._problems.items() if (said := ask()) is not None}
         return Snapshot(
             at=self._wall(),
@@ -74,6 +79,7 @@ class Health:
             counters=counters,
             health=health,
             firings={} if self._dispatcher is None else _firings(self._dispatcher),
+            places=places,
         )
 
 

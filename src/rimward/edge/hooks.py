@@ -13,11 +13,11 @@ from rimward.app.effects import current
 from rimward.app.hooks import Hook
 from rimward.edge.dispatch import Dispatcher
 from rimward.edge.dispatch.call import Call
-from rimward.edge.dispatch.failures import place_of
 from rimward.edge.dispatch.ports import NODE
 from rimward.edge.dispatch.types import Ticket
 from rimward.edge.dispatch.work import Work
 from rimward.events import RimwardError
+from rimward.events.raised import place_of
 from rimward.observe import Logger, get_logger
 
 log: Logger = get_logger("rimward.hooks")

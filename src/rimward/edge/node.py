@@ -26,10 +26,11 @@ from rimward.edge.config import NodeConfig
 from rimward.edge.dispatch import Clocks, Dispatcher, Tracing
 from rimward.edge.dispatch.asked import Asked
 from rimward.edge.dispatch.ports import OutboxPort
+from rimward.edge.functions.placing import Placing
 from rimward.edge.gateways.admission import Load
 from rimward.edge.gateways.http import HttpConfig, HttpGateway
 from rimward.edge.gateways.listening.listening import Listening
-from rimward.edge.gateways.mqtt import MqttGateway
+from rimward.edge.gateways.mqtt.gateway import MqttGateway
 from rimward.edge.gateways.overload import Overload
 from rimward.edge.gateways.websocket.topics import BothWays
 from rimward.edge.health import Health
@@ -39,6 +40,7 @@ from rimward.edge.kernel import boot_id, boottime
 from rimward.edge.outbox import Outbox
 from rimward.edge.secrets import give_secrets
 from rimward.edge.shelf import Shelf
+from rimward.edge.watched import watched
 from rimward.observe import Recorder
 from rimward.observe.faults import Faults
 
@@ -135,6 +137,7 @@ class Node:
     http: HttpGateway
     access: Access
     listening: Listening
+    placing: Placing
 
     def __init__(self, app: App, config: NodeConfig) -> None:
         self.app = app
@@ -173,6 +176,7 @@ class Node:
             stack.callback(self.access.close)
             self.mqtt, self.http = doors_of(dispatcher, config, outbox, self.access)
             self.dispatcher, self.outbox = dispatcher, outbox
+            self.placing = watched(dispatcher, config, self.folder, self.clocks)
             self.listening = Listening(
                 config.listeners,
                 config.accept,
@@ -194,6 +198,7 @@ class Node:
             }
             problems = {"listeners": self.listening.problem, "timers": dispatcher.firing.problem}
             self.health.watch(dispatcher, outbox, gateways, recorder, problems)
+            self.health.placing = self.placing
             self._hooks = Hooks(self.app, dispatcher)
             self._alarm = Alarm(lambda: dispatcher.firing.due, dispatcher.firing.look)
             self._stack = stack.pop_all()

@@ -14,9 +14,9 @@ from rimward.local.errors import DevError
 from rimward.local.folder import DataFolder
 from rimward.local.listeners import listeners_of, spec_of, takes_coap
 from rimward.local.options import NodeOptions
-from rimward.local.plan import absolute, python
+from rimward.local.plan import absolute, node_process, python
 from rimward.local.settings import Settings
-from rimward.network.bus import BusAccess
+from rimward.network.config import BusAccess
 from rimward.network.pace import Schedule
 from rimward.observe.faults import FILE as FAULTS
 from rimward.wire.joining import NAME_RULE, is_node_name
@@ -96,7 +96,6 @@ class NodePlan:
             DevError: the disk refused it.
         """
         run = self._folder.run
-        words = [word for name in self.listeners for word in ("--fd", f"{name}={{fd:{name}}}")]
         spec: dict[str, Any] = {
             "logs": str(self._folder.logs),
             "state": str(self._folder.processes),
@@ -106,7 +105,7 @@ class NodePlan:
             },
             "processes": [
                 python("deep", "rimward.edge.deep", str(run / "deep.json"), "--ready", "{ready}"),
-                python("node", "rimward.edge", str(run / "node.json"), *words, "--ready", "{ready}"),
+                node_process(self._folder, self.listeners),
             ],
         }
         path = run / "supervisor.json"

@@ -101,13 +101,9 @@ class Recorder:
         self._take_snapshot()
         self._writer.closing = True
         self._wake.set()
-        try:
-            await asyncio.wait_for(asyncio.shield(self._done), GRACE)
-        except TimeoutError:
-            log.exception("traces could not be written before the end", waiting=self._waiting)
-        else:
-            if self._waiting:
-                log.error("traces could not be written before the end", waiting=self._waiting)
+        await asyncio.wait({self._done}, timeout=GRACE)
+        if self._waiting or not self._done.done():
+            log.error("traces could not be written before the end", waiting=self._waiting)
 
     @property
     def _waiting(self) -> int:

@@ -1,6 +1,6 @@
 """What a process tells about itself: kept traces and snapshots of its figures. Durations in stages are ns."""
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 
 class Stage(Struct, gc=False):
@@ -43,6 +43,7 @@ class FunctionStats(Struct):
     overruns: int
     budget: float | None  # seconds
     stages: dict[str, dict[int, int]]  # sparse histograms by stage: "decode", "function", "commit", "total"
+    stopped: int = 0  # calls that were over their time
 
 
 class Firings(Struct):
@@ -65,4 +66,5 @@ class Snapshot(Struct):
     outbox: dict[str, float]
     counters: dict[str, int]
     health: dict[str, str]  # by part: what is wrong; empty when nothing is
-    firings: dict[str, Firings] = {}  # by function: timers and cron lines
+    firings: dict[str, Firings] = field(default_factory=dict[str, Firings])  # by function
+    places: dict[str, str] = field(default_factory=dict[str, str])  # where functions run, by name

@@ -19,7 +19,7 @@ from rimward.edge.config import NodeConfig
 from rimward.edge.dispatch import Clocks, Dispatcher, FunctionRun, Tracing
 from rimward.edge.gateways.coap import CoapGateway
 from rimward.edge.gateways.http import HttpGateway
-from rimward.edge.gateways.mqtt import MqttGateway
+from rimward.edge.gateways.mqtt.gateway import MqttGateway
 from rimward.edge.node import coap_of, doors_of
 from rimward.events import Reject
 from rimward.observe import Trace

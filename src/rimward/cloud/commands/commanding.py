@@ -17,9 +17,10 @@ from rimward.cloud.config import HubConfig
 from rimward.cloud.connecting import connect
 from rimward.cloud.functions.changes import Changes, HistoryGone
 from rimward.cloud.functions.hubdb import open_journal
-from rimward.cloud.heeding import heed_cancellation
 from rimward.cloud.lake.storage import Storage, lake_of
 from rimward.cloud.parts import BROKEN
+from rimward.network.bus import hang_up
+from rimward.network.heeding import heed_cancellation
 from rimward.observe import Logger, get_logger
 from rimward.observe.threads import in_thread
 from rimward.observe.transactions import transaction
@@ -109,8 +110,7 @@ class Commanding:
                 heed_cancellation()
                 await asyncio.sleep(LOOK)
         finally:
-            with contextlib.suppress(*BROKEN):
-                await asyncio.wait_for(client.close(), 2)
+            await hang_up(client)
 
     def close(self) -> None:
         """Close hub.db; for one whose process goes on."""

@@ -5,7 +5,6 @@ again, until it says that it did. Connections of nodes that stay are not touched
 """
 
 import asyncio
-import contextlib
 import json
 from collections import Counter
 from pathlib import Path
@@ -107,8 +106,7 @@ class Desk:
             if "error" in answer:
                 raise ValueError(f"the bus refused its configuration: {answer['error']}")
         finally:
-            with contextlib.suppress(nats.errors.Error, OSError, TimeoutError):
-                await asyncio.wait_for(client.close(), ANSWER)
+            await bus.hang_up(client)
 
 
 async def _quiet(error: Exception) -> None:

@@ -9,10 +9,10 @@ import sys
 from nats.aio.msg import Msg
 
 from rimward.cloud.config import HubConfig
-from rimward.cloud.connecting import connect
-from rimward.cloud.heeding import heed_cancellation
-from rimward.cloud.ingest.taking import committed_subject
-from rimward.cloud.parts import BROKEN, again
+from rimward.cloud.connecting import committed_subject, connect
+from rimward.cloud.parts import again
+from rimward.network.bus import hang_up
+from rimward.network.heeding import heed_cancellation
 from rimward.observe import Logger, get_logger
 
 log: Logger = get_logger("rimward.hub")
@@ -42,8 +42,7 @@ class Functions:
                 heed_cancellation()
                 await asyncio.sleep(LOOK)
         finally:
-            with contextlib.suppress(*BROKEN):
-                await asyncio.wait_for(client.close(), 2)
+            await hang_up(client)
 
     async def _heard(self, _: Msg) -> None:
         self._poked.set()
@@ -61,7 +60,8 @@ class Functions:
                 await process.stdin.drain()
                 self._poked.clear()
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._poked.wait(), LOOK)
+                    async with asyncio.timeout(LOOK):
+                        await self._poked.wait()
         except OSError:
             log.warning("the cloud functions' process died")
         finally:

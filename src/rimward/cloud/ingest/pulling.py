@@ -15,12 +15,12 @@ from nats.js.kv import KeyValue
 
 from rimward.cloud.config import HubConfig
 from rimward.cloud.connecting import connect
-from rimward.cloud.heeding import heed_cancellation
 from rimward.cloud.ingest.buckets import share_of
 from rimward.cloud.ingest.leases import BEAT, Leases
 from rimward.cloud.ingest.taking import Taking
-from rimward.cloud.parts import BROKEN
 from rimward.cloud.streams import consumer, ensure_consumers, ensure_streams
+from rimward.network.bus import hang_up
+from rimward.network.heeding import finish, heed_cancellation
 from rimward.observe import Logger, get_logger
 from rimward.observe.failpoints import reach
 from rimward.wire import PRIORITIES, Hello, stream
@@ -40,7 +40,7 @@ class Pulling:
         """`share` is the one that this process is for."""
         self._config = config
         self._taking = taking
-        self._leases = Leases(share, config.ingest_processes, time.monotonic)
+        self.leases: Leases = Leases(share, config.ingest_processes, time.monotonic)
 
     async def run(self) -> None:
         """Pull until the connection ends.
@@ -55,7 +55,7 @@ class Pulling:
                 js = client.jetstream()
                 await ensure_streams(js, self._config)
                 await ensure_consumers(js, self._config)
-                bucket = await self._leases.open(js)
+                bucket = await self.leases.open(js)
                 await client.subscribe(f"up.{self._config.region}.*.hello", cb=self._heard)
                 kept = [
                     tasks.create_task(self._keep(client, bucket)),
@@ -66,11 +66,9 @@ class Pulling:
                 for task in kept:
                     task.cancel()
             finally:  # before the tasks are awaited: their client may swallow a cancellation
-                with contextlib.suppress(*BROKEN):
-                    if bucket is not None:
-                        await asyncio.wait_for(self._leases.release(bucket), 1)
-                with contextlib.suppress(*BROKEN):
-                    await asyncio.wait_for(client.close(), 2)
+                if bucket is not None:
+                    await finish(self.leases.release(bucket), 1)
+                await hang_up(client)
 
     async def _tell(self, client: Client) -> None:
         while client.is_connected:
@@ -89,8 +87,8 @@ class Pulling:
         pulls: dict[int, asyncio.Task[None]] = {}
         try:
             while client.is_connected and not any(pull.done() for pull in pulls.values()):
-                await self._leases.beat(bucket)
-                held = self._leases.held
+                await self.leases.beat(bucket)
+                held = self.leases.held
                 for share in pulls.keys() - held:
                     pulls.pop(share).cancel()
                 for share in held - pulls.keys():
@@ -132,7 +130,7 @@ class Pulling:
             log.warning("a hello can't be read", subject=message.subject, error=str(error))
             return
         node = message.subject.split(".")[2]
-        if hello.node != node or share_of(node, self._config.ingest_processes) not in self._leases.held:
+        if hello.node != node or share_of(node, self._config.ingest_processes) not in self.leases.held:
             return
         answer = await self._taking.welcome(hello)
         if message.reply:

@@ -11,13 +11,13 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import msgspec
-import pyarrow.dataset as ds
 from deltalake.exceptions import CommitFailedError
 from msgspec import Struct
 
 from rimward.cloud.ingest.batch import Batch
 from rimward.cloud.ingest.coverage import Coverage, without
 from rimward.cloud.ingest.opened import OpenLake
+from rimward.cloud.lake.small import is_empty
 from rimward.cloud.lake.storage import Storage
 from rimward.wire import EnvelopeError, Epoch, Header, Lane, Row, unseal
 
@@ -66,6 +66,10 @@ def dead_rows(lake: Storage, fact: str | None = None, node: str | None = None) -
 
 
 def _read(table: Any, fact: str | None, node: str | None) -> list[DeadRow]:
+    if is_empty(table):
+        return []
+    import pyarrow.dataset as ds  # ingest's start goes without it where nothing is dead
+
     where = ds.scalar(value=True)
     if fact is not None:
         where &= ds.field("fact") == fact
@@ -118,6 +122,8 @@ class Replaying:
     def known(self) -> Replayed:
         """Try what was dead because the hub did not know its fact or schema, and does now."""
         lake, total = self._lake, Replayed()
+        if is_empty(lake.tables["_dead"].handle):
+            return total
         pairs: Any = lake.tables["_dead"].handle.to_pyarrow_dataset().to_table(columns=["fact", "schema"])
         found = {
             (one["fact"], one["schema"])

@@ -2,6 +2,7 @@
 
 import asyncio
 import sqlite3
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,13 +12,14 @@ from nats.aio.msg import Msg
 
 from rimward.cloud.announcing import Announcer
 from rimward.cloud.config import HubConfig
+from rimward.cloud.connecting import committed_subject
 from rimward.cloud.ingest.core import Ingest
 from rimward.cloud.ingest.envelopes import Envelope, Outcome
 from rimward.cloud.ingest.reading import Arrival, Reading
 from rimward.cloud.ingest.releasing import Releases
 from rimward.cloud.ingest.replaying import Replaying
 from rimward.cloud.ingest.welcoming import Welcoming
-from rimward.cloud.lake.durable import LakeBroken
+from rimward.cloud.lake.storage import LakeBroken
 from rimward.cloud.parts import told
 from rimward.cloud.store import Records
 from rimward.observe import Logger, get_logger
@@ -30,11 +32,6 @@ log: Logger = get_logger("rimward.ingest")
 AGAIN = 1.0  # seconds after which the bus gives back what could not be committed
 GAPS_TOLD = 1024  # lanes whose gap was told; one is told again only after its mark has moved
 CLAIMED = 64  # generations by which a node's mark may be ahead of the lake's and still be believed
-
-
-def committed_subject(region: str) -> str:
-    """Return where ingest tells the rest of the hub that rows were committed."""
-    return f"hub.{region}.committed"
 
 
 class Taking:
@@ -62,6 +59,7 @@ class Taking:
         ] = {}  # by (node, lane): the mark at which one was told
         self.welcoming: Welcoming = Welcoming(lambda: ingest.lake.generations.id, lambda: ingest.lake.epochs)
         self._releases = Releases(Path(config.data))
+        self.took: Callable[[int], None] = _nobody  # hears how long each commit took, ns
 
     async def look(self, *, afresh: bool = False) -> None:
         """Look at what others did to the lake, and read the marks again where that is needed."""
@@ -119,6 +117,7 @@ class Taking:
         for arrival in arrivals:  # before anybody can see the rows
             lane, sent = arrival.envelope.lane, arrival.message.metadata.timestamp
             self.welcoming.came(lane.node, lane.epoch, min(self._now(), int(sent.timestamp() * 1e9)))
+        begun = time.monotonic_ns()
         try:
             return await in_thread(self.ingest.take, fact, envelopes)
         except LakeBroken:
@@ -129,6 +128,8 @@ class Taking:
             for arrival in arrivals:
                 await arrival.message.nak(delay=AGAIN)
             return None
+        finally:
+            self.took(time.monotonic_ns() - begun)
 
     async def _noted(self, fact: str, outcome: Outcome) -> None:
         await self._write_down(self._records.note, outcome, self._now())
@@ -144,11 +145,19 @@ class Taking:
             self._announcer.offer(fact, outcome.rows)
             self._reading.counts.update(self._announcer.take_counts())
 
+    @property
+    def gaps(self) -> list[tuple[str, str]]:
+        """Lanes, as (node, lane), of which rows came and those before them are missing still."""
+        return [key for key, reached in self._gaps.items() if self._reached(*key) == reached]
+
+    def _reached(self, node: str, lane: str) -> tuple[int, int]:
+        mark = self._marks.get(node, {}).get(lane)
+        return (0, 0) if mark is None else mark.reached
+
     def _tell_gap(self, envelope: Envelope) -> None:
         """Say that rows are missing before those that came; once for a lane, until its mark moves."""
         lane = envelope.lane
-        mark = self._marks.get(lane.node, {}).get(lane.fact)
-        reached = (0, 0) if mark is None else mark.reached
+        reached = self._reached(lane.node, lane.fact)
         if self._gaps.get((lane.node, lane.fact)) == reached:
             return
         if len(self._gaps) >= GAPS_TOLD:
@@ -212,6 +221,10 @@ class Taking:
             ingest.lake.restored([f"{hello.node} was told of more than the lake has"], floor=most)
         own = ingest.marks_of(hello.node, lanes).values()
         return [*ingest.marks(), *((hello.node, mark) for mark in own)]
+
+
+def _nobody(_took: int) -> None:
+    """Hear nothing."""
 
 
 def _is_beyond(told_: Mark, mark: Mark | None) -> bool:

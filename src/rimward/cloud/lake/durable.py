@@ -17,12 +17,11 @@ from deltalake import (
     WriterProperties,
     write_deltalake,
 )
-from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
+from deltalake.exceptions import CommitFailedError, TableNotFoundError
 
-from rimward.cloud.lake.storage import Storage
+from rimward.cloud.lake.storage import LakeBroken, Storage
 from rimward.cloud.lake.syncing import Syncer
 from rimward.cloud.lake.tables import partitions_of, to_arrow
-from rimward.events import RimwardError
 from rimward.observe.failpoints import reach
 
 DIFFERENT = ("_time", "_seq", "_event", "_mono")  # in each row: a dictionary of them only costs
@@ -32,12 +31,6 @@ WRITER = WriterProperties(
 )
 HOOKS = PostCommitHookProperties(create_checkpoint=True, cleanup_expired_logs=False)
 # the log is cleaned by upkeep alone, and only behind a checkpoint that is on stable storage
-
-
-class LakeBroken(RimwardError):
-    """A commit could not be put on stable storage: what the lake says of itself can't be trusted."""
-
-    code = "lake-broken"
 
 
 class DurableTable:
@@ -64,11 +57,9 @@ class DurableTable:
         try:
             self.handle = self._storage.open(self._name)
         except TableNotFoundError:
-            try:
-                self.handle = self._storage.create(self._name, self._schema, partitions_of(self._name))
-                self.created: bool = True
-            except DeltaError:  # another process has made it in this moment
-                self.handle = self._storage.open(self._name)
+            self._storage.create(self._name, self._schema, partitions_of(self._name))
+            self.handle = self._storage.open(self._name)
+            self.created: bool = not self.version  # by this process or, in this moment, by another
         self._marks: dict[str, int] = {}
         if self.id != self._id:
             self._id, self._searched, self._restored = self.id, -1, -1

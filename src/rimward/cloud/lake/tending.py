@@ -15,9 +15,8 @@ from deltalake.exceptions import DeltaError
 from msgspec import Struct
 
 from rimward.cloud.config import UpkeepConfig
-from rimward.cloud.lake.durable import LakeBroken
 from rimward.cloud.lake.expiring import Expiry, counted, ended, expiry_of
-from rimward.cloud.lake.storage import LOG_RETENTION, Storage
+from rimward.cloud.lake.storage import LOG_RETENTION, LakeBroken, Storage
 from rimward.cloud.lake.syncing import Syncer
 from rimward.observe import Logger, get_logger
 from rimward.observe.failpoints import reach

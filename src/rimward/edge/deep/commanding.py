@@ -18,6 +18,7 @@ from rimward.edge.commands.keys import SPACE, STORE, Kept
 from rimward.edge.deep.config import DeepConfig
 from rimward.edge.deep.link import Link
 from rimward.edge.kernel import boot_id, boottime
+from rimward.network.heeding import heed_cancellation
 from rimward.observe import Logger, get_logger
 from rimward.observe.threads import in_thread
 from rimward.wire.commands import Commands, Wanted, commands_subject, hint_subject
@@ -85,7 +86,8 @@ class Commanding:
                 continue
             with contextlib.suppress(TimeoutError):
                 pause = EVERY * (0.5 + random.random())  # noqa: S311 (so that nodes don't ask at once)
-                await asyncio.wait_for(self._hinted.wait(), pause)
+                async with asyncio.timeout(pause):
+                    await self._hinted.wait()
 
     def _open(self) -> Asking:
         return Asking(self._folder, Boot(boot_id(), boottime))
@@ -101,6 +103,7 @@ class Commanding:
         try:
             subject = commands_subject(self._config.region, self._config.node)
             answer = await link.client.request(subject, wanted.encode(), timeout=ANSWER)
+            heed_cancellation()
             commands = Commands.decode(answer.data)
         except (nats.errors.NoRespondersError, nats.errors.TimeoutError):
             return False  # an older hub, or a busy one

@@ -9,6 +9,7 @@ import nats.errors
 
 from rimward.edge.deep.link import Link
 from rimward.edge.deep.outgoing import Outgoing
+from rimward.network.heeding import heed_cancellation
 from rimward.network.ways import Ways
 from rimward.observe import Logger, get_logger
 from rimward.wire import Welcome, hello_subject
@@ -58,6 +59,7 @@ class Greeting:
         try:
             subject = hello_subject(out.config.region, out.config.node)
             answer = await link.client.request(subject, hello, timeout=ANSWER)
+            heed_cancellation()
             return Welcome.decode(answer.data)
         except (nats.errors.NoRespondersError, nats.errors.TimeoutError):
             return None

@@ -8,15 +8,13 @@ from fcntl import ioctl
 from typing import Any, Protocol
 
 import msgspec
-import nats.errors
 from nats.aio.client import Client
 
 from rimward.edge.deep.config import DeepConfig
-from rimward.network.bus import connect
+from rimward.network.bus import connect, hang_up
 from rimward.wire import inbox_prefix
 
 OnError = Callable[[Exception], Coroutine[Any, Any, None]]
-CLOSE = 2.0  # seconds to end a connection in order
 
 
 class Link:
@@ -70,8 +68,7 @@ class Link:
         """End the connection; one that takes nothing any more is cut."""
         if not self.opened:
             return
-        with contextlib.suppress(nats.errors.Error, OSError, TimeoutError):
-            await asyncio.wait_for(self.client.close(), CLOSE)
+        if await hang_up(self.client):
             return
         writer = getattr(self.client._transport, "_io_writer", None)
         if writer is not None:

@@ -13,6 +13,7 @@ from nats.aio.msg import Msg
 from rimward.edge.deep.link import Link
 from rimward.edge.deep.outgoing import Outgoing
 from rimward.edge.deep.reader import OutboxReader
+from rimward.network.heeding import heed_cancellation
 from rimward.network.uplink import UplinkCore
 from rimward.network.ways import Ways
 from rimward.observe import Logger, get_logger
@@ -98,8 +99,13 @@ class _Session:
             self._news.clear()
             more = out.gate.is_set() and await self._fill()
             wait = 0.0 if more else min(core.wait, POLL)
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._news.wait(), wait) if wait else await asyncio.sleep(0)
+            if wait:
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(wait):
+                        await self._news.wait()
+            else:
+                await asyncio.sleep(0)
+            heed_cancellation()
         raise ConnectionError("another outbox lies there")
 
     async def _fill(self) -> bool:

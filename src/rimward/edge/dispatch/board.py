@@ -76,9 +76,16 @@ class Board:
         if len(listeners.bounds) == 1 and not listeners.streams and not listeners.answers:
             bound, time_field = listeners.bounds[0]
             if time_field is None and bound.is_plain:
-                self.lane[topic] = plain_of(bound)
+                self.lane[topic] = plain_of(bound, topic)
         self._known[topic] = listeners
         return listeners
+
+    def forget(self, run: FunctionRun) -> None:
+        """Forget what topics run of which this function is a part: it runs elsewhere from now on."""
+        for topic, listeners in list(self._known.items()):
+            if any(bound.run is run for bound, _ in listeners.bounds):
+                del self._known[topic]
+                self.lane.pop(topic, None)
 
     def priority(self, topic: str) -> str:
         """Return the class of a topic: the highest of its functions', "normal" where there is none."""

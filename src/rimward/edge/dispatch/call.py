@@ -173,8 +173,20 @@ def row_bytes(values: tuple[Any, ...]) -> int:
     return size
 
 
+class Marked(Protocol):
+    """Who is told when user code begins to run and when it does not any more."""
+
+    def begin(self, start: int) -> None:
+        """User code runs from now on, since `start` as far as its own time goes; monotonic ns."""
+        ...
+
+    def end(self) -> None:
+        """User code does not run any more."""
+        ...
+
+
 def start(
-    function: Callable[..., Any], arguments: list[Any], call: Call, clock: Callable[[], int]
+    function: Callable[..., Any], arguments: list[Any], call: Call, clock: Callable[[], int], mark: Marked
 ) -> tuple[Any, "Running | None"]:
     """Call a coroutine function and run it up to its first wait.
 
@@ -183,7 +195,7 @@ def start(
     """
     token = current.set(call)
     loop = asyncio.get_running_loop()
-    running = Running(function(*arguments), call, clock)
+    running = Running(function(*arguments), call, clock, mark)
     outer = asyncio.current_task()  # a beat's, or a test's: a timeout in the function is none of theirs
     _change_task(loop, outer, running)
     try:
@@ -205,10 +217,13 @@ def _change_task(loop: asyncio.AbstractEventLoop, old: Any, new: Any) -> None:
 class Running:
     """A coroutine begun eagerly; it becomes a Task at its first wait."""
 
-    def __init__(self, coroutine: Coroutine[Any, Any, Any], call: Call, clock: Callable[[], int]) -> None:
+    def __init__(
+        self, coroutine: Coroutine[Any, Any, Any], call: Call, clock: Callable[[], int], mark: Marked
+    ) -> None:
         self._coroutine = coroutine
         self._call = call
         self._clock = clock
+        self.mark: Marked = mark
         self._task: asyncio.Task[Any] | None = None
         self._cancels = 0  # asked for while the task has not begun
         self._begun = False
@@ -219,11 +234,13 @@ class Running:
     def step(self, value: Any) -> Any:
         """Run to the next wait; return the result if there is none."""
         before = self._clock()
+        self.mark.begin(before)
         try:
             self._first = self._coroutine.send(value)
         except StopIteration as stop:
             return stop.value
         finally:
+            self.mark.end()
             self.own_time += self._clock() - before
         self.waits = True
         return None
@@ -281,9 +298,11 @@ class _Rest:
             except BaseException as raised:  # noqa: BLE001 (a cancellation goes into the coroutine, as await would)
                 error = raised
             before = running._clock()
+            running.mark.begin(before - running.own_time)
             try:
                 waited = self._coroutine.send(value) if error is None else self._coroutine.throw(error)
             except StopIteration as stop:
                 return stop.value
             finally:
+                running.mark.end()
                 running.own_time += running._clock() - before

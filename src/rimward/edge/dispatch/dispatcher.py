@@ -7,37 +7,44 @@ nothing. Actions leave when their call returns.
 
 from collections.abc import Callable
 from typing import Any
+from zlib import crc32
 
 from msgspec import Struct
 
 from rimward.app import App
-from rimward.app.device import Device
 from rimward.app.effects import Action, current
 from rimward.app.facts import Fact
 from rimward.app.manifest import FactSpec
 from rimward.edge.dispatch.board import WS, Allowed, Board
 from rimward.edge.dispatch.call import Call, LaneCall
+from rimward.edge.dispatch.calling import call, failing
 from rimward.edge.dispatch.carried import carry_message, carry_request, refuse, reply_of, wants_structured
 from rimward.edge.dispatch.closing import Closing
 from rimward.edge.dispatch.commands import Commands
 from rimward.edge.dispatch.encodings import OBJECTS, agree, encoding_of, media_types
-from rimward.edge.dispatch.failures import bad_payload, check_time, failed, no_route, refused, replied
+from rimward.edge.dispatch.failures import bad_payload, check_time, no_route, refused, replied
 from rimward.edge.dispatch.feeding import Feeder
 from rimward.edge.dispatch.firing import Firing
-from rimward.edge.dispatch.functions import SAMPLE_ONE_IN, Bound, FunctionRun, Held, Span, fill
+from rimward.edge.dispatch.following import watch
+from rimward.edge.dispatch.functions import SAMPLE_ONE_IN, Bound, FunctionRun, Held, Runs, Span
 from rimward.edge.dispatch.lane import end_plain
+from rimward.edge.dispatch.modes import Modes
 from rimward.edge.dispatch.payloads import BadPayloadError
-from rimward.edge.dispatch.ports import Clocks, Listeners, OutboxPort
-from rimward.edge.dispatch.pouring import pour, socket_of
+from rimward.edge.dispatch.ports import Clocks, Conduct, Listeners, OutboxPort, Unwatched
+from rimward.edge.dispatch.pouring import socket_of
+from rimward.edge.dispatch.releasing import release
 from rimward.edge.dispatch.renaming import load_cells, load_windows
 from rimward.edge.dispatch.routes import Match, path_segments
 from rimward.edge.dispatch.streams import StreamRun
 from rimward.edge.dispatch.tracing import Tracing
 from rimward.edge.dispatch.types import Message, Reply, Request, Router, Sender, Socket, Ticket
 from rimward.edge.dispatch.waiting import Waiting, queue
-from rimward.edge.dispatch.watching import EVERY, Watching
+from rimward.edge.dispatch.watching import Watching
 from rimward.edge.dispatch.work import Work
 from rimward.edge.outbox import Transaction
+from rimward.edge.slot import EVENT, FUNCTION, START, Slot
+from rimward.edge.state import Cells
+from rimward.edge.stopping import Stopped
 
 _current, _enter, _leave = current.get, current.set, current.reset
 
@@ -75,18 +82,26 @@ class Dispatcher:
         self._event_count = self._events = 0  # the latter without those of the fast lane
         self.waiting: Waiting = Waiting(self, clocks.monotonic)
         self.commands: Commands = Commands(lambda: self.router, tracing.boot, self.counters)
-        self.cells = {struct: load_cells(outbox, type_, clocks.wall) for struct, type_ in app.states.items()}
+        self.cells: dict[type[Struct], Cells] = {
+            struct: load_cells(outbox, type_, clocks.wall) for struct, type_ in app.states.items()
+        }
         self.functions: dict[str, FunctionRun] = {
             function.name: FunctionRun(function, self.cells, settings) for function in app.edge_functions
         }
+        for number, one in enumerate(self.functions.values(), 1):
+            one.number = number
         self.board: Board = Board(app, self.functions, lambda stream: load_windows(outbox, stream))
         self._lane = self.board.lane
         self.lane_call: LaneCall = LaneCall(self)
+        self.words: memoryview = Slot().words  # a node that is watched puts a file's here
+        self.conduct: Conduct = Unwatched()
+        self.modes: Modes = Modes(self.counters)
         self._span = tracing.ring.add
         self.firing: Firing = Firing(self, app)
         self.admit_timer: Callable[[str, str], None] = self.firing.timers.admit
         self.streams: dict[str, StreamRun] = self.board.streams
         self.feeder: Feeder = Feeder(self)
+        self.on_place: list[Callable[[FunctionRun], None]] = [self.board.forget]
 
     # -- the door
 
@@ -122,12 +137,18 @@ class Dispatcher:
         token = None if _current() is call else _enter(call)
         actions: list[Action] = []
         call.actions = actions
-        begun = clock()
-        error = None
+        error: BaseException | None = None
+        words = self.words
+        words[EVENT] = crc32(payload, plain.seed)
+        words[FUNCTION] = plain.number
+        words[START] = begun = clock()
         try:
             result = plain.call(value)
         except Exception as raised:  # noqa: BLE001 (a user's function may raise anything; it is counted and told)
             result, error = None, raised
+        except Stopped as stopped:
+            result, error = None, stopped.settle()
+        words[START] = 0
         ended = clock()
         call.actions = None
         if token is not None:
@@ -191,23 +212,19 @@ class Dispatcher:
         return socket_of(match) if isinstance(match, Match) else None
 
     def watch(self, request: Request, changed: Callable[[], None]) -> Callable[[], None] | None:
-        """Call `changed` after each change of what a request's function reads, as far as its parameters tell.
-
-        These are its cells, and the topic of the same name as its path, when a function publishes there.
-        Returns what ends it; None where no function serves the request.
-        """
-        segments = path_segments(request.path)
-        match = segments and self.board.serve(request.sender.protocol, request.method, segments)
-        if not segments or not isinstance(match, Match):
-            return None
-        run = match.target
-        cells = [(slot.cells.space, slot.key) for slot in run.bind(match.captures, request.query).slots]
-        cells += [(self.cells[one.type].space, EVERY) for one in run.function.plan.takes("states")]
-        return self.watching.follow(self, cells, "/".join(segments), changed)
+        """Call `changed` after each change of what a request's function reads; return what ends it."""
+        return watch(self, request, changed)
 
     def start(self, bound: Bound, work: Work) -> Ticket | None:
         """Run a function on a work that no message is."""
         return self._begin(work, Listeners([(bound, None)], []), waits=False)
+
+    def place(self, name: str, where: Runs) -> None:
+        """Have a function's calls run elsewhere from the next one on; those that run end where they are."""
+        run = self.functions[name]
+        run.runs = where
+        for forget in self.on_place:
+            forget(run)
 
     def expire(self) -> None:
         """Forget cells whose time is over; the node calls this once a second."""
@@ -279,6 +296,8 @@ class Dispatcher:
         def begin() -> Ticket | None:
             return self._begin(work, listeners, waits=waits)
 
+        if (ticket := self.modes.wait(listeners.bounds, work, begin)) is not None:
+            return ticket
         for bound, _ in listeners.bounds:
             for slot in bound.slots:
                 cell = slot.cells.cell(slot.key)
@@ -327,28 +346,12 @@ class Dispatcher:
         except BadPayloadError as bad:
             bad_payload(self.tracing, run, work, bad, self._clock())
             return
-        held = Held(bound) if bound.slots else None
-        event = work.as_event(self.node) if bound.event_at >= 0 else None
-        arguments = fill(bound, payload, event, held)
-        if bound.device_at >= 0:
-            sender = work.sender
-            arguments[bound.device_at] = Device(sender.id, sender.user, sender.protocol, self.commands)
-        call = Call(self, work)
-        if run.is_async:
-            self.waiting.run(bound, arguments, call, held, work)
-            return
-        begun = self._clock()
-        token = current.set(call)
-        try:
-            try:
-                result = run.call(*arguments)
-            finally:
-                current.reset(token)
-            self.succeeded(bound, call, held, work, result)
-        except Exception as error:  # noqa: BLE001 (a user's function may raise anything; it is counted and told)
-            failed(self.tracing, run, work, error, (begun, self._clock()))
-            return
-        self.measure(run, work, begun, self._clock())
+        call(self, bound, payload, work, given)
+
+    def failing(
+        self, bound: Bound, work: Work, error: BaseException, times: tuple[int, int], given: Any = None
+    ) -> None:
+        failing(self, bound, work, error, times, given)
 
     def measure(self, run: FunctionRun, work: Work, begun: int, ended: int) -> None:
         figures = run.figures
@@ -357,33 +360,12 @@ class Dispatcher:
         if figures.keeps(work.read_at, ended) or work.error is not None:
             over = ended - work.read_at > figures.limit
             self.tracing.note(work, run.name, begun, ended, over=over)
+        if ended - begun > figures.limit:
+            self.conduct.overran(run.name)
         self._span(span)
 
     def succeeded(self, bound: Bound, call: Call, held: Held | None, work: Work, result: Any) -> None:
-        if bound.run.streams:
-            result = pour(result, bound.run, work, self)
-        self.take_reply(work, result)  # first: a reply that can't be written leaves nothing else
-        if held is not None:
-            for slot, cell, handle in zip(bound.slots, held.cells, held.handles, strict=True):
-                value = handle.changed()
-                if value is None:
-                    continue
-                undo: list[Callable[[], None]] = []
-                puts = slot.cells.commit(slot.key, cell, value, undo)
-                if puts:
-                    work.tx.puts += puts
-                work.steps += undo
-                if self.watching.cells:
-                    work.changed.append((slot.cells.space, slot.key))
-            if call.timers:
-                self.firing.ask(call.timers, work)
-        if call.forwards:
-            work.tx.forwards += call.forwards
-            self.counters["forwards"] += len(call.forwards)
-        if call.actions:
-            self.router.publish_all(call.actions)
-            self.actions += len(call.actions)
-            work.actions += len(call.actions)
+        release(self, bound, call, held, work, result)
 
     def take_reply(self, work: Work, result: Any) -> None:
         """Take what a function returned: the first value is the reply, what nobody asked for is counted."""

@@ -4,11 +4,14 @@ from typing import Any
 
 from rimward.edge.dispatch.board import Allowed
 from rimward.edge.dispatch.functions import FunctionRun
+from rimward.edge.dispatch.modes import Replaced
 from rimward.edge.dispatch.payloads import BadPayloadError
 from rimward.edge.dispatch.tracing import Tracing
 from rimward.edge.dispatch.types import Refusal, Reply, Ticket
 from rimward.edge.dispatch.work import Work
+from rimward.edge.stopping import Stopped
 from rimward.events import REFUSALS, OutboxBroken, OutboxFull, Reject, TimersFull
+from rimward.events.raised import place_of
 from rimward.observe import Logger, get_logger
 
 log: Logger = get_logger("rimward.dispatch")
@@ -36,6 +39,15 @@ def failed(
         work.error = error.code
         work.undo()
         work.withhold(str(error))
+    elif isinstance(error, Replaced):
+        work.error = "replaced"
+        work.refuse("replaced", str(error))
+    elif isinstance(error, Stopped):
+        took = (times[1] - times[0]) / 1e9
+        work.error = str(error)
+        work.refuse("timeout", f"{run.name} was stopped after {took:.3g} s")
+        work.bury("timeout", f"{error} after {took:.3g} s", run.name)
+        log.warning("a function was stopped", function=run.name, at=error.place, seconds=round(took, 3))
     else:
         place = place_of(error)
         work.error = f"{type(error).__name__} at {place}"
@@ -74,14 +86,3 @@ def check_time(payload: Any, field: str) -> None:
     moment = getattr(payload, field, None)
     if getattr(moment, "tzinfo", None) is None:
         raise BadPayloadError(f"{field} is {moment!r}, it must be a time with its zone - at `$.{field}`")
-
-
-def place_of(error: BaseException) -> str:
-    """Return the file and line at which an error was raised."""
-    traceback = error.__traceback__
-    place = "?"
-    while traceback is not None:
-        code = traceback.tb_frame.f_code
-        place = f"{code.co_filename.rpartition('/')[2]}:{traceback.tb_lineno}"
-        traceback = traceback.tb_next
-    return place

@@ -6,7 +6,6 @@ from msgspec import Struct
 
 from rimward.app.facts import Fact
 from rimward.edge.dispatch.call import Call, Ground
-from rimward.edge.dispatch.failures import place_of
 from rimward.edge.dispatch.functions import Bound
 from rimward.edge.dispatch.payloads import BadPayloadError
 from rimward.edge.dispatch.ports import NODE, Clocks, OutboxPort
@@ -14,6 +13,7 @@ from rimward.edge.dispatch.streams import Emitted, StreamRun
 from rimward.edge.dispatch.types import Ticket
 from rimward.edge.dispatch.work import Desk, Work
 from rimward.events import OutboxBroken, OutboxFull, RowTooLarge
+from rimward.events.raised import place_of
 
 
 class Host(Ground, Desk, Protocol):

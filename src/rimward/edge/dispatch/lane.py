@@ -3,13 +3,13 @@
 from typing import Any, Protocol
 
 from rimward.edge.dispatch.call import LaneCall, forward_of
-from rimward.edge.dispatch.failures import failed
-from rimward.edge.dispatch.functions import Plain
+from rimward.edge.dispatch.functions import Bound, Plain
+from rimward.edge.dispatch.ports import Conduct
 from rimward.edge.dispatch.tracing import Tracing
 from rimward.edge.dispatch.types import Ticket
 from rimward.edge.dispatch.work import Work
 
-Outcome = tuple[Any, Exception | None, int]  # of a call: its result, what it raised, how many actions
+Outcome = tuple[Any, BaseException | None, int]  # of a call: its result, what it raised, how many actions
 
 
 class Host(Protocol):
@@ -18,9 +18,14 @@ class Host(Protocol):
     tracing: Tracing
     counters: dict[str, int]
     lane_call: LaneCall
+    conduct: Conduct
 
     def take_reply(self, work: Work, result: Any) -> None:
         """Take what a function returned; raises where it can't be written."""
+        ...
+
+    def failing(self, bound: Bound, work: Work, error: BaseException, times: tuple[int, int]) -> None:
+        """Do with an event what is to be done when its call raised."""
         ...
 
     def end(self, work: Work, /) -> Ticket | None:
@@ -35,11 +40,13 @@ def end_plain(
     result, error, actions = outcome
     rows, run = host.lane_call.end(), plain.bound.run
     if error is not None:
-        failed(host.tracing, run, work, error, times)
+        host.failing(plain.bound, work, error, times)
         return host.end(work)
     figures = work.figures = plain.figures
     if figures.keeps(work.read_at, times[1]):
         host.tracing.note(work, run.name, *times, over=times[1] - work.read_at > figures.limit)
+    if times[1] - times[0] > figures.limit:
+        host.conduct.overran(run.name)
     if rows:
         origin = work.origin()
         work.tx.forwards += [forward_of(fact, values, origin) for fact, values in rows]
@@ -48,5 +55,5 @@ def end_plain(
     try:
         host.take_reply(work, result)
     except Exception as raised:  # noqa: BLE001 (a value that can't be written)
-        failed(host.tracing, run, work, raised, times)
+        host.failing(plain.bound, work, raised, times)
     return host.end(work)

@@ -41,6 +41,28 @@ class OutboxPort(Protocol):
         ...
 
 
+class Conduct(Protocol):
+    """Who is told how functions behave, and may move one to where it hurts nobody."""
+
+    def stopped(self, function: str, place: str, own: int) -> None:
+        """A call was stopped at a place in its code, after so many ns of its own time."""
+        ...
+
+    def overran(self, function: str) -> None:
+        """A call took longer than its budget by its own time alone."""
+        ...
+
+
+class Unwatched:
+    """Nobody is told."""
+
+    def stopped(self, function: str, place: str, own: int) -> None:
+        """Do nothing."""
+
+    def overran(self, function: str) -> None:
+        """Do nothing."""
+
+
 class Clocks(Struct, frozen=True):
     """The node's two clocks, injected."""
 

@@ -13,13 +13,13 @@ from rimward.app import Update
 from rimward.app.effects import Action, TimerAsk, current
 from rimward.app.triggers import Ws
 from rimward.edge.dispatch.encodings import Encoding, encode_reply
-from rimward.edge.dispatch.failures import place_of
 from rimward.edge.dispatch.functions import FunctionRun
 from rimward.edge.dispatch.routes import Match
 from rimward.edge.dispatch.types import Piece, PourError, Refusal, Reply, Socket
 from rimward.edge.dispatch.work import Work
 from rimward.events import CloudEvent, Reject
 from rimward.events.cloudevents import to_structured
+from rimward.events.raised import place_of
 from rimward.observe import Logger, get_logger
 
 log: Logger = get_logger("rimward.dispatch")

@@ -17,6 +17,7 @@ import msgspec
 from rimward.app.manifest import FactSpec, Keeping
 from rimward.edge.clock import NodeClock, Stamp, plain_clock
 from rimward.edge.outbox import freeing
+from rimward.edge.outbox.ballast import Ballast
 from rimward.edge.outbox.chunks import check_size, cut
 from rimward.edge.outbox.config import OutboxConfig
 from rimward.edge.outbox.file import begin_epoch, give_up, note_counter, open_file, settle
@@ -58,13 +59,13 @@ class OutboxCore:
         self._clock = clock or plain_clock(now, now)
         self._config = config
         self._encoder = msgspec.msgpack.Encoder()
-        self._db, self.quarantined = open_file(path, now())
+        self.ballast: Ballast = Ballast(path.parent, config.reserve)
         try:
-            settle(self._db)
-            self.epoch: Epoch = begin_epoch(self._db, path)
-        except (sqlite3.Error, OSError) as error:
-            self._db.close()
-            raise OutboxBroken(f"{path}: {error}") from error
+            self._begin()
+        except OutboxBroken:
+            if not self.ballast.give_back():
+                raise
+            self._begin()  # the disk may have been full
         self.nonces: dict[int, int] = dict(self._db.execute("select counter, nonce from epoch"))
         self.stock: Stock = Stock(self._db)
         self.room: Room = Room(self._db, self.stock, config)
@@ -80,6 +81,20 @@ class OutboxCore:
         self.dead_bytes: int = self._scalar("select coalesce(sum(bytes), 0) from dead")
         self.dead_total: int = self._scalar("select coalesce(max(id), 0) from dead")
         self.measure()
+
+    def _begin(self) -> None:
+        """Open the file and begin an epoch.
+
+        Raises:
+            OutboxBroken: it can't be read or written.
+        """
+        self._db, self.quarantined = open_file(self.path, self._now())
+        try:
+            settle(self._db)
+            self.epoch: Epoch = begin_epoch(self._db, self.path)
+        except (sqlite3.Error, OSError) as error:
+            self._db.close()
+            raise OutboxBroken(f"{self.path}: {error}") from error
 
     @property
     def held(self) -> int:
@@ -219,7 +234,9 @@ class OutboxCore:
     def measure(self) -> None:
         """Look how much room the disk has: pages that are free in the file count, the reserve does not."""
         usage = os.statvfs(self.path.parent)
-        free = usage.f_bavail * usage.f_frsize - self._config.reserve
+        self.free: int = usage.f_bavail * usage.f_frsize
+        free = self.free + self.ballast.held - self._config.reserve
+        self.on_reserve: bool = free < 0
         pages = self._scalar("pragma freelist_count") * self._scalar("pragma page_size")
         self.room.limit = min(self._config.max_bytes, self.stock.bytes + pages // 2 + max(0, free))
 

@@ -186,6 +186,8 @@ class Outbox:
             "kept_bytes": core.stock.kept if core else 0,
             "max_bytes": self._config.max_bytes,
             "limit_bytes": core.room.limit if core else 0,
+            "free_bytes": core.free if core else 0,
+            "reserve_used": int(core is not None and core.on_reserve),
             "rows": self._rows,
             "waiting_transactions": len(self._group.transactions),
             "dead_letters": core.dead_total if core else 0,

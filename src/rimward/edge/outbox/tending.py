@@ -27,6 +27,7 @@ class Tending:
         self._notes = {name: Note(folder / name) for name in ("marks", "rekey", "link", "damaged")}
         self._marks: Marks | None = None
         self._since: int | None = None  # when the link came up that is known
+        self._short = False  # the disk has less left than the reserve
 
     def tend(self) -> None:
         """Do what is due.
@@ -40,17 +41,39 @@ class Tending:
             ("damaged", self._damaged),
             ("link", self._link),
             ("ages", self._expire),
-            ("room", self._core.measure),
+            ("room", self._measure),
         )
         for name, step in steps:
             try:
-                step()
+                self._do(name, step)
             except (OSError, ValueError) as error:  # msgspec's are ValueErrors
                 log.warning("a note to the outbox can't be used", note=name, error=type(error).__name__)
             except sqlite3.Error as error:
                 if code_of(error) not in CLEAN:
                     raise
                 log.warning("the outbox has no room for what is due", step=name)
+                if name in self._notes:
+                    self._notes[name].again()
+
+    def _do(self, name: str, step: Callable[[], None]) -> None:
+        """Do a step; on a full disk once more with the bytes that were held for that."""
+        try:
+            step()
+        except sqlite3.Error as error:
+            if code_of(error) != sqlite3.SQLITE_FULL or not self._core.ballast.give_back():
+                raise
+            log.error("the disk is full: the outbox gives its reserve back", step=name)  # noqa: TRY400 (one line)
+            if name in self._notes:
+                self._notes[name].again()
+            step()
+
+    def _measure(self) -> None:
+        core = self._core
+        core.measure()
+        if not core.ballast.take(core.free) and core.on_reserve and not self._short:
+            log.error("the disk has too little room: the outbox refuses rows and lives on its reserve",
+                      free=core.free)  # fmt: skip
+        self._short = core.on_reserve
 
     def _forget(self) -> None:
         said = self._notes["marks"].news()

@@ -1,0 +1,1 @@
+"""Functions that run elsewhere than on the loop, and what decides that."""
