@@ -56,7 +56,7 @@ async def test_hooks_run_in_their_order_and_those_of_a_stop_the_other_way_round(
 @pytest.mark.parametrize(
     ("hook", "why"),
     [
-        ("def f() -> None:\n    raise OSError('no valve')", "f: on_start raised OSError: no valve at app.py:"),
+        ("def f() -> None:\n    raise OSError('dry')", "f: on_start raised OSError: dry at app.py:"),
         ("async def f() -> None:\n    await asyncio.sleep(60)", "f: on_start took longer than 0.05 s"),
         ("def f() -> None:\n    while True: pass", "f: on_start took longer than 0.05 s"),
     ],

@@ -28,6 +28,8 @@ GROUPS = {
         "ledger": "where every forwarded row is, and whether the sum is right",
         "deadletters": "what could not be stored, and its second try",
         "trace": "one event's way from the device's packet to its row",
+        "record": "a running node's traffic, and what its functions made of it, as a file",
+        "replay": "a recording given to other code: what that makes of it instead",
         "boundary": "what runs where, and what crosses to the cloud",
     },
     "break": {"fault": "cut the uplink, stop the hub, fill the disk for a while, to see what happens"},

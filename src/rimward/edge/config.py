@@ -10,6 +10,7 @@ from rimward.edge.gateways.admission import RequestRates
 from rimward.edge.gateways.listening.config import AcceptConfig, ListenerConfig
 from rimward.edge.gateways.mqtt.config import MqttConfig
 from rimward.edge.outbox.config import OutboxConfig
+from rimward.edge.recording.wish import RecordingConfig
 
 __all__ = ["LimitsConfig", "NodeConfig", "OutboxConfig", "read"]
 
@@ -68,6 +69,7 @@ class NodeConfig(Struct, frozen=True, forbid_unknown_fields=True):
     outbox: OutboxConfig = OutboxConfig()
     watch: Literal["stop", "report"] = "stop"  # what becomes of calls past their limit: report kills none
     placement: PlacementConfig = PlacementConfig()
+    recording: RecordingConfig = RecordingConfig()
 
 
 def read(path: Path) -> NodeConfig:

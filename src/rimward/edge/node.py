@@ -38,6 +38,8 @@ from rimward.edge.hooks import Hooks
 from rimward.edge.keeping import Keeper
 from rimward.edge.kernel import boot_id, boottime
 from rimward.edge.outbox import Outbox
+from rimward.edge.recording.recording import Doors as RecordedDoors
+from rimward.edge.recording.recording import Recording
 from rimward.edge.secrets import give_secrets
 from rimward.edge.shelf import Shelf
 from rimward.edge.watched import watched
@@ -196,7 +198,13 @@ class Node:
                 "listening": self.listening.stats,
                 "access": self.access.stats,
             }
-            problems = {"listeners": self.listening.problem, "timers": dispatcher.firing.problem}
+            doors = RecordedDoors(self.mqtt, self.http)
+            self._recording = Recording(self.app, dispatcher, doors, Path(config.data), config.recording)
+            problems = {
+                "listeners": self.listening.problem,
+                "recording": self._recording.problem,
+                "timers": dispatcher.firing.problem,
+            }
             self.health.watch(dispatcher, outbox, gateways, recorder, problems)
             self.health.placing = self.placing
             self._hooks = Hooks(self.app, dispatcher)
@@ -247,14 +255,14 @@ class Node:
         self._beat(1.0, self.dispatcher.follow_wall_clock)
         self._beat(1.0, self.dispatcher.expire)
         self._tasks.append(asyncio.get_running_loop().create_task(self._hand.run()))
+        self._tasks.append(asyncio.get_running_loop().create_task(self._recording.follow()))
         if self._watch is not None:
             self._tasks.append(asyncio.get_running_loop().create_task(self._watch.follow()))
-        firing = self.dispatcher.firing
-        firing.wake = self._alarm.set
+        self.dispatcher.firing.wake = self._alarm.set
         self._beat(1.0, self._alarm.ring)
         self._alarm.ring()  # what was missed while the node was off
-        for run, period in firing.beats:
-            self._beat(period, partial(firing.beat, run))
+        for run, period in self.dispatcher.beats:
+            self._beat(period, partial(self.dispatcher.beat, run))
 
     async def reload(self) -> None:
         """Read again what may change while devices are connected; no connection is dropped."""
@@ -277,4 +285,5 @@ class Node:
         await asyncio.gather(*(door.close(self.config.drain) for door in doors))
         await self.dispatcher.waiting.close(self.config.drain)
         await self.mqtt.close(self.config.drain)
+        await self._recording.close()
         await self._stack.aclose()

@@ -90,8 +90,8 @@ class SiteNode:
             self.hand = Hand(folder, self.dispatcher, own, self.boot, damaged=False)
             self.outbox.commit()  # what a start writes is no commit of a message
         firing = self.dispatcher.firing
-        for run, period in firing.beats:
-            self.loop.every(round(period * 1e9), functools.partial(firing.beat, run))
+        for run, period in self.dispatcher.beats:
+            self.loop.every(round(period * 1e9), functools.partial(self.dispatcher.beat, run))
         if firing.due is not None:
             self.loop.call_soon(firing.look)  # what was missed while it was off
 

@@ -273,9 +273,12 @@ class Site:
 
     async def advance(self, duration: Duration) -> None:
         """Move the clock, and run what comes due on the way at its time."""
-        end = self.clock.monotonic() + nanoseconds(duration)
+        await self.advance_to(self.clock.monotonic() + nanoseconds(duration))
+
+    async def advance_to(self, end: int) -> None:
+        """Move the clock to a monotonic time, ns, as `advance` does."""
         while True:
-            await self._breathe()
+            await self.breathe()
             moments = [at for at in (self.clock.next_at, self.node.look_at) if at is not None and at <= end]
             self.clock.move(max(min(moments, default=end), self.clock.monotonic()))
             if not moments:
@@ -284,9 +287,9 @@ class Site:
             if look_at is not None and look_at <= self.clock.monotonic():
                 self.node.look()
         self.node.look()
-        await self._breathe()
+        await self.breathe()
 
-    async def _breathe(self) -> None:
+    async def breathe(self) -> None:
         """Give async functions some turns; those that wait for the clock can't end yet."""
         self.clock.run()
         for _ in range(TURNS if self.node.tasks else 0):

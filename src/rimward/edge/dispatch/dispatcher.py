@@ -30,7 +30,7 @@ from rimward.edge.dispatch.functions import SAMPLE_ONE_IN, Bound, FunctionRun, H
 from rimward.edge.dispatch.lane import end_plain
 from rimward.edge.dispatch.modes import Modes
 from rimward.edge.dispatch.payloads import BadPayloadError
-from rimward.edge.dispatch.ports import Clocks, Conduct, Listeners, OutboxPort, Unwatched
+from rimward.edge.dispatch.ports import NODE, Clocks, Conduct, Ear, Listeners, OutboxPort, Unwatched
 from rimward.edge.dispatch.pouring import socket_of
 from rimward.edge.dispatch.releasing import release
 from rimward.edge.dispatch.renaming import load_cells, load_windows
@@ -70,6 +70,7 @@ class Dispatcher:
         self.tracing = tracing
         self.admit: Callable[[FactSpec, int, tuple[object, ...]], None] = outbox.admit
         self.router: Router  # set by the node before any gateway listens
+        self.ear: Ear | None = None  # of a recording that is on
         self.actions: int = 0
         self.counters: dict[str, int] = {"forwards": 0, "replies_dropped": 0}
         self.outbox = outbox
@@ -98,6 +99,7 @@ class Dispatcher:
         self.modes: Modes = Modes(self.counters)
         self._span = tracing.ring.add
         self.firing: Firing = Firing(self, app)
+        self.beats: list[tuple[FunctionRun, float]] = self.firing.beats
         self.admit_timer: Callable[[str, str], None] = self.firing.timers.admit
         self.streams: dict[str, StreamRun] = self.board.streams
         self.feeder: Feeder = Feeder(self)
@@ -170,8 +172,10 @@ class Dispatcher:
         work = self.work_of(message or Message(topic, payload, qos, sender, read_at))
         return end_plain(self, plain, work, (result, error, len(actions)), (begun, ended))
 
-    def request(self, request: Request) -> Ticket:
+    def request(self, request: Request) -> Ticket:  # noqa: PLR0911 (one way out for each answer)
         """Run the one function that serves a route."""
+        if self.ear is not None and self.ear.listens:
+            return self.ear.request(request)
         segments = path_segments(request.path)
         if segments is None:
             return refused("invalid", "the path hides one of / + # NUL, starts with $, or is not UTF-8")
@@ -218,6 +222,13 @@ class Dispatcher:
     def start(self, bound: Bound, work: Work) -> Ticket | None:
         """Run a function on a work that no message is."""
         return self._begin(work, Listeners([(bound, None)], []), waits=False)
+
+    def beat(self, run: FunctionRun) -> None:
+        """Run a function that runs at a steady beat."""
+        if self.ear is not None and self.ear.listens:
+            self.ear.beat(run)
+        else:
+            self.start(run.bind({}), Work(self, run.name, b"", NODE, self._clock()))
 
     def place(self, name: str, where: Runs) -> None:
         """Have a function's calls run elsewhere from the next one on; those that run end where they are."""

@@ -1,4 +1,4 @@
-"""What no message runs: beats, cron lines and timers, each firing as a transaction of its own.
+"""What no message runs: cron lines and timers, each firing as a transaction of its own.
 
 A timer is over when the effects of its function are on disk: its end is part of the same transaction, and a
 firing is repeated, with the same id, until it was there once (GUARANTEES §5). What the disk or a full outbox
@@ -83,10 +83,6 @@ class Firing:
                     self.timers.restore(run.name, kept)
                 case _:
                     pass
-
-    def beat(self, run: FunctionRun) -> None:
-        """Run a function that runs at a steady beat."""
-        self._host.start(run.bind({}), Work(self._host, run.name, b"", NODE, self._host.clocks.monotonic()))
 
     # -- what a call asks for
 

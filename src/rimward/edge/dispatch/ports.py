@@ -7,9 +7,9 @@ from msgspec import Struct
 
 from rimward.app.manifest import FactSpec
 from rimward.edge.clock import NodeClock
-from rimward.edge.dispatch.functions import Bound
+from rimward.edge.dispatch.functions import Bound, FunctionRun
 from rimward.edge.dispatch.streams import StreamRun
-from rimward.edge.dispatch.types import Sender
+from rimward.edge.dispatch.types import Request, Sender, Ticket
 from rimward.edge.outbox import Transaction
 from rimward.events import RimwardError
 
@@ -61,6 +61,20 @@ class Unwatched:
 
     def overran(self, function: str) -> None:
         """Do nothing."""
+
+
+class Ear(Protocol):
+    """Hears what comes in while a recording is on, and lets it go on to where it came from."""
+
+    listens: bool  # False while it hands on what it has heard
+
+    def request(self, request: Request) -> Ticket:
+        """Hear a request and have it served."""
+        ...
+
+    def beat(self, run: FunctionRun) -> None:
+        """Hear that a function runs at its beat, and have it run."""
+        ...
 
 
 class Clocks(Struct, frozen=True):

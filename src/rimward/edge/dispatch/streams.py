@@ -87,6 +87,11 @@ class StreamRun:
         """Events that came after their window was closed."""
         return sum(key.operator.late for key in self._keys.values())
 
+    @property
+    def keys(self) -> list[str]:
+        """The keys that have windows."""
+        return list(self._keys)
+
     def feed(
         self,
         payload: bytes,
