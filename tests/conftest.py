@@ -27,6 +27,11 @@ GRACE = 1.0  # seconds that a closing task, thread or process gets to end by its
 MAY_BLOCK: tuple[tuple[str, set[str], str], ...] = (
     ("rimward/edge/node.py", {"__aenter__"}, "a node opens its files before it serves anyone"),
     ("rimward/app/loading.py", {"load"}, "an app is imported before its node serves anyone"),
+    (
+        "rimward/edge/functions/processes.py",
+        {"parent_of", "resident"},
+        "what the kernel says of a process lies in memory",
+    ),
     ("rimward/testing/outbox.py", {"commit"}, "a Site commits on the test's loop: it has no threads"),
     (
         "rimward/testing/node.py",

@@ -131,6 +131,19 @@ def test_errors_and_overruns_are_named_while_they_are_recent() -> None:
     assert judged(later[-1], before, now, *later[:-1])[1] == []
 
 
+def test_a_function_that_holds_up_its_process_is_named() -> None:
+    said, wrong = judged(seen(processes=(Process("node", 1, over="guard"),)))
+    assert said.startswith("Up, with 1 error.")
+    assert "guard runs past its time and holds up the process node" in str(wrong)
+
+
+def test_what_became_of_a_function_is_no_error_of_the_node() -> None:
+    told = {"function guard": "runs in a process until its code changes"}
+    said, wrong = judged(seen(snapshot=snapshot(health=told)))
+    assert said.startswith("Up. ")
+    assert "function guard: runs in a process until its code changes" in str(wrong)
+
+
 def test_what_a_part_says_of_its_health_is_shown() -> None:
     assert judged(seen(snapshot=snapshot(health={"outbox": "the disk is full"})))[1] == [
         "outbox: the disk is full."

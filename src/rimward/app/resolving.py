@@ -8,6 +8,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from rimward.app.apart import check_apart
 from rimward.app.clashes import Clashes, Names
 from rimward.app.cloud import check_declared, cloud_function, scheduled_function
 from rimward.app.declared import (
@@ -113,12 +114,13 @@ class Resolver:
         _check_payload(plan, trigger)
         self._check_return(plan, trigger)
         _check_iterator(plan, trigger)
+        check_apart(plan, options.run)
         if options.timeout is not None and not plan.is_async:
             raise Problem(
                 f"{function.__name__}: timeout= is for async functions", "write async def", at=function
             )
         if isinstance(trigger, Timer):
-            check_timer(plan, trigger, options)
+            check_timer(plan, trigger, options, durable=self._app.states[trigger.state].durable)
         check_mode(plan, options, follows=isinstance(trigger, StreamDeclaration))
         check_overrun(function, options)
         self._clashes.add(trigger, plan, (one.file, one.line))
@@ -126,6 +128,7 @@ class Resolver:
             function.__name__, trigger, plan, options.budget, options.priority, one.file, one.line,
             durable=options.durable, timeout=options.timeout, was=options.was, limit=options.limit,
             on_overrun=options.on_overrun, run=options.run, mode=options.mode, max=options.max or MAX,
+            confine=options.confine,
         )  # fmt: skip
 
     def _trigger(self, one: EdgeDeclared) -> Trigger | StreamDeclaration:

@@ -17,11 +17,11 @@ from rimward.app.triggers import Timer
 VERBS = ("after", "cancel")
 
 
-def check_timer(plan: Plan, trigger: Timer, options: EdgeOptions) -> None:
-    """Refuse a timer's function that could not end together with its timer.
+def check_timer(plan: Plan, trigger: Timer, options: EdgeOptions, *, durable: bool) -> None:
+    """Refuse a timer's function that could not end together with its timer; `durable` is its state.
 
     Raises:
-        Problem: it is out of its transaction, waits while others have its key, or has a mode.
+        Problem: it is out of its transaction, leaves its key to others meanwhile, or has a mode.
     """
     name, state = plan.function.__name__, trigger.state
     if not options.durable:
@@ -36,9 +36,9 @@ def check_timer(plan: Plan, trigger: Timer, options: EdgeOptions) -> None:
             "take mode= away",
             at=plan.function,
         )
-    if plan.is_async and not any(parameter.type is state for parameter in plan.takes("state")):
+    if durable and not any(parameter.type is state for parameter in plan.takes("state")):
         raise Problem(
-            f"{name} is async and does not take its State, which holds its key while it waits",
+            f"{name} does not take its durable state, which holds the key until its effects are on disk",
             f"add the parameter 'state: State[{state.__name__}]'",
             at=plan.function,
         )

@@ -96,7 +96,10 @@ def _firings(snapshot: Snapshot) -> dict[str, Any]:
 
 
 def _functions(snapshot: Snapshot) -> dict[str, Any]:
-    return {name: _figures(stats) for name, stats in snapshot.functions.items()}
+    return {
+        name: _figures(stats) | {"runs": snapshot.places.get(name, "inline")}
+        for name, stats in snapshot.functions.items()
+    }
 
 
 def _figures(stats: FunctionStats) -> dict[str, Any]:
@@ -109,6 +112,7 @@ def _figures(stats: FunctionStats) -> dict[str, Any]:
         "calls": stats.calls,
         "errors": stats.errors,
         "overruns": stats.overruns,
+        "stopped": stats.stopped,
         "budget_ms": None if stats.budget is None else stats.budget * 1e3,
         "stages": stages,
     }

@@ -140,7 +140,7 @@ def _node(seen: Seen) -> Iterator[Problem]:
             cure="See logs/node.log, and whether the disk is full.",
         )
     for part, what in sorted(seen.snapshot.health.items()):
-        yield Problem(grave=True, what=f"{part}: {what}.")
+        yield Problem(grave=not part.startswith("function "), what=f"{part}: {what}.")
 
 
 def _outbox(seen: Seen) -> Iterator[Problem]:

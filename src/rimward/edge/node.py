@@ -42,7 +42,7 @@ from rimward.edge.recording.recording import Doors as RecordedDoors
 from rimward.edge.recording.recording import Recording
 from rimward.edge.secrets import give_secrets
 from rimward.edge.shelf import Shelf
-from rimward.edge.watched import watched
+from rimward.edge.watched import be_watched, placing_of
 from rimward.observe import Recorder
 from rimward.observe.faults import Faults
 
@@ -178,7 +178,7 @@ class Node:
             stack.callback(self.access.close)
             self.mqtt, self.http = doors_of(dispatcher, config, outbox, self.access)
             self.dispatcher, self.outbox = dispatcher, outbox
-            self.placing = watched(dispatcher, config, self.folder, self.clocks)
+            self.placing = await placing_of(dispatcher, config, self.folder, self.clocks)
             self.listening = Listening(
                 config.listeners,
                 config.accept,
@@ -255,6 +255,7 @@ class Node:
         self._beat(1.0, self.dispatcher.follow_wall_clock)
         self._beat(1.0, self.dispatcher.expire)
         self._tasks.append(asyncio.get_running_loop().create_task(self._hand.run()))
+        self._tasks.append(asyncio.get_running_loop().create_task(self.placing.keep()))
         self._tasks.append(asyncio.get_running_loop().create_task(self._recording.follow()))
         if self._watch is not None:
             self._tasks.append(asyncio.get_running_loop().create_task(self._watch.follow()))
@@ -263,6 +264,10 @@ class Node:
         self._alarm.ring()  # what was missed while the node was off
         for run, period in self.dispatcher.beats:
             self._beat(period, partial(self.dispatcher.beat, run))
+
+    async def be_watched(self) -> None:
+        """Let a supervisor watch over the calls; it takes signals, so only the process's own node does."""
+        await be_watched(self.dispatcher, self.config, self.folder)
 
     async def reload(self) -> None:
         """Read again what may change while devices are connected; no connection is dropped."""

@@ -33,6 +33,7 @@ async def run(config: NodeConfig, sockets: dict[str, socket.socket], ready: int 
         loop.add_signal_handler(signum, stop.set)
     app = load(config.app)
     async with Node(app, config) as node:
+        await node.be_watched()
         await node.listen(sockets)
         loop.add_signal_handler(signal.SIGHUP, reloading.set)
         reloader = loop.create_task(_reload(node, reloading))

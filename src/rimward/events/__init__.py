@@ -16,6 +16,7 @@ from rimward.events.errors import (
     RimwardError,
     RowTooLarge,
     TimersFull,
+    WorkerDied,
 )
 from rimward.events.event import Event
 from rimward.events.refusals import REFUSALS, Words
@@ -45,6 +46,7 @@ __all__ = [
     "TimersFull",
     "TraceIds",
     "Words",
+    "WorkerDied",
     "format_traceparent",
     "from_ns",
     "nanoseconds",

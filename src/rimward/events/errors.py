@@ -9,6 +9,7 @@ RimwardError
 ├── RowTooLarge     the fact is larger than an envelope may be
 ├── CommandTimeout  a device did not answer a command in time
 ├── NotConnected    the device is not there to take a command
+├── WorkerDied      the process that ran a function died of it
 ├── Reject          a function refuses the message, in its caller's words
 └── CloudEventError a message says it is a CloudEvent and is none (cloudevents.py)
 """
@@ -101,6 +102,12 @@ class NotConnected(RimwardError):
 
     code = "not-connected"
     retryable = True
+
+
+class WorkerDied(RimwardError):
+    """The process that ran a function has died; nothing of the call is kept, its event is a dead letter."""
+
+    code = "worker-died"
 
 
 class Reject(RimwardError):

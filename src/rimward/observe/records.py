@@ -53,6 +53,19 @@ class Firings(Struct):
     next: int | None  # wall ns; None where nothing is pending, or the clock is not believed
 
 
+class WorkerStats(Struct):
+    """The processes of one function, since the node's process started."""
+
+    pids: list[int]
+    waiting: int  # calls that run or wait
+    calls: int  # that have ended
+    busy: int = 0  # refused because too many waited
+    died: int = 0
+    recycled: int = 0
+    died_at: int = 0  # wall ns of the last death; 0: there was none
+    died_of: str = ""  # in words
+
+
 class Snapshot(Struct):
     """All figures of a node at one moment."""
 
@@ -68,3 +81,6 @@ class Snapshot(Struct):
     health: dict[str, str]  # by part: what is wrong; empty when nothing is
     firings: dict[str, Firings] = field(default_factory=dict[str, Firings])  # by function
     places: dict[str, str] = field(default_factory=dict[str, str])  # where functions run, by name
+    workers: dict[str, WorkerStats] = {}  # by function, of those that run in processes of their own
+    enforced: dict[str, str] = {}  # of a confinement, by part: empty, or why it is not enforced here
+    enforced_by: tuple[str, ...] = ()

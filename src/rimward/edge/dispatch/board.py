@@ -12,6 +12,9 @@ from rimward.edge.dispatch.functions import FunctionRun, Plain, plain_of
 from rimward.edge.dispatch.ports import TOPICS_CACHED, Listeners
 from rimward.edge.dispatch.routes import Match, Routes, path_segments
 from rimward.edge.dispatch.streams import StreamRun
+from rimward.edge.dispatch.types import Request
+from rimward.edge.dispatch.watching import EVERY, Cell
+from rimward.edge.state import Cells
 
 LoadStream = Callable[[StreamDeclaration], dict[str, bytes]]
 
@@ -113,6 +116,23 @@ class Board:
         if "GET" in allowed and protocol != "coap":
             allowed.add("HEAD")
         return Allowed(tuple(sorted(allowed - {WS})), socket=WS in allowed)
+
+
+def watched_by(
+    board: Board, request: Request, cells: dict[type[Struct], Cells]
+) -> tuple[list[Cell], str] | None:
+    """Return the cells that a request's function reads, as far as its parameters tell, and its path's topic.
+
+    None: no function serves the request.
+    """
+    segments = path_segments(request.path)
+    match = segments and board.serve(request.sender.protocol, request.method, segments)
+    if not segments or not isinstance(match, Match):
+        return None
+    run = match.target
+    found = [(slot.cells.space, slot.key) for slot in run.bind(match.captures, request.query).slots]
+    found += [(cells[one.type].space, EVERY) for one in run.function.plan.takes("states")]
+    return found, "/".join(segments)
 
 
 def _specificity(pattern: Pattern) -> tuple[int, ...]:

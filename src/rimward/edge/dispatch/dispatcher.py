@@ -15,22 +15,31 @@ from rimward.app import App
 from rimward.app.effects import Action, current
 from rimward.app.facts import Fact
 from rimward.app.manifest import FactSpec
-from rimward.edge.dispatch.board import WS, Allowed, Board
+from rimward.edge.dispatch.away import Away
+from rimward.edge.dispatch.board import WS, Allowed, Board, watched_by
 from rimward.edge.dispatch.call import Call, LaneCall
 from rimward.edge.dispatch.calling import call, failing
-from rimward.edge.dispatch.carried import carry_message, carry_request, refuse, reply_of, wants_structured
+from rimward.edge.dispatch.carried import carry_message, carry_request, refuse, wants_structured
 from rimward.edge.dispatch.closing import Closing
 from rimward.edge.dispatch.commands import Commands
 from rimward.edge.dispatch.encodings import OBJECTS, agree, encoding_of, media_types
 from rimward.edge.dispatch.failures import bad_payload, check_time, no_route, refused, replied
 from rimward.edge.dispatch.feeding import Feeder
 from rimward.edge.dispatch.firing import Firing
-from rimward.edge.dispatch.following import watch
 from rimward.edge.dispatch.functions import SAMPLE_ONE_IN, Bound, FunctionRun, Held, Runs, Span
 from rimward.edge.dispatch.lane import end_plain
 from rimward.edge.dispatch.modes import Modes
 from rimward.edge.dispatch.payloads import BadPayloadError
-from rimward.edge.dispatch.ports import NODE, Clocks, Conduct, Ear, Listeners, OutboxPort, Unwatched
+from rimward.edge.dispatch.ports import (
+    NODE,
+    Clocks,
+    Conduct,
+    Ear,
+    Listeners,
+    OutboxPort,
+    Unwatched,
+    Workers,
+)
 from rimward.edge.dispatch.pouring import socket_of
 from rimward.edge.dispatch.releasing import release
 from rimward.edge.dispatch.renaming import load_cells, load_windows
@@ -103,6 +112,7 @@ class Dispatcher:
         self.admit_timer: Callable[[str, str], None] = self.firing.timers.admit
         self.streams: dict[str, StreamRun] = self.board.streams
         self.feeder: Feeder = Feeder(self)
+        self.away: Away | None = None  # made by `employ`; without one all calls run on the loop
         self.on_place: list[Callable[[FunctionRun], None]] = [self.board.forget]
 
     # -- the door
@@ -216,8 +226,9 @@ class Dispatcher:
         return socket_of(match) if isinstance(match, Match) else None
 
     def watch(self, request: Request, changed: Callable[[], None]) -> Callable[[], None] | None:
-        """Call `changed` after each change of what a request's function reads; return what ends it."""
-        return watch(self, request, changed)
+        """Call `changed` after each change of what a request's function reads; return what ends that."""
+        found = watched_by(self.board, request, self.cells)
+        return None if found is None else self.watching.follow(self, *found, changed)
 
     def start(self, bound: Bound, work: Work) -> Ticket | None:
         """Run a function on a work that no message is."""
@@ -229,6 +240,11 @@ class Dispatcher:
             self.ear.beat(run)
         else:
             self.start(run.bind({}), Work(self, run.name, b"", NODE, self._clock()))
+
+    def employ(self, workers: Workers) -> None:
+        """Have the calls that do not run on the loop run by workers."""
+        cells = {cells.type.name: cells for cells in self.cells.values()}
+        self.away = Away(self, workers, cells, self._clock)
 
     def place(self, name: str, where: Runs) -> None:
         """Have a function's calls run elsewhere from the next one on; those that run end where they are."""
@@ -377,12 +393,3 @@ class Dispatcher:
 
     def succeeded(self, bound: Bound, call: Call, held: Held | None, work: Work, result: Any) -> None:
         release(self, bound, call, held, work, result)
-
-    def take_reply(self, work: Work, result: Any) -> None:
-        """Take what a function returned: the first value is the reply, what nobody asked for is counted."""
-        if result is None:
-            return
-        if not work.wants_reply or work.reply is not None:
-            self.counters["replies_dropped"] += 1
-        else:
-            work.reply = result if isinstance(result, Reply) else reply_of(result, work)

@@ -168,7 +168,8 @@ class Firing:
 
     def _put_back(self, timer: Pending) -> None:
         """Try a firing again after a pause: nothing of it was kept."""
-        self.timers.again(timer)
+        if self.timers.find(timer.function, timer.key) is None:  # else a newer one takes its place
+            self.timers.again(timer)
         self._add("timers_put_off")
         self.wake()
 

@@ -5,6 +5,7 @@ from typing import Any, Protocol
 from rimward.edge.dispatch.call import LaneCall, forward_of
 from rimward.edge.dispatch.functions import Bound, Plain
 from rimward.edge.dispatch.ports import Conduct
+from rimward.edge.dispatch.releasing import take_reply
 from rimward.edge.dispatch.tracing import Tracing
 from rimward.edge.dispatch.types import Ticket
 from rimward.edge.dispatch.work import Work
@@ -19,10 +20,6 @@ class Host(Protocol):
     counters: dict[str, int]
     lane_call: LaneCall
     conduct: Conduct
-
-    def take_reply(self, work: Work, result: Any) -> None:
-        """Take what a function returned; raises where it can't be written."""
-        ...
 
     def failing(self, bound: Bound, work: Work, error: BaseException, times: tuple[int, int]) -> None:
         """Do with an event what is to be done when its call raised."""
@@ -53,7 +50,7 @@ def end_plain(
         host.counters["forwards"] += len(rows)
     work.actions = actions
     try:
-        host.take_reply(work, result)
+        take_reply(host.counters, work, result)
     except Exception as raised:  # noqa: BLE001 (a value that can't be written)
         host.failing(plain.bound, work, raised, times)
     return host.end(work)

@@ -12,6 +12,7 @@ from rimward.edge.dispatch.streams import StreamRun
 from rimward.edge.dispatch.types import Request, Sender, Ticket
 from rimward.edge.outbox import Transaction
 from rimward.events import RimwardError
+from rimward.wire.functions import Ask, Caller
 
 TOPICS_CACHED = 16_384  # topics whose functions are remembered; beyond it the memory starts anew
 NODE = Sender("node", "node")
@@ -52,6 +53,10 @@ class Conduct(Protocol):
         """A call took longer than its budget by its own time alone."""
         ...
 
+    def died(self, function: str, event: int) -> None:
+        """The worker that ran a call died of it; `event` is the digest of what it worked on."""
+        ...
+
 
 class Unwatched:
     """Nobody is told."""
@@ -61,6 +66,17 @@ class Unwatched:
 
     def overran(self, function: str) -> None:
         """Do nothing."""
+
+    def died(self, function: str, event: int) -> None:
+        """Do nothing."""
+
+
+class Workers(Protocol):
+    """Where calls go that do not run on the loop."""
+
+    def ask(self, function: str, key: str, ask: Ask, caller: Caller) -> bool:
+        """Have a call run by the worker of its key; False where too many calls of the function wait."""
+        ...
 
 
 class Ear(Protocol):

@@ -1,1 +1,1 @@
-"""Functions that run elsewhere than on the loop, and what decides that."""
+"""Functions outside the I/O process: a zygote, the workers that it forks, and what they may do."""
