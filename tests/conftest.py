@@ -32,6 +32,11 @@ MAY_BLOCK: tuple[tuple[str, set[str], str], ...] = (
         {"parent_of", "resident"},
         "what the kernel says of a process lies in memory",
     ),
+    (
+        "rimward/edge/outbox/reading.py",
+        {"_rows"},
+        "a stream's key that is not in memory is read by its primary key, in tens of microseconds (ADR 99)",
+    ),
     ("rimward/testing/outbox.py", {"commit"}, "a Site commits on the test's loop: it has no threads"),
     (
         "rimward/testing/node.py",
@@ -40,7 +45,18 @@ MAY_BLOCK: tuple[tuple[str, set[str], str], ...] = (
     ),
     (
         "rimward/testing/site.py",
-        {"open", "close", "_upload", "_the_hub", "ledger", "rows", "lake", "dead_letters", "commands"},
+        {
+            "open",
+            "close",
+            "_exchange",
+            "_upload",
+            "_the_hub",
+            "ledger",
+            "rows",
+            "lake",
+            "dead_letters",
+            "commands",
+        },
         "a Site's hub and files live on the test's loop",
     ),
     ("rimward/testing/hub.py", {"keep_time"}, "a Site's hub and files live on the test's loop"),

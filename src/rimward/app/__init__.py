@@ -8,8 +8,9 @@ from rimward.app.device import Device
 from rimward.app.lake import Lake, Table
 from rimward.app.reply import Reply
 from rimward.app.state import State, States
+from rimward.app.steps import Fence, Scored
 from rimward.app.stream import Stream
-from rimward.app.triggers import coap, cron, every, http, mqtt, timer, ws
+from rimward.app.triggers import coap, cron, every, http, late, mqtt, timer, ws
 from rimward.app.update import Update
 from rimward.app.webhooks import webhook
 
@@ -18,9 +19,11 @@ __all__ = [
     "CommandResult",
     "Confine",
     "Device",
+    "Fence",
     "Lake",
     "Part",
     "Reply",
+    "Scored",
     "State",
     "States",
     "Stream",
@@ -30,6 +33,7 @@ __all__ = [
     "cron",
     "every",
     "http",
+    "late",
     "mqtt",
     "timer",
     "webhook",

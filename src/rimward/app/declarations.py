@@ -33,12 +33,13 @@ from rimward.app.hooks import WithHooks
 from rimward.app.keeping import keeping_of
 from rimward.app.problems import Problem, caller, name_of, place_of
 from rimward.app.stream import Stream
-from rimward.app.triggers import Cron, Every, Mqtt, Trigger
+from rimward.app.triggers import Cron, Every, Late, Mqtt, Trigger
 from rimward.events import Duration, Size, from_ns
 
 F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T")
 R = TypeVar("R")
+U = TypeVar("U")
 S = TypeVar("S", bound=Struct)
 
 
@@ -147,7 +148,7 @@ class Declarations(WithHooks):
 
     def edge(  # noqa: PLR0913 (the contract's options, each by its name)
         self,
-        trigger: Trigger | Callable[..., Stream[Any]],
+        trigger: Trigger | Late | Callable[..., Stream[Any]],
         *,
         budget: Duration | None = None,
         priority: Priority = "normal",
@@ -167,7 +168,8 @@ class Declarations(WithHooks):
             trigger: `mqtt(…)`, `http.get(…)`, `every(…)`, `cron(…)`, `timer(T)` or a stream of this app.
             budget: from the bytes' arrival to the answer ready; overruns are counted and traced.
             priority: the class by which the door admits its messages.
-            run: where: "inline" on the loop, "process" in a process of its own; "auto" is inline.
+            run: where: "inline" on the loop, "process" in a process of its own; "auto" is inline, until it
+                is slow too often.
             confine: what it may reach, where it runs in a process of its own.
             mode: what an event does that comes while the function still works on another with the same
                 captures: "queued" waits for its turn, "single" is left out and told so, "restart" ends the
@@ -244,17 +246,30 @@ class Declarations(WithHooks):
 
         return declare
 
+    @overload
     def stream(
-        self, trigger: Mqtt, *, was: str | None = None
-    ) -> Callable[[Callable[[Stream[T]], Stream[R]]], Callable[[Stream[T]], Stream[R]]]:
-        """Declare a stream: the function runs once, at load, and says what becomes of the events."""
+        self, trigger: Mqtt, /, *, was: str | None = None
+    ) -> Callable[[Callable[[Stream[T]], Stream[R]]], Callable[[Stream[T]], Stream[R]]]: ...
+    @overload
+    def stream(
+        self, trigger: Mqtt, second: Mqtt, /, *, was: str | None = None
+    ) -> Callable[
+        [Callable[[Stream[T], Stream[U]], Stream[R]]], Callable[[Stream[T], Stream[U]], Stream[R]]
+    ]: ...
+    @overload
+    def stream(self, *triggers: Mqtt, was: str | None = None) -> Callable[[F], F]: ...
+    def stream(self, *triggers: Mqtt, was: str | None = None) -> Callable[[F], F]:
+        """Declare a stream: the function runs once, at load, and says what becomes of the events.
 
-        def declare(function: Callable[[Stream[T]], Stream[R]]) -> Callable[[Stream[T]], Stream[R]]:
-            if not isinstance(trigger, Mqtt):  # pyright: ignore[reportUnnecessaryIsInstance] (users pass others)
+        It takes a `Stream[T]` for each trigger, in their order; two meet by `join`, `asof` and the like.
+        """
+
+        def declare(function: F) -> F:
+            if not triggers or not all(isinstance(one, Mqtt) for one in triggers):  # pyright: ignore[reportUnnecessaryIsInstance] (users pass others)
                 raise Problem(
                     "stream: the trigger is not a topic", 'write @app.stream(mqtt("…"))', at=function
                 )
-            self._declare(StreamDeclared(function, trigger, was, *place_of(function)))
+            self._declare(StreamDeclared(function, triggers, was, *place_of(function)))
             return function
 
         return declare

@@ -110,7 +110,7 @@ class StreamDeclared(Struct, frozen=True):
     """A stream's function."""
 
     function: Callable[..., Any]
-    trigger: Mqtt
+    triggers: tuple[Mqtt, ...]  # one for each Stream[T] that it takes
     was: str | None
     file: str
     line: int

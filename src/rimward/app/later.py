@@ -14,7 +14,6 @@ LATER = {
     "voice": "calls",
     "dial": "calls",
     "invoke": "sites of several nodes",
-    "geofence": "geofences",
 }
 _IMPORT = re.compile(r"cannot import name '(\w+)' from 'rimward'")
 

@@ -1,12 +1,10 @@
 """Putting an app together: what its files declare, checked as a whole, becomes functions that can run."""
 
-import datetime as dt
 import inspect
-import typing
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from rimward.app.apart import check_apart
 from rimward.app.clashes import Clashes, Names
@@ -25,12 +23,24 @@ from rimward.app.functions import CloudFunction, EdgeFunction, ScheduledFunction
 from rimward.app.hooks import Hook, hook_of
 from rimward.app.modes import MAX, check_mode
 from rimward.app.overruns import check_overrun
-from rimward.app.plan import Plan, Scope, hints_of, make_plan, returns_something
+from rimward.app.plan import Plan, Scope, make_plan, returns_something
 from rimward.app.problems import Problem, name_of
 from rimward.app.state import StateType
-from rimward.app.stream import Stream, Window, stream_argument
+from rimward.app.streaming import check_lead_somewhere, check_time, stream_declaration
 from rimward.app.timers import check_timer, check_timers
-from rimward.app.triggers import Coap, Cron, Every, Http, Mqtt, Pattern, Timer, Trigger, Ws, is_trigger
+from rimward.app.triggers import (
+    Coap,
+    Cron,
+    Every,
+    Http,
+    Late,
+    Mqtt,
+    Pattern,
+    Timer,
+    Trigger,
+    Ws,
+    is_trigger,
+)
 
 
 class Resolved(Struct):
@@ -72,7 +82,7 @@ class Resolver:
         self._names.check_renamed(declared)
         for one in declared:
             if isinstance(one, StreamDeclared):
-                self._app.streams[one.function] = self._stream(one)
+                self._app.streams[one.function] = stream_declaration(one, self._app.facts, self._app.states)
         for one in declared:
             if isinstance(one, EdgeDeclared):
                 self._app.edge_functions.append(self._edge(one))
@@ -80,7 +90,7 @@ class Resolver:
                 self._add_cloud(one)
             elif isinstance(one, HookDeclared):
                 self._app.hooks.append(hook_of(one, self._app.states, self._config))
-        self._check_streams_lead_somewhere()
+        check_lead_somewhere(self._app.streams.values(), self._app.edge_functions)
         check_timers(self._app.edge_functions, self._app.cloud_functions, self._app.states)
         return self._app
 
@@ -109,7 +119,8 @@ class Resolver:
         trigger = self._trigger(one)
         captures = self._captures_of(trigger, one)
         plan = make_plan(function, Scope(_kind(trigger), captures, self._config))
-        self._check_captures(plan, captures)
+        if not isinstance(trigger, StreamDeclaration):  # a value need not be told whose it is
+            self._check_captures(plan, captures)
         self._check_states(plan, captures)
         _check_payload(plan, trigger)
         self._check_return(plan, trigger)
@@ -137,6 +148,8 @@ class Resolver:
             return trigger
         if inspect.isroutine(trigger) and trigger in self._app.streams:
             return self._app.streams[trigger]
+        if isinstance(trigger, Late) and trigger.stream in self._app.streams:
+            return structs.replace(self._app.streams[trigger.stream], late=True)
         raise Problem(
             f"edge: {trigger!r} is not a trigger",
             'the first argument is mqtt("…"), http.get("…"), ws("…"), every("…"), cron("…"), timer(T) '
@@ -148,6 +161,8 @@ class Resolver:
         """Return what a trigger captures; a timer its state's key, and the state learns of the timer."""
         if isinstance(trigger, Mqtt | Http | Ws | Coap):
             return _captures(trigger.pattern)
+        if isinstance(trigger, StreamDeclaration):
+            return trigger.stream.keys
         if not isinstance(trigger, Timer):
             return ()
         state = self._app.states.get(trigger.state)
@@ -199,79 +214,6 @@ class Resolver:
                 "write -> None",
                 at=plan.function,
             )
-
-    # -- streams
-
-    def _stream(self, one: StreamDeclared) -> StreamDeclaration:
-        function = one.function
-        hints = hints_of(function)
-        arguments = [stream_argument(hint) for name, hint in hints.items() if name != "return"]
-        if len(arguments) != 1 or arguments[0] is None:
-            raise Problem(
-                f"{function.__name__} is a stream and does not take one Stream[T]",
-                f"write def {function.__name__}(readings: Stream[Reading]) -> Stream[Minute]",
-                at=function,
-            )
-        _check_time(function, arguments[0], one.trigger)
-        declared = function(Stream())
-        if not isinstance(declared, Stream):
-            raise Problem(
-                f"{function.__name__} returns {declared!r}, not a stream", "return the stream", at=function
-            )
-        stream = typing.cast("Stream[Any]", declared)
-        self._check_keys(function, stream, one.trigger, arguments[0])
-        fact = self._stream_fact(function, stream, stream_argument(hints.get("return")))
-        return StreamDeclaration(
-            function.__name__, one.trigger, arguments[0], stream, fact, function, one.file, one.line,
-            was=one.was,
-        )  # fmt: skip
-
-    def _check_keys(
-        self, function: Callable[..., Any], stream: Stream[Any], trigger: Mqtt, payload: Any
-    ) -> None:
-        fields: tuple[str, ...] = getattr(payload, "__struct_fields__", ())
-        captures = _captures(trigger.pattern)
-        for key in stream.keys:
-            if key not in captures and key not in fields:
-                raise Problem(
-                    f"{function.__name__} is keyed by {key!r}, neither a capture nor a field of the payload",
-                    f"write {{{key}}} in the topic",
-                    at=function,
-                )
-        first = stream.steps[0] if stream.steps else None
-        for _name, source, _how in first.fields if isinstance(first, Window) else ():
-            if source not in fields:
-                raise Problem(
-                    f"{function.__name__} aggregates {source!r}, which {payload.__name__} does not have",
-                    f"its fields are {', '.join(fields)}",
-                    at=function,
-                )
-
-    def _stream_fact(self, function: Callable[..., Any], stream: Stream[Any], result: Any) -> Fact | None:
-        if not stream.forwards:
-            return None
-        fact = self._app.facts.get(result) if isinstance(result, type) else None
-        if fact is None:
-            raise Problem(
-                f"{function.__name__} forwards {name_of(result)}, which is not a fact",
-                "declare it with @app.fact and say -> Stream[ThatFact]",
-                at=function,
-            )
-        return fact
-
-    def _check_streams_lead_somewhere(self) -> None:
-        followed = {
-            function.trigger.name
-            for function in self._app.edge_functions
-            if isinstance(function.trigger, StreamDeclaration)
-        }
-        for stream in self._app.streams.values():
-            if not stream.stream.forwards and stream.name not in followed:
-                raise Problem(
-                    f"the stream {stream.name} leads nowhere",
-                    "end it in .forward(), or use it as a trigger: @app.edge(" + stream.name + ")",
-                    at=stream.function,
-                )
 
 
 def _captures(pattern: Pattern) -> tuple[str, ...]:
@@ -329,26 +271,4 @@ def _check_payload(plan: Plan, trigger: Trigger | StreamDeclaration) -> None:
             at=plan.function,
         )
     if isinstance(trigger, Mqtt):
-        _check_time(plan.function, plan.payload, trigger)
-
-
-def _check_time(function: Callable[..., Any], payload: Any, trigger: Mqtt) -> None:
-    """Refuse `time="at"` where the payload has no such field, or one that is no time."""
-    if trigger.time is None:
-        return
-    name = trigger.time
-    structs = typing.get_args(payload) or (payload,)
-    for struct in structs:
-        if not (isinstance(struct, type) and issubclass(struct, Struct)):
-            raise Problem(
-                f"{function.__name__}: time={name!r} names a field, and the payload is no Struct",
-                f"write a Struct with '{name}: datetime'",
-                at=function,
-            )
-        hint = typing.get_type_hints(struct).get(name)
-        if hint is not dt.datetime and dt.datetime not in typing.get_args(hint):
-            raise Problem(
-                f"{function.__name__}: time={name!r}, and {struct.__name__} has no field '{name}: datetime'",
-                f"add '{name}: datetime' to {struct.__name__}",
-                at=function,
-            )
+        check_time(plan.function, plan.payload, trigger)

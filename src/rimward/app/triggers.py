@@ -2,6 +2,7 @@
 
 import datetime as dt
 import re
+from collections.abc import Callable
 from typing import Any, Literal
 
 from msgspec import Struct
@@ -277,6 +278,17 @@ def every(period: Duration, *, once: Literal["node", "site"] = "node") -> Every:
         return Every(seconds(period), once)
     except ValueError as error:
         raise Problem(f"every: {error}", "write every('10s')") from None
+
+
+class Late(Struct, frozen=True):
+    """The values of a stream that came too late for it."""
+
+    stream: Callable[..., Any]
+
+
+def late(stream: Callable[..., Any]) -> Late:
+    """Run a function on each value that came too late for a stream, as it reached the step concerned."""
+    return Late(stream)
 
 
 def cron(line: str, *, tz: str = "UTC", once: Literal["node", "site"] = "node") -> Cron:

@@ -26,7 +26,9 @@ from rimward.edge.config import NodeConfig
 from rimward.edge.dispatch import Clocks, Dispatcher, Tracing
 from rimward.edge.dispatch.asked import Asked
 from rimward.edge.dispatch.ports import OutboxPort
+from rimward.edge.employing import workers_of
 from rimward.edge.functions.placing import Placing
+from rimward.edge.functions.workers import Workers
 from rimward.edge.gateways.admission import Load
 from rimward.edge.gateways.http import HttpConfig, HttpGateway
 from rimward.edge.gateways.listening.listening import Listening
@@ -140,6 +142,7 @@ class Node:
     access: Access
     listening: Listening
     placing: Placing
+    workers: Workers | None = None
 
     def __init__(self, app: App, config: NodeConfig) -> None:
         self.app = app
@@ -168,7 +171,13 @@ class Node:
             tracing = Tracing(config.node, os.urandom(8), recorder, lambda: str(outbox.epoch))
             self.clocks = replace(self.clocks, node=clock)
             dispatcher = Dispatcher(
-                self.app, config.node, self.clocks, outbox, tracing, settings=read_settings(self.app, config)
+                self.app,
+                config.node,
+                self.clocks,
+                outbox,
+                tracing,
+                settings=read_settings(self.app, config),
+                streams=config.streams,
             )
             dispatcher.firing.timers.limit = config.limits.timers
             damaged = bool(outbox.stats()["quarantined"])
@@ -269,6 +278,18 @@ class Node:
         """Let a supervisor watch over the calls; it takes signals, so only the process's own node does."""
         await be_watched(self.dispatcher, self.config, self.folder)
 
+    def employ(self, listener: socket.socket | None) -> None:
+        """Have functions run in processes of their own; their zygote connects to the socket given.
+
+        Raises:
+            LoadError: there is none, and a function needs it.
+        """
+        self.workers = workers_of(self.app, self.config, self.dispatcher, listener, os.environ)
+        if self.workers is not None:
+            self._stack.callback(self.workers.close)
+            self.health.workers = self.workers
+            self._beat(1.0, self.workers.tick)
+
     async def reload(self) -> None:
         """Read again what may change while devices are connected; no connection is dropped."""
         await self.listening.reload()
@@ -289,6 +310,8 @@ class Node:
         doors = [self.http] if self._coap is None else [self.http, self._coap]
         await asyncio.gather(*(door.close(self.config.drain) for door in doors))
         await self.dispatcher.waiting.close(self.config.drain)
+        if self.dispatcher.away is not None:
+            await self.dispatcher.away.close(self.config.drain)
         await self.mqtt.close(self.config.drain)
         await self._recording.close()
         await self._stack.aclose()

@@ -17,6 +17,7 @@ from rimward.events.errors import (
     RowTooLarge,
     TimersFull,
     WorkerDied,
+    WorkerStopped,
 )
 from rimward.events.event import Event
 from rimward.events.refusals import REFUSALS, Words
@@ -47,6 +48,7 @@ __all__ = [
     "TraceIds",
     "Words",
     "WorkerDied",
+    "WorkerStopped",
     "format_traceparent",
     "from_ns",
     "nanoseconds",

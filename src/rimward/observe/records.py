@@ -80,7 +80,7 @@ class Snapshot(Struct):
     counters: dict[str, int]
     health: dict[str, str]  # by part: what is wrong; empty when nothing is
     firings: dict[str, Firings] = field(default_factory=dict[str, Firings])  # by function
-    places: dict[str, str] = field(default_factory=dict[str, str])  # where functions run, by name
-    workers: dict[str, WorkerStats] = {}  # by function, of those that run in processes of their own
-    enforced: dict[str, str] = {}  # of a confinement, by part: empty, or why it is not enforced here
+    workers: dict[str, WorkerStats] = field(default_factory=dict[str, WorkerStats])  # by function
+    enforced: dict[str, str] = field(default_factory=dict[str, str])  # of a confinement: empty, or why not
     enforced_by: tuple[str, ...] = ()
+    places: dict[str, str] = field(default_factory=dict[str, str])  # where functions run, by name

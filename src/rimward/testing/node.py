@@ -71,7 +71,7 @@ class SiteNode:
         clocks = Clocks(clock.monotonic, clock.wall, own)
         tracing = Tracing(config.node, chance.randbytes(8), self.traces, lambda: str(self.outbox.epoch))
         self.dispatcher: Dispatcher = Dispatcher(
-            app, config.node, clocks, self.outbox, tracing, settings=settings
+            app, config.node, clocks, self.outbox, tracing, settings=settings, streams=config.streams
         )
         access = Access(None, clock.monotonic, believe=True)
         doors = doors_of(self.dispatcher, config, self.outbox, access)
@@ -121,7 +121,7 @@ class SiteNode:
     @property
     def look_at(self) -> int | None:
         """Monotonic ns at which `look` has something to do; None is never."""
-        due = [stream.due() for stream in self.dispatcher.streams.values()]
+        due = [stream.keys.due() for stream in self.dispatcher.streams.values()]
         moments = [at for at in due if at is not None]
         if (due_at := self.coap.datagrams.endpoint.deadline) is not None:
             moments.append(due_at)

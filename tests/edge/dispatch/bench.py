@@ -16,6 +16,7 @@ from rimward.app.settings import settings_of
 from rimward.edge.api import read_account
 from rimward.edge.config import OutboxConfig
 from rimward.edge.dispatch import Clocks, Dispatcher, Tracing
+from rimward.edge.dispatch.keys import STREAMS, StreamsConfig
 from rimward.edge.dispatch.types import Commits, Message, Request, Sender, Ticket
 from rimward.edge.outbox import Outbox
 from rimward.observe import Trace
@@ -122,7 +123,11 @@ async def answered(ticket: Ticket | None) -> Ticket | None:
 
 @asynccontextmanager
 async def bench(
-    tmp_path: Path, functions: str, settings: dict[str, str] | None = None, limits: OutboxConfig | None = None
+    tmp_path: Path,
+    functions: str,
+    settings: dict[str, str] | None = None,
+    limits: OutboxConfig | None = None,
+    streams: StreamsConfig = STREAMS,
 ) -> AsyncGenerator[Bench]:
     file = tmp_path / "app.py"
     file.write_text(HEAD + dedent(functions))
@@ -140,6 +145,7 @@ async def bench(
             outbox,
             tracing,
             settings=settings_of(app, None, settings or {}),
+            streams=streams,
         )
         made.dispatcher.router = made
         yield made

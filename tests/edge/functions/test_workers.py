@@ -94,7 +94,7 @@ async def test_a_death_fails_the_call_that_died_of_it_and_no_other(tmp_path: Pat
             ticket = tickets[5]
             assert ticket is not None
             assert ticket.refusal is not None
-            assert ticket.refusal.kind == "failed"
+            assert ticket.refusal.kind == ("timeout" if celsius == 3 else "failed")
             died = one.workers.stats()["guard"].died_of
             assert why in died or why == "MemoryError"
         assert len(b.sent) == 1 + 4 * 9

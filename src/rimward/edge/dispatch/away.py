@@ -20,6 +20,7 @@ from rimward.edge.dispatch.commands import Commands
 from rimward.edge.dispatch.encodings import dressed, encoding_of, from_cbor, media_types
 from rimward.edge.dispatch.failures import FarError
 from rimward.edge.dispatch.functions import Bound, FunctionRun, Held
+from rimward.edge.dispatch.marking import event_of
 from rimward.edge.dispatch.modes import Replaced
 from rimward.edge.dispatch.ports import Workers
 from rimward.edge.dispatch.types import Message, Reply
@@ -27,7 +28,7 @@ from rimward.edge.dispatch.waiting import Host as WaitingHost
 from rimward.edge.dispatch.waiting import hold, settle
 from rimward.edge.dispatch.work import Desk, Work
 from rimward.edge.state import Cells
-from rimward.events import CloudEvent, Reject, RimwardError
+from rimward.events import CloudEvent, Reject, RimwardError, WorkerDied
 from rimward.wire.functions import (
     BYTES,
     EMPTY,
@@ -47,6 +48,8 @@ from rimward.wire.functions import (
 
 _encode = msgspec.msgpack.Encoder().encode
 _GIVEN = ("capture", "query")
+KILLS = 2  # of one event, after which it is not run any more
+DEATHS = 1024  # events that a worker died of that are remembered
 
 
 class Host(WaitingHost, Ground, Desk, Protocol):
@@ -55,6 +58,7 @@ class Host(WaitingHost, Ground, Desk, Protocol):
     facts: dict[type[Struct], Fact]
     node: str
     commands: Commands
+    functions: dict[str, FunctionRun]
     counters: dict[str, int]
 
 
@@ -74,6 +78,7 @@ class Away:
         self.tasks: set[asyncio.Task[None]] = set()  # commands to devices
         self._given: dict[str, list[int]] = {}  # by function: the places of captures and the query
         self._idle: asyncio.Event | None = None
+        self._deaths: dict[tuple[str, int], int] = {}  # by function and event, the oldest first
 
     def run(self, bound: Bound, payload: Any, given: Any, work: Work) -> None:
         """Send one call; `payload` is decoded, `given` is a stream's value where it is one."""
@@ -104,7 +109,18 @@ class Away:
         hold(bound, held)
         work.pending += 1
         self.running.add(call)
-        host.modes.began(bound, call.replace)
+        host.modes.began(bound, call.cancel)
+
+    def blame(self, run: FunctionRun, event: int) -> None:
+        """A worker died of an event; one that comes again and kills again is not run a third time."""
+        key = (run.name, event)
+        self._deaths[key] = self._deaths.pop(key, 0) + 1
+        if self._deaths[key] >= KILLS:
+            run.killers.add(event)
+        if len(self._deaths) > DEATHS:
+            name, oldest = next(iter(self._deaths))
+            del self._deaths[name, oldest]
+            self.host.functions[name].killers.discard(oldest)
 
     def over(self, call: "FarCall") -> None:
         """Forget a call that has ended."""
@@ -136,6 +152,10 @@ class FarCall:
         self._held = held
         self._work = work
 
+    def cancel(self) -> None:
+        """Take no more notice of it: a newer event has its place."""
+        self.died(Replaced(f"a newer event of {self._bound.run.name} came"))
+
     def ended(self, ended: Ended) -> None:
         """Apply what the call left, or tell what it raised."""
         away, work = self._away, self._work
@@ -153,24 +173,19 @@ class FarCall:
         now = away.clock()
         self._settle(error, (now - ended.own, now))
 
-    def died(self, error: RimwardError) -> None:
+    def died(self, error: Exception) -> None:
         """Tell that its worker died: it has left nothing."""
         if self in self._away.running:
             self._work.pending -= 1
             now = self._away.clock()
+            if isinstance(error, WorkerDied):
+                self._away.blame(self._bound.run, event_of(self._work))
             self._settle(error, (now, now))
-
-    def replace(self) -> None:
-        """A newer event takes its place: what its worker still says of it is not heard."""
-        if self in self._away.running:
-            self._work.pending -= 1
-            now = self._away.clock()
-            self._settle(Replaced(f"a newer event of {self._bound.run.name} came"), (now, now))
 
     def _settle(self, error: BaseException | None, times: tuple[int, int]) -> None:
         self._away.over(self)
         settle(self._away.host, self._bound, self._held, self._work, error, times)
-        self._away.host.modes.ended(self._bound, self.replace)
+        self._away.host.modes.ended(self._bound, self.cancel)
 
     def _apply(self, ended: Ended) -> None:
         call = Call(self._away.host, self._work)

@@ -17,7 +17,7 @@ from rimward.edge.dispatch.tracing import Tracing
 from rimward.edge.dispatch.waiting import Waiting
 from rimward.edge.dispatch.work import Desk, Work
 from rimward.edge.stopping import Stopped
-from rimward.events import WorkerDied
+from rimward.events import WorkerDied, WorkerStopped
 
 
 class Host(Ground, Desk, Protocol):
@@ -29,9 +29,9 @@ class Host(Ground, Desk, Protocol):
     conduct: Conduct
     commands: Commands
     modes: Modes
-    away: Away | None
     waiting: Waiting
     words: memoryview
+    away: Away | None
 
     def succeeded(self, bound: Bound, call: Call, held: Held | None, work: Work, result: Any) -> None:
         """Release a call's effects; it raises, and releases nothing, where its reply can't be written."""
@@ -116,8 +116,10 @@ def failing(
         host.conduct.died(run.name, event_of(work))
     if isinstance(error, Stopped):
         error.settle()
+    if isinstance(error, Stopped | WorkerStopped):
         run.figures.stopped += 1
-        host.conduct.stopped(run.name, error.place, times[1] - times[0])
+        if isinstance(error, Stopped):
+            host.conduct.stopped(run.name, error.place, times[1] - times[0])
         if run.fallback is not None:
             _fall_back(host, bound, work, times, given)
             return

@@ -27,7 +27,8 @@ from rimward.edge.dispatch.failures import bad_payload, check_time, no_route, re
 from rimward.edge.dispatch.feeding import Feeder
 from rimward.edge.dispatch.firing import Firing
 from rimward.edge.dispatch.functions import SAMPLE_ONE_IN, Bound, FunctionRun, Held, Runs, Span
-from rimward.edge.dispatch.lane import end_plain
+from rimward.edge.dispatch.keys import STREAMS, StreamsConfig
+from rimward.edge.dispatch.lane import end_plain, land
 from rimward.edge.dispatch.modes import Modes
 from rimward.edge.dispatch.payloads import BadPayloadError
 from rimward.edge.dispatch.ports import (
@@ -42,7 +43,7 @@ from rimward.edge.dispatch.ports import (
 )
 from rimward.edge.dispatch.pouring import socket_of
 from rimward.edge.dispatch.releasing import release
-from rimward.edge.dispatch.renaming import load_cells, load_windows
+from rimward.edge.dispatch.renaming import load_cells, stream_ground
 from rimward.edge.dispatch.routes import Match, path_segments
 from rimward.edge.dispatch.streams import StreamRun
 from rimward.edge.dispatch.tracing import Tracing
@@ -61,7 +62,7 @@ _current, _enter, _leave = current.get, current.set, current.reset
 class Dispatcher:
     """The `Door` of a node: routes messages to functions and their effects to where they belong."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 (what a node has, each by its name)
         self,
         app: App,
         node: str,
@@ -70,6 +71,7 @@ class Dispatcher:
         tracing: Tracing,
         *,
         settings: Struct | None = None,
+        streams: StreamsConfig = STREAMS,
     ) -> None:
         """`settings` are of the type that the app names as its `config`."""
         self.facts: dict[type[Struct], Fact] = app.facts
@@ -100,7 +102,8 @@ class Dispatcher:
         }
         for number, one in enumerate(self.functions.values(), 1):
             one.number = number
-        self.board: Board = Board(app, self.functions, lambda stream: load_windows(outbox, stream))
+        ground = stream_ground(app, outbox, self.cells, tracing.boot, self._clock, streams)
+        self.board: Board = Board(app, self.functions, ground)
         self._lane = self.board.lane
         self.lane_call: LaneCall = LaneCall(self)
         self.words: memoryview = Slot().words  # a node that is watched puts a file's here
@@ -176,9 +179,11 @@ class Dispatcher:
                 ended < figures.sample_at
                 and ended - read_at <= figures.limit
                 and number % SAMPLE_ONE_IN
-                and result is call.rows is None
+                and result is None
             ):
-                return None
+                receipt = None
+                if call.rows is None or (message is None and (receipt := land(self, plain, read_at, ended))):
+                    return receipt
         work = self.work_of(message or Message(topic, payload, qos, sender, read_at))
         return end_plain(self, plain, work, (result, error, len(actions)), (begun, ended))
 
@@ -335,8 +340,8 @@ class Dispatcher:
                 self.run(bound, time_field, work)
             else:
                 self._run_aside(bound, time_field, work)
-        for stream, captures in () if work.comes_again else listeners.streams:
-            self.feeder.feed(stream, captures, work, waits=waits)
+        for inlet in () if work.comes_again else listeners.streams:
+            self.feeder.feed(inlet, work, waits=waits)
         if work.pending:
             work.ticket = work.ticket or Ticket()
             return work.ticket

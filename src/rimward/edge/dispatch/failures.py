@@ -10,7 +10,15 @@ from rimward.edge.dispatch.tracing import Tracing
 from rimward.edge.dispatch.types import Refusal, Reply, Ticket
 from rimward.edge.dispatch.work import Work
 from rimward.edge.stopping import Stopped
-from rimward.events import REFUSALS, OutboxBroken, OutboxFull, Reject, TimersFull
+from rimward.events import (
+    REFUSALS,
+    OutboxBroken,
+    OutboxFull,
+    Reject,
+    TimersFull,
+    WorkerDied,
+    WorkerStopped,
+)
 from rimward.events.raised import place_of
 from rimward.observe import Logger, get_logger
 
@@ -52,6 +60,14 @@ def failed(
     elif isinstance(error, Replaced):
         work.error = "replaced"
         work.refuse("replaced", str(error))
+    elif isinstance(error, WorkerStopped):
+        work.error = str(error)
+        work.refuse("timeout", f"{run.name}: {error}")
+        work.bury("timeout", str(error), run.name)
+    elif isinstance(error, WorkerDied):
+        work.error = str(error)
+        work.refuse("failed", f"the process of {run.name} died")
+        work.bury("worker-died", str(error), run.name)
     elif isinstance(error, Stopped):
         took = (times[1] - times[0]) / 1e9
         work.error = str(error)

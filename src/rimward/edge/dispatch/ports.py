@@ -8,9 +8,9 @@ from msgspec import Struct
 from rimward.app.manifest import FactSpec
 from rimward.edge.clock import NodeClock
 from rimward.edge.dispatch.functions import Bound, FunctionRun
-from rimward.edge.dispatch.streams import StreamRun
+from rimward.edge.dispatch.streams import BoundInlet
 from rimward.edge.dispatch.types import Request, Sender, Ticket
-from rimward.edge.outbox import Transaction
+from rimward.edge.outbox import Forward, Transaction
 from rimward.events import RimwardError
 from rimward.wire.functions import Ask, Caller
 
@@ -23,6 +23,10 @@ class OutboxPort(Protocol):
 
     def append(self, tx: Transaction, done: Callable[[RimwardError | None], None] | None) -> None:
         """Commit a transaction; `done` is called when it is on disk, in order."""
+        ...
+
+    def forward(self, rows: list[Forward], done: Callable[[RimwardError | None], None]) -> None:
+        """Commit as `append` does what is rows and nothing else."""
         ...
 
     def admit(self, spec: FactSpec, about: int, values: tuple[object, ...], /) -> None:
@@ -39,6 +43,26 @@ class OutboxPort(Protocol):
 
     def load(self, space: str) -> dict[str, bytes]:
         """Return what a space holds."""
+        ...
+
+    def find(self, space: str, key: str) -> bytes | None:
+        """Return a value as it was put or touched last; raises OutboxBroken."""
+        ...
+
+    def keys(self, space: str, since: str, until: str, most: int) -> list[str]:
+        """Return the first committed keys from `since` to before `until` of which nothing newer waits."""
+        ...
+
+    def count(self, space: str) -> int:
+        """Return how many keys of a space are committed."""
+        ...
+
+
+class Workers(Protocol):
+    """Where calls go that do not run on the loop."""
+
+    def ask(self, function: str, key: str, ask: Ask, caller: Caller) -> bool:
+        """Have a call run by the worker of its key; False where too many calls of the function wait."""
         ...
 
 
@@ -71,14 +95,6 @@ class Unwatched:
         """Do nothing."""
 
 
-class Workers(Protocol):
-    """Where calls go that do not run on the loop."""
-
-    def ask(self, function: str, key: str, ask: Ask, caller: Caller) -> bool:
-        """Have a call run by the worker of its key; False where too many calls of the function wait."""
-        ...
-
-
 class Ear(Protocol):
     """Hears what comes in while a recording is on, and lets it go on to where it came from."""
 
@@ -105,5 +121,5 @@ class Listeners(Struct):
     """What one topic runs."""
 
     bounds: list[tuple[Bound, str | None]]  # with the payload's time field
-    streams: list[tuple[StreamRun, dict[str, str]]]
+    streams: list[BoundInlet]
     answers: bool = False  # devices acknowledge commands here

@@ -150,6 +150,8 @@ def settle(
     if error is None:
         host.measure(bound.run, work, *times)
     else:
+        if isinstance(error, Stopped):
+            error.settle()
         host.failing(bound, work, error, times)
     if not work.pending:
         ticket = work.ticket

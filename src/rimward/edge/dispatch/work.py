@@ -41,6 +41,7 @@ class Work:
         "desk",
         "detached",
         "encoding",
+        "ends",
         "error",
         "event",
         "figures",
@@ -88,6 +89,7 @@ class Work:
         self.encoding: Encoding = "json"  # of the reply
         self.structured: bool = False  # an event in reply is to be one body
         self.reply: Reply | None = None  # the first one
+        self.ends: list[Callable[[], None]] = []  # run once all functions have ended, before the commit
         self.steps: list[Callable[[], None]] = []  # that take its state changes back
         self.changed: list[tuple[str, str]] = []  # cells that are watched, told of when it has committed
         self.detached: bool = False  # nobody waits for what is committed

@@ -1,1 +1,1 @@
-"""Functions outside the I/O process: a zygote, the workers that it forks, and what they may do."""
+"""Functions that run elsewhere than on the loop: their workers, what these may do, and what decides that."""

@@ -9,6 +9,11 @@ from msgspec.structs import replace
 from rimward.app.confine import Confine
 from rimward.events import Size
 
+LISTENER = "workers"  # the name of the Unix socket on which the node waits for the zygote
+BASICS = (  # variables of the environment that the zygote keeps, and so every worker has
+    "PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "LD_LIBRARY_PATH",
+    "RIMWARD_PURE",
+)  # fmt: skip
 _MOST = 4
 _CONFINING = ("network", "read", "write", "environment", "memory", "cpu", "processes")
 

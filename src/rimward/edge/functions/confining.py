@@ -19,17 +19,6 @@ from rimward.edge.functions import landlock, seccomp, syscalls
 from rimward.wire.functions import Confined, Enforced
 
 NICE = 5  # workers give way to the process that serves the devices
-BASICS = (
-    "PATH",
-    "LANG",
-    "LC_ALL",
-    "LC_CTYPE",
-    "TZ",
-    "PYTHONPATH",
-    "PYTHONHOME",
-    "VIRTUAL_ENV",
-    "LD_LIBRARY_PATH",
-)
 _SYSTEM = (
     "/usr", "/lib", "/lib64", "/bin", "/etc/ssl", "/etc/localtime", "/etc/timezone", "/etc/hosts",
     "/etc/resolv.conf", "/etc/nsswitch.conf", "/etc/gai.conf", "/etc/services", "/etc/protocols",

@@ -8,7 +8,7 @@ from zlib import crc32
 import msgspec
 
 from rimward.edge.functions.link import Link, Pending
-from rimward.events import WorkerDied
+from rimward.events import WorkerDied, WorkerStopped
 from rimward.observe import Logger, WorkerStats, get_logger
 from rimward.wire.functions import Ask, Begin, Caller
 
@@ -112,7 +112,8 @@ class Pool:
 
     def _fail(self, pending: Pending, link: Link) -> None:
         self._forget(pending)
-        pending.caller.died(WorkerDied(self._why(link)))
+        why = self._why(link)
+        pending.caller.died(WorkerStopped(why) if link.over else WorkerDied(why))
 
     def over(self, now: int) -> None:
         """End the workers that have been at one call for longer than its limit."""

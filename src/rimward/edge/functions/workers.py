@@ -25,6 +25,7 @@ log: Logger = get_logger("rimward.workers")
 
 LOOK = 0.02  # seconds between two looks for calls that take too long
 NEWS = 60_000_000_000  # ns for which a death is a problem that health names
+_SHORTEST = 20_000_000  # ns after which a function that is to be cut is, at the earliest
 _LIMIT = 1_000_000_000  # ns of one call, or ten times its budget where that is more
 
 
@@ -99,10 +100,9 @@ class Workers:
         settings = None
         if self._settings is not None and function.plan.takes("config"):
             settings = msgspec.msgpack.encode(self._settings)
-        limit = _LIMIT if function.budget is None else max(_LIMIT, round(function.budget * 1e10))
         bounds = Bounds(
             config.size(function.name), config.queue, config.queue_bytes, config.calls,
-            round(config.age * 1e9), nbytes(config.memory), limit,
+            round(config.age * 1e9), nbytes(config.memory), _limit_of(function),
         )  # fmt: skip
         return Pool(function.name, Begin(function.name, confined, settings), bounds, self)
 
@@ -207,6 +207,18 @@ class Workers:
         """Return the figures of each function that has workers."""
         return {name: pool.stats() for name, pool in self._pools.items()}
 
+    def confinement(self) -> dict[str, str]:
+        """Return what this machine enforces, by part: an empty text, or why not."""
+        told = self.enforced
+        if told is None:
+            return {}
+        return {name: getattr(told, name) for name in told.__struct_fields__ if name != "by"}
+
+    @property
+    def mechanisms(self) -> tuple[str, ...]:
+        """By what it is enforced."""
+        return () if self.enforced is None else self.enforced.by
+
     def problem(self) -> str | None:
         """Name the functions whose workers died of late."""
         now = time_ns()
@@ -229,6 +241,16 @@ class Workers:
 def _pool_of(link: Link) -> Pool:
     assert isinstance(link.owner, Pool)
     return link.owner
+
+
+def _limit_of(function: EdgeFunction) -> int:
+    """Return after how many ns of a call its process is ended."""
+    budget = function.budget
+    if budget is not None and function.on_overrun != "finish":
+        return max(_SHORTEST, round(budget * 2e9))
+    if function.limit is not None:
+        return round(function.limit * 1e9)
+    return _LIMIT if budget is None else max(_LIMIT, round(budget * 1e10))
 
 
 def _check(config: WorkersConfig, functions: dict[str, EdgeFunction]) -> None:
