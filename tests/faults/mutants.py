@@ -32,6 +32,13 @@ class Mutant(Struct, frozen=True):
 
 MUTANTS = (
     Mutant(
+        "devices are let in though a start hook has failed",
+        "edge/node.py",
+        "        await self._hooks.start()\n",
+        "",
+        ("tests/edge/test_hooks.py",),
+    ),
+    Mutant(
         "a timer is over before its transaction",
         "edge/dispatch/firing.py",
         "            work.steps.append(partial(self._put_back, timer))\n",

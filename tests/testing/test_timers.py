@@ -42,9 +42,12 @@ async def test_a_pending_timer_is_kept_and_a_cancelled_one_is_gone_also_after_a_
         await site.advance("59s")
         await site.settle()
         assert site.rows(TooWarm) == []
-        await site.advance("10m")
+        await site.advance("1s")  # two minutes after the first
         await site.settle()
         assert site.rows(TooWarm) == [TooWarm("7", 9.5)]
+        await site.advance("10m")
+        await site.settle()
+        assert len(site.rows(TooWarm)) == 1
 
 
 async def test_restart_moves_a_timer_and_a_timer_may_start_itself_again() -> None:

@@ -14,6 +14,7 @@ from rimward.edge.dispatch import Clocks, Dispatcher
 from rimward.edge.dispatch.asked import Asked
 from rimward.edge.dispatch.call import Running, _Rest
 from rimward.edge.dispatch.calling import run_plainly
+from rimward.edge.dispatch.pouring import Stretches
 from rimward.edge.functions.placement import Placement
 from rimward.edge.functions.placing import Placing
 from rimward.edge.slot import OFF, REPORT, STOP, Slot, watch_spec
@@ -28,6 +29,7 @@ _CALL_SITES: tuple[Callable[..., object], ...] = (
     Running.step,
     _Rest.__await__,
     run_plainly,
+    Stretches.__await__,
 )
 
 

@@ -11,6 +11,7 @@ import pytest
 from tests.edge.dispatch.bench import Bench, bench
 
 from rimward.edge.api import dead_letters
+from rimward.edge.dispatch.types import PourError
 from rimward.edge.slot import ASKED, START, Slot, digest
 from rimward.edge.stopping import Stopper
 from rimward.edge.watched import call_sites
@@ -96,6 +97,15 @@ from datetime import timedelta
 def slow(reading: Reading) -> None:
     sum(range(1000))
 """
+POURS = """
+from collections.abc import AsyncIterator
+@app.edge(http.get("/{truck}"), budget="1ms", on_overrun="cut")
+async def pours(truck: str) -> AsyncIterator[int]:
+    yield 1
+    await asyncio.sleep(0)
+    while True:
+        pass
+"""
 FALLS = """
 def cheap(truck: str, reading: Reading, state: State[Truck]) -> str:
     app.publish("cheap", truck)
@@ -145,6 +155,20 @@ async def test_an_async_call_is_cut_after_a_wait_too(tmp_path: Path, watched: Wa
         ticket = await b.get("/7", method="POST", body=b'{"celsius":1.0}')
         assert ticket.refusal is not None
         assert ticket.refusal.kind == "timeout"
+
+
+async def test_a_stream_of_replies_is_cut_in_the_middle(tmp_path: Path, watched: Watched) -> None:
+    async with bench(tmp_path, POURS) as b:
+        watched.over(b)
+        reply = (await b.get("/7")).reply
+        assert reply is not None
+        assert reply.stream is not None
+        assert (await anext(reply.stream)).body == b"1"
+        with pytest.raises(PourError) as raised:
+            await anext(reply.stream)
+        assert raised.value.refusal.kind == "timeout"
+        assert b.dispatcher.functions["pours"].figures.stopped == 1
+        assert watched.conduct.told[0].startswith("pours at app.py:")
 
 
 async def test_a_fallback_answers_with_the_same_arguments_in_the_place_of_what_was_cut(

@@ -16,7 +16,7 @@ from rimward.app.effects import Action, current
 from rimward.app.facts import Fact
 from rimward.app.manifest import FactSpec
 from rimward.edge.dispatch.away import Away
-from rimward.edge.dispatch.board import WS, Allowed, Board, watched_by
+from rimward.edge.dispatch.board import WS, Allowed, Board
 from rimward.edge.dispatch.call import Call, LaneCall
 from rimward.edge.dispatch.calling import call, failing
 from rimward.edge.dispatch.carried import carry_message, carry_request, refuse, wants_structured
@@ -26,6 +26,7 @@ from rimward.edge.dispatch.encodings import OBJECTS, agree, encoding_of, media_t
 from rimward.edge.dispatch.failures import bad_payload, check_time, no_route, refused, replied
 from rimward.edge.dispatch.feeding import Feeder
 from rimward.edge.dispatch.firing import Firing
+from rimward.edge.dispatch.following import watch
 from rimward.edge.dispatch.functions import SAMPLE_ONE_IN, Bound, FunctionRun, Held, Runs, Span
 from rimward.edge.dispatch.keys import STREAMS, StreamsConfig
 from rimward.edge.dispatch.lane import end_plain, land
@@ -231,9 +232,8 @@ class Dispatcher:
         return socket_of(match) if isinstance(match, Match) else None
 
     def watch(self, request: Request, changed: Callable[[], None]) -> Callable[[], None] | None:
-        """Call `changed` after each change of what a request's function reads; return what ends that."""
-        found = watched_by(self.board, request, self.cells)
-        return None if found is None else self.watching.follow(self, *found, changed)
+        """Call `changed` after each change of what a request's function reads; return what ends it."""
+        return watch(self, request, changed)
 
     def start(self, bound: Bound, work: Work) -> Ticket | None:
         """Run a function on a work that no message is."""

@@ -75,8 +75,9 @@ def failed(
         work.bury("timeout", f"{error} after {took:.3g} s", run.name)
         log.warning("a function was stopped", function=run.name, at=error.place, seconds=round(took, 3))
     else:
-        far = isinstance(error, FarError)
-        name, place = (error.name, error.place) if far else (type(error).__name__, place_of(error))
+        name, place = type(error).__name__, place_of(error)
+        if isinstance(error, FarError):
+            name, place = error.name, error.place
         work.error = f"{name} at {place}"
         work.refuse("failed", f"{run.name} raised {name}")
         work.bury("failed", f"{name}: {error} at {place}", run.name)

@@ -7,6 +7,7 @@ from rimward.edge.dispatch.call import Call
 from rimward.edge.dispatch.carried import reply_of
 from rimward.edge.dispatch.firing import Firing
 from rimward.edge.dispatch.functions import Bound, Held
+from rimward.edge.dispatch.ports import Clocks, Conduct
 from rimward.edge.dispatch.pouring import pour
 from rimward.edge.dispatch.types import Reply, Router
 from rimward.edge.dispatch.watching import Watching
@@ -17,6 +18,9 @@ class Host(Protocol):
     """What it asks of the dispatcher."""
 
     counters: dict[str, int]
+    clocks: Clocks
+    conduct: Conduct
+    words: memoryview
     router: Router
     watching: Watching
     actions: int
