@@ -128,6 +128,8 @@ class Site:
             self._delete()
             raise
         LIVE.append(self)
+        if self.app.scheduled_functions and has_cloud():
+            self._the_hub().keep_time(self.outside)
 
     def close(self) -> None:
         """Stop everything and delete the temporary folder; `async with` does it."""
