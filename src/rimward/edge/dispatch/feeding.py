@@ -67,6 +67,7 @@ class Feeder:
         deadline = key.chain.deadline()
         if key.clock is not None and deadline is not None and deadline <= (clock := key.clock_at(now)):
             items = key.chain.advance(clock)
+            key.deadline = key.chain.deadline()
         self._aside(stream, key.names, work)
         self._emit(stream, key, items, work)
         stream.keys.touched(key)
