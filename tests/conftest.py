@@ -28,6 +28,11 @@ MAY_BLOCK: tuple[tuple[str, set[str], str], ...] = (
     ("rimward/edge/node.py", {"__aenter__"}, "a node opens its files before it serves anyone"),
     ("rimward/app/loading.py", {"load"}, "an app is imported before its node serves anyone"),
     (
+        "rimward/edge/functions/processes.py",
+        {"parent_of", "resident"},
+        "what the kernel says of a process lies in memory",
+    ),
+    (
         "rimward/edge/outbox/reading.py",
         {"_rows"},
         "a stream's key that is not in memory is read by its primary key, in tens of microseconds (ADR 99)",
@@ -40,9 +45,21 @@ MAY_BLOCK: tuple[tuple[str, set[str], str], ...] = (
     ),
     (
         "rimward/testing/site.py",
-        {"open", "close", "_upload", "_the_hub", "ledger", "rows", "lake", "dead_letters", "commands"},
+        {
+            "open",
+            "close",
+            "_exchange",
+            "_upload",
+            "_the_hub",
+            "ledger",
+            "rows",
+            "lake",
+            "dead_letters",
+            "commands",
+        },
         "a Site's hub and files live on the test's loop",
     ),
+    ("rimward/testing/replaying.py", {"replay", "_read"}, "a replay has its loop for itself"),
     (
         "rimward/edge/deep/process.py",
         {"_session"},

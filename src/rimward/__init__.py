@@ -8,6 +8,7 @@ _pure.prefer_sources()
 from rimward.app import (
     App,
     CommandResult,
+    Confine,
     Device,
     Fence,
     Lake,
@@ -51,6 +52,7 @@ __all__ = [
     "CommandResult",
     "CommandTimeout",
     "CommandsFull",
+    "Confine",
     "Device",
     "Event",
     "Fence",

@@ -32,6 +32,55 @@ class Mutant(Struct, frozen=True):
 
 MUTANTS = (
     Mutant(
+        "a table is made where one is already",
+        "cloud/lake/storage.py",
+        "            os.link(draft, path)\n",
+        "            draft.replace(path), draft.touch()\n",
+        ("tests/cloud/test_shares.py",),
+    ),
+    Mutant(
+        "a second writer where the store excludes nobody",
+        "cloud/lake/sole.py",
+        "        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)\n",
+        "        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)\n",
+        ("tests/cloud/test_objects.py",),
+    ),
+    Mutant(
+        "no ballast",
+        "edge/outbox/ballast.py",
+        "            self._path.unlink()\n",
+        "            self._path.stat()\n",
+        ("tests/edge/outbox/test_ballast.py",),
+    ),
+    Mutant(
+        "erased rows come again",
+        "cloud/ingest/core.py",
+        "        return Rules(found) if found else None\n",
+        "        return None\n",
+        ("tests/cloud/test_erasing.py",),
+    ),
+    Mutant(
+        "erased rows stay in older versions",
+        "cloud/erasing/lake.py",
+        "        retention_hours=0, ",
+        "        retention_hours=48, ",
+        ("tests/cloud/test_erasing.py",),
+    ),
+    Mutant(
+        "erased rows are looked for after a restore",
+        "cloud/erasing/lake.py",
+        "        self._note(name, places)\n",
+        "",
+        ("tests/cloud/test_erasing.py",),
+    ),
+    Mutant(
+        "copies in the outbox keep what was erased",
+        "edge/outbox/erasing.py",
+        "            rows[index] = blank(row)\n",
+        "            rows[index] = row\n",
+        ("tests/edge/outbox/test_blanking.py",),
+    ),
+    Mutant(
         "rows that a restore brings back stay counted as expired",
         "cloud/ingest/returning.py",
         "            if taken := min(left, total):\n",
@@ -481,9 +530,9 @@ MUTANTS = (
     Mutant(
         "off the bus before the commit",
         "cloud/ingest/taking.py",
-        "        by_fact, done = self._reading.sort(messages)\n",
-        "        by_fact, done = self._reading.sort(messages)\n"
-        "        for message in messages:\n            await message.ack()\n",
+        "        async with self._turn:\n            allowed = [",
+        "        for arrival in arrivals:\n            await arrival.message.ack()\n"
+        "        async with self._turn:\n            allowed = [",
         ("tests/cloud/test_hub.py",),
     ),
     Mutant(

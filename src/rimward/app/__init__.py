@@ -2,6 +2,7 @@
 
 from rimward.app.application import App
 from rimward.app.commands import CommandResult
+from rimward.app.confine import Confine
 from rimward.app.declarations import Part
 from rimward.app.device import Device
 from rimward.app.lake import Lake, Table
@@ -16,6 +17,7 @@ from rimward.app.webhooks import webhook
 __all__ = [
     "App",
     "CommandResult",
+    "Confine",
     "Device",
     "Fence",
     "Lake",

@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from rimward.app import effects
 from rimward.app.commands import order
+from rimward.app.confine import Confine, check_confine
 from rimward.app.declared import (
     CloudDeclared,
     Declared,
@@ -157,6 +158,7 @@ class Declarations:
         timeout: Duration | None = None,
         limit: Duration | None = None,
         on_overrun: Overrun = "finish",
+        confine: Confine | None = None,
         was: str | None = None,
     ) -> Callable[[F], F]:
         """Run the function on the node, next to the socket.
@@ -165,7 +167,9 @@ class Declarations:
             trigger: `mqtt(…)`, `http.get(…)`, `every(…)` or a stream of this app.
             budget: from the bytes' arrival to the answer ready; overruns are counted and traced.
             priority: the class by which the door admits its messages.
-            run: where; a plain function runs on the loop.
+            run: where: "inline" on the loop, "process" in a process of its own; "auto" is inline, until it
+                is slow too often.
+            confine: what it may reach, where it runs in a process of its own.
             mode: what an event does that comes while the function still works on another with the same
                 captures: "queued" waits for its turn, "single" is left out and told so, "restart" ends the
                 other and takes its place, "parallel" runs beside it (not with a State parameter).
@@ -183,6 +187,7 @@ class Declarations:
         """
         check_priority(priority, "edge")
         check_run(run)
+        check_confine(confine, run)
         options = EdgeOptions(
             budget=duration(budget, "edge: budget", 'budget="5ms"'),
             priority=priority,
@@ -194,6 +199,7 @@ class Declarations:
             limit=duration(limit, "edge: limit", 'limit="1s"'),
             on_overrun=on_overrun,
             run=run,
+            confine=confine,
         )
 
         def declare(function: F) -> F:

@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 from msgspec import Struct
 
+from rimward.app.confine import Confine
 from rimward.app.facts import PRIORITIES, Fact, Priority
 from rimward.app.manifest import Keeping
 from rimward.app.problems import Problem
@@ -31,6 +32,7 @@ class EdgeOptions(Struct, frozen=True):
     limit: float | None = None
     on_overrun: Overrun = "finish"
     run: Run = "auto"
+    confine: Confine | None = None
 
 
 class CloudOptions(Struct, frozen=True):
@@ -179,8 +181,8 @@ def check_run(run: object) -> None:
         Problem: it is one of these.
     """
     check_choice(run, ("auto", "inline", "process", "wasm"), "edge: run")
-    if run in {"process", "wasm"}:
+    if run == "wasm":
         raise Problem(
-            f'edge: run="{run}" comes with a later version, with processes that contain a function',
-            'take it away, or write run="inline"',
+            'edge: run="wasm" comes with a later version, with components',
+            'write run="process"',
         )

@@ -5,6 +5,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from rimward.app.confine import Confine
 from rimward.app.declared import CloudOptions, Mode, Overrun, Run
 from rimward.app.describing import captures_of, named_in, reply_of, schema_of
 from rimward.app.facts import Fact, Priority
@@ -33,6 +34,7 @@ class EdgeFunction(Struct, frozen=True):
     mode: Mode | None = None
     max: int = 10  # events that may run or wait, or run beside each other, as `mode` says
     run: Run = "auto"  # as it was declared
+    confine: Confine | None = None
 
     def spec(self, tables: dict[type[Struct], str]) -> FunctionSpec:
         """Return what the manifest says of it; `tables` are the app's facts."""

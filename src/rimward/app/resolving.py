@@ -6,6 +6,7 @@ from typing import Any
 
 from msgspec import Struct, structs
 
+from rimward.app.apart import check_apart
 from rimward.app.clashes import Clashes, Names
 from rimward.app.cloud import check_declared, cloud_function
 from rimward.app.declared import (
@@ -100,6 +101,7 @@ class Resolver:
         _check_payload(plan, trigger)
         self._check_return(plan, trigger)
         _check_iterator(plan, trigger)
+        check_apart(plan, options.run)
         if options.timeout is not None and not plan.is_async:
             raise Problem(
                 f"{function.__name__}: timeout= is for async functions", "write async def", at=function
@@ -111,6 +113,7 @@ class Resolver:
             function.__name__, trigger, plan, options.budget, options.priority, one.file, one.line,
             durable=options.durable, timeout=options.timeout, was=options.was, limit=options.limit,
             on_overrun=options.on_overrun, run=options.run, mode=options.mode, max=options.max or MAX,
+            confine=options.confine,
         )  # fmt: skip
 
     def _trigger(self, one: EdgeDeclared) -> Trigger | StreamDeclaration:

@@ -4,6 +4,8 @@ import argparse
 import time
 from typing import Any
 
+from msgspec import to_builtins
+
 from rimward.cli.data import folder_of, read_json, running
 from rimward.cli.output import json_line, span, table
 from rimward.cli.parsing import Parser
@@ -17,6 +19,8 @@ from rimward.observe.life import is_ingest
 
 PROCESSES = ("supervisor", "node", "deep", "hub", "ingest", "bus")
 GATEWAYS = ("mqtt", "http", "coap", "sip", "console")
+UNDER_WAY = 2.0  # seconds that rows may be on their way before they count as a backlog
+LITTLE = 50  # rows a second, at least
 EXAMPLES = """\
 examples:
   rimward status
@@ -67,6 +71,9 @@ def collect(folder: DataFolder) -> dict[str, Any]:
         "counters": {} if snapshot is None else snapshot.counters,
         "outbox": {} if snapshot is None else snapshot.outbox,
         "health": {} if snapshot is None else snapshot.health,
+        "workers": {} if snapshot is None else to_builtins(snapshot.workers),
+        "confinement": {} if snapshot is None else snapshot.enforced,
+        "confined_by": [] if snapshot is None else list(snapshot.enforced_by),
         "uplink": read_json(folder.uplink) or None,
         "hub": _hub(folder),
         "faults": _faults(folder),
@@ -134,12 +141,43 @@ def _show(status: dict[str, Any]) -> None:
     if uplink:
         state = f"connected, {uplink.get('rtt_ms', 0):.2f} ms" if uplink.get("connected") else "not connected"
         print(f"uplink  {state}")
+        if text := _backlog(uplink.get("backlog") or {}):
+            print(f"backlog {text}")
     if hub:
         print("hub     " + ", ".join(_counter(name, value) for name, value in hub.items()))
+    _show_workers(status)
     for kind, fault in status["faults"].items():
         print(f"FAULT   {kind} ({fault['mode']}): rimward fault asked for it, {fault['left_s']:.0f} s to go")
     for problem in status["problems"]:
         print(f"{'WRONG' if problem['grave'] else 'note':<8}{problem['what']} {problem['cure']}".rstrip())
+
+
+def _show_workers(status: dict[str, Any]) -> None:
+    """Show the processes of functions, and what this machine enforces of their confinement."""
+    for name, one in status["workers"].items():
+        died = f", {one['died']} died (last: {one['died_of']})" if one["died"] else ""
+        print(f"workers {name}: {len(one['pids'])} processes, {one['waiting']} waiting{died}")
+    if status["workers"]:
+        for part, why in status["confinement"].items():
+            if why:
+                print(f"NOT ENFORCED on this machine: {part} ({why})")
+        print(f"confined by {', '.join(status['confined_by']) or 'nothing'}")
+
+
+def _backlog(one: dict[str, Any]) -> str:
+    """Return what waits for the lake as a sentence; nothing while it is only what is under way."""
+    rows, rate, left = one.get("rows", 0), one.get("stored_per_s", 0), one.get("left_s")
+    if rows <= UNDER_WAY * max(rate, LITTLE):
+        return ""
+    end = "no end is in sight" if left is None else f"{_long(left)} to go"
+    return f"{rows:,} rows wait for the lake, {rate:,} a second reach it, {end}"
+
+
+def _long(seconds: float) -> str:
+    for unit, size in (("h", 3600), ("min", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.0f} s"
 
 
 def _many(count: float, one: str) -> str:

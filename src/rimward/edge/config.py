@@ -7,10 +7,12 @@ import msgspec
 from msgspec import Struct, field
 
 from rimward.edge.dispatch.keys import StreamsConfig
+from rimward.edge.functions.config import WorkersConfig
 from rimward.edge.gateways.admission import RequestRates
 from rimward.edge.gateways.listening.config import AcceptConfig, ListenerConfig
 from rimward.edge.gateways.mqtt.config import MqttConfig
 from rimward.edge.outbox.config import OutboxConfig
+from rimward.edge.recording.wish import RecordingConfig
 
 __all__ = ["LimitsConfig", "NodeConfig", "OutboxConfig", "read"]
 
@@ -69,6 +71,8 @@ class NodeConfig(Struct, frozen=True, forbid_unknown_fields=True):
     streams: StreamsConfig = StreamsConfig()
     watch: Literal["stop", "report"] = "stop"  # what becomes of calls past their limit: report kills none
     placement: PlacementConfig = PlacementConfig()
+    recording: RecordingConfig = RecordingConfig()
+    workers: WorkersConfig = WorkersConfig()
 
 
 def read(path: Path) -> NodeConfig:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from rimward.edge.config import NodeConfig
 from rimward.edge.dispatch import Dispatcher
 from rimward.edge.functions.placing import Placing
+from rimward.edge.functions.workers import Workers
 from rimward.edge.outbox import Outbox
 from rimward.observe import FunctionStats, Recorder, Snapshot
 
@@ -20,6 +21,7 @@ class Health:
         self._outbox: Outbox | None = None
         self._gateways: dict[str, Callable[[], dict[str, int]]] = {}
         self._recorder: Recorder | None = None
+        self.workers: Workers | None = None
         self.placing: Placing | None = None  # who knows how functions behave
         self._problems: dict[str, Callable[[], str | None]] = {}
 
@@ -71,6 +73,8 @@ class Health:
         places = {} if self.placing is None else self.placing.where()
         if self.placing is not None:
             health |= self.placing.problems()
+        if self.workers is not None and (said := self.workers.problem()) is not None:
+            health["workers"] = said
         health |= {name: said for name, ask in self._problems.items() if (said := ask()) is not None}
         return Snapshot(
             at=self._wall(),
@@ -84,4 +88,7 @@ class Health:
             counters=counters,
             health=health,
             places=places,
+            workers={} if self.workers is None else self.workers.stats(),
+            enforced={} if self.workers is None else self.workers.confinement(),
+            enforced_by=() if self.workers is None else self.workers.mechanisms,
         )

@@ -25,7 +25,9 @@ from rimward.edge.config import NodeConfig
 from rimward.edge.dispatch import Clocks, Dispatcher, FunctionRun, Tracing
 from rimward.edge.dispatch.asked import Asked
 from rimward.edge.dispatch.ports import OutboxPort
+from rimward.edge.employing import workers_of
 from rimward.edge.functions.placing import Placing
+from rimward.edge.functions.workers import Workers
 from rimward.edge.gateways.admission import Load
 from rimward.edge.gateways.http import HttpConfig, HttpGateway
 from rimward.edge.gateways.listening.listening import Listening
@@ -36,6 +38,8 @@ from rimward.edge.health import Health
 from rimward.edge.keeping import Keeper
 from rimward.edge.kernel import boot_id, boottime
 from rimward.edge.outbox import Outbox
+from rimward.edge.recording.recording import Doors as RecordedDoors
+from rimward.edge.recording.recording import Recording
 from rimward.edge.secrets import give_secrets
 from rimward.edge.shelf import Shelf
 from rimward.edge.watched import watched
@@ -136,6 +140,7 @@ class Node:
     access: Access
     listening: Listening
     placing: Placing
+    workers: Workers | None = None
 
     def __init__(self, app: App, config: NodeConfig) -> None:
         self.app = app
@@ -198,7 +203,10 @@ class Node:
                 "listening": self.listening.stats,
                 "access": self.access.stats,
             }
-            self.health.watch(dispatcher, outbox, gateways, recorder, {"listeners": self.listening.problem})
+            doors = RecordedDoors(self.mqtt, self.http)
+            self._recording = Recording(self.app, dispatcher, doors, Path(config.data), config.recording)
+            problems = {"listeners": self.listening.problem, "recording": self._recording.problem}
+            self.health.watch(dispatcher, outbox, gateways, recorder, problems)
             self.health.placing = self.placing
             self._stack = stack.pop_all()
         return self
@@ -244,10 +252,23 @@ class Node:
         self._beat(1.0, self.dispatcher.follow_wall_clock)
         self._beat(1.0, self.dispatcher.expire)
         self._tasks.append(asyncio.get_running_loop().create_task(self._hand.run()))
+        self._tasks.append(asyncio.get_running_loop().create_task(self._recording.follow()))
         if self._watch is not None:
             self._tasks.append(asyncio.get_running_loop().create_task(self._watch.follow()))
         for run, period in self.dispatcher.beats:
             self._beat(period, _beat_of(self.dispatcher, run))
+
+    def employ(self, listener: socket.socket | None) -> None:
+        """Have functions run in processes of their own; their zygote connects to the socket given.
+
+        Raises:
+            LoadError: there is none, and a function needs it.
+        """
+        self.workers = workers_of(self.app, self.config, self.dispatcher, listener, os.environ)
+        if self.workers is not None:
+            self._stack.callback(self.workers.close)
+            self.health.workers = self.workers
+            self._beat(1.0, self.workers.tick)
 
     async def reload(self) -> None:
         """Read again what may change while devices are connected; no connection is dropped."""
@@ -267,7 +288,10 @@ class Node:
         doors = [self.http] if self._coap is None else [self.http, self._coap]
         await asyncio.gather(*(door.close(self.config.drain) for door in doors))
         await self.dispatcher.waiting.close(self.config.drain)
+        if self.dispatcher.away is not None:
+            await self.dispatcher.away.close(self.config.drain)
         await self.mqtt.close(self.config.drain)
+        await self._recording.close()
         await self._stack.aclose()
 
 

@@ -13,6 +13,7 @@ import uvloop
 from rimward.app.loading import load
 from rimward.edge.access import AccessError
 from rimward.edge.config import NodeConfig, read
+from rimward.edge.functions.config import LISTENER
 from rimward.edge.gateways.listening.config import ListenerError
 from rimward.edge.node import Node
 from rimward.events import LoadError
@@ -31,7 +32,9 @@ async def run(config: NodeConfig, sockets: dict[str, socket.socket], ready: int 
     for signum in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(signum, stop.set)
     app = load(config.app)
+    workers = sockets.pop(LISTENER, None)
     async with Node(app, config) as node:
+        node.employ(workers)
         await node.listen(sockets)
         loop.add_signal_handler(signal.SIGHUP, reloading.set)
         reloader = loop.create_task(_reload(node, reloading))

@@ -15,6 +15,8 @@ from rimward.events.errors import (
     RejectCode,
     RimwardError,
     RowTooLarge,
+    WorkerDied,
+    WorkerStopped,
 )
 from rimward.events.event import Event
 from rimward.events.refusals import REFUSALS, Words
@@ -43,6 +45,8 @@ __all__ = [
     "Size",
     "TraceIds",
     "Words",
+    "WorkerDied",
+    "WorkerStopped",
     "format_traceparent",
     "from_ns",
     "nanoseconds",

@@ -8,6 +8,8 @@ RimwardError
 ├── RowTooLarge     the fact is larger than an envelope may be
 ├── CommandTimeout  a device did not answer a command in time
 ├── NotConnected    the device is not there to take a command
+├── WorkerDied      the process that ran a function died of it
+│   └── WorkerStopped   it was ended, for the call took too long
 ├── Reject          a function refuses the message, in its caller's words
 └── CloudEventError a message says it is a CloudEvent and is none (cloudevents.py)
 """
@@ -93,6 +95,18 @@ class NotConnected(RimwardError):
 
     code = "not-connected"
     retryable = True
+
+
+class WorkerDied(RimwardError):
+    """The process that ran a function has died; nothing of the call is kept, its event is a dead letter."""
+
+    code = "worker-died"
+
+
+class WorkerStopped(WorkerDied):
+    """The process that ran a function was ended, for its call took too long."""
+
+    code = "worker-stopped"
 
 
 class Reject(RimwardError):

@@ -17,6 +17,7 @@ from rimward.app import App
 from rimward.app.facts import Fact
 from rimward.cloud.commands.commanding import CommandDesk
 from rimward.cloud.commands.desk import CommandState, states
+from rimward.cloud.erasing.listing import Erasures
 from rimward.cloud.functions.calling import fact_of
 from rimward.cloud.functions.forwarding import Forwarding
 from rimward.cloud.functions.hubdb import open_journal
@@ -48,7 +49,8 @@ class SiteHub:
         self._now = now
         self._on_error = on_error
         self._records = Records(data / "hub" / "hub.db")
-        self._ingest = Ingest(self._lake, app.manifest().facts, now, self._records)
+        erasures = Erasures(data, self._lake)
+        self._ingest = Ingest(self._lake, app.manifest().facts, now, self._records, erasures)
         self._db = open_journal(data / "hub" / "hub.db")
         self._worker: Worker | None = None
         self._desk = CommandDesk(data / "hub" / "hub.db", lake_of(data), now)

@@ -9,6 +9,7 @@ from textwrap import dedent
 
 import msgspec
 
+from rimward.app import App
 from rimward.app.effects import Action
 from rimward.app.loading import load
 from rimward.app.settings import settings_of
@@ -54,6 +55,7 @@ class Bench:
         self.traces: list[Trace] = []
         self.dispatcher: Dispatcher
         self.outbox: Outbox
+        self.app: App
 
     def publish(self, topic: str, payload: bytes, qos: int, *, retain: bool) -> int:
         self.sent.append((topic, payload))
@@ -135,7 +137,7 @@ async def bench(
     folder.mkdir(exist_ok=True)
     async with Outbox(folder, limits or OutboxConfig(), made.wall) as outbox:
         tracing = Tracing("node-1", b"12345678", made, lambda: str(outbox.epoch))
-        made.outbox = outbox
+        made.outbox, made.app = outbox, app
         made.dispatcher = Dispatcher(
             app,
             "node-1",

@@ -207,7 +207,7 @@ def _nothing(body: bytes) -> None:
     """Decode the body of a request to a function that takes none."""
 
 
-def _elsewhere(body: bytes) -> NoReturn:
+def _elsewhere(_: bytes) -> NoReturn:
     """Decode nothing: the longer way does, for a function that does not run here."""
     raise BadPayloadError("the function runs elsewhere")
 

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from rimward.app.effects import Effects
 
 
+_SIZED = (str, bytes)
+
+
 class Ground(Protocol):
     """What a call stands on: the node's dispatcher."""
 
@@ -143,11 +146,11 @@ def row_bytes(values: tuple[Any, ...]) -> int:
     """Return about how many bytes a row takes in the outbox."""
     size = 48
     for value in values:
-        if isinstance(value, str | bytes):
+        if isinstance(value, _SIZED):
             size += len(value)
         elif isinstance(value, list):
             items = cast("list[Any]", value)
-            size += 9 * len(items) + sum(len(item) for item in items if isinstance(item, str | bytes))
+            size += 9 * len(items) + sum(len(item) for item in items if isinstance(item, _SIZED))
         else:
             size += 9
     return size

@@ -15,6 +15,7 @@ from rimward.app import App
 from rimward.app.effects import Action, current
 from rimward.app.facts import Fact
 from rimward.app.manifest import FactSpec
+from rimward.edge.dispatch.away import Away
 from rimward.edge.dispatch.board import WS, Allowed, Board
 from rimward.edge.dispatch.call import Call, LaneCall
 from rimward.edge.dispatch.calling import call, failing
@@ -27,10 +28,19 @@ from rimward.edge.dispatch.feeding import Feeder
 from rimward.edge.dispatch.following import watch
 from rimward.edge.dispatch.functions import SAMPLE_ONE_IN, Bound, FunctionRun, Held, Runs, Span
 from rimward.edge.dispatch.keys import STREAMS, StreamsConfig
-from rimward.edge.dispatch.lane import end_plain
+from rimward.edge.dispatch.lane import end_plain, land
 from rimward.edge.dispatch.modes import Modes
 from rimward.edge.dispatch.payloads import BadPayloadError
-from rimward.edge.dispatch.ports import NODE, Clocks, Conduct, Listeners, OutboxPort, Unwatched
+from rimward.edge.dispatch.ports import (
+    NODE,
+    Clocks,
+    Conduct,
+    Ear,
+    Listeners,
+    OutboxPort,
+    Unwatched,
+    Workers,
+)
 from rimward.edge.dispatch.pouring import socket_of
 from rimward.edge.dispatch.releasing import release
 from rimward.edge.dispatch.renaming import load_cells, stream_ground
@@ -71,6 +81,7 @@ class Dispatcher:
         self.tracing = tracing
         self.admit: Callable[[FactSpec, int, tuple[object, ...]], None] = outbox.admit
         self.router: Router  # set by the node before any gateway listens
+        self.ear: Ear | None = None  # of a recording that is on
         self.actions: int = 0
         self.counters: dict[str, int] = {"forwards": 0, "replies_dropped": 0}
         self.outbox = outbox
@@ -102,6 +113,7 @@ class Dispatcher:
         self.beats: list[tuple[FunctionRun, float]] = self.board.beats
         self.streams: dict[str, StreamRun] = self.board.streams
         self.feeder: Feeder = Feeder(self)
+        self.away: Away | None = None  # made by `employ`; without one all calls run on the loop
         self.on_place: list[Callable[[FunctionRun], None]] = [self.board.forget]
 
     # -- the door
@@ -165,14 +177,18 @@ class Dispatcher:
                 ended < figures.sample_at
                 and ended - read_at <= figures.limit
                 and number % SAMPLE_ONE_IN
-                and result is call.rows is None
+                and result is None
             ):
-                return None
+                receipt = None
+                if call.rows is None or (message is None and (receipt := land(self, plain, read_at, ended))):
+                    return receipt
         work = self.work_of(message or Message(topic, payload, qos, sender, read_at))
         return end_plain(self, plain, work, (result, error, len(actions)), (begun, ended))
 
-    def request(self, request: Request) -> Ticket:
+    def request(self, request: Request) -> Ticket:  # noqa: PLR0911 (one way out for each answer)
         """Run the one function that serves a route."""
+        if self.ear is not None and self.ear.listens:
+            return self.ear.request(request)
         segments = path_segments(request.path)
         if segments is None:
             return refused("invalid", "the path hides one of / + # NUL, starts with $, or is not UTF-8")
@@ -218,8 +234,16 @@ class Dispatcher:
 
     def beat(self, run: FunctionRun) -> None:
         """Run a function that runs at a steady beat."""
+        if self.ear is not None and self.ear.listens:
+            self.ear.beat(run)
+            return
         work = Work(self, run.name, b"", NODE, self._clock())
         self._begin(work, Listeners([(run.bind({}), None)], []), waits=False)
+
+    def employ(self, workers: Workers) -> None:
+        """Have the calls that do not run on the loop run by workers."""
+        cells = {cells.type.name: cells for cells in self.cells.values()}
+        self.away = Away(self, workers, cells, self._clock)
 
     def place(self, name: str, where: Runs) -> None:
         """Have a function's calls run elsewhere from the next one on; those that run end where they are."""

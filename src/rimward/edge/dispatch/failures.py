@@ -10,11 +10,21 @@ from rimward.edge.dispatch.tracing import Tracing
 from rimward.edge.dispatch.types import Refusal, Reply, Ticket
 from rimward.edge.dispatch.work import Work
 from rimward.edge.stopping import Stopped
-from rimward.events import REFUSALS, OutboxBroken, OutboxFull, Reject
+from rimward.events import REFUSALS, OutboxBroken, OutboxFull, Reject, WorkerDied, WorkerStopped
 from rimward.events.raised import place_of
 from rimward.observe import Logger, get_logger
 
 log: Logger = get_logger("rimward.dispatch")
+
+
+class FarError(Exception):
+    """What a function raised in another process."""
+
+    def __init__(self, name: str, text: str, place: str) -> None:
+        """`name` is that of its type, `place` is where it was raised."""
+        super().__init__(text)
+        self.name = name
+        self.place = place
 
 
 def bad_payload(tracing: Tracing, run: FunctionRun, work: Work, error: BadPayloadError, now: int) -> None:
@@ -42,6 +52,14 @@ def failed(
     elif isinstance(error, Replaced):
         work.error = "replaced"
         work.refuse("replaced", str(error))
+    elif isinstance(error, WorkerStopped):
+        work.error = str(error)
+        work.refuse("timeout", f"{run.name}: {error}")
+        work.bury("timeout", str(error), run.name)
+    elif isinstance(error, WorkerDied):
+        work.error = str(error)
+        work.refuse("failed", f"the process of {run.name} died")
+        work.bury("worker-died", str(error), run.name)
     elif isinstance(error, Stopped):
         took = (times[1] - times[0]) / 1e9
         work.error = str(error)
@@ -49,11 +67,12 @@ def failed(
         work.bury("timeout", f"{error} after {took:.3g} s", run.name)
         log.warning("a function was stopped", function=run.name, at=error.place, seconds=round(took, 3))
     else:
-        place = place_of(error)
-        work.error = f"{type(error).__name__} at {place}"
-        work.refuse("failed", f"{run.name} raised {type(error).__name__}")
-        work.bury("failed", f"{type(error).__name__}: {error} at {place}", run.name)
-        log.warning("a function raised", function=run.name, error=type(error).__name__, at=place)
+        far = isinstance(error, FarError)
+        name, place = (error.name, error.place) if far else (type(error).__name__, place_of(error))
+        work.error = f"{name} at {place}"
+        work.refuse("failed", f"{run.name} raised {name}")
+        work.bury("failed", f"{name}: {error} at {place}", run.name)
+        log.warning("a function raised", function=run.name, error=name, at=place)
     tracing.note(work, run.name, *times, over=False)
 
 

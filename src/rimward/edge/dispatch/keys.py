@@ -9,7 +9,7 @@ are looked at, for their devices have had no chance to speak since.
 
 import heapq
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
 import msgspec
@@ -179,6 +179,14 @@ class Keys:
     def in_memory(self) -> int:
         """How many keys are in memory."""
         return len(self._hot)
+
+    def kept(self) -> Iterator[tuple[str, bytes]]:
+        """Yield all keys as they are kept."""
+        for key in self._hot.values():
+            yield key.text, key.encode()
+        for text in () if self._complete else self._store.keys(self.space, "", "\U0010ffff", self.known):
+            if text not in self._hot and (value := self._store.find(self.space, text)) is not None:
+                yield text, value
 
     def get(self, text: str, names: tuple[str, ...]) -> Key:
         """Return a key, a new one where there is none.

@@ -6,11 +6,12 @@ from typing import Protocol
 from msgspec import Struct
 
 from rimward.app.manifest import FactSpec
-from rimward.edge.dispatch.functions import Bound
+from rimward.edge.dispatch.functions import Bound, FunctionRun
 from rimward.edge.dispatch.streams import BoundInlet
-from rimward.edge.dispatch.types import Sender
-from rimward.edge.outbox import Transaction
+from rimward.edge.dispatch.types import Request, Sender, Ticket
+from rimward.edge.outbox import Forward, Transaction
 from rimward.events import RimwardError
+from rimward.wire.functions import Ask, Caller
 
 TOPICS_CACHED = 16_384  # topics whose functions are remembered; beyond it the memory starts anew
 NODE = Sender("node", "node")
@@ -21,6 +22,10 @@ class OutboxPort(Protocol):
 
     def append(self, tx: Transaction, done: Callable[[RimwardError | None], None] | None) -> None:
         """Commit a transaction; `done` is called when it is on disk, in order."""
+        ...
+
+    def forward(self, rows: list[Forward], done: Callable[[RimwardError | None], None]) -> None:
+        """Commit as `append` does what is rows and nothing else."""
         ...
 
     def admit(self, spec: FactSpec, about: int, values: tuple[object, ...], /) -> None:
@@ -52,6 +57,14 @@ class OutboxPort(Protocol):
         ...
 
 
+class Workers(Protocol):
+    """Where calls go that do not run on the loop."""
+
+    def ask(self, function: str, key: str, ask: Ask, caller: Caller) -> bool:
+        """Have a call run by the worker of its key; False where too many calls of the function wait."""
+        ...
+
+
 class Conduct(Protocol):
     """Who is told how functions behave, and may move one to where it hurts nobody."""
 
@@ -72,6 +85,20 @@ class Unwatched:
 
     def overran(self, function: str) -> None:
         """Do nothing."""
+
+
+class Ear(Protocol):
+    """Hears what comes in while a recording is on, and lets it go on to where it came from."""
+
+    listens: bool  # False while it hands on what it has heard
+
+    def request(self, request: Request) -> Ticket:
+        """Hear a request and have it served."""
+        ...
+
+    def beat(self, run: FunctionRun) -> None:
+        """Hear that a function runs at its beat, and have it run."""
+        ...
 
 
 class Clocks(Struct, frozen=True):
