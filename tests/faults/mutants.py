@@ -724,6 +724,20 @@ MUTANTS = (
         ("tests/cloud/test_ingest.py",),
     ),
     Mutant(
+        "a lane's envelopes out of their order",
+        "cloud/ingest/queueing.py",
+        "arrival = waiting.popleft()",
+        "arrival = waiting.pop()",
+        ("tests/cloud/test_queueing.py",),
+    ),
+    Mutant(
+        "a backlog stands on the bus",
+        "network/lanes.py",
+        "return LONG_AGO if self.standing < most else NEVER",
+        "return LONG_AGO",
+        ("tests/network/test_standing.py",),
+    ),
+    Mutant(
         "off the bus before the commit",
         "cloud/ingest/taking.py",
         "        async with self._turn:\n            allowed = [",
