@@ -32,6 +32,34 @@ class Mutant(Struct, frozen=True):
 
 MUTANTS = (
     Mutant(
+        "a recording has what its label withholds",
+        "edge/recording/labels.py",
+        "        return self._all or not names.isdisjoint(self._withheld)\n",
+        "        return False\n",
+        ("tests/edge/recording/test_recorder.py",),
+    ),
+    Mutant(
+        "a label that the code of a function hides is not found out",
+        "edge/recording/recorder.py",
+        "                self._withhold()\n",
+        "                pass\n",
+        ("tests/edge/recording/test_recorder.py",),
+    ),
+    Mutant(
+        "a recording has credentials",
+        "edge/recording/recorder.py",
+        "                    if name not in CREDENTIALS and not",
+        "                    if not",
+        ("tests/edge/recording/test_recorder.py",),
+    ),
+    Mutant(
+        "an event of which only half is in a recording",
+        "edge/recording/writing.py",
+        "                self.full = True\n                break\n",
+        "                self.full = True\n",
+        ("tests/edge/recording/test_recorder.py",),
+    ),
+    Mutant(
         "rows that a restore brings back stay counted as expired",
         "cloud/ingest/returning.py",
         "            if taken := min(left, total):\n",
