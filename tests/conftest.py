@@ -59,6 +59,7 @@ MAY_BLOCK: tuple[tuple[str, set[str], str], ...] = (
         },
         "a Site's hub and files live on the test's loop",
     ),
+    ("rimward/testing/hub.py", {"keep_time"}, "a Site's hub and files live on the test's loop"),
     ("rimward/testing/replaying.py", {"replay", "_read"}, "a replay has its loop for itself"),
     (
         "rimward/edge/deep/process.py",

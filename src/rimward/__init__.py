@@ -21,10 +21,12 @@ from rimward.app import (
     Table,
     Update,
     coap,
+    cron,
     every,
     http,
     late,
     mqtt,
+    timer,
     webhook,
     ws,
 )
@@ -43,6 +45,7 @@ from rimward.events import (
     Reject,
     RimwardError,
     RowTooLarge,
+    TimersFull,
 )
 
 __all__ = [
@@ -73,12 +76,15 @@ __all__ = [
     "States",
     "Stream",
     "Table",
+    "TimersFull",
     "Update",
     "coap",
+    "cron",
     "every",
     "http",
     "late",
     "mqtt",
+    "timer",
     "webhook",
     "ws",
 ]

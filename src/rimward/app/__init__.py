@@ -10,7 +10,7 @@ from rimward.app.reply import Reply
 from rimward.app.state import State, States
 from rimward.app.steps import Fence, Scored
 from rimward.app.stream import Stream
-from rimward.app.triggers import coap, every, http, late, mqtt, ws
+from rimward.app.triggers import coap, cron, every, http, late, mqtt, timer, ws
 from rimward.app.update import Update
 from rimward.app.webhooks import webhook
 
@@ -30,10 +30,12 @@ __all__ = [
     "Table",
     "Update",
     "coap",
+    "cron",
     "every",
     "http",
     "late",
     "mqtt",
+    "timer",
     "webhook",
     "ws",
 ]

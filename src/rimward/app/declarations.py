@@ -29,10 +29,11 @@ from rimward.app.declared import (
 )
 from rimward.app.effects import check_topic, checked, current, encode_payload
 from rimward.app.facts import Priority, WhenFull
+from rimward.app.hooks import WithHooks
 from rimward.app.keeping import keeping_of
 from rimward.app.problems import Problem, caller, name_of, place_of
 from rimward.app.stream import Stream
-from rimward.app.triggers import Every, Late, Mqtt, Trigger
+from rimward.app.triggers import Cron, Every, Late, Mqtt, Trigger
 from rimward.events import Duration, Size, from_ns
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -42,7 +43,7 @@ U = TypeVar("U")
 S = TypeVar("S", bound=Struct)
 
 
-class Declarations:
+class Declarations(WithHooks):
     """What one file declares. Names must be unique across an app and all its parts."""
 
     def __init__(self, name: str) -> None:
@@ -164,7 +165,7 @@ class Declarations:
         """Run the function on the node, next to the socket.
 
         Args:
-            trigger: `mqtt(…)`, `http.get(…)`, `every(…)` or a stream of this app.
+            trigger: `mqtt(…)`, `http.get(…)`, `every(…)`, `cron(…)`, `timer(T)` or a stream of this app.
             budget: from the bytes' arrival to the answer ready; overruns are counted and traced.
             priority: the class by which the door admits its messages.
             run: where: "inline" on the loop, "process" in a process of its own; "auto" is inline, until it
@@ -210,7 +211,7 @@ class Declarations:
 
     def cloud(  # noqa: PLR0913 (the contract's options, each by its name)
         self,
-        trigger: type[Struct],
+        trigger: type[Struct] | Every | Cron,
         *,
         key: str | None = None,
         retries: int = 2,
@@ -219,13 +220,13 @@ class Declarations:
         trains: None = None,
         was: str | None = None,
     ) -> Callable[[F], F]:
-        """Run the function in the cloud for each committed row of a fact, at least once.
+        """Run the function in the cloud: for each committed row of a fact, or at its times, at least once.
 
         What it does through Rimward (state, `app.forward`, `app.command`) commits with its offset: exactly
         once. `list[Fact]` as the parameter's type is the batch form. `Event.id` is the idempotency key.
 
         Args:
-            trigger: a fact, or `CommandResult`.
+            trigger: a fact, `CommandResult`, `cron(…)` or `every(…)`: once a region, what was missed once.
             key: the field whose values order events: those of one value run in order, and one that fails
                 holds up its own value's alone. By default that of the function's State, else the node.
             retries: how often a call that raised is tried again.
@@ -238,10 +239,6 @@ class Declarations:
         options = cloud_options(key, retries, backoff, on_fail)
         if trains is not None:
             raise Problem("cloud: trains= comes with a later version, with models", "take it away")
-        if isinstance(trigger, Every):
-            raise Problem(
-                "cloud: schedules in the cloud come with a later version", "use a fact as the trigger"
-            )
 
         def declare(function: F) -> F:
             self._declare(CloudDeclared(function, trigger, options, was, *place_of(function)))

@@ -16,6 +16,7 @@ from rimward.events import Duration, seconds
 Run = Literal["auto", "inline", "process", "wasm"]
 Mode = Literal["queued", "single", "restart", "parallel"]
 OnFail = Literal["block", "dead-letter"]
+Moment = Literal["start", "stop"]
 Overrun = Literal["finish", "cut"] | Callable[..., Any]
 
 
@@ -126,7 +127,17 @@ class CloudDeclared(Struct, frozen=True):
     line: int
 
 
-Declared = FactDeclared | StateDeclared | EdgeDeclared | StreamDeclared | CloudDeclared
+class HookDeclared(Struct, frozen=True):
+    """A function that runs once when a node starts, or stops."""
+
+    function: Callable[..., Any]
+    moment: Moment
+    timeout: float  # seconds
+    file: str
+    line: int
+
+
+Declared = FactDeclared | StateDeclared | EdgeDeclared | StreamDeclared | CloudDeclared | HookDeclared
 
 
 def duration(value: Duration | None, what: str, example: str) -> float | None:

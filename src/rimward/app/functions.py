@@ -13,7 +13,7 @@ from rimward.app.manifest import FunctionSpec
 from rimward.app.plan import Plan
 from rimward.app.steps import Window
 from rimward.app.stream import Stream
-from rimward.app.triggers import Coap, Http, Mqtt, Trigger, Ws
+from rimward.app.triggers import Coap, Cron, Every, Http, Mqtt, Trigger, Ws
 
 
 class EdgeFunction(Struct, frozen=True):
@@ -68,6 +68,24 @@ class CloudFunction(Struct, frozen=True):
         table = self.fact.spec.table
         return FunctionSpec(
             self.name, "cloud", table, None, (table,), batch=self.batch, file=self.file, line=self.line
+        )
+
+
+class ScheduledFunction(Struct, frozen=True):
+    """A function that runs in the cloud at its times, once a region."""
+
+    name: str
+    schedule: Cron | Every
+    plan: Plan
+    options: CloudOptions
+    file: str
+    line: int
+    was: str | None = None  # the name under which its position was kept
+
+    def spec(self) -> FunctionSpec:
+        """Return what the manifest says of it."""
+        return FunctionSpec(
+            self.name, "cloud", str(self.schedule), None, (), batch=False, file=self.file, line=self.line
         )
 
 

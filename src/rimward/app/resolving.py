@@ -8,24 +8,39 @@ from msgspec import Struct, structs
 
 from rimward.app.apart import check_apart
 from rimward.app.clashes import Clashes, Names
-from rimward.app.cloud import check_declared, cloud_function
+from rimward.app.cloud import check_declared, cloud_function, scheduled_function
 from rimward.app.declared import (
     CloudDeclared,
     Declared,
     EdgeDeclared,
     FactDeclared,
+    HookDeclared,
     StateDeclared,
     StreamDeclared,
 )
 from rimward.app.facts import Fact
-from rimward.app.functions import CloudFunction, EdgeFunction, StreamDeclaration
+from rimward.app.functions import CloudFunction, EdgeFunction, ScheduledFunction, StreamDeclaration
+from rimward.app.hooks import Hook, hook_of
 from rimward.app.modes import MAX, check_mode
 from rimward.app.overruns import check_overrun
 from rimward.app.plan import Plan, Scope, make_plan, returns_something
-from rimward.app.problems import Problem
+from rimward.app.problems import Problem, name_of
 from rimward.app.state import StateType
 from rimward.app.streaming import check_lead_somewhere, check_time, stream_declaration
-from rimward.app.triggers import Coap, Every, Http, Late, Mqtt, Pattern, Trigger, Ws, is_trigger
+from rimward.app.timers import check_timer, check_timers
+from rimward.app.triggers import (
+    Coap,
+    Cron,
+    Every,
+    Http,
+    Late,
+    Mqtt,
+    Pattern,
+    Timer,
+    Trigger,
+    Ws,
+    is_trigger,
+)
 
 
 class Resolved(Struct):
@@ -36,6 +51,8 @@ class Resolved(Struct):
     edge_functions: list[EdgeFunction]
     cloud_functions: list[CloudFunction]
     streams: dict[Callable[..., Any], StreamDeclaration]
+    scheduled_functions: list[ScheduledFunction] = []
+    hooks: list[Hook] = []
 
 
 class Resolver:
@@ -70,11 +87,19 @@ class Resolver:
             if isinstance(one, EdgeDeclared):
                 self._app.edge_functions.append(self._edge(one))
             elif isinstance(one, CloudDeclared):
-                self._app.cloud_functions.append(
-                    cloud_function(one, self._app.facts, self._app.states, self._config)
-                )
+                self._add_cloud(one)
+            elif isinstance(one, HookDeclared):
+                self._app.hooks.append(hook_of(one, self._app.states, self._config))
         check_lead_somewhere(self._app.streams.values(), self._app.edge_functions)
+        check_timers(self._app.edge_functions, self._app.cloud_functions, self._app.states)
         return self._app
+
+    def _add_cloud(self, one: CloudDeclared) -> None:
+        app = self._app
+        if isinstance(one.trigger, Cron | Every):
+            app.scheduled_functions.append(scheduled_function(one, app.states, self._config))
+        else:
+            app.cloud_functions.append(cloud_function(one, app.facts, app.states, self._config))
 
     def _add_fact(self, one: FactDeclared) -> None:
         fact = one.made()
@@ -83,6 +108,7 @@ class Resolver:
 
     def _add_state(self, one: StateDeclared) -> None:
         state = one.made()
+        state.timers = {}
         self._names.add("state", state.name, (one.file, one.line))
         self._app.states[one.struct] = state
 
@@ -91,9 +117,7 @@ class Resolver:
     def _edge(self, one: EdgeDeclared) -> EdgeFunction:
         function, options = one.function, one.options
         trigger = self._trigger(one)
-        captures = _captures(trigger.pattern) if isinstance(trigger, Mqtt | Http | Ws | Coap) else ()
-        if isinstance(trigger, StreamDeclaration):
-            captures = trigger.stream.keys
+        captures = self._captures_of(trigger, one)
         plan = make_plan(function, Scope(_kind(trigger), captures, self._config))
         if not isinstance(trigger, StreamDeclaration):  # a value need not be told whose it is
             self._check_captures(plan, captures)
@@ -106,6 +130,8 @@ class Resolver:
             raise Problem(
                 f"{function.__name__}: timeout= is for async functions", "write async def", at=function
             )
+        if isinstance(trigger, Timer):
+            check_timer(plan, trigger, options, durable=self._app.states[trigger.state].durable)
         check_mode(plan, options, follows=isinstance(trigger, StreamDeclaration))
         check_overrun(function, options)
         self._clashes.add(trigger, plan, (one.file, one.line))
@@ -126,9 +152,28 @@ class Resolver:
             return structs.replace(self._app.streams[trigger.stream], late=True)
         raise Problem(
             f"edge: {trigger!r} is not a trigger",
-            'the first argument is mqtt("…"), http.get("…"), ws("…"), every("…") or a stream of this app',
+            'the first argument is mqtt("…"), http.get("…"), ws("…"), every("…"), cron("…"), timer(T) '
+            "or a stream of this app",
             at=one.function,
         )
+
+    def _captures_of(self, trigger: Trigger | StreamDeclaration, one: EdgeDeclared) -> tuple[str, ...]:
+        """Return what a trigger captures; a timer its state's key, and the state learns of the timer."""
+        if isinstance(trigger, Mqtt | Http | Ws | Coap):
+            return _captures(trigger.pattern)
+        if isinstance(trigger, StreamDeclaration):
+            return trigger.stream.keys
+        if not isinstance(trigger, Timer):
+            return ()
+        state = self._app.states.get(trigger.state)
+        if state is None or state.timers is None:
+            raise Problem(
+                f"timer: {name_of(trigger.state)} is not a state of this app",
+                "declare it with @app.state(key=…)",
+                at=one.function,
+            )
+        state.timers[one.function] = one.function.__name__
+        return (state.key,)
 
     def _check_captures(self, plan: Plan, captures: tuple[str, ...]) -> None:
         used = {parameter.name for parameter in plan.takes("capture")}
@@ -163,10 +208,9 @@ class Resolver:
                 "what is returned is the reply to the device; use app.forward to send a fact",
                 at=plan.function,
             )
-        if isinstance(trigger, Every | StreamDeclaration) and returns_something(plan):
-            what = "a beat" if isinstance(trigger, Every) else "a stream"
+        if isinstance(trigger, Every | Cron | Timer | StreamDeclaration) and returns_something(plan):
             raise Problem(
-                f"{name} returns a value, and behind {what} nobody waits for a reply",
+                f"{name} returns a value, and behind {_kind(trigger)} nobody waits for a reply",
                 "write -> None",
                 at=plan.function,
             )
@@ -183,7 +227,9 @@ def _kind(trigger: Trigger | StreamDeclaration) -> str:
         return "a request"
     if isinstance(trigger, Ws):
         return "a socket"
-    return "a beat" if isinstance(trigger, Every) else "a stream"
+    if isinstance(trigger, Timer):
+        return "a timer"
+    return "a beat" if isinstance(trigger, Every | Cron) else "a stream"
 
 
 def _check_iterator(plan: Plan, trigger: Trigger | StreamDeclaration) -> None:
@@ -207,10 +253,12 @@ def _check_iterator(plan: Plan, trigger: Trigger | StreamDeclaration) -> None:
 
 def _check_payload(plan: Plan, trigger: Trigger | StreamDeclaration) -> None:
     name = plan.function.__name__
-    if isinstance(trigger, Every):
+    if isinstance(trigger, Every | Cron | Timer):
         if plan.payload is not None:
             raise Problem(
-                f"{name} takes a payload, and a beat has none", "take the parameter away", at=plan.function
+                f"{name} takes a payload, and {_kind(trigger)} has none",
+                "take the parameter away",
+                at=plan.function,
             )
         return
     if plan.payload is None and not isinstance(trigger, Http | Coap):

@@ -12,7 +12,7 @@ from rimward.cli.data import folder_of
 from rimward.cli.output import json_line, say
 from rimward.cli.parsing import CommandError, Parser, UsageError, duration, size
 from rimward.cli.seeing import processes_of
-from rimward.edge.recording.wish import RecordingConfig, Wish, ask, path_of, withdraw
+from rimward.edge.recording.wish import LEAST, RecordingConfig, Wish, ask, path_of, withdraw
 from rimward.local.folder import DataFolder
 from rimward.wire.recording import Asked, Beaten, Ended, Message, decode, ended_of
 
@@ -70,6 +70,8 @@ def run(options: argparse.Namespace) -> int:
     longest = RecordingConfig().max_seconds
     if not 0 < options.seconds <= longest:
         raise UsageError(f"--for: {options.seconds:g} s is not from 0 to {longest:g} s")
+    if options.max_bytes < LEAST:
+        raise UsageError(f"--max-bytes: {options.max_bytes} is less than {LEAST}, which its beginning takes")
     if target is not None and target.exists():
         raise CommandError(f"{target} is there already: name another file")
     _node_of(folder)

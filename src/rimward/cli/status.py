@@ -12,6 +12,7 @@ from rimward.cli.parsing import Parser
 from rimward.cli.seeing import processes_of, seen_of
 from rimward.console.history import History
 from rimward.console.judge import problems, silences
+from rimward.events import from_ns
 from rimward.local.folder import DataFolder
 from rimward.observe import FunctionStats, Histogram, Snapshot, read_snapshot
 from rimward.observe.faults import Faults
@@ -67,6 +68,7 @@ def collect(folder: DataFolder) -> dict[str, Any]:
         "pids": {"dev": dev["pid"]} | {name: processes.get(name, {}).get("pid") for name in names},
         "processes": processes,
         "functions": {} if snapshot is None else _functions(snapshot),
+        "firings": {} if snapshot is None else _firings(snapshot),
         "gateways": {} if snapshot is None else snapshot.gateways,
         "counters": {} if snapshot is None else snapshot.counters,
         "outbox": {} if snapshot is None else snapshot.outbox,
@@ -89,6 +91,14 @@ def _faults(folder: DataFolder) -> dict[str, Any]:
     return {
         kind: {"mode": fault.mode, "left_s": round((fault.until - now) / 1e9, 1)}
         for kind, fault in Faults(folder.root).active().items()
+    }
+
+
+def _firings(snapshot: Snapshot) -> dict[str, Any]:
+    """Return what functions wait for that no message runs: how many times, and the next one."""
+    return {
+        name: {"pending": one.pending, "next": None if one.next is None else from_ns(one.next).isoformat()}
+        for name, one in snapshot.firings.items()
     }
 
 
@@ -134,6 +144,10 @@ def _show(status: dict[str, Any]) -> None:
         print()
         head = ["function", "calls", "errors", "over budget", "budget", "p50", "p99"]
         table(head, [_function_row(name, one) for name, one in functions.items()])
+    if firings := status["firings"]:
+        print()
+        rows = [[name, one["pending"], one["next"] or "-"] for name, one in firings.items()]
+        table(["timer or cron line", "pending", "next"], rows)
     print()
     outbox, uplink, hub = status["outbox"], status["uplink"], status["hub"]
     if outbox:

@@ -22,6 +22,7 @@ class LimitsConfig(Struct, frozen=True, forbid_unknown_fields=True):
 
     payload_bytes: int = 256 << 10
     connections: int = 20_000
+    timers: int = 100_000  # pending, of all devices together; messages that start one more are refused
 
 
 class HttpConfig(Struct, frozen=True, forbid_unknown_fields=True):

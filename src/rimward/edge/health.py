@@ -7,7 +7,7 @@ from rimward.edge.dispatch import Dispatcher
 from rimward.edge.functions.placing import Placing
 from rimward.edge.functions.workers import Workers
 from rimward.edge.outbox import Outbox
-from rimward.observe import FunctionStats, Recorder, Snapshot
+from rimward.observe import Firings, FunctionStats, Recorder, Snapshot
 
 
 class Health:
@@ -87,8 +87,13 @@ class Health:
             outbox={name: float(value) for name, value in outbox.items()},
             counters=counters,
             health=health,
+            firings={} if self._dispatcher is None else _firings(self._dispatcher),
             places=places,
             workers={} if self.workers is None else self.workers.stats(),
             enforced={} if self.workers is None else self.workers.confinement(),
             enforced_by=() if self.workers is None else self.workers.mechanisms,
         )
+
+
+def _firings(dispatcher: Dispatcher) -> dict[str, Firings]:
+    return {name: Firings(*told) for name, told in dispatcher.firing.told().items()}

@@ -6,6 +6,7 @@ import socket
 import time
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Self
 
@@ -17,12 +18,12 @@ from rimward.app.settings import settings_of
 from rimward.app.triggers import Ws
 from rimward.edge.access import Access, Watch, open_access
 from rimward.edge.access.clock import TrustedClock
-from rimward.edge.beats import beat
+from rimward.edge.beats import Alarm, beat
 from rimward.edge.clock import ShiftedWall, machine_clock
 from rimward.edge.commands.file import Boot
 from rimward.edge.commands.hand import Hand
 from rimward.edge.config import NodeConfig
-from rimward.edge.dispatch import Clocks, Dispatcher, FunctionRun, Tracing
+from rimward.edge.dispatch import Clocks, Dispatcher, Tracing
 from rimward.edge.dispatch.asked import Asked
 from rimward.edge.dispatch.ports import OutboxPort
 from rimward.edge.employing import workers_of
@@ -35,6 +36,7 @@ from rimward.edge.gateways.mqtt.gateway import MqttGateway
 from rimward.edge.gateways.overload import Overload
 from rimward.edge.gateways.websocket.topics import BothWays
 from rimward.edge.health import Health
+from rimward.edge.hooks import Hooks
 from rimward.edge.keeping import Keeper
 from rimward.edge.kernel import boot_id, boottime
 from rimward.edge.outbox import Outbox
@@ -167,6 +169,7 @@ class Node:
             outbox = Outbox(self.folder, config.outbox, self.clocks.wall, stamps=clock)
             await stack.enter_async_context(outbox)
             tracing = Tracing(config.node, os.urandom(8), recorder, lambda: str(outbox.epoch))
+            self.clocks = replace(self.clocks, node=clock)
             dispatcher = Dispatcher(
                 self.app,
                 config.node,
@@ -176,6 +179,7 @@ class Node:
                 settings=read_settings(self.app, config),
                 streams=config.streams,
             )
+            dispatcher.firing.timers.limit = config.limits.timers
             damaged = bool(outbox.stats()["quarantined"])
             boot = Boot(boot_id(), boottime)
             self._hand = Hand(self.folder, dispatcher, clock, boot, damaged=damaged)
@@ -205,9 +209,15 @@ class Node:
             }
             doors = RecordedDoors(self.mqtt, self.http)
             self._recording = Recording(self.app, dispatcher, doors, Path(config.data), config.recording)
-            problems = {"listeners": self.listening.problem, "recording": self._recording.problem}
+            problems = {
+                "listeners": self.listening.problem,
+                "recording": self._recording.problem,
+                "timers": dispatcher.firing.problem,
+            }
             self.health.watch(dispatcher, outbox, gateways, recorder, problems)
             self.health.placing = self.placing
+            self._hooks = Hooks(self.app, dispatcher)
+            self._alarm = Alarm(lambda: dispatcher.firing.due, dispatcher.firing.look)
             self._stack = stack.pop_all()
         return self
 
@@ -238,7 +248,9 @@ class Node:
 
         Raises:
             ListenerError: an address or a certificate can't be used, or anyone could come in from outside.
+            HookFailed: a hook of the app says no; nobody was let in.
         """
+        await self._hooks.start()
         self.mqtt.open()
         self.http.open()
         configs = self.config.listeners
@@ -256,8 +268,11 @@ class Node:
         self._tasks.append(asyncio.get_running_loop().create_task(self._recording.follow()))
         if self._watch is not None:
             self._tasks.append(asyncio.get_running_loop().create_task(self._watch.follow()))
+        self.dispatcher.firing.wake = self._alarm.set
+        self._beat(1.0, self._alarm.ring)
+        self._alarm.ring()  # what was missed while the node was off
         for run, period in self.dispatcher.beats:
-            self._beat(period, _beat_of(self.dispatcher, run))
+            self._beat(period, partial(self.dispatcher.beat, run))
 
     async def be_watched(self) -> None:
         """Let a supervisor watch over the calls; it takes signals, so only the process's own node does."""
@@ -286,10 +301,12 @@ class Node:
 
     async def __aexit__(self, *_: object) -> None:
         """Stop listening, finish the calls in flight, flush the log, close the files."""
+        self._alarm.close()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.listening.close()
+        await self._hooks.stop()
         doors = [self.http] if self._coap is None else [self.http, self._coap]
         await asyncio.gather(*(door.close(self.config.drain) for door in doors))
         await self.dispatcher.waiting.close(self.config.drain)
@@ -298,7 +315,3 @@ class Node:
         await self.mqtt.close(self.config.drain)
         await self._recording.close()
         await self._stack.aclose()
-
-
-def _beat_of(dispatcher: Dispatcher, run: FunctionRun) -> Callable[[], None]:
-    return lambda: dispatcher.beat(run)

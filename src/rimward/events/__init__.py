@@ -15,6 +15,7 @@ from rimward.events.errors import (
     RejectCode,
     RimwardError,
     RowTooLarge,
+    TimersFull,
     WorkerDied,
     WorkerStopped,
 )
@@ -43,6 +44,7 @@ __all__ = [
     "RimwardError",
     "RowTooLarge",
     "Size",
+    "TimersFull",
     "TraceIds",
     "Words",
     "WorkerDied",

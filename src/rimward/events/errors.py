@@ -4,6 +4,7 @@ RimwardError
 ├── LoadError       the app file breaks a rule of the contract
 ├── NoNode          an effect was asked for where no node runs
 ├── OutboxFull      the outbox has no room for the fact
+├── TimersFull      too many timers are pending on the node
 ├── OutboxBroken    the outbox can't write to its disk
 ├── RowTooLarge     the fact is larger than an envelope may be
 ├── CommandTimeout  a device did not answer a command in time
@@ -67,6 +68,13 @@ class OutboxFull(RimwardError):
     """The outbox has reached its cap; the message is refused and may be sent again later."""
 
     code = "outbox-full"
+    retryable = True
+
+
+class TimersFull(RimwardError):
+    """Too many timers are pending on the node; the message is refused and may be sent again later."""
+
+    code = "timers-full"
     retryable = True
 
 

@@ -46,6 +46,13 @@ class FunctionStats(Struct):
     stopped: int = 0  # calls that were over their time
 
 
+class Firings(Struct):
+    """What one function waits for that no message runs."""
+
+    pending: int
+    next: int | None  # wall ns; None where nothing is pending, or the clock is not believed
+
+
 class WorkerStats(Struct):
     """The processes of one function, since the node's process started."""
 
@@ -72,6 +79,7 @@ class Snapshot(Struct):
     outbox: dict[str, float]
     counters: dict[str, int]
     health: dict[str, str]  # by part: what is wrong; empty when nothing is
+    firings: dict[str, Firings] = field(default_factory=dict[str, Firings])  # by function
     workers: dict[str, WorkerStats] = field(default_factory=dict[str, WorkerStats])  # by function
     enforced: dict[str, str] = field(default_factory=dict[str, str])  # of a confinement: empty, or why not
     enforced_by: tuple[str, ...] = ()

@@ -26,6 +26,7 @@ from rimward.cloud.ingest.core import Envelope, Ingest
 from rimward.cloud.lake.storage import lake_of
 from rimward.cloud.store import Records
 from rimward.edge.outbox import DeadLetter
+from rimward.testing.clock import Loop
 from rimward.wire import EnvelopeError, Epoch, Mark, Marks, parse_up, unseal
 from rimward.wire.commands import Commands, Wanted
 
@@ -79,7 +80,7 @@ class SiteHub:
 
     def work(self) -> None:
         """Run the cloud functions on the rows that they have not had."""
-        if not self._app.cloud_functions:
+        if not (self._app.cloud_functions or self._app.scheduled_functions):
             return
         if self._worker is None:
             self._worker = Worker(
@@ -96,6 +97,14 @@ class SiteHub:
     def due(self) -> bool:
         """Whether an event of a cloud function is to be tried again."""
         return self._worker is not None and self._worker.is_due
+
+    def keep_time(self, loop: Loop) -> None:
+        """Run what is due now, and cloud functions at their times from here on, with or without an uplink."""
+        self.work()
+        at = None if self._worker is None else self._worker.next_at
+        if at is not None:
+            wait = max(0, at - self._now())
+            loop.call_at(loop.clock.monotonic() + wait, lambda: self.keep_time(loop))
 
     def answer(self, node: str, wanted: Wanted) -> Commands:
         """Return a node's next commands."""

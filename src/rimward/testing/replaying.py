@@ -8,6 +8,7 @@ itself (`time.time()`, files, the network) is the machine's of today.
 
 import os
 import random
+import struct
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import contextmanager, nullcontext
@@ -123,7 +124,8 @@ async def _run(app: App, site: Site, tape: Tape, seed: int | None) -> Outcome:
     ear = _Ear(app, site, begun, log)
     ear.attach()
     if begun.random:
-        random.setstate((3, begun.random, begun.gauss))
+        numbers = struct.unpack(f"<{len(begun.random) // 4}I", begun.random)
+        random.setstate((3, numbers, begun.gauss))
     left_out: set[int] = set()
     for line, readings in tape.events():
         await site.advance_to(max(site.clock.monotonic(), beginning + line.at))

@@ -116,11 +116,10 @@ class Site:
         if not self.outside.alive:
             raise SiteClosed("a Site is opened once: make another")
         self.app.check()
-        folder = self._data
-        if folder is None:
-            self._temporary = temporary("site")
-            folder = Path(self._temporary.name)
-        self.folder = folder
+        self._temporary = None if self._data is not None else temporary("site")
+        folder = self._data if self._temporary is None else Path(self._temporary.name)
+        assert folder is not None
+        self.folder: Path = folder
         self._config = NodeConfig(app=self.app.name, data=str(folder), node=NODE, outbox=self._outbox)
         try:
             self._start()
@@ -128,6 +127,8 @@ class Site:
             self._delete()
             raise
         LIVE.append(self)
+        if self.app.scheduled_functions and has_cloud():
+            self._the_hub().keep_time(self.outside)
 
     def close(self) -> None:
         """Stop everything and delete the temporary folder; `async with` does it."""
@@ -190,7 +191,7 @@ class Site:
         Raises:
             Refused: the node does not accept it.
         """
-        self.node  # noqa: B018 (raises where the Site is closed)
+        self.node  # noqa: B018 (raises where closed)
         every, lasting = whole_seconds(keep_alive), whole_seconds(session)
         device = Device(self, Identity(id, protocol, user, every, session=lasting))
         device.connect()

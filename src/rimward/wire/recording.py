@@ -51,7 +51,7 @@ class Begun(Struct, frozen=True, omit_defaults=True, tag_field=TAG, tag="begun")
     labels: tuple[str, ...] = ()  # whose payloads are in here: the file may go nowhere where they may not
     redacted: tuple[str, ...] = ()  # fields whose values were replaced
     state: str = "kept"  # "kept", "withheld" for its labels, or "too large": then cells begin empty
-    random: tuple[int, ...] = ()  # the state of Python's `random`
+    random: bytes = b""  # the state of Python's `random`: 625 numbers of 32 bits, little-endian
     gauss: float | None = None  # likewise
 
 

@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from rimward.app import Reply as Wanted
 from rimward.app.device import Device
-from rimward.app.effects import Action, EventPayload, check_topic, checked
+from rimward.app.effects import Action, EventPayload, TimerAsk, check_topic, checked
 from rimward.app.facts import Fact
 from rimward.edge.dispatch.call import Call, Ground, forward_of, row_bytes
 from rimward.edge.dispatch.commands import Commands
@@ -205,6 +205,9 @@ class FarCall:
             if call.forwards is None:
                 call.forwards = []
             call.forwards.append(forward_of(fact, row, self._work.origin()))
+        for one in left.timers:
+            delay = None if one.delay is None else round(one.delay * 1e9)
+            call.timer(TimerAsk(one.function, self._bound.slots[one.slot].key, delay, one.restart))
         if left.states and self._held is not None:
             for slot, handle, value in zip(self._bound.slots, self._held.handles, left.states, strict=True):
                 if value is not None:

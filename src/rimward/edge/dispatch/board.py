@@ -1,10 +1,10 @@
-"""The board: which functions and streams a topic, a request or a beat runs."""
+"""The board: which functions and streams a topic or a request runs."""
 
 from msgspec import Struct
 
 from rimward.app import App
 from rimward.app.functions import StreamDeclaration
-from rimward.app.triggers import Coap, Every, Http, Mqtt, Pattern, Ws
+from rimward.app.triggers import Coap, Cron, Every, Http, Mqtt, Pattern, Timer, Ws
 from rimward.edge.dispatch.commands import is_answer
 from rimward.edge.dispatch.functions import FunctionRun, Plain, plain_of
 from rimward.edge.dispatch.keys import Ground
@@ -28,7 +28,6 @@ class Board:
     def __init__(self, app: App, functions: dict[str, FunctionRun], ground: Ground) -> None:
         self.lane: dict[str, Plain] = {}  # of those topics that have one plain function and nothing else
         self._known: dict[str, Listeners] = {}
-        self.beats: list[tuple[FunctionRun, float]] = []
         self.streams: dict[str, StreamRun] = {}
         self._topics: Routes[tuple[FunctionRun | Inlet, str | None]] = Routes()
         self._paths: dict[str, dict[str, Routes[tuple[Pattern, FunctionRun]]]] = {"http": {}, "coap": {}}
@@ -45,8 +44,8 @@ class Board:
                 case Ws():
                     paths = self._paths["http"].setdefault(WS, Routes())
                     paths.add(trigger.pattern, (trigger.pattern, run))
-                case Every():
-                    self.beats.append((run, trigger.period))
+                case Every() | Cron() | Timer():
+                    pass  # no message runs it: see `Firing`
                 case StreamDeclaration():
                     followers.setdefault(str(trigger), []).append(run)
         for declaration in app.streams.values():

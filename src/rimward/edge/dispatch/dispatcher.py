@@ -19,12 +19,13 @@ from rimward.edge.dispatch.away import Away
 from rimward.edge.dispatch.board import WS, Allowed, Board
 from rimward.edge.dispatch.call import Call, LaneCall
 from rimward.edge.dispatch.calling import call, failing
-from rimward.edge.dispatch.carried import carry_message, carry_request, refuse, reply_of, wants_structured
+from rimward.edge.dispatch.carried import carry_message, carry_request, refuse, wants_structured
 from rimward.edge.dispatch.closing import Closing
 from rimward.edge.dispatch.commands import Commands
 from rimward.edge.dispatch.encodings import OBJECTS, agree, encoding_of, media_types
 from rimward.edge.dispatch.failures import bad_payload, check_time, no_route, refused, replied
 from rimward.edge.dispatch.feeding import Feeder
+from rimward.edge.dispatch.firing import Firing
 from rimward.edge.dispatch.following import watch
 from rimward.edge.dispatch.functions import SAMPLE_ONE_IN, Bound, FunctionRun, Held, Runs, Span
 from rimward.edge.dispatch.keys import STREAMS, StreamsConfig
@@ -99,7 +100,9 @@ class Dispatcher:
         self.conduct: Conduct = Unwatched()
         self.modes: Modes = Modes(self.counters)
         self._span = tracing.ring.add
-        self.beats: list[tuple[FunctionRun, float]] = self.board.beats
+        self.firing: Firing = Firing(self, app)
+        self.beats: list[tuple[FunctionRun, float]] = self.firing.beats
+        self.admit_timer: Callable[[str, str], None] = self.firing.timers.admit
         self.streams: dict[str, StreamRun] = self.board.streams
         for number, one in enumerate((*self.functions.values(), *self.streams.values()), 1):
             one.number = number
@@ -223,13 +226,16 @@ class Dispatcher:
         """Call `changed` after each change of what a request's function reads; return what ends it."""
         return watch(self, request, changed)
 
+    def start(self, bound: Bound, work: Work) -> Ticket | None:
+        """Run a function on a work that no message is."""
+        return self._begin(work, Listeners([(bound, None)], []), waits=False)
+
     def beat(self, run: FunctionRun) -> None:
         """Run a function that runs at a steady beat."""
         if self.ear is not None and self.ear.listens:
             self.ear.beat(run)
-            return
-        work = Work(self, run.name, b"", NODE, self._clock())
-        self._begin(work, Listeners([(run.bind({}), None)], []), waits=False)
+        else:
+            self.start(run.bind({}), Work(self, run.name, b"", NODE, self._clock()))
 
     def employ(self, workers: Workers) -> None:
         """Have the calls that do not run on the loop run by workers."""
@@ -383,12 +389,3 @@ class Dispatcher:
 
     def succeeded(self, bound: Bound, call: Call, held: Held | None, work: Work, result: Any) -> None:
         release(self, bound, call, held, work, result)
-
-    def take_reply(self, work: Work, result: Any) -> None:
-        """Take what a function returned: the first value is the reply, what nobody asked for is counted."""
-        if result is None:
-            return
-        if not work.wants_reply or work.reply is not None:
-            self.counters["replies_dropped"] += 1
-        else:
-            work.reply = result if isinstance(result, Reply) else reply_of(result, work)

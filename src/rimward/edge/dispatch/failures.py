@@ -10,7 +10,15 @@ from rimward.edge.dispatch.tracing import Tracing
 from rimward.edge.dispatch.types import Refusal, Reply, Ticket
 from rimward.edge.dispatch.work import Work
 from rimward.edge.stopping import Stopped
-from rimward.events import REFUSALS, OutboxBroken, OutboxFull, Reject, WorkerDied, WorkerStopped
+from rimward.events import (
+    REFUSALS,
+    OutboxBroken,
+    OutboxFull,
+    Reject,
+    TimersFull,
+    WorkerDied,
+    WorkerStopped,
+)
 from rimward.events.raised import place_of
 from rimward.observe import Logger, get_logger
 
@@ -45,7 +53,7 @@ def failed(
         work.refuse(error.kind, error.detail)
         if work.protocol == "mqtt3" and not REFUSALS[error.kind].later:
             work.bury("rejected", str(error), run.name)  # 3.1.1 has no words for it: acknowledged, kept
-    elif isinstance(error, OutboxFull | OutboxBroken):
+    elif isinstance(error, OutboxFull | OutboxBroken | TimersFull):
         work.error = error.code
         work.undo()
         work.withhold(str(error))

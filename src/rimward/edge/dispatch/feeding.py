@@ -80,6 +80,7 @@ class Feeder:
                 self._stopped(stream, stopped.settle(), work)
             finally:
                 mark.end()
+                key.deadline = key.chain.deadline()
         self._aside(stream, key.names, work)
         self._emit(stream, key, items, work)
         stream.keys.touched(key)

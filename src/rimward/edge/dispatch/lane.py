@@ -6,6 +6,7 @@ from typing import Any, Protocol
 from rimward.edge.dispatch.call import LaneCall, forward_of
 from rimward.edge.dispatch.functions import Bound, Plain
 from rimward.edge.dispatch.ports import Clocks, Conduct, OutboxPort
+from rimward.edge.dispatch.releasing import take_reply
 from rimward.edge.dispatch.tracing import Tracing
 from rimward.edge.dispatch.types import Refusal, Reply, Ticket
 from rimward.edge.dispatch.work import Work
@@ -32,10 +33,6 @@ class Host(Protocol):
 
     def wall_of(self, monotonic: int) -> int:
         """Return the wall clock at a monotonic time, ns."""
-        ...
-
-    def take_reply(self, work: Work, result: Any) -> None:
-        """Take what a function returned; raises where it can't be written."""
         ...
 
     def failing(self, bound: Bound, work: Work, error: BaseException, times: tuple[int, int]) -> None:
@@ -120,7 +117,7 @@ def end_plain(
         host.counters["forwards"] += len(rows)
     work.actions = actions
     try:
-        host.take_reply(work, result)
+        take_reply(host.counters, work, result)
     except Exception as raised:  # noqa: BLE001 (a value that can't be written)
         host.failing(plain.bound, work, raised, times)
     return host.end(work)

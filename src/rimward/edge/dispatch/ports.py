@@ -6,6 +6,7 @@ from typing import Protocol
 from msgspec import Struct
 
 from rimward.app.manifest import FactSpec
+from rimward.edge.clock import NodeClock
 from rimward.edge.dispatch.functions import Bound, FunctionRun
 from rimward.edge.dispatch.streams import BoundInlet
 from rimward.edge.dispatch.types import Request, Sender, Ticket
@@ -113,6 +114,7 @@ class Clocks(Struct, frozen=True):
 
     monotonic: Callable[[], int]  # ns
     wall: Callable[[], int]  # ns since the epoch
+    node: NodeClock | None = None  # what is known of the wall clock; None: it is believed
 
 
 class Listeners(Struct):

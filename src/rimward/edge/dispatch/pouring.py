@@ -10,7 +10,7 @@ from typing import Any, NoReturn, Protocol, cast
 from msgspec import Struct
 
 from rimward.app import Update
-from rimward.app.effects import Action, current
+from rimward.app.effects import Action, TimerAsk, current
 from rimward.app.triggers import Ws
 from rimward.edge.dispatch.encodings import Encoding, encode_reply
 from rimward.edge.dispatch.functions import FunctionRun
@@ -181,6 +181,10 @@ class _NoEffects:
     def now(self) -> int:
         """Return the node's wall clock, ns since the epoch."""
         return self._host.wall()
+
+    def timer(self, asked: TimerAsk) -> None:
+        """Refuse what is wanted of a timer."""
+        raise _no_effects(f"state.after({asked.function})")
 
 
 def _no_effects(what: str) -> RuntimeError:

@@ -133,6 +133,10 @@ class Work:
             )
         return self._origin
 
+    def cause(self, origin: Origin) -> None:
+        """Say where it comes from, for what no message is."""
+        self._origin = origin
+
     def as_event(self, node: str) -> Event:
         """Return it as a function may ask for it."""
         origin, carried = self.origin(), self.carried

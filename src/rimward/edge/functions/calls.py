@@ -5,12 +5,12 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from rimward.app.effects import Action, EventPayload
+from rimward.app.effects import Action, EventPayload, TimerAsk
 from rimward.app.facts import Fact
 from rimward.app.state import State
 from rimward.events import Reject
 from rimward.events.raised import place_of
-from rimward.wire.functions import Failure, Left
+from rimward.wire.functions import Failure, Left, Timer
 
 _encode = msgspec.msgpack.Encoder().encode
 
@@ -18,7 +18,7 @@ _encode = msgspec.msgpack.Encoder().encode
 class FarEffects:
     """What `app.publish`, `app.forward` and `app.now` find in a worker."""
 
-    __slots__ = ("_clock", "_facts", "_offset", "actions", "rows")
+    __slots__ = ("_clock", "_facts", "_offset", "actions", "rows", "timers")
 
     def __init__(self, facts: dict[type[Struct], Fact], offset: int, clock: Any) -> None:
         """`offset` is from the clock, monotonic ns, to the node's wall clock."""
@@ -27,6 +27,7 @@ class FarEffects:
         self._clock = clock
         self.actions: list[Action] = []
         self.rows: list[tuple[str, list[Any]]] = []
+        self.timers: list[TimerAsk] = []
 
     def forward(self, fact: Struct) -> None:
         """Hold a fact until the call returns.
@@ -43,6 +44,10 @@ class FarEffects:
         """Return the node's wall clock, ns."""
         return self._clock() + self._offset
 
+    def timer(self, asked: TimerAsk) -> None:
+        """Hold what is wanted of a timer until the call returns; the node tells whether there is room."""
+        self.timers.append(asked)
+
     def left(self, handles: list[State[Any]]) -> Left | None:
         """Return what the call leaves; None where that is nothing."""
         states: list[bytes | None] = []
@@ -50,10 +55,15 @@ class FarEffects:
             changed = [handle.changed() for handle in handles]
             if any(value is not None for value in changed):
                 states = [None if value is None else _encode(value) for value in changed]
-        if not (self.actions or self.rows or states):
+        if not (self.actions or self.rows or states or self.timers):
             return None
         events = {at: one[1].event for at, one in enumerate(self.actions) if isinstance(one[1], EventPayload)}
-        return Left(self.actions, events, self.rows, states)
+        slots = {handle.key: slot for slot, handle in enumerate(handles)}
+        timers = [
+            Timer(slots[one.key], one.function, None if one.delay is None else one.delay / 1e9, one.restart)
+            for one in self.timers
+        ]
+        return Left(self.actions, events, self.rows, states, timers)
 
 
 def failure_of(error: BaseException) -> Failure:

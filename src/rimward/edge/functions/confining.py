@@ -35,18 +35,30 @@ _SPARE = 2  # seconds of CPU time beside those of a call: the kernel counts whol
 
 
 class Ground(NamedTuple):
-    """What every worker of an app may read."""
+    """What every worker of an app may read, and what of that it may not."""
 
     paths: tuple[str, ...]
+    hidden: tuple[str, ...] = ()
 
 
 def ground_of(app: str) -> Ground:
-    """Return what an app's code and its interpreter read; `app` is a file, or a module's name."""
-    found = [sys.prefix, sys.base_prefix, *sysconfig.get_paths().values(), *site.getsitepackages(), *_SYSTEM]
-    found += [path for path in sys.path if path]
+    """Return what an app's code and its interpreter read; `app` is a file, or a module's name.
+
+    What begins with a dot in the app's folder, and in the one where the node was started, is hidden, such as
+    `.env` or, where that is somebody's home, `.ssh`.
+    """
     file = app.partition(":")[0]
-    found.append(os.path.dirname(os.path.abspath(file)) if file.endswith(".py") else os.getcwd())  # noqa: PTH100, PTH109, PTH120 (text, as the rest)
-    return Ground(tuple(dict.fromkeys(os.path.realpath(path) for path in found)))
+    own = os.path.realpath(os.path.dirname(file) if file.endswith(".py") else "")  # noqa: PTH120 (text, as the rest)
+    found = [sys.prefix, sys.base_prefix, *sysconfig.get_paths().values(), *site.getsitepackages(), *_SYSTEM]
+    places = dict.fromkeys(os.path.realpath(path) for path in (*found, *filter(None, sys.path), own))
+    places.pop("/", None)  # a service's working folder: that would be everything
+    dotted: list[str] = []
+    for folder in {own, os.path.realpath("")}:
+        with suppress(OSError):
+            names = os.listdir(folder)  # noqa: PTH208 (text, as the rest)
+            dotted += [os.path.join(folder, name) for name in names if name.startswith(".")]  # noqa: PTH118 (as above)
+    needed = (os.path.realpath(sys.prefix), os.path.realpath(sys.base_prefix))
+    return Ground(tuple(places), tuple(one for one in dotted if not any(p.startswith(one) for p in needed)))
 
 
 def confine(confined: Confined, ground: Ground) -> dict[str, str]:
@@ -124,7 +136,7 @@ def _drop_capabilities() -> None:
 def _files(confined: Confined, ground: Ground) -> None:
     read = (*ground.paths, *confined.read)
     write = (*_DEVICES, *confined.write)
-    hidden = tuple(os.path.realpath(path) for path in confined.hidden)
+    hidden = (*(os.path.realpath(path) for path in confined.hidden), *ground.hidden)
     landlock.apply(read, write, hidden, execute=confined.processes > 0)
 
 

@@ -5,6 +5,7 @@ the MQTT gateway knows, of the router and of the clock; detached, nothing of it 
 """
 
 import random
+import struct
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
@@ -13,9 +14,9 @@ from msgspec.structs import replace
 
 from rimward.app.effects import Action as Published
 from rimward.edge.dispatch import Clocks, Dispatcher, FunctionRun
-from rimward.edge.dispatch.commands import CommandRouter, ReachingRouter
 from rimward.edge.dispatch.types import Message, Reply, Request, Router, Sender, Socket, Ticket
 from rimward.edge.dispatch.work import Work
+from rimward.edge.recording.tap import Tap
 from rimward.events.cloudevents import to_structured
 from rimward.wire.recording import (
     VERSION,
@@ -110,7 +111,7 @@ class Recorder:
             events=dispatcher._event_count,
             commands=dispatcher.commands._count,
             beats={run.name: period for run, period in dispatcher.beats},
-            random=tuple(numbers),
+            random=struct.pack(f"<{len(numbers)}I", *numbers),
             gauss=gauss,
         )
 
@@ -339,43 +340,6 @@ class Recorder:
         if self._lines:
             self._keep(self._lines)
             self._lines = []
-
-
-class Tap:
-    """A router that tells a recorder what goes through it."""
-
-    def __init__(self, router: Router, recorder: Recorder) -> None:
-        self._router = router
-        self._recorder = recorder
-
-    def publish(self, topic: str, payload: bytes, qos: int, *, retain: bool) -> int:
-        """Queue a message to every subscriber and return how many there were."""
-        self._recorder.published([(topic, payload, qos, retain)])
-        return self._router.publish(topic, payload, qos, retain=retain)
-
-    def publish_all(self, actions: Sequence[Published]) -> None:
-        """Queue what one call publishes."""
-        self._recorder.published(actions)
-        self._router.publish_all(actions)
-
-    def flush(self) -> None:
-        """Write the joined output of every session that has some."""
-        self._router.flush()
-
-    def command(self, device: str, name: str, payload: bytes, number: str) -> str | None:
-        """Queue a command for one device; return why it can't take it."""
-        self._recorder.commanded(device, name, payload)
-        router: object = self._router
-        if isinstance(router, CommandRouter):
-            return router.command(device, name, payload, number)
-        return "no gateway takes commands to devices"
-
-    def reaches(self, device: str, name: str) -> str | None:
-        """Return why a device can't take such a command now, None where it can."""
-        router: object = self._router
-        if isinstance(router, ReachingRouter):
-            return router.reaches(device, name)
-        return "no gateway takes commands to devices"
 
 
 def _of(effect: Action | Command, number: int) -> Effect:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from rimward.app import App
 from rimward.edge.dispatch import Dispatcher
-from rimward.edge.recording.wish import CREDENTIALS, RecordingConfig, Wish, path_of, read
+from rimward.edge.recording.wish import CREDENTIALS, LEAST, RecordingConfig, Wish, path_of, read
 from rimward.observe import Logger, get_logger
 
 if TYPE_CHECKING:
@@ -150,7 +150,8 @@ class Recording:
         state = "withheld" if labels.strict else "too large"
         lines: list[Line] | None = None
         if memory is not None:
-            lines = await asyncio.to_thread(lines_of, memory, self._config.state_bytes)
+            most = min(self._config.state_bytes, wish.max_bytes // 2)
+            lines = await asyncio.to_thread(lines_of, memory, most)
         if lines is not None:
             state = "kept"
         first: list[Line] = [redacted_of(begun, redactor, wish.labels, state), *(lines or ())]
@@ -161,7 +162,7 @@ class Recording:
         from rimward.edge.recording.writing import RecordingFile
 
         try:
-            limit = min(wish.max_bytes, self._config.max_bytes)
+            limit = max(LEAST, min(wish.max_bytes, self._config.max_bytes))
             return RecordingFile(path_of(self._data, wish.name), limit, redactor)
         except OSError as error:
             log.warning("a recording can't be made", reason=error.strerror or str(error))

@@ -10,6 +10,7 @@ from msgspec import Struct
 
 FILE = Path("node", "recording.json")  # below the data folder
 FOLDER = Path("recordings")  # likewise; where recordings are written
+LEAST = 16 << 10  # bytes that a recording may take at least: its first line has some 4 KB
 CREDENTIALS = (
     "access_token",
     "api_key",
