@@ -32,6 +32,41 @@ class Mutant(Struct, frozen=True):
 
 MUTANTS = (
     Mutant(
+        "the call that a worker died of begins again",
+        "edge/functions/pool.py",
+        "        culprit = None if innocent else pending.pop(running, None)\n",
+        "        culprit = None\n",
+        ("tests/edge/functions/test_workers.py",),
+    ),
+    Mutant(
+        "workers have the network",
+        "edge/functions/seccomp.py",
+        "    network_calls = () if network else _NETWORK\n",
+        "    network_calls = ()\n",
+        ("tests/edge/functions/test_confining.py",),
+    ),
+    Mutant(
+        "workers may read the node's data",
+        "edge/functions/landlock.py",
+        "    if any(_within(path, one) for one in hidden):\n",
+        "    if False and any(_within(path, one) for one in hidden):\n",
+        ("tests/edge/functions/test_confining.py",),
+    ),
+    Mutant(
+        "a confinement that nothing enforces is let in",
+        "app/confine.py",
+        '    if run in {"auto", "inline"}:\n',
+        "    if run in ():\n",
+        ("tests/app/test_refusals.py",),
+    ),
+    Mutant(
+        "what a call in a worker leaves is applied although it raised",
+        "edge/functions/worker.py",
+        "            self.end(ask, begun, failure=failure_of(error))\n",
+        "            self.succeed(ask, begun, effects, [], None)\n",
+        ("tests/edge/functions/test_workers.py",),
+    ),
+    Mutant(
         "a table is made where one is already",
         "cloud/lake/storage.py",
         "            os.link(draft, path)\n",
