@@ -261,8 +261,8 @@ MUTANTS = (
     Mutant(
         "facts of a call that raised are kept",
         "edge/dispatch/lane.py",
-        "        failed(host.tracing, run, work, error, times)\n",
-        "        failed(host.tracing, run, work, error, times)\n"
+        "        host.failing(plain.bound, work, error, times)\n",
+        "        host.failing(plain.bound, work, error, times)\n"
         "        work.tx.forwards += [forward_of(fact, values, work.origin()) for fact, values in rows]\n",
         ("tests/edge/dispatch/test_dispatcher.py",),
     ),

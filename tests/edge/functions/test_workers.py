@@ -193,6 +193,22 @@ async def test_an_event_that_killed_two_workers_is_not_run_again(tmp_path: Path)
         assert one.bench.outbox.stats()["dead_letters"] == 3
 
 
+async def test_functions_of_one_message_that_share_a_cell_take_turns(tmp_path: Path) -> None:
+    functions = """
+    @app.edge(mqtt("t/{truck}"), run="process")
+    def first(truck: str, reading: Reading, state: State[Truck]) -> None:
+        state.value.count += 1
+    @app.edge(mqtt("{kind}/{truck}"))
+    def second(kind: str, truck: str, reading: Reading, state: State[Truck]) -> int:
+        state.value.count += 10
+        return state.value.count
+    """
+    async with far(tmp_path, functions) as one:
+        sent = [one.bench.message("t/7", {"celsius": 1}) for _ in range(3)]
+        tickets = await asyncio.gather(*sent)
+        assert [ticket.reply.body for ticket in tickets if ticket and ticket.reply] == [b"11", b"22", b"33"]
+
+
 async def pid_of(one: Far, topic: str) -> int:
     ticket = await one.bench.message(topic, {"celsius": 0})
     assert ticket is not None
