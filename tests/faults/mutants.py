@@ -915,6 +915,37 @@ MUTANTS = (
         "True:",
         ("tests/cloud/test_commands.py",),
     ),
+    Mutant(
+        "a window that finds no room is forgotten",
+        "edge/dispatch/feeding.py",
+        "self._hold(key, waiting[index:])",
+        "pass",
+        ("tests/edge/dispatch/test_keys.py",),
+    ),
+    Mutant(
+        "a stream's key is not written with the commit",
+        "edge/dispatch/keys.py",
+        """self._store.touch(self.space, key.text, key.encode)
+        due = key.due()
+        if due + SLACK""",
+        """due = key.due()
+        if due + SLACK""",
+        ("tests/edge/dispatch/test_keys.py",),
+    ),
+    Mutant(
+        "keys that are on disk alone are never looked at",
+        "edge/dispatch/keys.py",
+        "if self._cold_due <= now:",
+        "if False:",
+        ("tests/edge/dispatch/test_keys.py",),
+    ),
+    Mutant(
+        "events late for a window open it anew",
+        "streams/tumbling.py",
+        "if start + self._size <= self._watermark.value:",
+        "if False:",
+        ("tests/streams/test_tumbling.py", "tests/testing/test_streams.py"),
+    ),
 )
 
 
