@@ -4,12 +4,15 @@ import argparse
 import time
 from typing import Any
 
+from msgspec import to_builtins
+
 from rimward.cli.data import folder_of, read_json, running
 from rimward.cli.output import json_line, span, table
 from rimward.cli.parsing import Parser
 from rimward.cli.seeing import processes_of, seen_of
 from rimward.console.history import History
 from rimward.console.judge import problems, silences
+from rimward.events import from_ns
 from rimward.local.folder import DataFolder
 from rimward.observe import FunctionStats, Histogram, Snapshot, read_snapshot
 from rimward.observe.faults import Faults
@@ -65,10 +68,14 @@ def collect(folder: DataFolder) -> dict[str, Any]:
         "pids": {"dev": dev["pid"]} | {name: processes.get(name, {}).get("pid") for name in names},
         "processes": processes,
         "functions": {} if snapshot is None else _functions(snapshot),
+        "firings": {} if snapshot is None else _firings(snapshot),
         "gateways": {} if snapshot is None else snapshot.gateways,
         "counters": {} if snapshot is None else snapshot.counters,
         "outbox": {} if snapshot is None else snapshot.outbox,
         "health": {} if snapshot is None else snapshot.health,
+        "workers": {} if snapshot is None else to_builtins(snapshot.workers),
+        "confinement": {} if snapshot is None else snapshot.enforced,
+        "confined_by": [] if snapshot is None else list(snapshot.enforced_by),
         "uplink": read_json(folder.uplink) or None,
         "hub": _hub(folder),
         "faults": _faults(folder),
@@ -87,8 +94,19 @@ def _faults(folder: DataFolder) -> dict[str, Any]:
     }
 
 
+def _firings(snapshot: Snapshot) -> dict[str, Any]:
+    """Return what functions wait for that no message runs: how many times, and the next one."""
+    return {
+        name: {"pending": one.pending, "next": None if one.next is None else from_ns(one.next).isoformat()}
+        for name, one in snapshot.firings.items()
+    }
+
+
 def _functions(snapshot: Snapshot) -> dict[str, Any]:
-    return {name: _figures(stats) for name, stats in snapshot.functions.items()}
+    return {
+        name: _figures(stats) | {"runs": snapshot.places.get(name, "inline")}
+        for name, stats in snapshot.functions.items()
+    }
 
 
 def _figures(stats: FunctionStats) -> dict[str, Any]:
@@ -101,6 +119,7 @@ def _figures(stats: FunctionStats) -> dict[str, Any]:
         "calls": stats.calls,
         "errors": stats.errors,
         "overruns": stats.overruns,
+        "stopped": stats.stopped,
         "budget_ms": None if stats.budget is None else stats.budget * 1e3,
         "stages": stages,
     }
@@ -125,6 +144,10 @@ def _show(status: dict[str, Any]) -> None:
         print()
         head = ["function", "calls", "errors", "over budget", "budget", "p50", "p99"]
         table(head, [_function_row(name, one) for name, one in functions.items()])
+    if firings := status["firings"]:
+        print()
+        rows = [[name, one["pending"], one["next"] or "-"] for name, one in firings.items()]
+        table(["timer or cron line", "pending", "next"], rows)
     print()
     outbox, uplink, hub = status["outbox"], status["uplink"], status["hub"]
     if outbox:
@@ -140,10 +163,23 @@ def _show(status: dict[str, Any]) -> None:
             print(f"backlog {text}")
     if hub:
         print("hub     " + ", ".join(_counter(name, value) for name, value in hub.items()))
+    _show_workers(status)
     for kind, fault in status["faults"].items():
         print(f"FAULT   {kind} ({fault['mode']}): rimward fault asked for it, {fault['left_s']:.0f} s to go")
     for problem in status["problems"]:
         print(f"{'WRONG' if problem['grave'] else 'note':<8}{problem['what']} {problem['cure']}".rstrip())
+
+
+def _show_workers(status: dict[str, Any]) -> None:
+    """Show the processes of functions, and what this machine enforces of their confinement."""
+    for name, one in status["workers"].items():
+        died = f", {one['died']} died (last: {one['died_of']})" if one["died"] else ""
+        print(f"workers {name}: {len(one['pids'])} processes, {one['waiting']} waiting{died}")
+    if status["workers"]:
+        for part, why in status["confinement"].items():
+            if why:
+                print(f"NOT ENFORCED on this machine: {part} ({why})")
+        print(f"confined by {', '.join(status['confined_by']) or 'nothing'}")
 
 
 def _backlog(one: dict[str, Any]) -> str:

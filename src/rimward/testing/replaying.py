@@ -8,7 +8,6 @@ itself (`time.time()`, files, the network) is the machine's of today.
 
 import os
 import random
-import tempfile
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import contextmanager, nullcontext
@@ -23,8 +22,9 @@ from rimward.edge.outbox import OutboxCore
 from rimward.edge.recording.labels import Labels
 from rimward.edge.recording.recorder import Recorder
 from rimward.events import from_ns
+from rimward.testing.folder import temporary
 from rimward.testing.log import Log, Outcome
-from rimward.testing.site import MEMORY, Site
+from rimward.testing.site import Site
 from rimward.wire.recording import (
     Action,
     Answered,
@@ -102,10 +102,9 @@ async def replay(app: App, recording: Path, *, seed: int = 0, each: bool = False
         RecordingError: the file is no recording.
         OSError: it can't be read.
     """
-    memory = MEMORY if os.access(MEMORY, os.W_OK) else None
     with (
         recording.open("rb") as file,
-        tempfile.TemporaryDirectory(prefix="rimward-replay-", dir=memory) as name,
+        temporary("replay") as name,
         drawn(seed),
     ):
         folder, tape = Path(name), Tape(decode(file))

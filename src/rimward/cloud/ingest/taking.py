@@ -65,7 +65,7 @@ class Taking:
         async with self._turn:
             work = self.ingest.lake.open if afresh else self.ingest.look
             if afresh:
-                replayed = await in_thread(Replaying(self.ingest.lake, self._now).known)
+                replayed = await in_thread(Replaying(self.ingest.lake, self._now, self.ingest.rules).known)
                 self._reading.counts["replayed"] += replayed.stored
             if await in_thread(work) or afresh:
                 self._heed(await in_thread(self.ingest.marks), anew=True)
@@ -202,6 +202,9 @@ class Taking:
             released = await in_thread(self._releases.at, hello.node)
         marks = tuple(self._marks.get(hello.node, {}).values())
         welcome = self.welcoming.answer(hello, marks, self._now(), released)
+        if welcome.verdict != "quarantined":
+            orders = self.ingest.orders(hello.erased.known)
+            welcome = msgspec.structs.replace(welcome, erase=orders)
         if welcome.verdict == "ok":  # whoever is told apart first may be another
             await self._write_down(self._records.reports.note, hello, self._now())
         if welcome.verdict == "rekey":
