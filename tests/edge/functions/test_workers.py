@@ -209,6 +209,21 @@ async def test_functions_of_one_message_that_share_a_cell_take_turns(tmp_path: P
         assert [ticket.reply.body for ticket in tickets if ticket and ticket.reply] == [b"11", b"22", b"33"]
 
 
+async def test_a_timer_asked_for_in_a_worker_is_the_nodes(tmp_path: Path) -> None:
+    functions = """
+    from rimward import timer
+    @app.edge(mqtt("t/{truck}"), run="process")
+    def first(truck: str, reading: Reading, state: State[Truck]) -> None:
+        state.after("1h", late)
+    @app.edge(timer(Truck), run="process")
+    def late(truck: str, state: State[Truck]) -> None:
+        app.publish("late", truck)
+    """
+    async with far(tmp_path, functions) as one:
+        await one.bench.message("t/7", {"celsius": 1})
+        assert one.bench.dispatcher.firing.timers.find("late", "7") is not None
+
+
 async def pid_of(one: Far, topic: str) -> int:
     ticket = await one.bench.message(topic, {"celsius": 0})
     assert ticket is not None
