@@ -24,10 +24,10 @@ from rimward.edge.outbox import DeadLetter
 from rimward.events import Duration, from_ns, nanoseconds, to_ns
 from rimward.observe import Trace
 from rimward.testing.clock import Clock, Loop, whole_seconds
-from rimward.testing.cloud import has_cloud
+from rimward.testing.cloud import has_cloud, need_cloud
 from rimward.testing.coap import Coap
 from rimward.testing.device import Device, Identity, Version
-from rimward.testing.errors import CloudMissing, Inside, SiteClosed, tell
+from rimward.testing.errors import Inside, SiteClosed, tell
 from rimward.testing.folder import temporary
 from rimward.testing.http import Http
 from rimward.testing.inbox import Inbox
@@ -155,9 +155,8 @@ class Site:
 
     def _start(self) -> None:
         self._sender = None
-        node = SiteNode(self.app, self._config, self.clock, self._chance, self._errors, self._settings)
-        node.on_death = self._restart
-        self._node = node
+        self._node = SiteNode(self.app, self._config, self.clock, self._chance, self._errors, self._settings)
+        self._node.on_death = self._restart
 
     def _restart(self) -> None:
         assert self._node is not None
@@ -394,8 +393,7 @@ class Site:
     def _the_hub(self) -> "SiteHub":
         if self._hub is None:
             self.node  # noqa: B018 (raises where the Site is closed)
-            if not has_cloud():
-                raise CloudMissing("a Site's lake needs the cloud extra: pip install 'rimward[cloud]'")
+            need_cloud()
             from rimward.testing.hub import SiteHub
 
             self._hub = SiteHub(self.app, self.folder, self._settings, self.clock.wall, self._errors.append)
