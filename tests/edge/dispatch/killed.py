@@ -1,4 +1,4 @@
-"""A process with a stream, to be killed: a line of its input is a message, one of its output says it is on disk.
+"""A process with a stream, to be killed: for each line of input one says that it is on disk.
 
 Lines that begin with `{` are what the stream gave.
 """
