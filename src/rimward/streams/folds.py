@@ -144,8 +144,8 @@ class AggCell:
         """
         if self._numbers is not None:
             item = self._numbers(value)
-            kind: type[Any] = type(item)
-            if (kind is float and item == item) or (kind is int and item.bit_length() < 64):  # noqa: PLR0124 (NaN differs from itself; floats hold them)
+            small = isinstance(item, int) and item.bit_length() < 64
+            if small or (isinstance(item, float) and not isnan(item)):
                 for add in self._adds:
                     add(time, item)
                 return
