@@ -131,10 +131,9 @@ class AggCell:
         # One field, and accumulators that take every number: they need no check first.
         plain = len(self._columns) == 1 and all(isinstance(one, NUMERIC) for one in accumulators)
         self._numbers = self._columns[0][0] if plain else None
-        adds = {one.add: isinstance(one, Extremes) for one in accumulators} if plain else {}
-        self._adds: tuple[_Add, ...] = tuple(
-            sorted(adds, key=lambda add: not adds[add])
-        )  # what may raise first
+        first = [one for one in accumulators if isinstance(one, Extremes)]  # they alone may raise
+        ordered = [*first, *(one for one in accumulators if one not in first)] if plain else []
+        self._adds: tuple[_Add, ...] = tuple(one.add for one in ordered)
 
     def add(self, time: int, value: Any) -> None:
         """Take a value: its missing fields are skipped.
@@ -145,8 +144,8 @@ class AggCell:
         """
         if self._numbers is not None:
             item = self._numbers(value)
-            kind = type(item)
-            if (kind is float and item == item) or (kind is int and item.bit_length() < 64):  # noqa: PLR0124 (NaN differs from itself; floats hold them)
+            small = isinstance(item, int) and item.bit_length() < 64
+            if small or (isinstance(item, float) and not isnan(item)):
                 for add in self._adds:
                     add(time, item)
                 return

@@ -198,9 +198,11 @@ class Merged:
     def restore(self, snapshot: Any) -> None:
         """Take over a snapshot's state."""
         if snapshot is not None:
-            codecs: tuple[Codec, Codec] = (self.codecs[1], self.codecs[0])  # by side
+            left, right = self.codecs
             self.late, self.count, self.watermark, held = snapshot
-            self._heap = [(time, side, n, codecs[side].decode(value)) for time, side, n, value in held]
+            self._heap = [
+                (time, side, n, (left if side else right).decode(value)) for time, side, n, value in held
+            ]
 
 
 class AsOf(Merged):
