@@ -51,9 +51,7 @@ def held_cell(bound: Bound) -> Cell | None:
     return None
 
 
-def _wait(
-    host: Host, work: Work, listeners: Listeners, number: int, cell: Cell, *, waits: bool
-) -> None:
+def _wait(host: Host, work: Work, listeners: Listeners, number: int, cell: Cell, *, waits: bool) -> None:
     def go_on() -> None:
         work.pending -= 1
         run_all(host, work, listeners, number, waits=waits)
