@@ -203,7 +203,7 @@ class Taking:
         marks = tuple(self._marks.get(hello.node, {}).values())
         welcome = self.welcoming.answer(hello, marks, self._now(), released)
         if welcome.verdict != "quarantined":
-            orders = self.ingest.orders(hello.erased.known)
+            orders = await in_thread(self.ingest.orders, hello.erased.known)
             welcome = msgspec.structs.replace(welcome, erase=orders)
         if welcome.verdict == "ok":  # whoever is told apart first may be another
             await self._write_down(self._records.reports.note, hello, self._now())
