@@ -74,7 +74,8 @@ def figures(rounds: int, sizes: Sequence[int] = SIZES, days: int = DAYS) -> list
 def _made(folder: Path, size: int, days: int) -> Size:
     """Make a table."""
     storage = Folder(folder)
-    table = storage.create(TABLE, SCHEMA, partitions_of(TABLE))
+    storage.create(TABLE, SCHEMA, partitions_of(TABLE))
+    table = storage.open(TABLE)
     for first in range(0, days, CHUNK):
         some = range(first, min(days, first + CHUNK))
         write_deltalake(table, _rows(some, size // days), mode="append")

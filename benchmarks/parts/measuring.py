@@ -20,8 +20,9 @@ from rimward.edge.dispatch import Clocks, Dispatcher, Tracing
 from rimward.edge.dispatch.call import LaneCall
 from rimward.edge.dispatch.functions import Figures
 from rimward.edge.dispatch.types import Sender
-from rimward.edge.gateways.mqtt import MqttConfig, MqttGateway
+from rimward.edge.gateways.mqtt.config import MqttConfig
 from rimward.edge.gateways.mqtt.connection import Connection
+from rimward.edge.gateways.mqtt.gateway import MqttGateway
 from rimward.edge.outbox import Outbox
 from rimward.observe import Ring
 from rimward.protocols.mqtt import Connect, Packet, Publish, ServerSession, Subscribe, Subscription

@@ -23,6 +23,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addini("rimward_app", 'the app of the fixture "site", as module:name')
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Declare the mark `site`."""
+    config.addinivalue_line(
+        "markers",
+        'site(app, **arguments): the app of the fixture "site", an App or "module:name", and what its Site '
+        "gets, such as seed=7",
+    )
+
+
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> object | None:
     """Run an async test that no other plugin has taken; None leaves it to pytest."""
     test: Any = pyfuncitem.obj
@@ -44,25 +53,29 @@ def pytest_runtest_makereport(call: pytest.CallInfo[None]) -> None:
 
 @pytest.fixture
 def rimward_app(request: pytest.FixtureRequest) -> "App":
-    """The app of the fixture `site`: the setting's, unless a project's own fixture returns another."""
-    name = str(request.config.getini("rimward_app"))
-    if not name:
+    """The app of the fixture `site`: the mark's, else the setting's; a project's own fixture says another."""
+    mark = request.node.get_closest_marker("site")
+    found = mark.args[0] if mark is not None and mark.args else request.config.getini("rimward_app")
+    if not found:
         pytest.fail(
             "the fixture 'site' does not know the app: write rimward_app = \"app:app\" in "
-            "[tool.pytest.ini_options], or a fixture rimward_app that returns it",
+            "[tool.pytest.ini_options], the mark @pytest.mark.site(app) on the test, or a fixture "
+            "rimward_app that returns it",
             pytrace=False,
         )
     from rimward.app.loading import load
 
-    return load(name)
+    return load(found) if isinstance(found, str) else found
 
 
 @pytest.fixture
-def site(rimward_app: "App") -> "Iterator[Site]":
-    """An open Site of the project's app."""
+def site(request: pytest.FixtureRequest, rimward_app: "App") -> "Iterator[Site]":
+    """An open Site of the project's app, with what the mark `site` says."""
     from rimward.testing import Site
 
-    opened = Site(rimward_app)
+    mark = request.node.get_closest_marker("site")
+    arguments: dict[str, Any] = {} if mark is None else mark.kwargs
+    opened = Site(rimward_app, **arguments)
     opened.open()
     yield opened
     opened.close()

@@ -12,6 +12,7 @@ from rimward_supervisor.logs import open_log_or_nothing, rotate, size, tail
 from rimward_supervisor.restarts import Restarts
 from rimward_supervisor.spawn import Start, spawn
 from rimward_supervisor.spec import ProcessSpec
+from rimward_supervisor.watch import Watch
 
 STARTING, READY, STOPPING, WAITING, ENDED = "starting", "ready", "stopping", "waiting", "ended"
 READY_BYTES = 65_536  # what a process may tell when it is ready
@@ -33,6 +34,7 @@ class Child:
         self.again = False  # it was told to stop in order to be started again
         self.ready_fd: int | None = None  # our end of its pipe
         self.halted = False  # it stands still because a fault was asked for
+        self.watch: Watch | None = None  # over the calls of this life
         self.unlogged = ""  # why what it says in this life is not kept
         self._in_front = False  # its session is still to be put behind the others
         self._log_bytes = log_bytes
@@ -70,6 +72,7 @@ class Child:
                     os.close(descriptor)
         self.state, self.since, self._started, self._said = STARTING, time.time_ns(), now, b""
         self.again = self.halted = False
+        self.watch = None if self.spec.watch is None else Watch(self.spec.watch, self.pid)
         self._in_front = self.spec.background
         self.deadline = now if self.spec.connect else None
 
@@ -77,7 +80,9 @@ class Child:
         fds = {name: sockets[name].fileno() for name in self.spec.listens_on}
         inherited = [*fds.values(), *([] if told is None else [told])]
         argv = self.spec.command(fds, ports(sockets), told)
-        env = {**os.environ, **(self.spec.env or {})}
+        keeps = self.spec.keeps
+        kept = {name: text for name, text in os.environ.items() if keeps is None or name in keeps}
+        env = {**kept, **(self.spec.env or {})}
         return spawn(Start(argv, env, inherited, log, self.spec.background))
 
     def hear(self) -> str | None:

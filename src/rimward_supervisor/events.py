@@ -31,6 +31,8 @@ def write_state(path: str, since: int, children: list[Child]) -> str:
             "restarts": child.restarts.count,
             "since": child.since,
         }
+        if child.watch is not None and child.watch.runs:
+            state[child.name]["over"] = child.watch.runs  # the function that runs past its time
     fresh = f"{path}.{os.getpid()}"
     try:
         with open(fresh, "w") as file:  # noqa: PTH123 -- pathlib would be a tenth of this process's memory

@@ -7,13 +7,15 @@
      "processes": [{"name": "node", "argv": ["serve", "--fd", "mqtt={fd:mqtt}", "--ready", "{ready}"]}]}
 
 In `argv`, `{fd:NAME}` is the descriptor of a listener, `{port:NAME}` its port (a Unix socket has none),
-and `{ready}` the descriptor on which the process writes one JSON line when it serves.
+and `{ready}` the descriptor on which the process writes one JSON line when it serves. A process whose calls
+are watched has `"watch": {"slot": FILE, "deaths": FILE, "stack": FILE}`: `watch` says what those are.
 """
 
 import re
 from typing import Any, NamedTuple
 
 from rimward_supervisor.listeners import TCP, UDP, UNIX, Address
+from rimward_supervisor.watch import WatchSpec
 
 _TEMPLATE = re.compile(r"\{(ready|fd:([\w-]+)|port:([\w-]+))\}")
 _NAME = re.compile(r"[\w-]+")
@@ -33,6 +35,8 @@ class ProcessSpec(NamedTuple):
     once: bool = False  # not started again when it ends
     waits: bool = False  # started by the command "restart NAME" only
     env: dict[str, str] | None = None  # beside what the supervisor inherits
+    keeps: list[str] | None = None  # names of what it inherits of the environment; None: all of it
+    watch: WatchSpec | None = None  # where it says which call it runs
     background: bool = False  # it runs on what the others leave of the CPUs
 
     @property
@@ -103,6 +107,12 @@ def _process(data: Any, where: str, listeners: dict[str, Address]) -> ProcessSpe
         raise SpecError(f"{where}.argv: a list of at least one text is needed")
     if fields.get("connect") is not None:
         fields["connect"] = _address(fields["connect"], f"{where}.connect")
+    if fields.get("keeps") is not None and not all(
+        isinstance(one, str) for one in _list(fields["keeps"], f"{where}.keeps")
+    ):
+        raise SpecError(f"{where}.keeps: names of variables are needed")
+    if fields.get("watch") is not None:
+        fields["watch"] = _watch(fields["watch"], f"{where}.watch")
     for part in argv:
         for match in _TEMPLATE.finditer(part):
             wanted = match.group(2) or match.group(3)
@@ -111,6 +121,14 @@ def _process(data: Any, where: str, listeners: dict[str, Address]) -> ProcessSpe
             if match.group(3) and listeners[wanted].kind == UNIX:
                 raise SpecError(f"{where}.argv: {wanted!r} is a Unix socket, which has no port")
     return ProcessSpec(**fields)
+
+
+def _watch(data: Any, where: str) -> WatchSpec:
+    fields = _fields(data, where, WatchSpec)
+    for key in WatchSpec._fields:
+        if not isinstance(fields.get(key), str):
+            raise SpecError(f"{where}.{key}: a path is needed")
+    return WatchSpec(**fields)
 
 
 def _fields(data: Any, where: str, kind: Any) -> dict[str, Any]:

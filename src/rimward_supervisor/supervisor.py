@@ -18,6 +18,7 @@ from rimward_supervisor.faults import LOOK as FAULTS
 from rimward_supervisor.faults import stands_still
 from rimward_supervisor.listeners import bind, ports, release
 from rimward_supervisor.spec import Spec
+from rimward_supervisor.watch import Watch
 
 LOOK = 5.0  # seconds between looks at the logs' sizes
 CONNECT = 0.03  # seconds between tries whether an address answers
@@ -68,6 +69,8 @@ class Supervisor:
         for child in self._children:
             if child.deadline is not None and now >= child.deadline:
                 self._due(child, now)
+            if child.watch is not None and child.state == READY and now >= child.watch.next:
+                self._look(child, child.watch, now)
         if now >= self._next_fault:
             self._next_fault = now + FAULTS
             self._halt()
@@ -94,7 +97,18 @@ class Supervisor:
     def _pause(self, now: float) -> float:
         """Return the seconds until something is due."""
         due = [child.deadline for child in self._children if child.deadline is not None]
+        due += [one.watch.next for one in self._children if one.watch is not None and one.state == READY]
         return max(0.0, min([*due, self._next_look, self._next_fault]) - now)
+
+    def _look(self, child: Child, watch: Watch, now: float) -> None:
+        """Look at the calls of a process, and do and tell what there is to."""
+        was = watch.runs
+        for found in watch.look(now):
+            self._tell(found.event, child, pid=child.pid, **found.fields)
+            if found.kill:
+                child.signal(signal.SIGKILL)
+        if watch.runs != was:
+            self._write_state()
 
     def _halt(self) -> None:
         """Make those stand still of whom that is asked, and let the others go on."""
@@ -147,6 +161,11 @@ class Supervisor:
                 continue
             if fd is not None:
                 self._selector.unregister(fd)
+            watch, child.watch = child.watch, None
+            if watch is not None:
+                if was != STOPPING and (culprit := watch.died(code)) is not None:
+                    self._tell(culprit.event, child, pid=pid, **culprit.fields)
+                watch.close()
             self._ended(child, pid, code, was)
 
     def _ended(self, child: Child, pid: int | None, code: int, was: str) -> None:

@@ -54,9 +54,13 @@ def test_they_are_listed_shown_and_tried_again(folder: Path, capsys: pytest.Capt
     assert "there is no dead letter n9/1/warm/1" in said(capsys, "show", "n9/1/warm/1", *data, code=1)
     assert "the app has no fact cold" in said(capsys, "replay", "--fact", "cold", *data, code=1)
     deploy(folder, WARM, COLD)
-    assert said(capsys, "replay", *data) == (
+    assert main(["deadletters", "replay", *data]) == 1, "a row is left"
+    assert capsys.readouterr().out == (
         "warm: 0 stored, 0 were there, 1 do not fit\ncold: 2 stored, 0 were there, 0 do not fit\n"
+        "1 row is left as dead letters: list says why each does not fit\n"
     )
+    assert main(["deadletters", "replay", "--fact", "cold", *data]) == 0
+    capsys.readouterr()
     assert places(folder, "cold") == [("n2", 1, 1), ("n2", 1, 2)]
     assert len(said(capsys, "list", "--json", *data).splitlines()) == 1
 

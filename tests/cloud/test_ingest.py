@@ -15,8 +15,8 @@ from rimward.app.manifest import Column, FactSpec
 from rimward.cloud.api import Stored, lanes_stored
 from rimward.cloud.ingest.core import Envelope, Ingest
 from rimward.cloud.lake import syncing
-from rimward.cloud.lake.durable import DurableTable, LakeBroken
-from rimward.cloud.lake.storage import Folder
+from rimward.cloud.lake.durable import DurableTable
+from rimward.cloud.lake.storage import Folder, LakeBroken
 from rimward.cloud.lake.tables import schema_of, to_arrow
 from rimward.wire import Hello, Row, Welcome
 

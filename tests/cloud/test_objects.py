@@ -13,8 +13,11 @@ from deltalake.exceptions import DeltaError
 
 from rimward.cloud.config import LakePlace, UpkeepConfig
 from rimward.cloud.ingest.core import Ingest, Outcome
+from rimward.cloud.lake.durable import DurableTable
 from rimward.cloud.lake.query import query
+from rimward.cloud.lake.sole import SecondWriter, SoleWriter
 from rimward.cloud.lake.storage import NoLake, Storage, keep_place, lake_of, storage_of
+from rimward.cloud.lake.tables import EPOCHS
 from rimward.cloud.lake.tending import Tending
 from rimward.cloud.lake.upkeep import Upkeep
 from rimward.cloud.store import Records
@@ -51,6 +54,15 @@ def test_rows_marks_upkeep_and_sql_are_as_in_a_folder(store: Store) -> None:
     asked = query(storage, "select _node, count(*) as n from warm group by all").to_pylist()
     assert asked == [{"_node": "n1", "n": 5}]
     assert {"_dead", "_epochs", "_gap", "warm"} <= set(storage.tables())
+
+
+def test_a_store_that_excludes_lets_everybody_write_and_one_makes_a_table(
+    store: Store, tmp_path: Path
+) -> None:
+    storage = storage_of(store.place("many"))
+    assert not any(SoleWriter(storage, tmp_path, who).alone for who in ("ingest", "ingest-2"))
+    assert [storage.create("_epochs", EPOCHS, ["_day"]) for _ in range(2)] == [True, False]
+    assert storage.open("_epochs").version() == 0
 
 
 def test_one_of_many_writers_of_a_name_wins(store: Store) -> None:
@@ -114,6 +126,16 @@ def test_a_store_without_put_if_absent_has_one_writer_and_it_is_said(
         assert not upkeep.look()
         assert not upkeep.look()
         records.close()
+        right = SoleWriter(storage, tmp_path / "one", "ingest")
+        assert right.alone
+        with pytest.raises(SecondWriter, match=r"that is ingest, process \d+: ingest-2 can't"):
+            SoleWriter(storage, tmp_path / "one", "ingest-2")
+        with pytest.raises(SecondWriter, match=r"the hub in .*one writes to it"):
+            SoleWriter(storage, tmp_path / "other", "ingest")
+        right.close()
+        SoleWriter(storage, tmp_path / "one", "rimward deadletters replay").close()
+        DurableTable(storage, "_epochs", EPOCHS)
+        assert storage.tables() == ["_epochs"]
     assert [record.getMessage() for record in caplog.records].count(
         "the store has no put-if-absent: one writer alone may commit, and upkeep is off"
     ) == 1

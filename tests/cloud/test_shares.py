@@ -10,6 +10,7 @@ from collections.abc import AsyncGenerator, Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from pathlib import Path
+from threading import Barrier
 
 import msgspec
 import nats
@@ -190,6 +191,22 @@ def test_processes_that_make_a_table_at_once_all_open_it(tmp_path: Path) -> None
             tables = [one.result() for one in made]
             assert any(table.created for table in tables)
             assert all(table.there() for table in tables)
+            assert len({table.id for table in tables}) == 1
+
+
+def test_one_of_those_who_make_a_table_makes_it_and_no_other_is_put_in_its_place(tmp_path: Path) -> None:
+    barrier, lakes = Barrier(4), [Folder(tmp_path / str(number)) for number in range(10)]
+
+    def make(lake: Folder) -> bool:
+        barrier.wait()
+        return lake.create("_epochs", EPOCHS, ["_day"])
+
+    with ThreadPoolExecutor(4) as threads:
+        for lake in lakes:
+            won = list(threads.map(make, [lake] * 4))
+            assert sorted(won) == [False, False, False, True]
+            assert lake.open("_epochs").version() == 0
+            assert lake.tables() == ["_epochs"]
 
 
 def test_two_live_owners_of_one_bucket_lose_and_double_nothing(tmp_path: Path) -> None:

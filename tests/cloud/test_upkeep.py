@@ -14,9 +14,8 @@ from rimward.cloud.api import lanes_stored
 from rimward.cloud.config import UpkeepConfig
 from rimward.cloud.ingest.core import Ingest
 from rimward.cloud.lake import tending
-from rimward.cloud.lake.durable import LakeBroken
 from rimward.cloud.lake.expiring import gone
-from rimward.cloud.lake.storage import Folder
+from rimward.cloud.lake.storage import Folder, LakeBroken
 from rimward.cloud.lake.tables import schema_of
 from rimward.cloud.lake.tending import Tending
 from rimward.cloud.lake.upkeep import FILES_TODAY, Upkeep

@@ -14,8 +14,9 @@ from rimward.app.loading import load
 from rimward.edge.config import OutboxConfig
 from rimward.edge.dispatch import Clocks, Dispatcher, Tracing
 from rimward.edge.dispatch.types import Sender
-from rimward.edge.gateways.mqtt import MqttConfig, MqttGateway
+from rimward.edge.gateways.mqtt.config import MqttConfig
 from rimward.edge.gateways.mqtt.connection import Connection
+from rimward.edge.gateways.mqtt.gateway import MqttGateway
 from rimward.edge.keeping import Keeper
 from rimward.edge.outbox import Outbox
 from rimward.observe import Trace

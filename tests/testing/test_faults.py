@@ -119,8 +119,9 @@ async def test_a_link_that_breaks_on_both_ways_doubles_and_loses_nothing(seed: i
 
 async def test_a_link_can_be_flaky_but_not_dead_by_chance() -> None:
     async with Site(app) as site:
-        with pytest.raises(ValueError, match=r"from 0 to 0\.9"):
-            site.uplink.flaky(1.0)
+        for spoil in (site.uplink.flaky, site.uplink.lose):
+            with pytest.raises(ValueError, match=r"from 0 to 0\.9"):
+                spoil(1.0)
 
 
 async def test_a_full_outbox_refuses_the_whole_message_in_the_devices_words() -> None:
@@ -151,3 +152,70 @@ async def test_committed_rows_leave_the_outbox_when_they_have_been_kept_long_eno
         assert 0 < site.node.outbox.core.held < held
         assert [row.celsius for row in site.rows(TooWarm)] == [9, 10, 11, 12, 13, 14]
         assert site.ledger.balanced()
+
+
+async def test_what_a_slow_link_carries_arrives_when_its_time_has_passed_and_the_answer_as_late() -> None:
+    async with Site(app) as site:
+        site.uplink.delay("2s")
+        await site.device("d").publish("lines/a/weigh", {"weight": 1}, qos=1)
+        await site.settle()
+        assert site.rows(Weighed) == []
+        await site.advance("1999ms")
+        assert site.rows(Weighed) == []
+        await site.advance("1ms")
+        assert site.rows(Weighed) == [Weighed("a", 1.0)]
+        marks = site.node.outbox.core.stock.marks
+        assert not marks  # the node has not heard
+        await site.advance("2s")
+        assert marks
+        assert site.ledger.balanced()
+
+
+async def test_a_link_that_goes_down_loses_what_is_on_its_way() -> None:
+    async with Site(app) as site:
+        site.uplink.delay("2s")
+        await site.device("d").publish("lines/a/weigh", {"weight": 1}, qos=1)
+        await site.settle()
+        site.uplink.down()
+        await site.advance("1m")
+        assert site.rows(Weighed) == []
+        site.uplink.up()
+        await site.settle()
+        await site.advance("2s")
+        assert site.rows(Weighed) == [Weighed("a", 1.0)]
+
+
+@pytest.mark.parametrize("delay", [None, "300ms"])
+async def test_envelopes_that_are_lost_come_again_and_once(delay: str | None) -> None:
+    async with Site(app, seed=5) as site:
+        site.uplink.lose(0.4)
+        site.uplink.delay(delay)
+        device = site.device("d")
+        for weight in range(12):
+            await device.publish("lines/a/weigh", {"weight": weight}, qos=1)
+            await site.settle()
+            await site.advance("200ms")
+        site.uplink.lose(0.0)
+        for _ in range(4):
+            await site.settle()
+            await site.advance("1s")
+        assert site.uplink.lost > 0
+        assert [row.weight for row in site.rows(Weighed)] == list(range(12))
+        assert site.ledger.balanced()
+        assert site.ledger.waiting == 0
+
+
+async def test_the_same_seed_is_the_same_run_to_the_last_envelope() -> None:
+    async def run(seed: int) -> tuple[int, int, list[str]]:
+        async with Site(app, seed=seed) as site:
+            site.uplink.lose(0.3)
+            site.uplink.flaky(0.3)
+            device = site.device("d")
+            for weight in range(8):
+                await device.publish("lines/a/weigh", {"weight": weight}, qos=1)
+                await site.settle()
+            traces = [trace.id for trace in site.traces]
+            return site.uplink.lost, site.uplink.breaks, traces
+
+    assert await run(4) == await run(4)
+    assert await run(4) != await run(5)

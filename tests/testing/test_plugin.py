@@ -47,6 +47,7 @@ def test_async_tests_run_without_any_setting(tmp_path: Path) -> None:
     assert "In the Site of 'lamps':" in said
     assert "LookupError: no such lamp at app.py:9: see site.errors" in said
     assert "dead letter of buttons/b from b: failed: LookupError: no such lamp" in said
+    assert "trace of buttons/b from b: press, 0 actions, 0 rows, LookupError at app.py:9" in said
 
 
 def test_a_site_is_a_fixture_where_the_setting_names_the_app(tmp_path: Path) -> None:
@@ -78,6 +79,20 @@ async def test_it(site):
     assert site.app is app
 """
     assert "1 passed" in run_pytest(tmp_path, tests)
+
+
+def test_a_mark_names_the_app_and_what_its_site_gets(tmp_path: Path) -> None:
+    tests = """
+@pytest.mark.site(app, seed=7, outbox_bytes=1 << 20)
+async def test_of_an_app(site):
+    assert site.app is app
+    assert site._outbox.max_bytes == 1 << 20
+@pytest.mark.site("app:app")
+async def test_of_a_name(site):
+    assert site.app.name == "lamps"
+"""
+    said = run_pytest(tmp_path, tests, "--strict-markers", settings="pythonpath = .")
+    assert "2 passed" in said
 
 
 def test_the_fixture_says_what_it_needs(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from rimward.app import manifest as manifests
 from rimward.cli.data import folder_of, need_cloud
-from rimward.cli.output import json_line, table
+from rimward.cli.output import json_line, say, table
 from rimward.cli.parsing import CommandError, Parser
 from rimward.edge.api import dead_letters, node_name
 from rimward.events.times import from_ns
@@ -23,6 +23,7 @@ examples:
 
 A row is a dead letter where a value is not exactly of its column's type, or the hub did not know its schema
 or fact. Replay tries rows again and deletes the dead letters of those that fit; it works while the hub runs.
+Its exit code is 1 where rows are left that do not fit.
 Where the folder is a node's, list and show have the events that its functions could not work on as well;
 these are not tried again.
 """
@@ -113,8 +114,10 @@ def _show(options: argparse.Namespace, found: list[Any]) -> int:
 
 
 def _replay(options: argparse.Namespace, folder: DataFolder) -> int:
+    from rimward.cloud.erasing.listing import Erasures, Rules
     from rimward.cloud.ingest.opened import OpenLake
     from rimward.cloud.ingest.replaying import Replaying
+    from rimward.cloud.lake.sole import SoleWriter
     from rimward.cloud.lake.storage import lake_of
     from rimward.wire.system import SYSTEM
 
@@ -125,13 +128,25 @@ def _replay(options: argparse.Namespace, folder: DataFolder) -> int:
     facts = [fact for fact in manifest.facts if options.fact in (None, fact.table)]
     if not facts:
         raise CommandError(f"the app has no fact {options.fact}")
-    replaying = Replaying(
-        OpenLake(lake_of(folder.root), (*manifest.facts, *SYSTEM), time.time_ns), time.time_ns
-    )
+    lake = lake_of(folder.root)
+    erasures = Erasures(folder.root, lake)
+
+    def rules(fact: str) -> Rules | None:
+        found = erasures.of(fact)
+        return Rules(found) if found else None
+
+    right = SoleWriter(lake, folder.root, "rimward deadletters replay")
+    replaying = Replaying(OpenLake(lake, (*manifest.facts, *SYSTEM), time.time_ns), time.time_ns, rules)
+    left = 0
     for fact in facts:
         done = replaying.fact(fact.table, lambda one: options.node in (None, one.node))
         if options.json:
             json_line({"fact": fact.table, "stored": done.stored, "there": done.there, "dead": done.dead})
         else:
             print(f"{fact.table}: {done.stored} stored, {done.there} were there, {done.dead} do not fit")
-    return 0
+        left += done.dead
+    right.close()
+    if left and not options.json:
+        rows = "1 row is" if left == 1 else f"{left:,} rows are"
+        say(f"{rows} left as dead letters: list says why each does not fit")
+    return 1 if left else 0

@@ -1,4 +1,7 @@
-"""`rimward device add|list|remove|password`: the devices of an access file; no secret is an argument."""
+"""`rimward device add|list|remove|password|command`: who may come in, and what one is told to do.
+
+The first four keep an access file; no secret is an argument.
+"""
 
 import argparse
 import secrets
@@ -8,6 +11,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rimward.cli import commanding
 from rimward.cli.output import json_line, say, table
 from rimward.cli.parsing import CommandError, Parser, UsageError
 
@@ -25,6 +29,7 @@ examples:
   rimward device add truck-1
   rimward device add truck-2 --token
   rimward device list
+  rimward device command truck-1 chill '{"mode": "max"}'
 
 rimward device add --help and its siblings explain each. A node reads the file again when it changes: rimward
 dev app.py --access access.toml.
@@ -62,7 +67,7 @@ Connections that were opened with the old one are closed within seconds.
 
 def add_arguments(parser: Parser) -> None:
     """Declare what the verb takes."""
-    words = parser.add_subparsers(dest="word", metavar="add|list|remove|password", required=True)
+    words = parser.add_subparsers(dest="word", metavar="add|list|remove|password|command", required=True)
     one = words.add_parser("add", description="let a device in", epilog=EXAMPLES_ADD)
     one.add_argument("id", metavar="ID", help="{client} in rules, and what the first capture has to be")
     how = one.add_mutually_exclusive_group()
@@ -82,6 +87,7 @@ def add_arguments(parser: Parser) -> None:
     for below in (gone, new):
         below.add_argument("id", metavar="ID")
     new.add_argument("--password-stdin", action="store_true", help="read the password from what comes in")
+    commanding.add_word(words)
     for below in (one, shown, gone, new):
         text = f"the access file (default: {DEFAULT})"
         below.add_argument("--access", type=Path, metavar="FILE", default=Path(DEFAULT), help=text)
@@ -97,6 +103,8 @@ def run(options: argparse.Namespace) -> int:
             return _list(options)
         case "remove":
             return _remove(options)
+        case "command":
+            return commanding.command(options)
         case _:
             return _password(options)
 

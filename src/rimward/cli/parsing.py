@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
-from rimward.events import RimwardError, seconds
+from rimward.events import RimwardError, nbytes, seconds
 
 _CHOICE = re.compile(r"argument (\S+): invalid choice: '(.*?)' \(choose from (.*)\)")
 
@@ -124,6 +124,18 @@ def count(text: str) -> int:
     if not text.isdecimal() or not 0 < int(text) <= 1_000_000:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 to 1000000")
     return int(text)
+
+
+def size(text: str) -> int:
+    """Read bytes: a number, or a size such as 64MiB.
+
+    Raises:
+        argparse.ArgumentTypeError: it is neither.
+    """
+    try:
+        return nbytes(int(text) if text.isdecimal() else text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no size, as 64MiB is") from None
 
 
 def positive(text: str) -> float:

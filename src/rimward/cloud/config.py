@@ -6,7 +6,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta, Struct
 
-from rimward.network.bus import BusAccess
+from rimward.network.config import BusAccess
 
 Processes = Annotated[int, Meta(ge=1, le=16)]  # of ingest: there are 16 buckets of nodes
 VERSIONS_KEPT = 48 * 3600  # seconds that what is replaced in the lake stays, for those who read it

@@ -12,3 +12,8 @@ async def connect(config: HubConfig) -> Client:
     It raises what the client raises.
     """
     return await bus.connect(config.bus)
+
+
+def committed_subject(region: str) -> str:
+    """Return where ingest tells the rest of the hub that rows were committed."""
+    return f"hub.{region}.committed"

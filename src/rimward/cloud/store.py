@@ -7,13 +7,16 @@ it is deleted, they run on all rows again.
 import sqlite3
 import threading
 from collections.abc import Generator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rimward.cloud.ingest.envelopes import Outcome
-from rimward.cloud.ingest.generations import Seen
 from rimward.cloud.ledger.reports import Reports
 from rimward.observe.transactions import transaction
+
+if TYPE_CHECKING:
+    from rimward.cloud.ingest.generations import Seen  # it opens tables, and people's views don't
 
 SCHEMA = """
 create table if not exists envelope (
@@ -32,7 +35,7 @@ create table if not exists seen (name text primary key, id text not null, versio
 """
 ENVELOPES_KEPT = 100_000
 PRUNE_EVERY = 256  # batches
-COUNTED = ("stored", "dead", "lost", "duplicates", "gaps", "clashes")
+COUNTED = ("stored", "dead", "lost", "erased", "duplicates", "gaps", "clashes")
 
 
 def connect(path: Path) -> sqlite3.Connection:
@@ -87,20 +90,20 @@ class Records:
         with self._transaction():
             self._add(counts)
 
-    def seen(self) -> Seen:
+    def seen(self) -> "Seen":
         """Return the newest version of each table that was there."""
         with self._turn:
             rows = self._db.execute("select name, id, version from seen").fetchall()
         return {name: (id_, version) for name, id_, version in rows}
 
-    def saw(self, seen: Seen, *, anew: bool = False) -> None:
+    def saw(self, seen: "Seen", *, anew: bool = False) -> None:
         """Remember versions; lower ones only `anew`."""
         with self._transaction():
             if anew:
                 self._db.execute("delete from seen")
             self._saw(seen)
 
-    def _saw(self, seen: Seen) -> None:
+    def _saw(self, seen: "Seen") -> None:
         self._db.executemany(
             "insert into seen values (?, ?, ?) on conflict (name) do update set id = excluded.id, "
             "version = excluded.version where excluded.version > version or excluded.id <> id",
@@ -135,3 +138,12 @@ class Records:
         self.reports.close()
         with self._turn:
             self._db.close()
+
+
+def hub_status(data: Path) -> dict[str, int]:
+    """Return the hub's figures, by name."""
+    path = data / "hub" / "hub.db"
+    if not path.exists():
+        return {}
+    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as db:
+        return dict(db.execute("select name, value from counter").fetchall())

@@ -2,19 +2,21 @@
 
 from collections.abc import Iterator
 
-from rimward.console.figures import age, count, duration, plural
+from rimward.cloud.ingest.figures import IngestFigures
+from rimward.console.figures import age, count, duration, plural, size
 from rimward.console.history import FunctionFigures, History
 from rimward.console.model import Problem, Seen
 from rimward.observe.life import is_ingest
 
 STALE = 5.0  # seconds without a sign of life before that is said; there is one every second or oftener
 OLD = 60.0  # seconds that a fact may wait while the hub is connected
+GAPS = 3  # lanes with missing rows that are named
 FILLED, NEARLY_FULL = 0.8, 0.95  # of the outbox's cap
 
 
 def problems(seen: Seen, history: History) -> list[Problem]:
     """Return everything that is wrong, the grave first."""
-    found = [*_node(seen), *_processes(seen), *_outbox(seen), *_uplink(seen), *_ledger(seen)]
+    found = [*_node(seen), *_processes(seen), *_outbox(seen), *_uplink(seen), *_hub(seen), *_ledger(seen)]
     for function in history.functions():
         found.extend(_function(function))
     found.extend(Problem(grave=False, what=f"{what}.") for what in seen.unreadable)
@@ -104,6 +106,12 @@ def _processes(seen: Seen) -> Iterator[Problem]:
                 what=f"The process {process.name} was made to stand still.",
                 cure=f"kill -CONT {process.pid} lets it go on; a fault that was asked for ends by itself.",
             )
+        elif process.over:
+            yield Problem(
+                grave=True,
+                what=f"{process.over} runs past its time and holds up the process {process.name}.",
+                cure='It is stopped at its limit; run="process" keeps it from everything else.',
+            )
     if (silent := silences(seen).get("hub")) is not None:
         yield Problem(
             grave=True,
@@ -132,7 +140,7 @@ def _node(seen: Seen) -> Iterator[Problem]:
             cure="See logs/node.log, and whether the disk is full.",
         )
     for part, what in sorted(seen.snapshot.health.items()):
-        yield Problem(grave=True, what=f"{part}: {what}.")
+        yield Problem(grave=not part.startswith("function "), what=f"{part}: {what}.")
 
 
 def _outbox(seen: Seen) -> Iterator[Problem]:
@@ -144,6 +152,13 @@ def _outbox(seen: Seen) -> Iterator[Problem]:
             grave=fill >= NEARLY_FULL,
             what=f"The outbox is {fill:.0%} full.",
             cure="Full, it refuses facts. Reconnect the hub, or raise outbox.max_bytes.",
+        )
+    if outbox.get("reserve_used"):
+        yield Problem(
+            grave=True,
+            what=f"The node's disk has {size(outbox.get('free_bytes', 0.0))} left, "
+            "less than the outbox's reserve.",
+            cure="New facts are refused, losses can still be told. Make room on the disk.",
         )
     oldest = oldest_wait(seen)
     if seen.link is not None and seen.link.connected and oldest is not None and oldest > OLD:
@@ -172,15 +187,64 @@ def _uplink(seen: Seen) -> Iterator[Problem]:
         )
 
 
+def _hub(seen: Seen) -> Iterator[Problem]:
+    """Yield what the hub tells of the node, and what ingest and the hub's audit tell of themselves."""
+    verdict = "" if seen.link is None else seen.link.verdict
+    if verdict in ("quarantined", "rekey"):
+        yield Problem(
+            grave=True,
+            what=f"The hub takes nothing of this node's outbox ({verdict}): another has used its name.",
+            cure="rimward hub release NODE says which one goes on; a re-key ends by itself.",
+        )
+    for one in seen.ingest:
+        yield from _ingest(one)
+    if off := seen.hub_counts.get("ledger_off_now"):
+        yield Problem(
+            grave=True,
+            what=f"The hub's audit found {plural(off, 'sum')} of the ledger off.",
+            cure="rimward ledger shows every equation.",
+        )
+
+
+def _ingest(one: IngestFigures) -> Iterator[Problem]:
+    if one.slow:
+        yield Problem(
+            grave=False,
+            what=f"Commits of {one.name} are slow: p99 {duration(round(one.commit_p99_ms * 1e6))}, "
+            "half a second is the limit.",
+            cure="Facts are late, none is lost. Is the disk slow, or has a table too many files?",
+        )
+    for lane in one.gaps[:GAPS]:
+        yield Problem(
+            grave=True,
+            what=f"Rows of {lane} came and those before them are missing.",
+            cure="They are asked for again and again; the node has them, or says that they are lost.",
+        )
+    if len(one.gaps) > GAPS:
+        yield Problem(grave=True, what=f"So it is with {len(one.gaps) - GAPS} lanes more.")
+    for node in one.quarantined:
+        yield Problem(
+            grave=True,
+            what=f"An outbox of {node} is quarantined: another of that name is live.",
+            cure=f"Stop one of them, or rimward hub release {node}.",
+        )
+    if one.without_lease:
+        yield Problem(
+            grave=False,
+            what=f"{one.name.capitalize()} has no lease for its share of the nodes.",
+            cure="Another process takes their facts, or the bus does not answer; see its log.",
+        )
+
+
 def _ledger(seen: Seen) -> Iterator[Problem]:
     for balance in seen.ledger or ():
-        if balance.unknown is not None:
+        if balance.unknown is not None and not balance.settled:
             low, high = balance.unknown
             yield Problem(
                 grave=True,
                 what=f"The disk of {balance.node} was lost, and with it {count(low)} to {count(high)} rows "
                 f"of {balance.fact}.",
-                cure="rimward ledger shows what is known.",
+                cure=f"rimward ledger shows what is known; --settle {balance.node} takes note of it.",
             )
         if balance.missing:
             yield Problem(

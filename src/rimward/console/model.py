@@ -2,6 +2,7 @@
 
 from msgspec import Struct
 
+from rimward.cloud.ingest.figures import IngestFigures
 from rimward.cloud.ledger.accounting import Balance
 from rimward.observe import Snapshot, Trace
 
@@ -17,6 +18,7 @@ class Process(Struct, frozen=True):
     restarts: int = 0
     since: int | None = None  # wall ns of its last start
     halted: bool = False  # it is there and made to stand still
+    over: str = ""  # the function that runs past its time in it, and holds up all else
 
 
 class Link(Struct, frozen=True):
@@ -26,6 +28,8 @@ class Link(Struct, frozen=True):
     at: int  # wall ns of these figures
     rtt: float | None = None  # seconds
     errors: str = ""  # what went wrong since its process started, by name
+    verdict: str = ""  # of the hub on this node's outbox: "ok", "rekey" or "quarantined"
+    denied: str = ""  # the subject that the bus refused last
 
 
 class Seen(Struct, frozen=True):
@@ -39,6 +43,8 @@ class Seen(Struct, frozen=True):
     ledger: tuple[Balance, ...] | None = None
     hub_at: int | None = None  # wall ns of the hub's last sign of life
     ingest_at: dict[str, int | None] = {}  # the same of each process of ingest, by its name
+    ingest: tuple[IngestFigures, ...] = ()
+    hub_counts: dict[str, int] = {}  # by name, as hub.db has them
     unreadable: tuple[str, ...] = ()  # parts whose files are there and make no sense, with the reason
 
 

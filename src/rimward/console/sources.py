@@ -8,7 +8,9 @@ from typing import TypeVar
 import msgspec
 from deltalake.exceptions import DeltaError
 
+from rimward.cloud.ingest.figures import read_figures
 from rimward.cloud.lake.storage import has_lake
+from rimward.cloud.store import hub_status
 from rimward.console.ledger import read_ledger
 from rimward.console.model import Balance, Link, Process, Seen
 from rimward.observe import read_snapshot, recent_traces
@@ -63,6 +65,8 @@ class Sources:
                 for one in processes or ()
                 if is_ingest(one.name)
             },
+            ingest=read_figures(self._data, [one.name for one in processes or ()]),
+            hub_counts=part("The hub's own file", lambda: hub_status(self._data)) or {},
             unreadable=tuple(unreadable),
         )
 
@@ -74,7 +78,13 @@ class Sources:
         named = msgspec.json.decode(text, type=dict[str, _Process])
         return tuple(
             Process(
-                name, one.pid, one.state, one.restarts, one.since, one.pid is not None and halted(one.pid)
+                name,
+                one.pid,
+                one.state,
+                one.restarts,
+                one.since,
+                one.pid is not None and halted(one.pid),
+                one.over,
             )
             for name, one in named.items()
         )
@@ -83,7 +93,8 @@ class Sources:
         text = (self._data / "node" / "uplink.json").read_bytes()
         written = msgspec.json.decode(text, type=_Uplink)
         rtt = written.rtt_ms / 1e3 if written.connected and written.rtt_ms else None
-        return Link(written.connected, written.at, rtt, ", ".join(sorted(written.errors)))
+        errors = ", ".join(sorted(written.errors))
+        return Link(written.connected, written.at, rtt, errors, written.verdict, written.denied)
 
 
 class _Process(msgspec.Struct):
@@ -93,6 +104,7 @@ class _Process(msgspec.Struct):
     state: str
     restarts: int
     since: int | None  # wall ns
+    over: str = ""
 
 
 class _Uplink(msgspec.Struct):
@@ -102,3 +114,5 @@ class _Uplink(msgspec.Struct):
     connected: bool
     rtt_ms: float
     errors: dict[str, int]
+    verdict: str = ""
+    denied: str = ""

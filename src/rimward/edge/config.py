@@ -1,14 +1,18 @@
 """The node's configuration: one tree, decoded once, unknown keys refused."""
 
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 from msgspec import Struct, field
 
+from rimward.edge.dispatch.keys import StreamsConfig
+from rimward.edge.functions.config import WorkersConfig
 from rimward.edge.gateways.admission import RequestRates
 from rimward.edge.gateways.listening.config import AcceptConfig, ListenerConfig
 from rimward.edge.gateways.mqtt.config import MqttConfig
 from rimward.edge.outbox.config import OutboxConfig
+from rimward.edge.recording.wish import RecordingConfig
 
 __all__ = ["LimitsConfig", "NodeConfig", "OutboxConfig", "read"]
 
@@ -18,6 +22,7 @@ class LimitsConfig(Struct, frozen=True, forbid_unknown_fields=True):
 
     payload_bytes: int = 256 << 10
     connections: int = 20_000
+    timers: int = 100_000  # pending, of all devices together; messages that start one more are refused
 
 
 class HttpConfig(Struct, frozen=True, forbid_unknown_fields=True):
@@ -33,6 +38,14 @@ class CoapConfig(Struct, frozen=True, forbid_unknown_fields=True):
     """What the node takes over CoAP."""
 
     rates: RequestRates = RequestRates()
+
+
+class PlacementConfig(Struct, frozen=True, forbid_unknown_fields=True):
+    """When a function that may run anywhere is moved to a process of its own."""
+
+    overruns: int = 10  # calls over their budget by their own time alone ...
+    within: float = 60.0  # ... in so many seconds
+    events: int = 1024  # events that killed a process that are remembered; beyond it the oldest is forgotten
 
 
 class NodeConfig(Struct, frozen=True, forbid_unknown_fields=True):
@@ -56,6 +69,11 @@ class NodeConfig(Struct, frozen=True, forbid_unknown_fields=True):
     http: HttpConfig = HttpConfig()
     coap: CoapConfig = CoapConfig()
     outbox: OutboxConfig = OutboxConfig()
+    streams: StreamsConfig = StreamsConfig()
+    watch: Literal["stop", "report"] = "stop"  # what becomes of calls past their limit: report kills none
+    placement: PlacementConfig = PlacementConfig()
+    recording: RecordingConfig = RecordingConfig()
+    workers: WorkersConfig = WorkersConfig()
 
 
 def read(path: Path) -> NodeConfig:

@@ -15,7 +15,7 @@ import msgspec
 from msgspec import Struct
 
 from rimward.events import RimwardError
-from rimward.network.bus import BusAccess
+from rimward.network.config import BusAccess
 from rimward.network.nkeys import Key, new_key, read_key
 from rimward.network.secretfile import write_secret
 from rimward.wire.joining import (

@@ -70,6 +70,14 @@ class Cells:
         """Return the keys of all cells."""
         return list(self._cells)
 
+    def values(self) -> list[tuple[str, Struct]]:
+        """Return every key with its committed value, which is never changed in place."""
+        return [(key, cell.value) for key, cell in self._cells.items()]
+
+    def changed(self) -> list[tuple[str, int]]:
+        """Return the wall ns of each cell's last change, the oldest first; none without `expires`."""
+        return list(self._changed.items())
+
     def hold(self, key: str, cell: Cell) -> None:
         """Keep other calls from the cell until `release`."""
         cell.held = True

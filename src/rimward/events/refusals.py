@@ -45,6 +45,16 @@ REFUSALS: dict[str, Words] = {
     "failed": Words(
         "any other exception", 500, 0x83, "implementation specific", "5.00", 500, "yes"
     ),
+    "running": Words(
+        '`mode="single"`, and a call still runs', 409, 0x83, "implementation specific", "4.09", 486, "no"
+    ),
+    "replaced": Words(
+        '`mode="restart"`, and a newer event came', 409, 0x83, "implementation specific", "4.09", 487, "no"
+    ),
+    "timeout": Words(
+        'the function was stopped: over its time with `on_overrun="cut"`, or at its `limit=`',
+        504, 0x83, "implementation specific", "5.04", 504, "yes",
+    ),
     "busy": Words(
         '`Reject("busy")`, or too many wait for one key',
         503, 0x97, "quota exceeded", "5.03", 486, "no", later=True,

@@ -22,7 +22,7 @@ from rimward.local.listeners import HOST, WILD, written
 from rimward.local.options import HubOptions
 from rimward.local.plan import absolute, free_port, hub_processes, python
 from rimward.local.settings import BusSettings, Settings
-from rimward.network.bus import BusAccess
+from rimward.network.config import BusAccess
 from rimward.network.nkeys import Key, new_key, read_key
 from rimward.observe.faults import FILE as FAULTS
 from rimward.observe.life import ingest_names

@@ -1,5 +1,6 @@
 """What a node's machine runs: its I/O and deep processes, as files in the data folder."""
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,10 @@ from rimward.local.errors import DevError
 from rimward.local.folder import DataFolder
 from rimward.local.listeners import listeners_of, spec_of, takes_coap
 from rimward.local.options import NodeOptions
-from rimward.local.plan import BACKGROUND, absolute, python
+from rimward.local.plan import BACKGROUND, absolute, node_process, python
 from rimward.local.settings import Settings
-from rimward.network.bus import BusAccess
+from rimward.local.workers import workers_listener, zygote_process
+from rimward.network.config import BusAccess
 from rimward.network.pace import Schedule
 from rimward.observe.faults import FILE as FAULTS
 from rimward.wire.joining import NAME_RULE, is_node_name
@@ -96,7 +98,6 @@ class NodePlan:
             DevError: the disk refused it.
         """
         run = self._folder.run
-        words = [word for name in self.listeners for word in ("--fd", f"{name}={{fd:{name}}}")]
         deep = python("deep", "rimward.edge.deep", str(run / "deep.json"), "--ready", "{ready}")
         spec: dict[str, Any] = {
             "logs": str(self._folder.logs),
@@ -104,10 +105,12 @@ class NodePlan:
             "faults": str(self._folder.root / FAULTS),
             "listeners": {
                 name: spec_of(name, listener, ports.get(name)) for name, listener in self.listeners.items()
-            },
+            }
+            | workers_listener(self._folder),
             "processes": [
                 deep | BACKGROUND,
-                python("node", "rimward.edge", str(run / "node.json"), *words, "--ready", "{ready}"),
+                zygote_process(self._folder, sys.executable),
+                node_process(self._folder, self.listeners),
             ],
         }
         path = run / "supervisor.json"

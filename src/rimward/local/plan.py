@@ -5,6 +5,7 @@ import shutil
 import socket
 import sys
 import sysconfig
+from collections.abc import Iterable
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,10 +16,13 @@ from msgspec import Struct
 from rimward.app.manifest import Manifest, encode
 from rimward.edge.config import NodeConfig
 from rimward.edge.deep.config import DeepConfig
+from rimward.edge.functions.config import LISTENER
 from rimward.edge.gateways.listening.config import ListenerConfig
+from rimward.edge.slot import watch_spec
 from rimward.local.folder import DataFolder
 from rimward.local.listeners import HOST, listeners_of, spec_of, takes_coap
 from rimward.local.options import DevOptions
+from rimward.local.workers import workers_listener, zygote_process
 from rimward.network.config import UplinkConfig
 from rimward.observe.faults import FILE as FAULTS
 from rimward.observe.life import ingest_names
@@ -98,6 +102,7 @@ class Plan:
             access="" if access is None else str(access.absolute()),
             anonymous=self._options.anonymous,
             listeners=self.listeners,
+            watch="report",
         )
         folder.write(folder.run / "node.json", node)
 
@@ -113,7 +118,8 @@ class Plan:
             "faults": str(self._folder.root / FAULTS),
             "listeners": {
                 name: spec_of(name, listener, ports.get(name)) for name, listener in self.listeners.items()
-            },
+            }
+            | workers_listener(self._folder),
             "processes": self._processes(),
         }
         path = self._folder.run / "supervisor.json"
@@ -173,8 +179,8 @@ class Plan:
             behind = hub_processes(run, self._options.ingest_processes)
             behind.append(python("deep", "rimward.edge.deep", str(run / "deep.json"), "--ready", "{ready}"))
             found += [process | BACKGROUND for process in behind]
-        listeners = [word for name in self.listeners for word in ("--fd", f"{name}={{fd:{name}}}")]
-        found.append(python("node", "rimward.edge", str(run / "node.json"), *listeners, "--ready", "{ready}"))
+        found.append(zygote_process(self._folder, sys.executable))
+        found.append(node_process(self._folder, self.listeners))
         if (replay := self._options.replay) is not None:
             where = ("--port", "{port:mqtt}", "--speed", self._options.speed)
             found.append(
@@ -192,6 +198,13 @@ class Plan:
 def python(name: str, module: str, *arguments: str) -> dict[str, Any]:
     """Return a process of ours as the supervisor's spec writes it."""
     return {"name": name, "argv": [sys.executable, "-m", module, *arguments]}
+
+
+def node_process(folder: DataFolder, listeners: Iterable[str]) -> dict[str, Any]:
+    """Return the node's I/O process, its calls watched, as the supervisor's spec writes it."""
+    words = [word for name in (*listeners, LISTENER) for word in ("--fd", f"{name}={{fd:{name}}}")]
+    node = python("node", "rimward.edge", str(folder.run / "node.json"), *words, "--ready", "{ready}")
+    return node | {"watch": watch_spec(folder.root / "node")._asdict()}
 
 
 def hub_processes(run: Path, ingest: int) -> list[dict[str, Any]]:

@@ -35,6 +35,12 @@ class Event(Struct):
     reason: str = ""
     log: list[str] = field(default_factory=list[str])
     ports: dict[str, int] = field(default_factory=dict[str, int])
+    function: str = ""
+    seconds: float = 0.0
+    limit: float = 0.0
+    place: str = ""
+    kill: bool = False
+    cause: str = ""
 
 
 class Supervision:
@@ -179,6 +185,11 @@ def describe(event: Event) -> str | None:
     """Return an event in words, None for what is no news."""
     name, how, said = event.name, ending(event.code), " | ".join(event.log[-3:])
     words = {
+        "overran": _overran(event),
+        "blocks": f"{event.function} waits at {event.place or '?'}, and holds up every device and caller: "
+        'await it in an async def, or write run="process"',
+        "culprit": f"{event.function} was running when {name} died ({event.cause}): "
+        "from now on it runs in a process of its own",
         "died": f"{name} died ({how}), it is started again",
         "supervisor-died": f"the supervisor died ({how}) and all that it ran with it: they are started again",
         "crash-loop": f"{name} dies again and again ({how}): {said}",
@@ -192,3 +203,9 @@ def describe(event: Event) -> str | None:
         "ended": f"{name} is over" if event.code == 0 else f"{name} ended with {how}: {said}",
     }
     return words.get(event.event)
+
+
+def _overran(event: Event) -> str:
+    place = f" at {event.place}" if event.place else ""
+    over = f"{event.function} has run for {event.seconds:.3g} s{place}, its limit is {event.limit:.3g} s"
+    return f"{over}: {event.name} is killed" if event.kill else f"{over}: it is asked to stop"

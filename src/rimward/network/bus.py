@@ -8,25 +8,14 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import nats.errors
-from msgspec import Struct
 from nats.aio.client import Client
 
+from rimward.network.config import BusAccess
 from rimward.network.heeding import finish
 from rimward.network.nkeys import Key, NoKey, parse_seed
 
 CLOSE = 2.0  # seconds to end a connection in order
 CONNECT = 15  # seconds for each step of one attempt; a bad link loses several packets of each
-
-
-class BusAccess(Struct, frozen=True, forbid_unknown_fields=True):
-    """How a process gets into its bus: by a credentials file, or by user and password, or as anybody."""
-
-    url: str  # nats://host:port, or tls://host:port, which never goes on without TLS
-    user: str = ""
-    password: str = ""
-    credentials: str = ""  # a file with an nkey's seed (SU…), or with user:password
-    ca: str = ""  # PEM of who signs the bus's certificate; else those that the system trusts
-    tls_first: bool = False  # the bus speaks TLS before anything else, as our own does
 
 
 class BusClient(Client):

@@ -2,16 +2,13 @@
 
 A text is base32 of a prefix, 32 bytes and their CRC-16 (XMODEM), least significant byte first. The seed is
 the secret; it lies in a file that only its owner can read, and is never sent.
+Most processes have a password and no key: what computes with keys is imported with the first of them.
 """
 
 import base64
 import secrets
 from binascii import crc_hqx
 from pathlib import Path
-
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from rimward.events import RimwardError
 from rimward.network.secretfile import write_secret
@@ -32,9 +29,11 @@ class Key:
     __slots__ = ("_private", "_seed", "public")
 
     def __init__(self, seed: bytes) -> None:
+        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
         self._seed = seed  # 32 bytes
         self._private = Ed25519PrivateKey.from_private_bytes(seed)
-        raw = self._private.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
+        raw = self._private.public_key().public_bytes_raw()
         self.public: str = _text(bytes((_USER,)) + raw)  # U…
 
     def __repr__(self) -> str:
@@ -98,6 +97,9 @@ def verify(public: str, signature: bytes, data: bytes) -> bool:
     """Tell whether the owner of a public key signed the data."""
     if not is_public(public):
         return False
+    from cryptography.exceptions import InvalidSignature
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
     try:
         Ed25519PublicKey.from_public_bytes(_raw(public, _PUBLIC_LENGTH, "")[1:]).verify(signature, data)
     except InvalidSignature:

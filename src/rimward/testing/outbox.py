@@ -1,5 +1,8 @@
 """The node's outbox on the Site's loop: the real file without a thread; what a turn brings is one commit."""
 
+import contextlib
+import functools
+import os
 import sqlite3
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -10,12 +13,22 @@ from rimward.app.manifest import FactSpec
 from rimward.edge.clock import NodeClock, Sources
 from rimward.edge.config import OutboxConfig
 from rimward.edge.outbox import DeadLetter, Forward, OutboxCore, Transaction
+from rimward.edge.outbox.reading import LAZY_SPACES, Overlay, Reader
+from rimward.edge.outbox.schema import prepare
 from rimward.events import OutboxBroken, RimwardError
 from rimward.testing.clock import Loop, Planned
 from rimward.wire import Epoch, Mark, Marks
 
 LAZY = 1_000_000_000  # ns after which touched values are written even if nothing else is
 Done = Callable[[RimwardError | None], None]
+
+
+@functools.cache
+def _prepared() -> bytes:
+    """Return a file with all tables and no rows: to make them anew would be a third of a Site's start."""
+    with contextlib.closing(sqlite3.connect(":memory:", isolation_level=None)) as db:
+        prepare(db)
+        return db.serialize()
 
 
 class SiteOutbox:
@@ -34,8 +47,16 @@ class SiteOutbox:
         self._broken: str | None = None
         clock = loop.clock
         stamps = NodeClock(Sources(clock.monotonic, clock.wall, clock.monotonic, lambda: 0, "site"))
-        self.core: OutboxCore = OutboxCore(folder / "outbox.db", clock.wall, config, stamps)
+        path = folder / "outbox.db"
+        fresh = not path.exists()
+        if fresh:
+            path.write_bytes(_prepared())
+        self.core: OutboxCore = OutboxCore(path, clock.wall, config, stamps)
+        if fresh:
+            self.core._db.execute("update meta set value = ? where key = 'id'", (os.urandom(16).hex(),))
         self._spaces = self.core.load()
+        self._reader = Reader(folder / "outbox.db")
+        self._overlay = Overlay(self._reader)
 
     @property
     def epoch(self) -> Epoch:
@@ -44,7 +65,24 @@ class SiteOutbox:
 
     def load(self, space: str) -> dict[str, bytes]:
         """Return what a space held when the node started."""
+        if space.startswith(LAZY_SPACES):
+            return self._reader.space(space)
         return self._spaces.pop(space, {})
+
+    def find(self, space: str, key: str) -> bytes | None:
+        """Return a value as it was put or touched last."""
+        return self._overlay.find(space, key, self._touched, self._unwritten())
+
+    def keys(self, space: str, since: str, until: str, most: int) -> list[str]:
+        """Return the first committed keys from `since` to before `until` of which nothing newer waits."""
+        return self._overlay.keys(space, (since, until, most), self._touched, self._unwritten())
+
+    def count(self, space: str) -> int:
+        """Return how many keys of a space are committed."""
+        return self._reader.count(space)
+
+    def _unwritten(self) -> dict[tuple[str, str], bytes | None]:
+        return {(put.space, put.key): put.value for tx, _ in self._waiting for put in tx.puts}
 
     def admit(self, spec: FactSpec, about: int, values: tuple[object, ...]) -> None:
         """Tell whether there is room for a fact's row of about so many bytes.
@@ -131,4 +169,5 @@ class SiteOutbox:
 
     def close(self) -> None:
         """Close the file; what is not committed is gone."""
+        self._reader.close()
         self.core.close()

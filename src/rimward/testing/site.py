@@ -7,7 +7,6 @@ connections are objects, and time stands still until the test moves it (docs/adr
 
 import asyncio
 import datetime as dt
-import os
 import random
 import tempfile
 from collections.abc import Callable, Mapping
@@ -28,12 +27,13 @@ from rimward.testing.clock import Clock, Loop, whole_seconds
 from rimward.testing.cloud import has_cloud
 from rimward.testing.coap import Coap
 from rimward.testing.device import Device, Identity, Version
-from rimward.testing.errors import CloudMissing, SiteClosed, tell
+from rimward.testing.errors import CloudMissing, Inside, SiteClosed, tell
+from rimward.testing.folder import temporary
 from rimward.testing.http import Http
 from rimward.testing.inbox import Inbox
 from rimward.testing.ledger import Ledger
 from rimward.testing.line import Line, Peer
-from rimward.testing.link import Sender, Uplink
+from rimward.testing.link import Deliver, Sender, Uplink
 from rimward.testing.node import SiteNode
 from rimward.testing.unit import START
 
@@ -46,7 +46,6 @@ S = TypeVar("S", bound=Struct)
 T = TypeVar("T")
 
 NODE = "node-1"
-MEMORY = Path("/dev/shm")  # noqa: S108 (a folder with a random name is made in it) files that never meet a disk
 TURNS = 16  # of the real loop that async functions get at each step of the clock
 LIVE: list["Site"] = []  # Sites that are open, oldest first
 
@@ -117,14 +116,10 @@ class Site:
         if not self.outside.alive:
             raise SiteClosed("a Site is opened once: make another")
         self.app.check()
-        folder = self._data
-        if folder is None:
-            memory = MEMORY if os.access(MEMORY, os.W_OK) else None
-            self._temporary = tempfile.TemporaryDirectory(
-                prefix="rimward-site-", dir=memory, ignore_cleanup_errors=True
-            )
-            folder = Path(self._temporary.name)
-        self.folder = folder
+        self._temporary = None if self._data is not None else temporary("site")
+        folder = self._data if self._temporary is None else Path(self._temporary.name)
+        assert folder is not None
+        self.folder: Path = folder
         self._config = NodeConfig(app=self.app.name, data=str(folder), node=NODE, outbox=self._outbox)
         try:
             self._start()
@@ -132,6 +127,8 @@ class Site:
             self._delete()
             raise
         LIVE.append(self)
+        if self.app.scheduled_functions and has_cloud():
+            self._the_hub().keep_time(self.outside)
 
     def close(self) -> None:
         """Stop everything and delete the temporary folder; `async with` does it."""
@@ -153,8 +150,8 @@ class Site:
             self._temporary.cleanup()
 
     def tell(self, error: BaseException) -> None:
-        """Add to an error what functions have raised and what is in the dead letters, if anything."""
-        tell(error, self.app.name, self._errors, lambda: self.dead_letters)
+        """Add to an error what has gone wrong inside, the ledger and the last traces, if there are some."""
+        tell(error, Inside(self.app.name, self._errors, self))
 
     def _start(self) -> None:
         self._sender = None
@@ -194,7 +191,7 @@ class Site:
         Raises:
             Refused: the node does not accept it.
         """
-        self.node  # noqa: B018 (raises where the Site is closed)
+        self.node  # noqa: B018 (raises where closed)
         every, lasting = whole_seconds(keep_alive), whole_seconds(session)
         device = Device(self, Identity(id, protocol, user, every, session=lasting))
         device.connect()
@@ -259,32 +256,44 @@ class Site:
             return False
         if self._sender is None:
             self._sender = Sender(self._config, self.clock, self.uplink, self._chance.randbytes(4).hex())
-        hub = self._the_hub()
-        moved = self._sender.drain(hub.take)
+        return self._exchange(self._sender.drain)
+
+    def _exchange(self, exchange: Callable[[Deliver], bool]) -> bool:
+        """Let envelopes reach the hub, and the hub work on them."""
+        sender, hub = self._sender, self._the_hub()
+        assert sender is not None
+        moved = exchange(hub.take)
         if moved or hub.due:
             hub.work()
-            self.node.outbox.forget_by(self._sender.book.marks.values())
+            self.node.outbox.forget_by(sender.book.marks.values())
         if (hand := self.node.hand) is not None:
-            moved |= self._sender.ask(self.node.boot, lambda wanted: hub.answer(NODE, wanted))
+            moved |= sender.ask(self.node.boot, lambda wanted: hub.answer(NODE, wanted))
             moved |= hand.look()
         return moved
 
     async def advance(self, duration: Duration) -> None:
         """Move the clock, and run what comes due on the way at its time."""
-        end = self.clock.monotonic() + nanoseconds(duration)
+        await self.advance_to(self.clock.monotonic() + nanoseconds(duration))
+
+    async def advance_to(self, end: int) -> None:
+        """Move the clock to a monotonic time, ns, as `advance` does."""
         while True:
-            await self._breathe()
-            moments = [at for at in (self.clock.next_at, self.node.look_at) if at is not None and at <= end]
+            await self.breathe()
+            lands_at = None if self._sender is None else self._sender.lands_at
+            due = (self.clock.next_at, self.node.look_at, lands_at)
+            moments = [at for at in due if at is not None and at <= end]
             self.clock.move(max(min(moments, default=end), self.clock.monotonic()))
             if not moments:
                 break
+            if self._sender is not None and lands_at is not None and lands_at <= self.clock.monotonic():
+                self._exchange(self._sender.land)
             look_at = self.node.look_at
             if look_at is not None and look_at <= self.clock.monotonic():
                 self.node.look()
         self.node.look()
-        await self._breathe()
+        await self.breathe()
 
-    async def _breathe(self) -> None:
+    async def breathe(self) -> None:
         """Give async functions some turns; those that wait for the clock can't end yet."""
         self.clock.run()
         for _ in range(TURNS if self.node.tasks else 0):

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 import pytest
 from tests.edge.gateways.mqtt_support import Client, Site, serving
 
-from rimward.edge.gateways.mqtt import MqttConfig
+from rimward.edge.gateways.mqtt.config import MqttConfig
 from rimward.protocols.mqtt import Packet, Properties, Reason, Suback, Unsuback
 
 from .access_support import device, living

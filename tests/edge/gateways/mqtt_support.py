@@ -21,7 +21,8 @@ from rimward.edge.dispatch.types import (
     Sender,
     Ticket,
 )
-from rimward.edge.gateways.mqtt import MqttConfig, MqttGateway
+from rimward.edge.gateways.mqtt.config import MqttConfig
+from rimward.edge.gateways.mqtt.gateway import MqttGateway
 from rimward.events import REFUSALS
 from rimward.protocols.mqtt import (
     Connack,

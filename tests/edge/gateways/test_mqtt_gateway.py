@@ -6,7 +6,7 @@ import pytest
 
 from rimward.app.effects import EventPayload
 from rimward.edge.dispatch.types import Refusal, Retained
-from rimward.edge.gateways.mqtt import MqttConfig
+from rimward.edge.gateways.mqtt.config import MqttConfig
 from rimward.events import CloudEvent
 from rimward.events.cloudevents import from_structured
 from rimward.protocols.mqtt import (

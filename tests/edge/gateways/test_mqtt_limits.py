@@ -4,8 +4,7 @@ import asyncio
 
 import pytest
 
-from rimward.edge.gateways.mqtt import MqttConfig
-from rimward.edge.gateways.mqtt.config import RateConfig
+from rimward.edge.gateways.mqtt.config import MqttConfig, RateConfig
 from rimward.edge.gateways.mqtt.figures import PREFIX
 from rimward.protocols.mqtt import (
     Connack,

@@ -2,7 +2,7 @@
 
 import pytest
 
-from rimward.edge.gateways.mqtt import MqttConfig
+from rimward.edge.gateways.mqtt.config import MqttConfig
 from rimward.protocols.mqtt import Puback, Publish, Suback, Subscribe, Subscription, encode
 
 from .mqtt_support import Site, serving, until

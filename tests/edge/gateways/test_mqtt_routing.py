@@ -2,7 +2,7 @@
 
 import pytest
 
-from rimward.edge.gateways.mqtt import MqttConfig
+from rimward.edge.gateways.mqtt.config import MqttConfig
 from rimward.protocols.mqtt import (
     Connect,
     Properties,

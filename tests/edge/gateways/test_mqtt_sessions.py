@@ -26,7 +26,7 @@ from tests.conformance.wire import (
 )
 from tests.edge.access.access_support import device, living
 
-from rimward.edge.gateways.mqtt import MqttConfig
+from rimward.edge.gateways.mqtt.config import MqttConfig
 from rimward.edge.gateways.mqtt.records import MESSAGES, SESSIONS, TAKEN
 
 from .mqtt_support import Disk, Site, serving, until

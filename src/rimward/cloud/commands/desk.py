@@ -9,6 +9,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from rimward.app.commands import Order
 from rimward.cloud.functions.hubdb import hub_id
 from rimward.observe.transactions import transaction
 from rimward.wire.commands import COMMANDS, COMMANDS_BYTES, Command, Commands, Wanted
@@ -20,6 +21,8 @@ _LIST = (
     "select number, key, device, name, payload, created, expires, timeout, idempotent from command "
     "where node = ? and outcome is null and number > ? and expires > ? order by number limit ?"
 )
+
+_STATE = "number, node, key, device, name, payload, outcome, detail, reply, store is not null"
 
 
 class CommandState(Struct, frozen=True):
@@ -58,6 +61,28 @@ def give(db: sqlite3.Connection, node: str, wanted: Wanted, now: int) -> Command
             [(wanted.store, command.number) for command in found],
         )
     return Commands(hub, now, tuple(found), more=bool(found) and len(rows) > len(found))
+
+
+def enter(db: sqlite3.Connection, node: str, key: str, order: Order, now: int, by: tuple[str, str]) -> None:
+    """Write a command down; two of one key to one node are one. The caller may have a transaction open.
+
+    `by` is the function that gave it, and the event; `now` is wall ns.
+    """
+    db.execute(
+        "insert or ignore into command (node, key, device, name, payload, created, expires, timeout, "
+        "idempotent, function, event) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            node, key, order.device, order.name, order.payload, now, now + round(order.expires * 1e9),
+            order.timeout, order.idempotent, *by,
+        ),
+    )  # fmt: skip
+
+
+def waiting(db: sqlite3.Connection, node: str) -> int:
+    """Return how many commands of a node have no outcome."""
+    return db.execute("select count(*) from command where node = ? and outcome is null", (node,)).fetchone()[
+        0
+    ]
 
 
 def _reconcile(db: sqlite3.Connection, node: str, store: str, now: int) -> None:
@@ -116,14 +141,20 @@ def newest(db: sqlite3.Connection, after: int) -> tuple[int, list[str]]:
     return last, [node for (node,) in nodes]
 
 
+def state_of(db: sqlite3.Connection, node: str, key: str) -> CommandState | None:
+    """Return one command."""
+    row = db.execute(f"select {_STATE} from command where node = ? and key = ?", (node, key)).fetchone()  # noqa: S608 (ours)
+    return None if row is None else _state(row)
+
+
 def states(db: sqlite3.Connection, node: str | None = None, most: int = 1000) -> list[CommandState]:
     """Return the newest commands, of one node or of all, oldest first."""
     rows = db.execute(
-        "select number, node, key, device, name, payload, outcome, detail, reply, store is not null "
-        "from command where ?1 is null or node = ?1 order by number desc limit ?2",
+        f"select {_STATE} from command where ?1 is null or node = ?1 order by number desc limit ?2",  # noqa: S608 (ours)
         (node, most),
     ).fetchall()
-    return [
-        CommandState(number, of, key, device, name, payload, outcome, detail, reply, bool(taken))
-        for number, of, key, device, name, payload, outcome, detail, reply, taken in reversed(rows)
-    ]
+    return [_state(row) for row in reversed(rows)]
+
+
+def _state(row: tuple[Any, ...]) -> CommandState:
+    return CommandState(*row[:-1], taken=bool(row[-1]))

@@ -6,7 +6,7 @@ import msgspec
 from msgspec import Struct
 
 from rimward.cloud.bus import OwnBus
-from rimward.network.bus import BusAccess
+from rimward.network.config import BusAccess
 
 
 class ControlConfig(Struct, frozen=True, forbid_unknown_fields=True):

@@ -4,6 +4,8 @@
 
 Only appends count. Compaction, a delete for retention and a restore add files too, with rows that were there
 before. Where the log no longer has a commit, or a file of it is vacuumed, the table is searched instead.
+
+Arrow is imported with the first rows: the hub and its functions' worker start without.
 """
 
 import json
@@ -11,13 +13,8 @@ from collections.abc import Callable, Iterator
 from typing import Any
 from urllib.parse import unquote
 
-import pyarrow as pa
-import pyarrow.dataset as ds
-import pyarrow.fs as pf
-import pyarrow.parquet as pq
 from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError, TableNotFoundError
-from deltalake.fs import DeltaStorageHandler
 from msgspec import Struct
 
 from rimward.cloud.lake.storage import Storage
@@ -97,6 +94,8 @@ class Changes:
 
     def search(self, place: Callable[[str, str], int]) -> Iterator[list[Row]]:
         """Yield the rows beyond a place, a transaction version by node and lane, in each lane's order."""
+        import pyarrow.dataset as ds
+
         data: Any = self._table.to_pyarrow_dataset()
         by = ["_node", "_lane"] if "_lane" in data.schema.names else ["_node"]
         found: Any = data.to_table(columns=by).group_by(by).aggregate([])
@@ -123,11 +122,16 @@ class Changes:
 
     def _whole(self, rows: list[Row]) -> list[Row]:
         """Return rows in order, with every column that the table has and their lane's name."""
+        import pyarrow as pa
+
         nothing: Row = dict.fromkeys(pa.schema(self._table.schema().to_arrow()).names)
         whole = [{**nothing, **row, "_lane": row.get("_lane") or self.name} for row in rows]
         return sorted(whole, key=lambda row: tuple(row[name] for name in _ORDER))
 
     def _files(self) -> Any:
+        import pyarrow.fs as pf
+        from deltalake.fs import DeltaStorageHandler
+
         handle: Any = self._table
         try:
             return pf.PyFileSystem(
@@ -148,6 +152,8 @@ def version_of(row: Row) -> int:
 
 
 def _beyond(place: int) -> Any:
+    import pyarrow.dataset as ds
+
     counter, seq = split_version(place)
     return (ds.field("_epoch") > counter) | ((ds.field("_epoch") == counter) & (ds.field("_seq") > seq))
 
@@ -160,6 +166,8 @@ def _is_append(lines: list[dict[str, Any]]) -> bool:
 
 
 def _read(files: Any, added: dict[str, Any]) -> list[Row]:
+    import pyarrow.parquet as pq
+
     with files.open_input_file(unquote(added["path"])) as file:
         rows: Any = pq.read_table(file)
     return [{**row, **added["partitionValues"]} for row in rows.to_pylist()]

@@ -17,8 +17,9 @@ from msgspec import Struct
 
 from rimward.app.manifest import FactSpec
 from rimward.cloud.config import HubConfig
+from rimward.cloud.erasing.listing import Erasures
 from rimward.cloud.functions.hubdb import epoch_of, open_journal
-from rimward.cloud.ingest.core import Envelope, Ingest, Outcome
+from rimward.cloud.ingest.envelopes import Envelope, Outcome
 from rimward.cloud.lake.storage import lake_of
 from rimward.observe import Logger, get_logger
 from rimward.observe.failpoints import reach
@@ -174,6 +175,7 @@ class Forwards:
         self._facts = tuple(facts)
         self._now = now
         self._forwarding: Forwarding | None = None  # made with the first row: most apps have none
+        self._told = False  # that this process may not write
 
     async def run(self) -> None:
         """Drain for ever.
@@ -191,6 +193,15 @@ class Forwards:
             with closing(open_journal(path)) as db:
                 if not lanes(db):
                     return
-            ingest = Ingest(lake_of(self._data), self._facts, self._now)
+            lake = lake_of(self._data)
+            if not lake.excludes():
+                if not self._told:
+                    log.error("the store leaves writing to ingest: what cloud functions forward waits here")
+                self._told = True
+                return
+            from rimward.cloud.ingest.core import Ingest  # with the first row: most apps have none
+
+            erasures = Erasures(self._data, lake)
+            ingest = Ingest(lake, self._facts, self._now, erasures=erasures)
             self._forwarding = Forwarding(path, ingest, self._now)
         self._forwarding.drain()

@@ -15,6 +15,7 @@ import msgspec
 from msgspec import Struct
 
 from rimward.app.commands import Order
+from rimward.cloud.commands.desk import enter, waiting
 from rimward.cloud.functions.hubdb import open_journal
 from rimward.cloud.functions.numbering import begin_epoch
 from rimward.events import RimwardError
@@ -139,9 +140,7 @@ class Journal:
 
     def commands_waiting(self, node: str) -> int:
         """Return how many commands of a node have no outcome yet."""
-        return self.db.execute(
-            "select count(*) from command where node = ? and outcome is null", (node,)
-        ).fetchone()[0]
+        return waiting(self.db, node)
 
     # -- writing
 
@@ -222,16 +221,7 @@ class Journal:
         )
 
     def _command(self, given: Given, unit: Unit) -> None:
-        order = given.order
-        self.db.execute(
-            "insert or ignore into command (node, key, device, name, payload, created, expires, timeout, "
-            "idempotent, function, event) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (
-                given.node, given.key, order.device, order.name, order.payload, unit.now,
-                unit.now + round(order.expires * 1e9), order.timeout, order.idempotent, unit.function,
-                given.event,
-            ),
-        )  # fmt: skip
+        enter(self.db, given.node, given.key, given.order, unit.now, (unit.function, given.event))
 
     def begin_epoch(self, marks: dict[str, tuple[int, int]]) -> None:
         """Begin a new epoch of forwards where the lake contradicts this file; see `numbering`."""

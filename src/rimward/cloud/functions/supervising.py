@@ -9,8 +9,7 @@ import sys
 from nats.aio.msg import Msg
 
 from rimward.cloud.config import HubConfig
-from rimward.cloud.connecting import connect
-from rimward.cloud.ingest.taking import committed_subject
+from rimward.cloud.connecting import committed_subject, connect
 from rimward.cloud.parts import again
 from rimward.network.bus import hang_up
 from rimward.network.heeding import heed_cancellation

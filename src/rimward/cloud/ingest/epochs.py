@@ -14,6 +14,7 @@ from deltalake import DeltaTable
 from msgspec import Struct
 
 from rimward.cloud.lake.durable import DurableTable
+from rimward.cloud.lake.small import is_empty, rows_of
 from rimward.cloud.lake.tables import EPOCHS, day_of, to_arrow
 from rimward.wire import Place, split_version
 
@@ -35,8 +36,7 @@ class Epochs:
         self._nonces: dict[str, dict[int, int]] = {}  # by node and counter
         self._priors: dict[tuple[str, str], dict[int, int]] = {}
         names = ["_node", "_epoch", "nonce", "_lane", "prior"]
-        rows: Any = table.handle.to_pyarrow_dataset().to_table(columns=names)
-        for row in rows.to_pylist():
+        for row in rows_of(table.handle, names):
             self._nonces.setdefault(row["_node"], {})[row["_epoch"]] = row["nonce"]
             if row["_lane"] is not None:
                 self._priors.setdefault((row["_node"], row["_lane"]), {})[row["_epoch"]] = row["prior"]
@@ -44,6 +44,8 @@ class Epochs:
     def recover(self, tables: Iterable[DeltaTable]) -> None:
         """Take counters from rows, after this table was deleted or restored."""
         for table in tables:
+            if is_empty(table):
+                continue
             rows: Any = table.to_pyarrow_dataset().to_table(columns=["_node", "_epoch"])
             for row in rows.group_by(["_node", "_epoch"]).aggregate([]).to_pylist():
                 self._nonces.setdefault(row["_node"], {}).setdefault(row["_epoch"], ANY)

@@ -6,11 +6,13 @@ A mark of an older generation frees nothing. The table's own transaction is the 
 find the same restore, the second fails and looks again (docs/adr/0072).
 """
 
-from typing import Any, Protocol
+from operator import itemgetter
+from typing import Protocol
 
 import msgspec
 
 from rimward.cloud.lake.durable import DurableTable
+from rimward.cloud.lake.small import rows_of
 from rimward.cloud.lake.tables import GENERATIONS, day_of, to_arrow
 
 Seen = dict[str, tuple[str, int]]  # by table: its id and a version
@@ -53,8 +55,8 @@ class Generations:
         self._table = table
         self.current: int = table.mark("generation")
         self.handled: Seen = {}
-        rows: Any = table.handle.to_pyarrow_dataset().to_table(columns=["generation", "seen"])
-        for row in rows.sort_by("generation").to_pylist():
+        rows = rows_of(table.handle, ["generation", "seen"])
+        for row in sorted(rows, key=itemgetter("generation")):
             self.handled |= msgspec.json.decode(row["seen"], type=Seen)
 
     @property

@@ -8,11 +8,13 @@ from pathlib import Path
 from rimward.app import manifest as manifests
 from rimward.cloud.announcing import Announcer
 from rimward.cloud.config import HubConfig
+from rimward.cloud.erasing.listing import Erasures
 from rimward.cloud.ingest.core import Ingest
+from rimward.cloud.ingest.figures import Telling, Watched
 from rimward.cloud.ingest.pulling import Pulling
 from rimward.cloud.ingest.taking import Taking
-from rimward.cloud.lake.durable import LakeBroken
-from rimward.cloud.lake.storage import keep_place, lake_of
+from rimward.cloud.lake.sole import SoleWriter
+from rimward.cloud.lake.storage import LakeBroken, keep_place, lake_of
 from rimward.cloud.parts import Alive, Part, together
 from rimward.cloud.process import serve
 from rimward.cloud.store import Records
@@ -23,16 +25,30 @@ class Ingesting:
     """One process that takes rows from the bus into the lake, until it is stopped."""
 
     def __init__(self, config: HubConfig, share: int = 0, now: Callable[[], int] = time.time_ns) -> None:
-        """`share` is the one of the nodes that this process is for; `now` is the wall clock, ns."""
+        """`share` is the one of the nodes that this process is for; `now` is the wall clock, ns.
+
+        Raises:
+            SecondWriter: the lake's store leaves writing to one process, and another does it.
+        """
         data = Path(config.data)
         keep_place(data, config.lake)
         manifest = manifests.decode(Path(config.manifest).read_bytes())
+        lake, name = lake_of(data), ingest_names(share + 1)[share]
+        self._right = SoleWriter(lake, data, name)
         self.records: Records = Records(data / "hub" / "hub.db")
         announcer = Announcer(config, manifest) if config.events else None
-        ingest = Ingest(lake_of(data), manifest.facts, now, self.records)
+        ingest = Ingest(lake, manifest.facts, now, self.records, Erasures(data, lake))
         self.taking: Taking = Taking(config, ingest, self.records, announcer, now)
-        sign = ingest_sign(ingest_names(share + 1)[share])
-        self.parts: list[Part] = [Alive(data / sign), Pulling(config, self.taking, share)]
+        pulling = Pulling(config, self.taking, share)
+        watched = Watched(
+            lambda: self.taking.gaps,
+            lambda: self.taking.welcoming.quarantined,
+            lambda: pulling.leases.lost,
+            lambda: share in pulling.leases.held,
+        )
+        self.telling: Telling = Telling(data, name, watched, now, time.monotonic_ns)
+        self.taking.took = self.telling.commits.record
+        self.parts: list[Part] = [Alive(data / ingest_sign(name)), pulling, self.telling]
         if announcer is not None:
             self.parts.append(announcer)
 
@@ -45,8 +61,9 @@ class Ingesting:
         await together(self.parts, fatal=(LakeBroken,))
 
     def close(self) -> None:
-        """Close the hub's own file; for one whose process goes on."""
+        """Close the hub's own file and let another write; for one whose process goes on."""
         self.records.close()
+        self._right.close()
 
 
 if __name__ == "__main__":

@@ -41,6 +41,7 @@ class Leases:
         self._name = secrets.token_hex(8).encode()
         self._watched: dict[int, _Watched] = {}
         self._held: dict[int, int] = {}  # the revision of each
+        self.lost: int = 0  # leases that another process has taken
 
     @property
     def held(self) -> frozenset[int]:
@@ -69,6 +70,7 @@ class Leases:
             self._held[share] = await bucket.update(f"share.{share}", self._name, last=self._held[share])
         except nats.js.errors.KeyWrongLastSequenceError:
             del self._held[share]
+            self.lost += 1
             log.warning("another process has taken a share of the nodes", share=share)
 
     async def _try(self, bucket: KeyValue, share: int) -> None:

@@ -10,7 +10,6 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
-import duckdb
 import pyarrow as pa
 from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError
@@ -61,6 +60,8 @@ def _back(table: DurableTable, version: int) -> dict[str, int]:
     there, gone_ = set(here.file_uris()), set(before.file_uris())
     if not there - gone_:
         return {}
+    import duckdb  # a quarter of ingest's start, and asked after a restore alone
+
     with duckdb.connect(":memory:") as db:
         db.register("here", _rows(here, there - gone_))
         db.register("before", _rows(before, gone_ - there))

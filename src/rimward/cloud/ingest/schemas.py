@@ -16,6 +16,7 @@ from deltalake.exceptions import TableNotFoundError
 from rimward.app.manifest import Column, FactSpec
 from rimward.cloud.ingest.forms import Form
 from rimward.cloud.lake.durable import DurableTable
+from rimward.cloud.lake.small import rows_of
 from rimward.cloud.lake.storage import Storage
 from rimward.cloud.lake.tables import SCHEMAS, day_of, to_arrow
 from rimward.events import RimwardError
@@ -93,9 +94,8 @@ class Schemas:
 
 def known_in(handle: Any) -> Known:
     """Return every form that a lake knows, by table and fingerprint."""
-    rows: Any = handle.to_pyarrow_dataset().to_table(columns=["fact", "schema", "columns"])
     known: Known = {}
-    for row in rows.to_pylist():
+    for row in rows_of(handle, ["fact", "schema", "columns"]):
         columns = msgspec.json.decode(row["columns"], type=tuple[Column, ...])
         known.setdefault(row["fact"], {})[row["schema"]] = columns
     return known

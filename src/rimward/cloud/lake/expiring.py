@@ -10,7 +10,6 @@ from collections import Counter
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-import pyarrow.dataset as ds
 from deltalake import DeltaTable
 
 from rimward.wire import Place, split_version, transaction_id, transaction_version
@@ -58,6 +57,8 @@ def expiry_of(table: DeltaTable, name: str, retention: float, now: int) -> Expir
     step = HOUR if retention < 2 * DAY else DAY
     cutoff = (now // 1_000_000_000 - int(retention)) // step * step
     moment = datetime.fromtimestamp(cutoff, UTC)
+    import pyarrow.dataset as ds  # with the first rows that expire: a hub's start goes without it
+
     if step == DAY:
         day = moment.date().isoformat()
         return removal(table, name, "expired", ds.field("_day") < day, f"_day < '{day}'")

@@ -68,18 +68,36 @@ class ObjectStore(Storage):
             return None
 
     def put_if_absent(self, name: str, data: bytes) -> bool:
-        """Put the object, if there is none."""
+        """Put the object, if there is none; a store that knows no condition has one writer (`SoleWriter`)."""
+        try:
+            return self._create(name, data)
+        except NotImplementedError:
+            if self.has(name):
+                return False
+            self.put(name, data)
+            return True
+
+    def _create(self, name: str, data: bytes) -> bool:
+        """Put the object, if there is none.
+
+        Raises:
+            NotImplementedError: the store knows no such condition.
+        """
         try:
             obstore.put(self._store, name, data, mode="create", use_multipart=False)
         except AlreadyExistsError:
             return False
         return True
 
+    def put(self, name: str, data: bytes) -> None:
+        """Put the object."""
+        obstore.put(self._store, name, data, use_multipart=False)
+
     def excludes(self) -> bool:
         """Put the same object twice: a store without put-if-absent takes both, or refuses to try."""
         name = f"{PROBE}/{secrets.token_hex(8)}"
         try:
-            first, second = self.put_if_absent(name, b"1"), self.put_if_absent(name, b"2")
+            first, second = self._create(name, b"1"), self._create(name, b"2")
         except NotImplementedError:
             return False
         obstore.delete(self._store, name)

@@ -5,6 +5,8 @@ where the store's answer already means that it is kept (docs/adr/0075).
 """
 
 import os
+import secrets
+import tempfile
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,6 +21,7 @@ from rimward.observe.disk import sync
 
 PLACE = "lake.json"  # in a hub's data folder: where its lake is, if it isn't in the folder `lake`
 FOLDER = "lake"
+LOG = "_delta_log"
 LOG_RETENTION = "delta.logRetentionDuration"
 SECRET = ("key", "secret", "token", "password", "sas")  # names of options that are never told
 
@@ -27,6 +30,12 @@ class NoLake(RimwardError):
     """The lake's place can't be used."""
 
     code = "no-lake"
+
+
+class LakeBroken(RimwardError):
+    """A commit could not be put on stable storage: what the lake says of itself can't be trusted."""
+
+    code = "lake-broken"
 
 
 class Storage(ABC):
@@ -56,6 +65,10 @@ class Storage(ABC):
         """Write a file that isn't there yet, durably; False where it is there already."""
 
     @abstractmethod
+    def put(self, name: str, data: bytes) -> None:
+        """Write a file, durably, whatever there was."""
+
+    @abstractmethod
     def excludes(self) -> bool:
         """Tell whether the second of two writers of one file is refused: else one process alone may write."""
 
@@ -67,20 +80,18 @@ class Storage(ABC):
         """
         return DeltaTable(self.uri(table), version=version, storage_options=dict(self.options) or None)
 
-    def create(self, table: str, schema: Any, partition_by: list[str]) -> DeltaTable:
-        """Make a table."""
-        return DeltaTable.create(
-            self.uri(table),
-            schema=schema,
-            partition_by=partition_by,
-            name=table,
-            configuration={LOG_RETENTION: f"interval {VERSIONS_KEPT} seconds"},
-            storage_options=dict(self.options) or None,
-        )
+    def create(self, table: str, schema: Any, partition_by: list[str]) -> bool:
+        """Make a table; False where another has made it in this moment, and that one is left as it is.
+
+        delta-rs looks whether there is a table and then writes, so that the second of two takes the first
+        one's place. Its first entry is put where there is none instead (docs/adr/0115).
+        """
+        entry = _first_entry(self.uri(table), table, schema, partition_by)
+        return self.put_if_absent(f"{table}/{LOG}/{0:020}.json", entry)
 
     def has_version(self, table: str, version: int) -> bool:
         """Tell whether a table's log has the entry of a version."""
-        return self.has(f"{table}/_delta_log/{version:020}.json")
+        return self.has(f"{table}/{LOG}/{version:020}.json")
 
 
 class Folder(Storage):
@@ -97,14 +108,10 @@ class Folder(Storage):
         """Return a table's folder, which need not be there."""
         return str(self._folder / table)
 
-    def create(self, table: str, schema: Any, partition_by: list[str]) -> DeltaTable:
-        """Make a table, and the folders above it."""
-        (self._folder / table).mkdir(parents=True, exist_ok=True)
-        return super().create(table, schema, partition_by)
-
     def tables(self) -> list[str]:
-        """Return the names of the folders with a log."""
-        return sorted(entry.parent.name for entry in self._folder.glob("*/_delta_log"))
+        """Return the names of the folders with a log that has an entry."""
+        logs = self._folder.glob(f"*/{LOG}")
+        return sorted(log.parent.name for log in logs if next(log.glob("*.json"), None) is not None)
 
     def has(self, name: str) -> bool:
         """Look for the file."""
@@ -120,12 +127,7 @@ class Folder(Storage):
     def put_if_absent(self, name: str, data: bytes) -> bool:
         """Write a draft, put it on stable storage, and link it under its name if that is free."""
         path = self._folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        draft = path.with_name(f"{path.name}.{os.getpid()}.draft")
-        with draft.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
+        draft = _drafted(path, data)
         try:
             os.link(draft, path)
         except FileExistsError:
@@ -135,9 +137,45 @@ class Folder(Storage):
         sync(path.parent)
         return True
 
+    def put(self, name: str, data: bytes) -> None:
+        """Write a draft, put it on stable storage, and in the place of what was there."""
+        path = self._folder / name
+        _drafted(path, data).replace(path)
+        sync(path.parent)
+
     def excludes(self) -> bool:
         """A local file system has atomic names."""
         return True
+
+
+def _drafted(path: Path, data: bytes) -> Path:
+    """Write a file's bytes beside it, on stable storage; each thread has a draft of its own."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    with draft.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    return draft
+
+
+def _first_entry(uri: str, table: str, schema: Any, partition_by: list[str]) -> bytes:
+    """Return the first entry of a new table's log, as delta-rs writes it in a folder that is nobody's."""
+    with tempfile.TemporaryDirectory(prefix="rimward-") as folder:
+        DeltaTable.create(
+            folder,
+            schema=schema,
+            partition_by=partition_by,
+            name=table,
+            configuration={LOG_RETENTION: f"interval {VERSIONS_KEPT} seconds"},
+        )
+        lines = (Path(folder) / LOG / f"{0:020}.json").read_bytes().splitlines()
+    actions: list[dict[str, Any]] = [msgspec.json.decode(line) for line in lines if line]
+    for action in actions:
+        parameters = action.get("commitInfo", {}).get("operationParameters", {})
+        if "location" in parameters:
+            parameters["location"] = uri
+    return b"".join(msgspec.json.encode(action) + b"\n" for action in actions)
 
 
 def storage_of(place: Storage | Path | LakePlace) -> Storage:

@@ -15,9 +15,8 @@ from deltalake.exceptions import DeltaError
 from msgspec import Struct
 
 from rimward.cloud.config import UpkeepConfig
-from rimward.cloud.lake.durable import LakeBroken
 from rimward.cloud.lake.expiring import Expiry, counted, ended, expiry_of
-from rimward.cloud.lake.storage import LOG_RETENTION, Storage
+from rimward.cloud.lake.storage import LOG_RETENTION, LakeBroken, Storage
 from rimward.cloud.lake.syncing import Syncer
 from rimward.observe import Logger, get_logger
 from rimward.observe.failpoints import reach
@@ -173,7 +172,8 @@ class Tending:
             handle.create_checkpoint()
             reach("upkeep.checkpointed")
             self._synced(handle.version(), self._syncer.checkpoint)
-            handle.cleanup_metadata()
+        if self._checkpointed() >= 0:
+            handle.cleanup_metadata()  # an hour after an erasure's checkpoint too: older entries name values
         full, self._full_due = now >= self._full_due, max(self._full_due, now + DAY)
         if removable := self._vacuum(handle, full=full, dry_run=True):
             self._vacuum(handle, full=full, dry_run=False)

@@ -7,8 +7,7 @@ from collections.abc import Callable, Mapping
 
 from rimward.app.manifest import FactSpec
 from rimward.cloud.config import UpkeepConfig
-from rimward.cloud.lake.durable import LakeBroken
-from rimward.cloud.lake.storage import Storage
+from rimward.cloud.lake.storage import LakeBroken, Storage
 from rimward.cloud.lake.tending import Tending
 from rimward.cloud.store import Records
 from rimward.observe import Logger, get_logger

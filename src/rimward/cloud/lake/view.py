@@ -7,11 +7,9 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-import pyarrow.dataset as ds
 from msgspec import Struct
 
 from rimward.app.facts import Fact, snake_case
-from rimward.cloud.lake.query import query as ask
 from rimward.cloud.lake.storage import Storage, storage_of
 from rimward.events import Duration, from_ns, nanoseconds
 
@@ -35,6 +33,8 @@ class LocalLake:
         dataset: Any = table.to_pyarrow_dataset()
         if since is None:
             return dataset.to_table()
+        import pyarrow.dataset as ds
+
         return dataset.to_table(filter=ds.field("_received_at") >= from_ns(self._now - nanoseconds(since)))
 
     def _table_of(self, fact: type[Struct]) -> str:
@@ -47,4 +47,6 @@ class LocalLake:
 
     def sql(self, query: str, **params: Any) -> Any:
         """Return the result of a query."""
+        from rimward.cloud.lake.query import query as ask  # DuckDB: a third of a worker's start
+
         return ask(self._storage, query, params)

@@ -10,7 +10,6 @@ from pathlib import Path
 
 from deltalake.exceptions import DeltaError
 
-from rimward.cloud.api import lanes_stored
 from rimward.cloud.ledger.accounting import Balance, balances, selections
 from rimward.cloud.ledger.reports import read_reports
 from rimward.cloud.store import Records
@@ -20,6 +19,7 @@ from rimward.observe.threads import in_thread
 log: Logger = get_logger("rimward.hub")
 
 EVERY = 60.0  # seconds between two looks
+OFF_NOW = "ledger_off_now"  # sums that are off at the last look
 
 
 class Auditing:
@@ -31,6 +31,7 @@ class Auditing:
         self._records = records
         self._off: set[tuple[str, str, int]] = set()  # (node, fact, rows) at the last look
         self._told: set[tuple[str, str, int]] = set()  # of which it was told
+        self._now_off: int | None = None
 
     async def run(self) -> None:
         """Look for ever."""
@@ -52,6 +53,9 @@ class Auditing:
             log.error("the ledger is off", node=one.node, fact=one.fact, missing=one.missing)
         if fresh:
             self._records.add({"ledger_off": len(fresh)})
+        if len(told) != self._now_off:
+            self._now_off = len(told)
+            self._records.put(OFF_NOW, self._now_off)
         self._told = set(off) & self._off
         self._off = set(off)
         return told
@@ -59,6 +63,8 @@ class Auditing:
 
 def audit(data: Path) -> tuple[Balance, ...]:
     """Return the balance of every node that has reported."""
+    from rimward.cloud.api import lanes_stored  # a minute after the hub's start, which goes without it
+
     accounts = read_reports(data)
     nodes = {one.node for one in accounts}
     stored = [one for one in lanes_stored(data, selections(accounts)) if one.node in nodes]

@@ -13,7 +13,6 @@ from typing import Any
 from urllib.parse import unquote
 
 import pyarrow as pa
-import pyarrow.dataset as ds
 from deltalake import DeltaTable
 from msgspec import Struct
 
@@ -120,6 +119,8 @@ def count(table: DeltaTable, name: str, parts: Iterable[Part], wanted: Selection
 
 def _in_part(fragment: Any, part: Part, name: str, wanted: Selection) -> int:
     assert wanted.until is not None
+    import pyarrow.dataset as ds  # ingest's start, which imports this, goes without
+
     last = wanted.until.get(part.lane or name, (0, 0))[1]  # the mark is in this epoch, else it cuts nothing
     which = (ds.field("_node") == part.node) & (ds.field("_epoch") == part.epoch) & (ds.field("_seq") <= last)
     if "_lane" in fragment.physical_schema.names:

@@ -5,8 +5,7 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
-from rimward.network.bus import BusAccess
-from rimward.network.config import UplinkConfig
+from rimward.network.config import BusAccess, UplinkConfig
 
 
 class DeepConfig(Struct, frozen=True, forbid_unknown_fields=True):

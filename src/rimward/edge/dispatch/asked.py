@@ -5,7 +5,9 @@ Everything else, and what goes wrong before the function has run, takes the long
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, NoReturn
+from weakref import WeakSet
+from zlib import crc32
 
 import msgspec
 from msgspec import Struct
@@ -17,12 +19,15 @@ from rimward.edge.dispatch.call import forward_of
 from rimward.edge.dispatch.carried import wants_structured
 from rimward.edge.dispatch.dispatcher import Dispatcher
 from rimward.edge.dispatch.encodings import agree
-from rimward.edge.dispatch.failures import failed, replied
-from rimward.edge.dispatch.functions import SAMPLE_ONE_IN, Bound, Plain, Span, plain_of
+from rimward.edge.dispatch.failures import replied
+from rimward.edge.dispatch.functions import SAMPLE_ONE_IN, Bound, FunctionRun, Plain, Span, plain_of
 from rimward.edge.dispatch.payloads import BadPayloadError, Decode
+from rimward.edge.dispatch.releasing import take_reply
 from rimward.edge.dispatch.routes import path_segments
 from rimward.edge.dispatch.types import Ask, Reply, Sender, Ticket
 from rimward.edge.dispatch.work import Work
+from rimward.edge.slot import EVENT, FUNCTION, START
+from rimward.edge.stopping import Stopped
 from rimward.events import CloudEvent
 from rimward.events.cloudevents import is_structured
 
@@ -32,18 +37,19 @@ _encode: Callable[[Any], bytes] = msgspec.json.Encoder().encode
 _PLAIN_TYPES = frozenset({bool, dict, float, int, list})  # written as JSON, as a Struct is
 
 Key = tuple[str, str, str, str | None, str | None]
-Outcome = tuple[Any, Exception | None, list[Action]]  # of a call: its result, what it raised, its actions
+Outcome = tuple[Any, BaseException | None, list[Action]]  # of a call: its result, what it raised, its actions
 
 
 class PlainRequest(Plain):
     """A function that one path, query, content type and Accept meet, and that needs nothing but the body."""
 
-    __slots__ = ("content_type", "path", "returns")
+    __slots__ = ("__weakref__", "content_type", "path", "read", "returns")
 
     def __init__(self, bound: Bound, decode: Decode, path: str, content_type: str | None) -> None:
         """`decode` is for the content type."""
-        plain = plain_of(bound)
-        super().__init__(bound, decode, plain.call)
+        plain = plain_of(bound, path)
+        super().__init__(bound, decode, plain.call, path)
+        self.read: Decode = decode  # as `decode`, while calls run on the loop
         self.path: str = path
         self.content_type: str | None = content_type
         self.returns: Any = _written_at_once(bound.run.function.plan.returns)
@@ -57,6 +63,8 @@ class Asked:
         self._known: dict[Key, Ask | None] = {}
         self._clock = dispatcher.clocks.monotonic
         self._span = dispatcher.tracing.ring.add
+        self._lanes: WeakSet[PlainRequest] = WeakSet()  # gateways keep what they were given
+        dispatcher.on_place.append(self._forget)
 
     def known(
         self, method: str, path: str, query: str, content_type: str | None, accept: str | None
@@ -86,14 +94,20 @@ class Asked:
         token = None if _current() is call else _enter(call)
         actions: list[Action] = []
         call.actions = actions
-        begun = clock()
+        begun, words = clock(), dispatcher.words
         result: Any = None
-        error: Exception | None = None
+        error: BaseException | None = None
         written: bytes | None = None
+        words[EVENT] = crc32(body, plain.seed)
+        words[FUNCTION] = plain.number
+        words[START] = begun
         try:
             result = plain.call(value)
         except Exception as raised:  # noqa: BLE001 (a user's function may raise anything; it is counted and told)
             error = raised
+        except Stopped as stopped:
+            error = stopped.settle()
+        words[START] = 0
         if type(result) is plain.returns:
             try:
                 written = _encode(result)
@@ -131,11 +145,13 @@ class Asked:
         work.wants_reply, work.detached = True, not run.durable
         if error is None:
             try:
-                dispatcher.take_reply(work, result)  # first: one that can't be written leaves nothing else
+                take_reply(
+                    dispatcher.counters, work, result
+                )  # first: one that can't be written leaves nothing else
             except Exception as raised:  # noqa: BLE001 (a value that can't be written)
                 error = raised
         if error is not None:
-            failed(dispatcher.tracing, run, work, error, times)
+            dispatcher.failing(plain.bound, work, error, times)
         else:
             if rows:
                 origin = work.origin()
@@ -163,19 +179,40 @@ class Asked:
             decode = _nothing if run.decode is None else run.decoder(content_type)
         except BadPayloadError:
             return None
-        return partial(self.ask, PlainRequest(bound, decode, path, content_type))
+        plain = PlainRequest(bound, decode, path, content_type)
+        self._lanes.add(plain)
+        return partial(self.ask, plain)
+
+    def _forget(self, run: FunctionRun) -> None:
+        """Send the requests of a function the longer way, unless it runs on the loop."""
+        self._known.clear()
+        for plain in self._lanes:
+            if plain.bound.run is run:
+                plain.decode = plain.read if run.runs == "inline" else _elsewhere
 
 
 def _is_plain(bound: Bound) -> bool:
     """Tell whether a call needs nothing but the captures, the query and the body."""
     run = bound.run
-    if run.is_async or run.streams or run.check is not None or bound.problem is not None:
+    if (
+        run.runs != "inline"
+        or run.is_async
+        or run.killers
+        or run.streams
+        or run.check is not None
+        or bound.problem is not None
+    ):
         return False
     return not bound.slots and bound.event_at < 0 and bound.device_at < 0
 
 
 def _nothing(body: bytes) -> None:
     """Decode the body of a request to a function that takes none."""
+
+
+def _elsewhere(_: bytes) -> NoReturn:
+    """Decode nothing: the longer way does, for a function that does not run here."""
+    raise BadPayloadError("the function runs elsewhere")
 
 
 def _written_at_once(returns: Any) -> Any:

@@ -3,14 +3,15 @@
 import asyncio
 import asyncio.tasks
 from collections.abc import Callable, Coroutine, Generator
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol, cast
 
 from msgspec import Struct
 
-from rimward.app.effects import Action, current
+from rimward.app.effects import Action, TimerAsk, current
 from rimward.app.facts import Fact
 from rimward.app.manifest import FactSpec
 from rimward.edge.outbox import Forward
+from rimward.events import NoNode
 
 if TYPE_CHECKING:
     from contextvars import Token
@@ -32,6 +33,10 @@ class Ground(Protocol):
 
     def wall(self) -> int:
         """Return the wall clock, ns since the epoch."""
+        ...
+
+    def admit_timer(self, function: str, key: str, /) -> None:
+        """Raise TimersFull where no more may be pending."""
         ...
 
 
@@ -60,6 +65,7 @@ class Call(Struct, gc=False):
     source: Source
     actions: list[Action] = []
     forwards: list[Forward] | None = None
+    timers: list[TimerAsk] | None = None  # of its cells' keys
 
     def forward(self, fact: Struct) -> None:
         """Hold a fact until the call returns.
@@ -76,6 +82,16 @@ class Call(Struct, gc=False):
     def now(self) -> int:
         """Return the node's wall clock, ns."""
         return self.ground.wall()
+
+    def timer(self, asked: TimerAsk) -> None:
+        """Hold what is wanted of a timer until the call returns.
+
+        Raises:
+            TimersFull: too many are pending.
+        """
+        if asked.delay is not None:
+            self.ground.admit_timer(asked.function, asked.key)
+        self.timers = [*(self.timers or ()), asked]
 
 
 class LaneCall:
@@ -101,6 +117,10 @@ class LaneCall:
     def now(self) -> int:
         """Return the node's wall clock, ns."""
         return self._ground.wall()
+
+    def timer(self, asked: TimerAsk) -> NoReturn:
+        """Refuse what is wanted of a timer: who runs here has no cells."""
+        raise NoNode(f"state.after: the call that has the cell {asked.key!r} is over")
 
     def end(self) -> list[tuple[Fact, tuple[Any, ...]]]:
         """End the call; return its rows."""
@@ -156,8 +176,20 @@ def row_bytes(values: tuple[Any, ...]) -> int:
     return size
 
 
+class Marked(Protocol):
+    """Who is told when user code begins to run and when it does not any more."""
+
+    def begin(self, start: int) -> None:
+        """User code runs from now on, since `start` as far as its own time goes; monotonic ns."""
+        ...
+
+    def end(self) -> None:
+        """User code does not run any more."""
+        ...
+
+
 def start(
-    function: Callable[..., Any], arguments: list[Any], call: Call, clock: Callable[[], int]
+    function: Callable[..., Any], arguments: list[Any], call: Call, clock: Callable[[], int], mark: Marked
 ) -> tuple[Any, "Running | None"]:
     """Call a coroutine function and run it up to its first wait.
 
@@ -166,7 +198,7 @@ def start(
     """
     token = current.set(call)
     loop = asyncio.get_running_loop()
-    running = Running(function(*arguments), call, clock)
+    running = Running(function(*arguments), call, clock, mark)
     outer = asyncio.current_task()  # a beat's, or a test's: a timeout in the function is none of theirs
     _change_task(loop, outer, running)
     try:
@@ -188,10 +220,13 @@ def _change_task(loop: asyncio.AbstractEventLoop, old: Any, new: Any) -> None:
 class Running:
     """A coroutine begun eagerly; it becomes a Task at its first wait."""
 
-    def __init__(self, coroutine: Coroutine[Any, Any, Any], call: Call, clock: Callable[[], int]) -> None:
+    def __init__(
+        self, coroutine: Coroutine[Any, Any, Any], call: Call, clock: Callable[[], int], mark: Marked
+    ) -> None:
         self._coroutine = coroutine
         self._call = call
         self._clock = clock
+        self.mark: Marked = mark
         self._task: asyncio.Task[Any] | None = None
         self._cancels = 0  # asked for while the task has not begun
         self._begun = False
@@ -202,11 +237,13 @@ class Running:
     def step(self, value: Any) -> Any:
         """Run to the next wait; return the result if there is none."""
         before = self._clock()
+        self.mark.begin(before)
         try:
             self._first = self._coroutine.send(value)
         except StopIteration as stop:
             return stop.value
         finally:
+            self.mark.end()
             self.own_time += self._clock() - before
         self.waits = True
         return None
@@ -264,9 +301,11 @@ class _Rest:
             except BaseException as raised:  # noqa: BLE001 (a cancellation goes into the coroutine, as await would)
                 error = raised
             before = running._clock()
+            running.mark.begin(before - running.own_time)
             try:
                 waited = self._coroutine.send(value) if error is None else self._coroutine.throw(error)
             except StopIteration as stop:
                 return stop.value
             finally:
+                running.mark.end()
                 running.own_time += running._clock() - before

@@ -7,36 +7,46 @@ nothing. Actions leave when their call returns.
 
 from collections.abc import Callable
 from typing import Any
+from zlib import crc32
 
 from msgspec import Struct
 
 from rimward.app import App
-from rimward.app.device import Device
 from rimward.app.effects import Action, current
 from rimward.app.facts import Fact
 from rimward.app.manifest import FactSpec
+from rimward.edge.dispatch.away import Away
 from rimward.edge.dispatch.board import WS, Allowed, Board
 from rimward.edge.dispatch.call import Call, LaneCall
-from rimward.edge.dispatch.carried import carry_message, carry_request, refuse, reply_of, wants_structured
+from rimward.edge.dispatch.calling import call, failing
+from rimward.edge.dispatch.carried import carry_message, carry_request, refuse, wants_structured
 from rimward.edge.dispatch.closing import Closing
 from rimward.edge.dispatch.commands import Commands
 from rimward.edge.dispatch.encodings import OBJECTS, agree, encoding_of, media_types
-from rimward.edge.dispatch.failures import bad_payload, check_time, failed, no_route, refused, replied
+from rimward.edge.dispatch.failures import bad_payload, check_time, no_route, refused, replied
 from rimward.edge.dispatch.feeding import Feeder
-from rimward.edge.dispatch.functions import SAMPLE_ONE_IN, Bound, FunctionRun, Held, Span, fill
+from rimward.edge.dispatch.firing import Firing
+from rimward.edge.dispatch.following import watch
+from rimward.edge.dispatch.functions import SAMPLE_ONE_IN, Bound, FunctionRun, Held, Runs, Span
+from rimward.edge.dispatch.keys import STREAMS, StreamsConfig
 from rimward.edge.dispatch.lane import end_plain, land
+from rimward.edge.dispatch.modes import Modes
 from rimward.edge.dispatch.payloads import BadPayloadError
-from rimward.edge.dispatch.ports import NODE, Clocks, Listeners, OutboxPort
-from rimward.edge.dispatch.pouring import pour, socket_of
-from rimward.edge.dispatch.renaming import load_cells, load_windows
+from rimward.edge.dispatch.ports import NODE, Clocks, Conduct, Ear, Listeners, OutboxPort, Unwatched, Workers
+from rimward.edge.dispatch.pouring import socket_of
+from rimward.edge.dispatch.releasing import release
+from rimward.edge.dispatch.renaming import load_cells, stream_ground
 from rimward.edge.dispatch.routes import Match, path_segments
 from rimward.edge.dispatch.streams import StreamRun
 from rimward.edge.dispatch.tracing import Tracing
 from rimward.edge.dispatch.types import Message, Reply, Request, Router, Sender, Socket, Ticket
 from rimward.edge.dispatch.waiting import Waiting, queue
-from rimward.edge.dispatch.watching import EVERY, Watching
+from rimward.edge.dispatch.watching import Watching
 from rimward.edge.dispatch.work import Work
 from rimward.edge.outbox import Transaction
+from rimward.edge.slot import EVENT, FUNCTION, START, Slot
+from rimward.edge.state import Cells
+from rimward.edge.stopping import Stopped
 
 _current, _enter, _leave = current.get, current.set, current.reset
 
@@ -44,7 +54,7 @@ _current, _enter, _leave = current.get, current.set, current.reset
 class Dispatcher:
     """The `Door` of a node: routes messages to functions and their effects to where they belong."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 (what a node has, each by its name)
         self,
         app: App,
         node: str,
@@ -53,6 +63,7 @@ class Dispatcher:
         tracing: Tracing,
         *,
         settings: Struct | None = None,
+        streams: StreamsConfig = STREAMS,
     ) -> None:
         """`settings` are of the type that the app names as its `config`."""
         self.facts: dict[type[Struct], Fact] = app.facts
@@ -62,6 +73,7 @@ class Dispatcher:
         self.tracing = tracing
         self.admit: Callable[[FactSpec, int, tuple[object, ...]], None] = outbox.admit
         self.router: Router  # set by the node before any gateway listens
+        self.ear: Ear | None = None  # of a recording that is on
         self.actions: int = 0
         self.counters: dict[str, int] = {"forwards": 0, "replies_dropped": 0}
         self.outbox = outbox
@@ -74,17 +86,29 @@ class Dispatcher:
         self._event_count = self._events = 0  # the latter without those of the fast lane
         self.waiting: Waiting = Waiting(self, clocks.monotonic)
         self.commands: Commands = Commands(lambda: self.router, tracing.boot, self.counters)
-        self._cells = {struct: load_cells(outbox, type_, clocks.wall) for struct, type_ in app.states.items()}
-        self.functions: dict[str, FunctionRun] = {
-            function.name: FunctionRun(function, self._cells, settings) for function in app.edge_functions
+        self.cells: dict[type[Struct], Cells] = {
+            struct: load_cells(outbox, type_, clocks.wall) for struct, type_ in app.states.items()
         }
-        self.board: Board = Board(app, self.functions, lambda stream: load_windows(outbox, stream))
+        self.functions: dict[str, FunctionRun] = {
+            function.name: FunctionRun(function, self.cells, settings) for function in app.edge_functions
+        }
+        ground = stream_ground(app, outbox, self.cells, tracing.boot, self._clock, streams)
+        self.board: Board = Board(app, self.functions, ground)
         self._lane = self.board.lane
         self.lane_call: LaneCall = LaneCall(self)
+        self.words: memoryview = Slot().words  # a node that is watched puts a file's here
+        self.conduct: Conduct = Unwatched()
+        self.modes: Modes = Modes(self.counters)
         self._span = tracing.ring.add
-        self.beats: list[tuple[FunctionRun, float]] = self.board.beats
+        self.firing: Firing = Firing(self, app)
+        self.beats: list[tuple[FunctionRun, float]] = self.firing.beats
+        self.admit_timer: Callable[[str, str], None] = self.firing.timers.admit
         self.streams: dict[str, StreamRun] = self.board.streams
+        for number, one in enumerate((*self.functions.values(), *self.streams.values()), 1):
+            one.number = number
         self.feeder: Feeder = Feeder(self)
+        self.away: Away | None = None  # made by `employ`; without one all calls run on the loop
+        self.on_place: list[Callable[[FunctionRun], None]] = [self.board.forget]
 
     # -- the door
 
@@ -120,12 +144,18 @@ class Dispatcher:
         token = None if _current() is call else _enter(call)
         actions: list[Action] = []
         call.actions = actions
-        begun = clock()
-        error = None
+        error: BaseException | None = None
+        words = self.words
+        words[EVENT] = crc32(payload, plain.seed)
+        words[FUNCTION] = plain.number
+        words[START] = begun = clock()
         try:
             result = plain.call(value)
         except Exception as raised:  # noqa: BLE001 (a user's function may raise anything; it is counted and told)
             result, error = None, raised
+        except Stopped as stopped:
+            result, error = None, stopped.settle()
+        words[START] = 0
         ended = clock()
         call.actions = None
         if token is not None:
@@ -143,15 +173,16 @@ class Dispatcher:
                 and number % SAMPLE_ONE_IN
                 and result is None
             ):
-                if call.rows is None:
-                    return None
-                if message is None and (receipt := land(self, plain, read_at, ended)) is not None:
+                receipt = None
+                if call.rows is None or (message is None and (receipt := land(self, plain, read_at, ended))):
                     return receipt
         work = self.work_of(message or Message(topic, payload, qos, sender, read_at))
         return end_plain(self, plain, work, (result, error, len(actions)), (begun, ended))
 
-    def request(self, request: Request) -> Ticket:
+    def request(self, request: Request) -> Ticket:  # noqa: PLR0911 (one way out for each answer)
         """Run the one function that serves a route."""
+        if self.ear is not None and self.ear.listens:
+            return self.ear.request(request)
         segments = path_segments(request.path)
         if segments is None:
             return refused("invalid", "the path hides one of / + # NUL, starts with $, or is not UTF-8")
@@ -192,29 +223,36 @@ class Dispatcher:
         return socket_of(match) if isinstance(match, Match) else None
 
     def watch(self, request: Request, changed: Callable[[], None]) -> Callable[[], None] | None:
-        """Call `changed` after each change of what a request's function reads, as far as its parameters tell.
+        """Call `changed` after each change of what a request's function reads; return what ends it."""
+        return watch(self, request, changed)
 
-        These are its cells, and the topic of the same name as its path, when a function publishes there.
-        Returns what ends it; None where no function serves the request.
-        """
-        segments = path_segments(request.path)
-        match = segments and self.board.serve(request.sender.protocol, request.method, segments)
-        if not segments or not isinstance(match, Match):
-            return None
-        run = match.target
-        cells = [(slot.cells.space, slot.key) for slot in run.bind(match.captures, request.query).slots]
-        cells += [(self._cells[one.type].space, EVERY) for one in run.function.plan.takes("states")]
-        return self.watching.follow(self, cells, "/".join(segments), changed)
+    def start(self, bound: Bound, work: Work) -> Ticket | None:
+        """Run a function on a work that no message is."""
+        return self._begin(work, Listeners([(bound, None)], []), waits=False)
 
     def beat(self, run: FunctionRun) -> None:
         """Run a function that runs at a steady beat."""
-        work = Work(self, run.name, b"", NODE, self._clock())
-        self._begin(work, Listeners([(run.bind({}), None)], []), waits=False)
+        if self.ear is not None and self.ear.listens:
+            self.ear.beat(run)
+        else:
+            self.start(run.bind({}), Work(self, run.name, b"", NODE, self._clock()))
+
+    def employ(self, workers: Workers) -> None:
+        """Have the calls that do not run on the loop run by workers."""
+        cells = {cells.type.name: cells for cells in self.cells.values()}
+        self.away = Away(self, workers, cells, self._clock)
+
+    def place(self, name: str, where: Runs) -> None:
+        """Have a function's calls run elsewhere from the next one on; those that run end where they are."""
+        run = self.functions[name]
+        run.runs = where
+        for forget in self.on_place:
+            forget(run)
 
     def expire(self) -> None:
         """Forget cells whose time is over; the node calls this once a second."""
         transaction = Transaction()
-        for cells in self._cells.values():
+        for cells in self.cells.values():
             transaction.puts += cells.expire(self.watching.tell)
         if transaction.puts:
             self.outbox.append(transaction, None)
@@ -281,6 +319,8 @@ class Dispatcher:
         def begin() -> Ticket | None:
             return self._begin(work, listeners, waits=waits)
 
+        if (ticket := self.modes.wait(listeners.bounds, work, begin)) is not None:
+            return ticket
         for bound, _ in listeners.bounds:
             for slot in bound.slots:
                 cell = slot.cells.cell(slot.key)
@@ -291,8 +331,8 @@ class Dispatcher:
                 self.run(bound, time_field, work)
             else:
                 self._run_aside(bound, time_field, work)
-        for stream, captures in () if work.comes_again else listeners.streams:
-            self.feeder.feed(stream, captures, work, waits=waits)
+        for inlet in () if work.comes_again else listeners.streams:
+            self.feeder.feed(inlet, work, waits=waits)
         if work.pending:
             work.ticket = work.ticket or Ticket()
             return work.ticket
@@ -329,28 +369,12 @@ class Dispatcher:
         except BadPayloadError as bad:
             bad_payload(self.tracing, run, work, bad, self._clock())
             return
-        held = Held(bound) if bound.slots else None
-        event = work.as_event(self.node) if bound.event_at >= 0 else None
-        arguments = fill(bound, payload, event, held)
-        if bound.device_at >= 0:
-            sender = work.sender
-            arguments[bound.device_at] = Device(sender.id, sender.user, sender.protocol, self.commands)
-        call = Call(self, work)
-        if run.is_async:
-            self.waiting.run(bound, arguments, call, held, work)
-            return
-        begun = self._clock()
-        token = current.set(call)
-        try:
-            try:
-                result = run.call(*arguments)
-            finally:
-                current.reset(token)
-            self.succeeded(bound, call, held, work, result)
-        except Exception as error:  # noqa: BLE001 (a user's function may raise anything; it is counted and told)
-            failed(self.tracing, run, work, error, (begun, self._clock()))
-            return
-        self.measure(run, work, begun, self._clock())
+        call(self, bound, payload, work, given)
+
+    def failing(
+        self, bound: Bound, work: Work, error: BaseException, times: tuple[int, int], given: Any = None
+    ) -> None:
+        failing(self, bound, work, error, times, given)
 
     def measure(self, run: FunctionRun, work: Work, begun: int, ended: int) -> None:
         figures = run.figures
@@ -359,37 +383,9 @@ class Dispatcher:
         if figures.keeps(work.read_at, ended) or work.error is not None:
             over = ended - work.read_at > figures.limit
             self.tracing.note(work, run.name, begun, ended, over=over)
+        if ended - begun > figures.limit:
+            self.conduct.overran(run.name)
         self._span(span)
 
     def succeeded(self, bound: Bound, call: Call, held: Held | None, work: Work, result: Any) -> None:
-        if bound.run.streams:
-            result = pour(result, bound.run, work, self)
-        self.take_reply(work, result)  # first: a reply that can't be written leaves nothing else
-        if held is not None:
-            for slot, cell, handle in zip(bound.slots, held.cells, held.handles, strict=True):
-                value = handle.changed()
-                if value is None:
-                    continue
-                undo: list[Callable[[], None]] = []
-                puts = slot.cells.commit(slot.key, cell, value, undo)
-                if puts:
-                    work.tx.puts += puts
-                work.steps += undo
-                if self.watching.cells:
-                    work.changed.append((slot.cells.space, slot.key))
-        if call.forwards:
-            work.tx.forwards += call.forwards
-            self.counters["forwards"] += len(call.forwards)
-        if call.actions:
-            self.router.publish_all(call.actions)
-            self.actions += len(call.actions)
-            work.actions += len(call.actions)
-
-    def take_reply(self, work: Work, result: Any) -> None:
-        """Take what a function returned: the first value is the reply, what nobody asked for is counted."""
-        if result is None:
-            return
-        if not work.wants_reply or work.reply is not None:
-            self.counters["replies_dropped"] += 1
-        else:
-            work.reply = result if isinstance(result, Reply) else reply_of(result, work)
+        release(self, bound, call, held, work, result)

@@ -3,7 +3,7 @@
 import inspect
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import parse_qs
 
 from msgspec import Struct
@@ -20,6 +20,7 @@ from rimward.edge.dispatch.payloads import (
     decoder_for,
     query_value,
 )
+from rimward.edge.slot import digest
 from rimward.edge.state import Cell, Cells
 from rimward.events import Event
 from rimward.observe import FunctionStats, Histogram
@@ -27,6 +28,9 @@ from rimward.observe.histogram import TABLE, TABLE_FROM, TABLE_TO
 
 Check = Callable[[dict[str, str], bytes], str | None]
 """Returns why a request with these headers and this body, as it came, is not signed as it should be."""
+
+Runs = Literal["inline", "process", "wasm"]
+"""Where the calls of a function run: on the loop, or in a worker."""
 
 SAMPLE_EVERY = 1_000_000_000  # ns between two samples of one function
 SAMPLE_ONE_IN = 1024
@@ -54,6 +58,7 @@ class Figures:
         "limit",
         "others",
         "sample_at",
+        "stopped",
         "take",
     )
 
@@ -62,6 +67,7 @@ class Figures:
         self.alone: int = 0  # calls on the fast lane, each a message of its own
         self.others: int = 0  # all other calls
         self.errors: int = 0
+        self.stopped: int = 0  # calls that were over their time; an error too where nothing fell back
         self.commit: Histogram = Histogram()
         self.limit: int = NEVER if self.budget is None else self.budget  # ns that a call may take in all
         self.sample_at: int = 0  # monotonic ns from which on the next ordinary event is kept
@@ -114,6 +120,7 @@ class Figures:
                 "commit": self.commit.sparse(),
                 "total": counted.total.sparse(),
             },
+            stopped=self.stopped,
         )
 
 
@@ -156,11 +163,13 @@ class StateSlot(Struct):
 class Plain:
     """A function of one topic that needs nothing but the payload: the fast lane."""
 
-    __slots__ = ("bound", "call", "decode", "figures", "name")
+    __slots__ = ("bound", "call", "decode", "figures", "name", "number", "seed")
 
-    def __init__(self, bound: "Bound", decode: Decode, call: Callable[[Any], Any]) -> None:
-        """`call` takes what `decode` makes of the payload."""
+    def __init__(self, bound: "Bound", decode: Decode, call: Callable[[Any], Any], source: str) -> None:
+        """`call` takes what `decode` makes of the payload; `source` is the topic or path."""
         self.name: str = bound.run.name
+        self.number: int = bound.run.number
+        self.seed: int = digest(source, b"")
         self.bound: Bound = bound
         self.figures: Figures = bound.run.figures
         self.decode: Decode = decode
@@ -177,12 +186,15 @@ class Bound(Struct):
     slots: list[StateSlot]
     problem: str | None  # why the captures don't fit
     device_at: int = -1
+    captures: tuple[str, ...] = ()  # their values: events of one lane have the same
 
     @property
     def is_plain(self) -> bool:
         """Whether a call needs nothing but the captures and the payload, and has no reply."""
         return (
             self.run.is_plain
+            and not self.run.killers
+            and self.run.runs == "inline"
             and self.problem is None
             and not self.slots
             and self.event_at < 0
@@ -190,16 +202,16 @@ class Bound(Struct):
         )
 
 
-def plain_of(bound: Bound) -> Plain:
-    """Return the lane of a function that `is_plain`."""
+def plain_of(bound: Bound, source: str) -> Plain:
+    """Return the lane of a function that `is_plain`, for one topic or path."""
     run, at = bound.run, bound.payload_at
     function, arguments = run.call, bound.arguments
     if run.decode is None:
-        return Plain(bound, _nothing, lambda _: function(*arguments))
+        return Plain(bound, _nothing, lambda _: function(*arguments), source)
     if at == len(arguments) - 1:
-        return Plain(bound, run.decode, partial(function, *arguments[:at]))
+        return Plain(bound, run.decode, partial(function, *arguments[:at]), source)
     before, after = arguments[:at], arguments[at + 1 :]
-    return Plain(bound, run.decode, lambda payload: function(*before, payload, *after))
+    return Plain(bound, run.decode, lambda payload: function(*before, payload, *after), source)
 
 
 class FunctionRun:
@@ -211,10 +223,18 @@ class FunctionRun:
         """`settings` are the app's, for a parameter of the type of its `config`."""
         self.function = function
         self.name: str = function.name
+        self.number: int = 0  # in the slot, from 1; set by the dispatcher
+        self.killers: set[int] = set()  # digests of events that are not run any more
+        self.fallback: Callable[..., Any] | None = (
+            None if isinstance(function.on_overrun, str) else function.on_overrun
+        )
         self.call: Callable[..., Any] = function.plan.function
         self.is_async: bool = function.plan.is_async
         self.durable: bool = function.durable
         self.timeout: float | None = function.timeout
+        self.runs: Runs = (
+            "inline" if function.run == "auto" else function.run
+        )  # changed by `Dispatcher.place`
         self.takes_payload: bool = function.plan.payload is not None
         self.decode: Decode | None = decoder_for(function.plan.payload) if self.takes_payload else None
         self.offers: tuple[Encoding, ...] | None = offers_for(function.plan.returns)
@@ -248,7 +268,7 @@ class FunctionRun:
 
     def bind(self, captures: dict[str, str], query: str = "") -> Bound:
         """Fill in what the topic or path gives; a capture of the wrong form is kept for the answer."""
-        bound = Bound(self, [], -1, -1, [], None)
+        bound = Bound(self, [], -1, -1, [], None, captures=tuple(captures.values()))
         values = parse_qs(query, keep_blank_values=True, max_num_fields=100) if query else {}
         for index, parameter in enumerate(self.function.plan.parameters):
             try:

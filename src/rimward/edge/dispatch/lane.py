@@ -4,9 +4,9 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from rimward.edge.dispatch.call import LaneCall, forward_of
-from rimward.edge.dispatch.failures import failed
-from rimward.edge.dispatch.functions import Plain
-from rimward.edge.dispatch.ports import Clocks, OutboxPort
+from rimward.edge.dispatch.functions import Bound, Plain
+from rimward.edge.dispatch.ports import Clocks, Conduct, OutboxPort
+from rimward.edge.dispatch.releasing import take_reply
 from rimward.edge.dispatch.tracing import Tracing
 from rimward.edge.dispatch.types import Refusal, Reply, Ticket
 from rimward.edge.dispatch.work import Work
@@ -14,7 +14,7 @@ from rimward.edge.outbox import Forward
 from rimward.events import RimwardError
 from rimward.observe import Histogram
 
-Outcome = tuple[Any, Exception | None, int]  # of a call: its result, what it raised, how many actions
+Outcome = tuple[Any, BaseException | None, int]  # of a call: its result, what it raised, how many actions
 
 
 class Host(Protocol):
@@ -23,6 +23,7 @@ class Host(Protocol):
     tracing: Tracing
     counters: dict[str, int]
     lane_call: LaneCall
+    conduct: Conduct
     outbox: OutboxPort
     clocks: Clocks
 
@@ -34,8 +35,8 @@ class Host(Protocol):
         """Return the wall clock at a monotonic time, ns."""
         ...
 
-    def take_reply(self, work: Work, result: Any) -> None:
-        """Take what a function returned; raises where it can't be written."""
+    def failing(self, bound: Bound, work: Work, error: BaseException, times: tuple[int, int]) -> None:
+        """Do with an event what is to be done when its call raised."""
         ...
 
     def end(self, work: Work, /) -> Ticket | None:
@@ -103,18 +104,20 @@ def end_plain(
     result, error, actions = outcome
     rows, run = host.lane_call.end(), plain.bound.run
     if error is not None:
-        failed(host.tracing, run, work, error, times)
+        host.failing(plain.bound, work, error, times)
         return host.end(work)
     figures = work.figures = plain.figures
     if figures.keeps(work.read_at, times[1]):
         host.tracing.note(work, run.name, *times, over=times[1] - work.read_at > figures.limit)
+    if times[1] - times[0] > figures.limit:
+        host.conduct.overran(run.name)
     if rows:
         origin = work.origin()
         work.tx.forwards += [forward_of(fact, values, origin) for fact, values in rows]
         host.counters["forwards"] += len(rows)
     work.actions = actions
     try:
-        host.take_reply(work, result)
+        take_reply(host.counters, work, result)
     except Exception as raised:  # noqa: BLE001 (a value that can't be written)
-        failed(host.tracing, run, work, raised, times)
+        host.failing(plain.bound, work, raised, times)
     return host.end(work)

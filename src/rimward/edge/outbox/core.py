@@ -17,12 +17,14 @@ import msgspec
 
 from rimward.app.manifest import FactSpec, Keeping
 from rimward.edge.clock import NodeClock, Stamp, plain_clock
-from rimward.edge.outbox import freeing
+from rimward.edge.outbox import erasing, freeing
+from rimward.edge.outbox.ballast import Ballast
 from rimward.edge.outbox.chunks import Body, check_size, cut
 from rimward.edge.outbox.config import OutboxConfig
 from rimward.edge.outbox.file import begin_epoch, give_up, note_counter, open_file, settle
 from rimward.edge.outbox.landing import MOST, Landing
 from rimward.edge.outbox.lanes import LiveFirst
+from rimward.edge.outbox.reading import eager_cells
 from rimward.edge.outbox.records import DeadLetter, Forward
 from rimward.edge.outbox.rekeying import Rekey, move, moving
 from rimward.edge.outbox.room import Room
@@ -31,6 +33,7 @@ from rimward.events import OutboxBroken
 from rimward.observe.failpoints import reach
 from rimward.observe.transactions import transaction
 from rimward.wire import Epoch, Marks
+from rimward.wire.erasing import Order
 from rimward.wire.system import CLOCK
 
 RUN = 10 * 10**9  # ns of running time that a start may forget: rows grow older by so much less
@@ -69,13 +72,13 @@ class OutboxCore:
         self._clock = clock or plain_clock(now, now)
         self._config = config
         self._encoder = msgspec.msgpack.Encoder()
-        self._db, self.quarantined = open_file(path, now())
+        self.ballast: Ballast = Ballast(path.parent, config.reserve)
         try:
-            settle(self._db)
-            self.epoch: Epoch = begin_epoch(self._db, path)
-        except (sqlite3.Error, OSError) as error:
-            self._db.close()
-            raise OutboxBroken(f"{path}: {error}") from error
+            self._begin()
+        except OutboxBroken:
+            if not self.ballast.give_back():
+                raise
+            self._begin()  # the disk may have been full
         self.nonces: dict[int, int] = dict(self._db.execute("select counter, nonce from epoch"))
         self.stock: Stock = Stock(self._db)
         self.room: Room = Room(self._db, self.stock, config)
@@ -93,6 +96,20 @@ class OutboxCore:
         self.dead_total: int = self._scalar("select coalesce(max(id), 0) from dead")
         self.measure()
 
+    def _begin(self) -> None:
+        """Open the file and begin an epoch.
+
+        Raises:
+            OutboxBroken: it can't be read or written.
+        """
+        self._db, self.quarantined = open_file(self.path, self._now())
+        try:
+            settle(self._db)
+            self.epoch: Epoch = begin_epoch(self._db, self.path)
+        except (sqlite3.Error, OSError) as error:
+            self._db.close()
+            raise OutboxBroken(f"{self.path}: {error}") from error
+
     @property
     def held(self) -> int:
         """The bytes that rows take."""
@@ -100,6 +117,10 @@ class OutboxCore:
 
     def _scalar(self, query: str) -> int:
         return self._db.execute(query).fetchone()[0]
+
+    def now(self) -> int:
+        """Return the wall clock, ns."""
+        return self._now()
 
     def ran(self) -> int:
         """Return for how long the outbox was written, over all its starts, ns: the age of rows is in it."""
@@ -117,11 +138,8 @@ class OutboxCore:
             self.room.check(spec, about)
 
     def load(self) -> dict[str, dict[str, bytes]]:
-        """Return every space's keys and values."""
-        spaces: dict[str, dict[str, bytes]] = {}
-        for space, key, value in self._db.execute("select space, key, value from cell"):
-            spaces.setdefault(space, {})[key] = value
-        return spaces
+        """Return every space's keys and values, but those of streams."""
+        return eager_cells(self._db)
 
     @contextmanager
     def _changing(self) -> Generator[Change]:
@@ -265,7 +283,9 @@ class OutboxCore:
     def measure(self) -> None:
         """Look how much room the disk has: pages that are free in the file count, the reserve does not."""
         usage = os.statvfs(self.path.parent)
-        free = usage.f_bavail * usage.f_frsize - self._config.reserve
+        self.free: int = usage.f_bavail * usage.f_frsize
+        free = self.free + self.ballast.held - self._config.reserve
+        self.on_reserve: bool = free < 0
         pages = self._scalar("pragma freelist_count") * self._scalar("pragma page_size")
         self.room.limit = min(self._config.max_bytes, self.stock.bytes + pages // 2 + max(0, free))
 
@@ -340,6 +360,29 @@ class OutboxCore:
                 change.lose((counter, lane), first, last, "corrupt")
             rows += last - first + 1
         return rows
+
+    def erase(self, orders: Iterable[Order]) -> tuple[int, int]:
+        """Blank rows that are to be forgotten, and delete such dead letters; return how many of each.
+
+        What they said is overwritten on disk; pages that were freed before are so as they are used again.
+        """
+        asked, rows = list(orders), 0
+        self._db.execute("pragma secure_delete=on")
+        try:
+            for key in erasing.lanes_of(self.stock, asked):
+                after = -1
+                while after:
+                    with self._changing() as change:
+                        after, gone = erasing.blanked(change, self.stock, key, after, asked)
+                    rows += gone
+            dead = erasing.letters(self._db, asked)
+            with transaction(self._db):
+                self._db.executemany("delete from dead where id = ?", [(id_,) for id_, _ in dead])
+            self.dead_bytes -= sum(size for _, size in dead)
+            self._db.execute("pragma wal_checkpoint(truncate)")
+        finally:
+            self._db.execute("pragma secure_delete=off")
+        return rows, len(dead)
 
     def link_up(self) -> None:
         """Let new rows of `live_first` facts overtake what waits, now that the link is back."""

@@ -14,6 +14,7 @@ from rimward.edge.outbox.salvage import salvage
 from rimward.edge.outbox.schema import SMALL, prepare
 from rimward.events import OutboxBroken
 from rimward.observe.disk import sync
+from rimward.observe.transactions import transaction
 from rimward.wire import Epoch, Marks
 
 PARTS = ("", "-wal", "-shm")
@@ -104,20 +105,20 @@ def note_counter(path: Path, counter: int) -> None:
 
 def settle(db: sqlite3.Connection) -> None:
     """Sum lanes whose rows are all gone into one number a fact: they grow by one with each start."""
-    db.execute("begin immediate")
-    spent = db.execute(_SETTLED).fetchall()
-    db.executemany(
-        "insert into settled values (?, ?) on conflict (fact) do update set rows = rows + excluded.rows",
-        [(fact, rows) for _, fact, rows in spent],
-    )
-    db.executemany(
-        "delete from lane where counter = ? and fact = ?", [(counter, fact) for counter, fact, _ in spent]
-    )
-    db.execute(
-        "delete from epoch where counter not in (select counter from lane) "
-        "and counter < (select max(counter) from epoch)"
-    )
-    db.execute("commit")
+    with transaction(db):
+        spent = db.execute(_SETTLED).fetchall()
+        db.executemany(
+            "insert into settled values (?, ?) on conflict (fact) do update set rows = rows + excluded.rows",
+            [(fact, rows) for _, fact, rows in spent],
+        )
+        db.executemany(
+            "delete from lane where counter = ? and fact = ?",
+            [(counter, fact) for counter, fact, _ in spent],
+        )
+        db.execute(
+            "delete from epoch where counter not in (select counter from lane) "
+            "and counter < (select max(counter) from epoch)"
+        )
 
 
 def give_up(path: Path) -> None:

@@ -33,6 +33,10 @@ class Note:
         self._seen = seen
         return said
 
+    def again(self) -> None:
+        """Let it be news once more: what it asks for could not be done."""
+        self._seen = 0, 0
+
     def done(self) -> None:
         """Delete it: what it asks for has been done."""
         self._path.unlink(missing_ok=True)

@@ -62,9 +62,19 @@ class KnownHeads:
         """`size`: how many are remembered; beyond it the memory starts anew. Without a lane: none."""
         self.by_bytes: dict[bytes, KnownHead | None] = {}  # None: it takes the longer way each time
         self.forgotten: int = 0
-        self._lane = lane
+        self._lane = self._own = lane
         self._size = size
         self.tell_time(b"")
+
+    def pause(self) -> None:
+        """Let every request take the longer way, until `resume`."""
+        self._lane = None
+        self.by_bytes.clear()
+
+    def resume(self) -> None:
+        """Learn heads again."""
+        self._lane = self._own
+        self.by_bytes.clear()
 
     def tell_time(self, date: bytes) -> None:
         """Take the line that tells the date."""

@@ -1,6 +1,1 @@
 """MQTT 3.1.1 and 5 over TCP: the node ends the protocol itself and is the devices' broker."""
-
-from rimward.edge.gateways.mqtt.config import MqttConfig
-from rimward.edge.gateways.mqtt.gateway import MqttGateway
-
-__all__ = ["MqttConfig", "MqttGateway"]
