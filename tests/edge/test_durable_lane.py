@@ -9,8 +9,8 @@ from types import FrameType
 
 import rimward
 from rimward.edge.dispatch import Dispatcher
-from rimward.edge.gateways.mqtt import MqttGateway
 from rimward.edge.gateways.mqtt.connection import Connection
+from rimward.edge.gateways.mqtt.gateway import MqttGateway
 from rimward.edge.outbox import Outbox
 from rimward.protocols.mqtt import Connect, Publish
 from rimward.protocols.mqtt.encoding import encode
