@@ -27,6 +27,16 @@ GRACE = 1.0  # seconds that a closing task, thread or process gets to end by its
 MAY_BLOCK: tuple[tuple[str, set[str], str], ...] = (
     ("rimward/edge/node.py", {"__aenter__"}, "a node opens its files before it serves anyone"),
     ("rimward/app/loading.py", {"load"}, "an app is imported before its node serves anyone"),
+    (
+        "rimward/edge/functions/processes.py",
+        {"parent_of", "resident"},
+        "what the kernel says of a process lies in memory",
+    ),
+    (
+        "rimward/edge/outbox/reading.py",
+        {"_rows"},
+        "a stream's key that is not in memory is read by its primary key, in tens of microseconds (ADR 99)",
+    ),
     ("rimward/testing/outbox.py", {"commit"}, "a Site commits on the test's loop: it has no threads"),
     (
         "rimward/testing/node.py",
@@ -49,6 +59,7 @@ MAY_BLOCK: tuple[tuple[str, set[str], str], ...] = (
         },
         "a Site's hub and files live on the test's loop",
     ),
+    ("rimward/testing/hub.py", {"keep_time"}, "a Site's hub and files live on the test's loop"),
     ("rimward/testing/replaying.py", {"replay", "_read"}, "a replay has its loop for itself"),
     (
         "rimward/edge/deep/process.py",

@@ -1,4 +1,4 @@
-"""What the benchmarks measure beside Rimward, installed from Debian or npm."""
+"""What the benchmarks measure beside Rimward, installed from Debian, npm or PyPI."""
 
 import os
 import shutil
@@ -49,6 +49,30 @@ def npm(name: str, *options: str) -> Path:
     print(f"bench: installing {name}", file=sys.stderr)
     if subprocess.run([program, *NPM, *options], cwd=folder, stdout=sys.stderr, check=False).returncode:
         raise BenchError(f"npm could not install {name}")
+    shutil.copy(lock, stamp)
+    return folder
+
+
+def pip(name: str) -> Path:
+    """Return a virtual environment with the packages of `peers/pip/NAME.lock`, with their hashes.
+
+    Raises:
+        BenchError: they can't be had.
+    """
+    lock, folder = HERE / "peers" / "pip" / f"{name}.lock", PEERS / f"{name}.venv"
+    stamp = folder / "installed.lock"
+    if stamp.exists() and stamp.read_bytes() == lock.read_bytes():
+        return folder
+    print(f"bench: installing {name}", file=sys.stderr)
+    uv, python = Path(sys.executable).with_name("uv"), folder / "bin" / "python"
+    steps = [
+        [uv, "venv", "-q", "--clear", "--python", sys.executable, folder],
+        [uv, "pip", "sync", "-q", "--python", python, "--require-hashes", lock],
+    ]
+    env = {**os.environ, "UV_SYSTEM_CERTS": "true"}
+    for step in steps:
+        if subprocess.run([str(part) for part in step], stdout=sys.stderr, check=False, env=env).returncode:
+            raise BenchError(f"{name} could not be installed")
     shutil.copy(lock, stamp)
     return folder
 

@@ -6,6 +6,7 @@ import socket
 import time
 from contextlib import suppress
 
+from rimward_supervisor.background import put_behind
 from rimward_supervisor.listeners import ports
 from rimward_supervisor.logs import open_log_or_nothing, rotate, size, tail
 from rimward_supervisor.restarts import Restarts
@@ -35,6 +36,7 @@ class Child:
         self.halted = False  # it stands still because a fault was asked for
         self.watch: Watch | None = None  # over the calls of this life
         self.unlogged = ""  # why what it says in this life is not kept
+        self._in_front = False  # its session is still to be put behind the others
         self._log_bytes = log_bytes
         self._log_start = 0
         self._started = 0.0
@@ -71,13 +73,17 @@ class Child:
         self.state, self.since, self._started, self._said = STARTING, time.time_ns(), now, b""
         self.again = self.halted = False
         self.watch = None if self.spec.watch is None else Watch(self.spec.watch, self.pid)
+        self._in_front = self.spec.background
         self.deadline = now if self.spec.connect else None
 
     def _spawn(self, sockets: dict[str, socket.socket], told: int | None, log: int) -> int:
         fds = {name: sockets[name].fileno() for name in self.spec.listens_on}
         inherited = [*fds.values(), *([] if told is None else [told])]
         argv = self.spec.command(fds, ports(sockets), told)
-        return spawn(Start(argv, {**os.environ, **(self.spec.env or {})}, inherited, log))
+        keeps = self.spec.keeps
+        kept = {name: text for name, text in os.environ.items() if keeps is None or name in keeps}
+        env = {**kept, **(self.spec.env or {})}
+        return spawn(Start(argv, env, inherited, log, self.spec.background))
 
     def hear(self) -> str | None:
         """Read its pipe; return its line once it is whole."""
@@ -117,6 +123,11 @@ class Child:
         self.signal(signal.SIGSTOP if halted else signal.SIGCONT)
         self.halted = halted
         return True
+
+    def put_behind(self) -> None:
+        """Put one of the background behind the others, if that is not done yet."""
+        if self._in_front and self.pid is not None:
+            self._in_front = not put_behind(self.pid)
 
     def signal(self, number: int) -> None:
         """Send it a signal."""

@@ -6,6 +6,8 @@ import signal
 from contextlib import suppress
 from typing import NamedTuple, NoReturn
 
+from rimward_supervisor.background import give_way
+
 _PR_SET_PDEATHSIG = 1
 _IGNORED_BY_PYTHON = (signal.SIGPIPE, signal.SIGXFSZ)  # a process is born with the usual answers to them
 _libc = ctypes.CDLL(None)
@@ -18,6 +20,7 @@ class Start(NamedTuple):
     env: dict[str, str]
     fds: list[int]  # what it inherits beside its standard streams
     log: int  # descriptor of its standard output and error
+    background: bool = False
 
 
 def spawn(start: Start) -> int:
@@ -47,6 +50,8 @@ def _become(start: Start, parent: int) -> NoReturn:
     _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     if os.getppid() != parent:  # it died before the line above
         os._exit(127)
+    if start.background:
+        give_way()
     for number in _IGNORED_BY_PYTHON:
         signal.signal(number, signal.SIG_DFL)
     signal.set_wakeup_fd(-1)

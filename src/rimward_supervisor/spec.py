@@ -35,7 +35,9 @@ class ProcessSpec(NamedTuple):
     once: bool = False  # not started again when it ends
     waits: bool = False  # started by the command "restart NAME" only
     env: dict[str, str] | None = None  # beside what the supervisor inherits
+    keeps: list[str] | None = None  # names of what it inherits of the environment; None: all of it
     watch: WatchSpec | None = None  # where it says which call it runs
+    background: bool = False  # it runs on what the others leave of the CPUs
 
     @property
     def tells(self) -> bool:
@@ -105,6 +107,10 @@ def _process(data: Any, where: str, listeners: dict[str, Address]) -> ProcessSpe
         raise SpecError(f"{where}.argv: a list of at least one text is needed")
     if fields.get("connect") is not None:
         fields["connect"] = _address(fields["connect"], f"{where}.connect")
+    if fields.get("keeps") is not None and not all(
+        isinstance(one, str) for one in _list(fields["keeps"], f"{where}.keeps")
+    ):
+        raise SpecError(f"{where}.keeps: names of variables are needed")
     if fields.get("watch") is not None:
         fields["watch"] = _watch(fields["watch"], f"{where}.watch")
     for part in argv:

@@ -78,6 +78,7 @@ class Supervisor:
             self._next_look = now + LOOK
             for child in self._children:
                 child.rotate()
+                child.put_behind()
             if self._unwritten:
                 self._write_state()
 
@@ -143,6 +144,7 @@ class Supervisor:
 
     def _ready(self, child: Child, line: str = "{}") -> None:
         child.state, child.deadline = READY, None
+        child.put_behind()
         details: Any = {}
         try:
             details = json.loads(line)

@@ -8,7 +8,7 @@ from rimward.cloud.api import lanes_stored
 from rimward.cloud.ledger.accounting import balances, selections
 from rimward.cloud.ledger.auditing import Auditing, audit
 from rimward.cloud.ledger.counting import Counted, count
-from rimward.cloud.ledger.reports import OUTBOXES, Reports, read_reports
+from rimward.cloud.ledger.reports import OUTBOXES, Reports, read_reports, settle
 from rimward.cloud.ledger.stored import Selection
 from rimward.cloud.store import Records, connect
 from rimward.wire import Hello, Mark, Tally
@@ -137,3 +137,16 @@ def test_several_nodes_each_have_their_sum(tmp_path: Path) -> None:
     accounts = read_reports(tmp_path)
     found = balances(accounts, lanes_stored(tmp_path, selections(accounts)))
     assert [(one.node, one.forwarded, one.stored) for one in found] == [("n1", 8, 7), ("n2", 0, 3)]
+
+
+def test_a_lost_disk_of_which_a_person_has_taken_note_is_no_alarm_and_stays_unknown(tmp_path: Path) -> None:
+    ingest(tmp_path).take("warm", [envelope(1, 7)])
+    note(tmp_path, hello("o1", 10, 7))
+    note(tmp_path, hello("o2", 1, 0, counter=5), 3 * SECOND)
+    (before,) = audit(tmp_path)
+    assert (before.unknown, before.settled) == ((3, 4), False)
+    assert [settle(tmp_path, node) for node in ("n2", "n1", "n1")] == [0, 1, 0]
+    (after,) = audit(tmp_path)
+    assert (after.unknown, after.missing, after.settled) == (before.unknown, None, True)
+    note(tmp_path, hello("o3", 1, 0, counter=9), 6 * SECOND)
+    assert not audit(tmp_path)[0].settled, "the next disk that is lost is another"

@@ -1,6 +1,7 @@
 import pytest
 from msgspec.structs import replace
 
+from rimward.cloud.ingest.figures import IngestFigures
 from rimward.console.history import History
 from rimward.console.judge import problems, sentence, silences
 from rimward.console.model import Balance, Link, Process, Seen
@@ -131,6 +132,19 @@ def test_errors_and_overruns_are_named_while_they_are_recent() -> None:
     assert judged(later[-1], before, now, *later[:-1])[1] == []
 
 
+def test_a_function_that_holds_up_its_process_is_named() -> None:
+    said, wrong = judged(seen(processes=(Process("node", 1, over="guard"),)))
+    assert said.startswith("Up, with 1 error.")
+    assert "guard runs past its time and holds up the process node" in str(wrong)
+
+
+def test_what_became_of_a_function_is_no_error_of_the_node() -> None:
+    told = {"function guard": "runs in a process until its code changes"}
+    said, wrong = judged(seen(snapshot=snapshot(health=told)))
+    assert said.startswith("Up. ")
+    assert "function guard: runs in a process until its code changes" in str(wrong)
+
+
 def test_what_a_part_says_of_its_health_is_shown() -> None:
     assert judged(seen(snapshot=snapshot(health={"outbox": "the disk is full"})))[1] == [
         "outbox: the disk is full."
@@ -141,3 +155,33 @@ def test_the_grave_comes_first() -> None:
     link = Link(connected=False, at=NOW)
     wrong = judged(seen(link=link, snapshot=snapshot(health={"outbox": "broken"})))[1]
     assert wrong == ["outbox: broken.", "The hub is not connected."]
+
+
+def test_what_ingest_and_the_hub_tell_of_themselves_is_said() -> None:
+    ingest = IngestFigures(
+        "ingest-2", NOW, commit_p99_ms=612.0, slow=True, gaps=("n1/a", "n1/b", "n2/a", "n2/b", "n3/a"),
+        quarantined=("n9",), without_lease=True,
+    )  # fmt: skip
+    link = Link(connected=True, at=NOW, verdict="quarantined")
+    found = problems(seen(ingest=(ingest,), hub_counts={"ledger_off_now": 2}, link=link), History())
+    assert [(problem.grave, problem.what) for problem in found] == [
+        (True, "The hub takes nothing of this node's outbox (quarantined): another has used its name."),
+        (True, "Rows of n1/a came and those before them are missing."),
+        (True, "Rows of n1/b came and those before them are missing."),
+        (True, "Rows of n2/a came and those before them are missing."),
+        (True, "So it is with 2 lanes more."),
+        (True, "An outbox of n9 is quarantined: another of that name is live."),
+        (True, "The hub's audit found 2 sums of the ledger off."),
+        (False, "Commits of ingest-2 are slow: p99 612 ms, half a second is the limit."),
+        (False, "Ingest-2 has no lease for its share of the nodes."),
+    ]
+    fine = seen(ingest=(IngestFigures("ingest", NOW),), hub_counts={"ledger_off_now": 0})
+    assert problems(fine, History()) == []
+
+
+def test_a_disk_with_less_left_than_the_reserve_is_grave() -> None:
+    outbox = {"bytes": 10.0, "max_bytes": 1e9, "reserve_used": 1.0, "free_bytes": 3.0 * (1 << 20)}
+    [problem] = problems(seen(snapshot=snapshot(outbox=outbox)), History())
+    assert (problem.grave, problem.what) == (
+        True, "The node's disk has 3.0 MiB left, less than the outbox's reserve."
+    )  # fmt: skip

@@ -31,6 +31,12 @@ async def test_the_page_is_readable_without_scripts(client: Client) -> None:
     assert '<noscript><meta http-equiv="refresh"' in page
 
 
+async def test_what_is_wrong_is_read_by_programs_too(client: Client) -> None:
+    assert (await client.ask("/problems")).status == 401
+    found = msgspec.json.decode((await client.ask("/problems", await client.sign_in())).body)
+    assert {"grave": True, "what": "No node has written figures yet.", "cure": "See logs/node.log."} in found
+
+
 async def test_the_page_has_nothing_inline_and_loads_only_what_is_served(client: Client) -> None:
     cookie = await client.sign_in()
     page = (await client.ask("/", cookie)).body

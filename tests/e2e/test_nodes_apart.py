@@ -7,6 +7,7 @@ import contextlib
 import http.client
 import json
 from collections.abc import Awaitable, Callable, Generator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import nats.errors
@@ -21,6 +22,7 @@ from rimward.edge.joining import IdentityFolder, JoinError
 from rimward.edge.joining import join as join_here
 from rimward.network.bus import connect
 from rimward.network.config import BusAccess
+from rimward.observe.life import halted
 from rimward.wire.joining import JoinString
 
 from .apart import Hub, Node, join
@@ -199,3 +201,20 @@ async def test_a_revoked_node_is_put_out_and_the_others_keep_their_connections(p
         await connect(await asyncio.to_thread(place.access, "gone"), error_cb=quiet)
     await stays.close()
     await gone.close()
+
+
+@pytest.mark.parametrize(("kind", "hit"), [("hub", ("hub", "ingest")), ("bus", ("bus",))])
+def test_a_fault_makes_a_process_of_the_hub_stand_still_and_is_over_by_itself(
+    place: Place, kind: str, hit: tuple[str, ...]
+) -> None:
+    pids = place.hub.pids()
+
+    def stand() -> set[str]:
+        return {name for name, pid in pids.items() if pid is not None and halted(pid)}
+
+    with ThreadPoolExecutor(1) as threads:
+        done = threads.submit(place.hub.run, "fault", kind, "--for", "3s")
+        until(lambda: stand() == set(hit), "they stand still")
+        assert done.result().returncode == 0
+    until(lambda: not stand(), "they go on")
+    assert place.hub.pids() == pids, "nobody was started anew"

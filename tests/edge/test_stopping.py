@@ -5,6 +5,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
+from types import FrameType
 
 import pytest
 
@@ -164,13 +165,17 @@ def test_nothing_is_raised_in_platform_code_but_at_the_users_next_line(place: Pl
     assert stopped.place.endswith("in function")
 
 
+def looks_on(_frame: FrameType, _event: str, _argument: object) -> None:
+    """Stand for a debugger."""
+
+
 def test_nothing_is_stopped_while_a_debugger_looks_on(place: Place) -> None:
     def function() -> None:
         ended = time.process_time() + 3 * SOON
         while time.process_time() < ended:
             pass
 
-    sys.settrace(lambda *_: None)
+    sys.settrace(looks_on)
     try:
         assert place.call(function) is None
     finally:

@@ -9,12 +9,14 @@ from rimward.cloud.config import HubConfig
 from rimward.cloud.config import read as read_hub
 from rimward.edge.config import NodeConfig
 from rimward.edge.deep.config import DeepConfig
+from rimward.edge.functions.config import BASICS
 from rimward.local.folder import DataFolder
 from rimward.local.listeners import HOST, listeners_of
 from rimward.local.listeners import spec_of as listener_of
 from rimward.local.options import DevOptions
 from rimward.local.plan import Extras, Plan
-from rimward_supervisor.listeners import TCP, Address
+from rimward.local.workers import socket_path
+from rimward_supervisor.listeners import TCP, UNIX, Address
 from rimward_supervisor.spec import Spec, parse
 
 ALL = Extras(bus="/bin/nats-server", cloud=True, console=True)
@@ -42,10 +44,14 @@ def spec_of(plan: Plan, ports: dict[str, int]) -> Spec:
 def test_with_the_cloud_extra_everything_is_started_and_the_node_stops_first(tmp_path: Path) -> None:
     folder, plan = planned(tmp_path, ALL)
     spec = spec_of(plan, {})
-    assert (
-        [process.name for process in spec.processes] == plan.names == ["bus", "hub", "ingest", "deep", "node"]
-    )
-    assert spec.listeners == {"mqtt": Address(TCP, HOST, 0), "http": Address(TCP, HOST, 8080)}
+    names = [process.name for process in spec.processes]
+    assert names == ["bus", "hub", "ingest", "deep", "zygote", "node"]
+    assert plan.names == [name for name in names if name != "zygote"]  # nobody waits for it
+    assert [process.name for process in spec.processes if not process.background] == ["zygote", "node"]
+    workers = Address(UNIX, path=str(socket_path(folder)), mode=0o600)
+    assert spec.listeners == {
+        "mqtt": Address(TCP, HOST, 0), "http": Address(TCP, HOST, 8080), "workers": workers
+    }  # fmt: skip
     hub = msgspec.json.decode((folder.run / "hub.json").read_bytes(), type=HubConfig)
     deep = msgspec.json.decode((folder.run / "deep.json").read_bytes(), type=DeepConfig)
     node = msgspec.json.decode((folder.run / "node.json").read_bytes(), type=NodeConfig)
@@ -61,7 +67,7 @@ def test_a_hub_of_several_processes_of_ingest_gives_each_a_share_and_a_name(tmp_
     plan = Plan(folder, DevOptions(app="app.py", data=tmp_path, ingest_processes=3), ALL)
     plan.write(MANIFEST)
     spec = spec_of(plan, {})
-    assert [process.name for process in spec.processes] == plan.names
+    assert [process.name for process in spec.processes if process.name != "zygote"] == plan.names
     shares = {
         one.name: one.argv[one.argv.index("--share") + 1] for one in spec.processes if "--share" in one.argv
     }
@@ -85,7 +91,8 @@ def test_events_are_for_those_who_ask_and_their_reader_has_a_password_of_its_own
 
 def test_without_it_the_node_is_alone(tmp_path: Path) -> None:
     _, plan = planned(tmp_path, ALONE)
-    assert [process.name for process in spec_of(plan, {}).processes] == plan.names == ["node"]
+    assert [process.name for process in spec_of(plan, {}).processes] == ["zygote", "node"]
+    assert plan.names == ["node"]
 
 
 def test_secrets_are_the_owners_alone(tmp_path: Path) -> None:
@@ -98,8 +105,23 @@ def test_only_the_node_is_given_the_listeners(tmp_path: Path) -> None:
     _, plan = planned(tmp_path, ALL, replay="walk.jsonl")
     given = {process.name: process.listens_on for process in spec_of(plan, {}).processes}
     assert given == {
-        "bus": set(), "hub": set(), "ingest": set(), "deep": set(), "node": {"mqtt", "http"}, "replay": set()
+        "bus": set(), "hub": set(), "ingest": set(), "deep": set(), "zygote": set(),
+        "node": {"mqtt", "http", "workers"}, "replay": set(),
     }  # fmt: skip
+
+
+def test_the_zygote_gets_next_to_nothing_of_the_environment(tmp_path: Path) -> None:
+    _, plan = planned(tmp_path, ALONE)
+    [zygote] = [one for one in spec_of(plan, {}).processes if one.name == "zygote"]
+    assert zygote.keeps is not None
+    assert set(zygote.keeps) == set(BASICS)
+
+
+def test_a_socket_whose_path_would_be_too_long_lies_elsewhere(tmp_path: Path) -> None:
+    near, far = DataFolder(tmp_path), DataFolder(tmp_path / ("long" * 30))
+    assert len(str(socket_path(far))) < 108
+    assert socket_path(far) != socket_path(near)
+    assert socket_path(DataFolder(Path("/d"))) == Path("/d/run/workers.sock")
 
 
 def test_without_a_host_nothing_but_loopback_is_listened_on(tmp_path: Path) -> None:

@@ -127,6 +127,7 @@ def test_under_a_cap_critical_rows_come_first_and_bulk_keeps_its_share() -> None
         while (segment := core.next(source, tick / 10)) is not None:
             core.sent(segment, size[segment.lane.fact], tick / 10)
             core.taken(segment, tick / 10)
+            core.marked(mark(segment.lane.fact, 1, segment.last, tick), tick / 10)
             went[segment.lane.fact] += size[segment.lane.fact]
     total = went["loud"] + went["video"]
     assert 0.99 * 8000 * 400 < total < 8000 * 400.25 + 3000

@@ -1,14 +1,15 @@
-"""`./dev soak [kills|power|model|machine|floods|fuzz|links|mutants] …`; each module says what it takes."""
+"""`./dev soak [floods|fuzz|hostile|kills|links|machine|model|mutants|power] …`; each module says more."""
 
 import sys
 
 from tests.faults import mutants
 from tests.faults.model import sizes, test_machine
-from tests.soak import floods, fuzz, kills, links, power
+from tests.soak import floods, fuzz, hostile, kills, links, power
 
 RUNS = {
     "floods": floods.main,
     "fuzz": fuzz.main,
+    "hostile": hostile.main,
     "machine": test_machine.main,
     "kills": kills.main,
     "links": links.main,

@@ -115,7 +115,7 @@ def test_of_no_values_each_aggregate_is_what_pandas_says() -> None:
     assert {name: result.pop(name) for name in ("min", "max", "first", "last")} == dict.fromkeys(
         ("min", "max", "first", "last")
     )
-    assert sorted(result) == ["mean", "median", "std", "var"]
+    assert {"mean", "median", "std", "var", "p50", "rate", "time_weighted_mean"} <= set(result)
     assert all(math.isnan(value) for value in result.values())
 
 
@@ -167,8 +167,8 @@ def test_values_without_an_order_change_no_aggregate() -> None:
 
 
 def test_an_aggregate_that_does_not_exist_is_refused_by_name() -> None:
-    with pytest.raises(ValueError, match=r"p99.*must be one of count, sum"):
-        AggFold({"p": ("x", "p99")})
+    with pytest.raises(ValueError, match=r"p98.*must be one of count, sum"):
+        AggFold({"p": ("x", "p98")})
 
 
 @pytest.mark.parametrize("how", ["median", "nunique"])
@@ -200,3 +200,47 @@ def test_apply_gets_its_values_by_event_time(events: list[tuple[int, int]]) -> N
 
 def test_an_app_may_name_exactly_the_aggregates_that_there_are() -> None:
     assert get_args(declared.Aggregate) == get_args(Aggregate)
+
+
+@given(st.lists(st.tuples(st.integers(0, 99), st.integers(-99, 99)), max_size=30), st.integers(0, 30))
+def test_two_cells_merged_are_as_one_that_took_all(events: list[tuple[int, int]], cut: int) -> None:
+    fold = fold_of(*get_args(Aggregate))
+    whole, one, two = fold.new(), fold.new(), fold.new()
+    for index, (time, value) in enumerate(events):
+        whole.add(time, Value(value))
+        (one if index < cut else two).add(time, Value(value))
+    one.merge(two)
+    expected, actual = whole.result(0, 100), one.result(0, 100)
+    for name in ("std", "var", "time_weighted_mean"):
+        assert actual.pop(name) == pytest.approx(expected.pop(name), nan_ok=True)
+    assert repr(actual) == repr(expected)
+
+
+@given(st.lists(st.floats(-1e9, 1e9) | st.just(0.0), min_size=1, max_size=200))
+def test_a_percentile_is_within_one_percent_of_a_value_of_its_rank(values: list[float]) -> None:
+    result = run(fold_of("p50", "p99", "p1"), values)
+    ordered = sorted(values)
+    for name, share in (("p50", 0.5), ("p99", 0.99), ("p1", 0.01)):
+        exact = ordered[int(share * (len(values) - 1) + 0.5)]
+        assert result[name] == pytest.approx(exact, rel=0.01, abs=1e-290)
+
+
+@given(st.lists(st.tuples(st.integers(0, 99), st.integers(-99, 99)), min_size=1, max_size=20))
+def test_a_time_weighted_mean_is_what_the_value_was_on_average(events: list[tuple[int, int]]) -> None:
+    cell = fold_of("time_weighted_mean").new()
+    for time, value in events:
+        cell.add(time, Value(value))
+    held = dict(events)
+    at, levels = min(held), list[int]()
+    level = held[at]
+    for moment in range(at, 100):
+        level = held.get(moment, level)
+        levels.append(level)
+    assert cell.result(0, 100)["time_weighted_mean"] == pytest.approx(statistics.mean(levels))
+
+
+def test_a_rate_is_values_a_second_of_the_window() -> None:
+    cell = fold_of("rate").new()
+    for time in range(30):
+        cell.add(time, Value(1))
+    assert cell.result(0, 60 * 10**9) == {"rate": 0.5}

@@ -19,7 +19,7 @@ from rimward_supervisor.slot import (
     Watched,
     write,
 )
-from rimward_supervisor.watch import LONG, Watch, WatchSpec, place_in
+from rimward_supervisor.watch import LONG, Found, Watch, WatchSpec, place_in
 
 FUNCTIONS = [Watched("guard", 20_000_000, 10**9), Watched("räume", 10**9, 2 * 10**9)]
 STACK = """\
@@ -107,7 +107,7 @@ def test_a_process_in_a_debugger_or_one_that_only_reports_is_never_killed(tmp_pa
     try:
         watch, slot = watch_of(tmp_path, REPORT, pid)
         slot.words[FUNCTION], slot.words[START] = 1, time.monotonic_ns() - 100 * 10**9
-        told = []
+        told: list[Found] = []
         while not (slot.words[ASKED] and told):
             told += watch.look(time.monotonic())
         assert [one.event for one in told] == ["overran"]

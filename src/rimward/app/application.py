@@ -10,7 +10,8 @@ from msgspec import Struct
 from rimward.app.declarations import Declarations, Part
 from rimward.app.declared import Declared
 from rimward.app.facts import Fact
-from rimward.app.functions import CloudFunction, EdgeFunction, StreamDeclaration
+from rimward.app.functions import CloudFunction, EdgeFunction, ScheduledFunction, StreamDeclaration
+from rimward.app.hooks import Hook
 from rimward.app.manifest import FactSpec, FunctionSpec, Manifest
 from rimward.app.problems import Problem, caller, line_of, name_of
 from rimward.app.resolving import Resolved, Resolver
@@ -68,8 +69,18 @@ class App(Declarations):
 
     @property
     def cloud_functions(self) -> list[CloudFunction]:
-        """The functions in the cloud, in the order of the file."""
+        """The functions in the cloud that run for facts, in the order of the file."""
         return self._resolve().cloud_functions
+
+    @property
+    def scheduled_functions(self) -> list[ScheduledFunction]:
+        """The functions in the cloud that run at their times."""
+        return self._resolve().scheduled_functions
+
+    @property
+    def hooks(self) -> list[Hook]:
+        """What runs when a node starts or stops, in the order of the file."""
+        return self._resolve().hooks
 
     @property
     def streams(self) -> dict[Callable[..., Any], StreamDeclaration]:
@@ -89,7 +100,8 @@ class App(Declarations):
         tables = {type_: fact.spec.table for type_, fact in self.facts.items()}
         specs: list[FunctionSpec] = [function.spec(tables) for function in self.edge_functions]
         specs += [stream.spec() for stream in self.streams.values()]
-        specs += [function.spec() for function in self.cloud_functions]
+        specs += [function.spec() for function in (*self.cloud_functions, *self.scheduled_functions)]
+        specs += [hook.spec() for hook in self.hooks]
         facts: tuple[FactSpec, ...] = tuple(fact.spec for fact in self.facts.values())
         return Manifest(self.name, self.compat, file, digest, facts, tuple(specs))
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from rimward.app.declared import Declared, EdgeDeclared, FactDeclared, StateDeclared
+from rimward.app.declared import Declared, EdgeDeclared, FactDeclared, HookDeclared, StateDeclared
 from rimward.app.plan import Plan, returns_something
 from rimward.app.problems import Problem, line_of
 from rimward.app.triggers import Coap, Http, Mqtt, Pattern, Ws
@@ -61,6 +61,8 @@ class Names:
 def _was(one: Declared) -> tuple[str, str | None]:
     if isinstance(one, FactDeclared):
         return "fact", None  # the table keeps the old name: clashes are seen there
+    if isinstance(one, HookDeclared):
+        return "function", None
     if isinstance(one, StateDeclared):
         return "state", one.was
     return "function", one.options.was if isinstance(one, EdgeDeclared) else one.was

@@ -9,10 +9,11 @@ from msgspec import Struct
 from rimward.app.commands import RESULT, CommandResult
 from rimward.app.declared import CloudDeclared
 from rimward.app.facts import Fact
-from rimward.app.functions import CloudFunction
-from rimward.app.plan import Parameter, Plan, Scope, make_plan
+from rimward.app.functions import CloudFunction, ScheduledFunction
+from rimward.app.plan import Parameter, Plan, Scope, make_plan, returns_something
 from rimward.app.problems import Problem, name_of
 from rimward.app.state import StateType
+from rimward.app.triggers import Cron, Every
 
 Facts = Mapping[type[Struct], Fact]
 StateTypes = Mapping[type[Struct], StateType[Any]]
@@ -44,6 +45,50 @@ def cloud_function(
         options = msgspec.structs.replace(options, key=cell)
     _check_key(plan, fact, options.key)
     return CloudFunction(function.__name__, fact, plan, batch, options, one.file, one.line, was=one.was)
+
+
+def scheduled_function(
+    one: CloudDeclared, states: StateTypes, config: type[Struct] | None
+) -> ScheduledFunction:
+    """Return a declared function that runs at its times.
+
+    Raises:
+        Problem: a rule of the contract is broken.
+    """
+    function, trigger, name = one.function, one.trigger, one.function.__name__
+    assert isinstance(trigger, Cron | Every)
+    plan = make_plan(function, Scope("a schedule", (), config))
+    if plan.payload is not None:
+        raise Problem(
+            f"{name} takes a payload, and a schedule has none", "take the parameter away", at=function
+        )
+    for parameter in plan.takes("states"):
+        check_declared(plan, parameter, states)
+    if plan.takes("state"):
+        raise Problem(
+            f"{name} takes a State, and a schedule has no key",
+            "take States[T], which reads every cell",
+            at=function,
+        )
+    if one.options.key is not None:
+        raise Problem(
+            f"{name} is ordered by {one.options.key!r}, and a schedule has no fields",
+            "take key= away",
+            at=function,
+        )
+    if trigger.once != "node":
+        raise Problem(
+            f"{name} runs once a region, and once={trigger.once!r} is for functions at the edge",
+            "take once= away",
+            at=function,
+        )
+    if returns_something(plan):
+        raise Problem(
+            f"{name} returns a value, and behind a schedule nobody waits for a reply",
+            "write -> None",
+            at=function,
+        )
+    return ScheduledFunction(name, trigger, plan, one.options, one.file, one.line, was=one.was)
 
 
 def check_declared(plan: Plan, parameter: Parameter, states: StateTypes) -> StateType[Any]:

@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from rimward.app import effects
 from rimward.app.commands import order
+from rimward.app.confine import Confine, check_confine
 from rimward.app.declared import (
     CloudDeclared,
     Declared,
@@ -28,19 +29,21 @@ from rimward.app.declared import (
 )
 from rimward.app.effects import check_topic, checked, current, encode_payload
 from rimward.app.facts import Priority, WhenFull
+from rimward.app.hooks import WithHooks
 from rimward.app.keeping import keeping_of
 from rimward.app.problems import Problem, caller, name_of, place_of
 from rimward.app.stream import Stream
-from rimward.app.triggers import Every, Mqtt, Trigger
+from rimward.app.triggers import Cron, Every, Late, Mqtt, Trigger
 from rimward.events import Duration, Size, from_ns
 
 F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T")
 R = TypeVar("R")
+U = TypeVar("U")
 S = TypeVar("S", bound=Struct)
 
 
-class Declarations:
+class Declarations(WithHooks):
     """What one file declares. Names must be unique across an app and all its parts."""
 
     def __init__(self, name: str) -> None:
@@ -145,7 +148,7 @@ class Declarations:
 
     def edge(  # noqa: PLR0913 (the contract's options, each by its name)
         self,
-        trigger: Trigger | Callable[..., Stream[Any]],
+        trigger: Trigger | Late | Callable[..., Stream[Any]],
         *,
         budget: Duration | None = None,
         priority: Priority = "normal",
@@ -156,15 +159,18 @@ class Declarations:
         timeout: Duration | None = None,
         limit: Duration | None = None,
         on_overrun: Overrun = "finish",
+        confine: Confine | None = None,
         was: str | None = None,
     ) -> Callable[[F], F]:
         """Run the function on the node, next to the socket.
 
         Args:
-            trigger: `mqtt(…)`, `http.get(…)`, `every(…)` or a stream of this app.
+            trigger: `mqtt(…)`, `http.get(…)`, `every(…)`, `cron(…)`, `timer(T)` or a stream of this app.
             budget: from the bytes' arrival to the answer ready; overruns are counted and traced.
             priority: the class by which the door admits its messages.
-            run: where; a plain function runs on the loop.
+            run: where: "inline" on the loop, "process" in a process of its own; "auto" is inline, until it
+                is slow too often.
+            confine: what it may reach, where it runs in a process of its own.
             mode: what an event does that comes while the function still works on another with the same
                 captures: "queued" waits for its turn, "single" is left out and told so, "restart" ends the
                 other and takes its place, "parallel" runs beside it (not with a State parameter).
@@ -182,6 +188,7 @@ class Declarations:
         """
         check_priority(priority, "edge")
         check_run(run)
+        check_confine(confine, run)
         options = EdgeOptions(
             budget=duration(budget, "edge: budget", 'budget="5ms"'),
             priority=priority,
@@ -193,6 +200,7 @@ class Declarations:
             limit=duration(limit, "edge: limit", 'limit="1s"'),
             on_overrun=on_overrun,
             run=run,
+            confine=confine,
         )
 
         def declare(function: F) -> F:
@@ -203,7 +211,7 @@ class Declarations:
 
     def cloud(  # noqa: PLR0913 (the contract's options, each by its name)
         self,
-        trigger: type[Struct],
+        trigger: type[Struct] | Every | Cron,
         *,
         key: str | None = None,
         retries: int = 2,
@@ -212,13 +220,13 @@ class Declarations:
         trains: None = None,
         was: str | None = None,
     ) -> Callable[[F], F]:
-        """Run the function in the cloud for each committed row of a fact, at least once.
+        """Run the function in the cloud: for each committed row of a fact, or at its times, at least once.
 
         What it does through Rimward (state, `app.forward`, `app.command`) commits with its offset: exactly
         once. `list[Fact]` as the parameter's type is the batch form. `Event.id` is the idempotency key.
 
         Args:
-            trigger: a fact, or `CommandResult`.
+            trigger: a fact, `CommandResult`, `cron(…)` or `every(…)`: once a region, what was missed once.
             key: the field whose values order events: those of one value run in order, and one that fails
                 holds up its own value's alone. By default that of the function's State, else the node.
             retries: how often a call that raised is tried again.
@@ -231,10 +239,6 @@ class Declarations:
         options = cloud_options(key, retries, backoff, on_fail)
         if trains is not None:
             raise Problem("cloud: trains= comes with a later version, with models", "take it away")
-        if isinstance(trigger, Every):
-            raise Problem(
-                "cloud: schedules in the cloud come with a later version", "use a fact as the trigger"
-            )
 
         def declare(function: F) -> F:
             self._declare(CloudDeclared(function, trigger, options, was, *place_of(function)))
@@ -242,17 +246,30 @@ class Declarations:
 
         return declare
 
+    @overload
     def stream(
-        self, trigger: Mqtt, *, was: str | None = None
-    ) -> Callable[[Callable[[Stream[T]], Stream[R]]], Callable[[Stream[T]], Stream[R]]]:
-        """Declare a stream: the function runs once, at load, and says what becomes of the events."""
+        self, trigger: Mqtt, /, *, was: str | None = None
+    ) -> Callable[[Callable[[Stream[T]], Stream[R]]], Callable[[Stream[T]], Stream[R]]]: ...
+    @overload
+    def stream(
+        self, trigger: Mqtt, second: Mqtt, /, *, was: str | None = None
+    ) -> Callable[
+        [Callable[[Stream[T], Stream[U]], Stream[R]]], Callable[[Stream[T], Stream[U]], Stream[R]]
+    ]: ...
+    @overload
+    def stream(self, *triggers: Mqtt, was: str | None = None) -> Callable[[F], F]: ...
+    def stream(self, *triggers: Mqtt, was: str | None = None) -> Callable[[F], F]:
+        """Declare a stream: the function runs once, at load, and says what becomes of the events.
 
-        def declare(function: Callable[[Stream[T]], Stream[R]]) -> Callable[[Stream[T]], Stream[R]]:
-            if not isinstance(trigger, Mqtt):  # pyright: ignore[reportUnnecessaryIsInstance] (users pass others)
+        It takes a `Stream[T]` for each trigger, in their order; two meet by `join`, `asof` and the like.
+        """
+
+        def declare(function: F) -> F:
+            if not triggers or not all(isinstance(one, Mqtt) for one in triggers):  # pyright: ignore[reportUnnecessaryIsInstance] (users pass others)
                 raise Problem(
                     "stream: the trigger is not a topic", 'write @app.stream(mqtt("…"))', at=function
                 )
-            self._declare(StreamDeclared(function, trigger, was, *place_of(function)))
+            self._declare(StreamDeclared(function, triggers, was, *place_of(function)))
             return function
 
         return declare

@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 from msgspec import Struct
 
+from rimward.app.confine import Confine
 from rimward.app.facts import PRIORITIES, Fact, Priority
 from rimward.app.manifest import Keeping
 from rimward.app.problems import Problem
@@ -15,6 +16,7 @@ from rimward.events import Duration, seconds
 Run = Literal["auto", "inline", "process", "wasm"]
 Mode = Literal["queued", "single", "restart", "parallel"]
 OnFail = Literal["block", "dead-letter"]
+Moment = Literal["start", "stop"]
 Overrun = Literal["finish", "cut"] | Callable[..., Any]
 
 
@@ -31,6 +33,7 @@ class EdgeOptions(Struct, frozen=True):
     limit: float | None = None
     on_overrun: Overrun = "finish"
     run: Run = "auto"
+    confine: Confine | None = None
 
 
 class CloudOptions(Struct, frozen=True):
@@ -107,7 +110,7 @@ class StreamDeclared(Struct, frozen=True):
     """A stream's function."""
 
     function: Callable[..., Any]
-    trigger: Mqtt
+    triggers: tuple[Mqtt, ...]  # one for each Stream[T] that it takes
     was: str | None
     file: str
     line: int
@@ -124,7 +127,17 @@ class CloudDeclared(Struct, frozen=True):
     line: int
 
 
-Declared = FactDeclared | StateDeclared | EdgeDeclared | StreamDeclared | CloudDeclared
+class HookDeclared(Struct, frozen=True):
+    """A function that runs once when a node starts, or stops."""
+
+    function: Callable[..., Any]
+    moment: Moment
+    timeout: float  # seconds
+    file: str
+    line: int
+
+
+Declared = FactDeclared | StateDeclared | EdgeDeclared | StreamDeclared | CloudDeclared | HookDeclared
 
 
 def duration(value: Duration | None, what: str, example: str) -> float | None:
@@ -179,8 +192,8 @@ def check_run(run: object) -> None:
         Problem: it is one of these.
     """
     check_choice(run, ("auto", "inline", "process", "wasm"), "edge: run")
-    if run in {"process", "wasm"}:
+    if run == "wasm":
         raise Problem(
-            f'edge: run="{run}" comes with a later version, with processes that contain a function',
-            'take it away, or write run="inline"',
+            'edge: run="wasm" comes with a later version, with components',
+            'write run="process"',
         )

@@ -35,6 +35,15 @@ class EventPayload(bytes):
         return payload
 
 
+class TimerAsk(msgspec.Struct, frozen=True, gc=False):
+    """What a call wants of one key's timer."""
+
+    function: str  # the timer's name
+    key: str
+    delay: int | None  # ns; None cancels
+    restart: bool = False  # one that is pending is moved, not kept
+
+
 class Effects(Protocol):
     """Where a running call leaves its effects; they are released when the call returns."""
 
@@ -51,6 +60,10 @@ class Effects(Protocol):
         """Return the node's wall clock, ns since the epoch."""
         ...
 
+    def timer(self, asked: TimerAsk) -> None:
+        """Hold what is wanted of a timer; raises TimersFull where too many are pending."""
+        ...
+
 
 class CloudEffects:
     """Where a running call in the cloud leaves its effects; they commit with its offset."""
@@ -63,6 +76,10 @@ class CloudEffects:
 
     def now(self) -> int:
         """Return the wall clock, ns since the epoch."""
+        raise NotImplementedError
+
+    def timer(self, asked: TimerAsk) -> None:
+        """Timers are at the edge."""
         raise NotImplementedError
 
     def command(self, order: Order) -> None:
@@ -81,6 +98,10 @@ class _Nowhere:
 
     def now(self) -> NoReturn:
         raise no_node("now")
+
+    def timer(self, asked: TimerAsk) -> NoReturn:
+        del asked
+        raise no_node("after")
 
 
 current: ContextVar[Effects] = ContextVar("rimward_effects", default=_Nowhere())  # noqa: B039 (nothing in it can be changed)
@@ -124,6 +145,28 @@ def cloud_effects() -> CloudEffects:
     if found.actions is None:
         raise no_node("command")
     raise NotHere("app.command was called at the edge; there take a Device and write await device.command(…)")
+
+
+def ask_timer(verb: str, asked: TimerAsk) -> None:
+    """Hand a timer's wish to the running call.
+
+    Raises:
+        NoNode: nothing runs in this context.
+        NotHere: the call runs in the cloud.
+        TimersFull: too many timers are pending.
+    """
+    found = current.get()
+    if isinstance(found, CloudEffects):
+        raise NotHere(
+            f"state.{verb} was called in a cloud function, and timers are at the edge; "
+            "in the cloud use @app.cloud(cron(…))"
+        )
+    if found.actions is None:
+        raise NoNode(
+            f"state.{verb} was called outside a node; call it inside a function that a node runs, "
+            "or use rimward.testing.effects()"
+        )
+    found.timer(asked)
 
 
 def encode_payload(payload: Any) -> bytes:

@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import date, datetime
 from operator import attrgetter
 from typing import Annotated, Any, Literal, cast
@@ -93,6 +93,14 @@ class Fact:
                 value if convert is None or value is None else convert(value)
                 for convert, value in zip(self._convert, values, strict=True)
             )
+        return self.checked(values)
+
+    def checked(self, values: Sequence[Any]) -> tuple[Any, ...]:
+        """Return values in column order as a row.
+
+        Raises:
+            msgspec.ValidationError: a value is not of its field's type.
+        """
         return msgspec.convert(values, self._check)
 
 

@@ -5,13 +5,15 @@ from typing import Any
 
 from msgspec import Struct
 
+from rimward.app.confine import Confine
 from rimward.app.declared import CloudOptions, Mode, Overrun, Run
 from rimward.app.describing import captures_of, named_in, reply_of, schema_of
 from rimward.app.facts import Fact, Priority
 from rimward.app.manifest import FunctionSpec
 from rimward.app.plan import Plan
-from rimward.app.stream import Stream, Window
-from rimward.app.triggers import Coap, Http, Mqtt, Trigger, Ws
+from rimward.app.steps import Window
+from rimward.app.stream import Stream
+from rimward.app.triggers import Coap, Cron, Every, Http, Mqtt, Trigger, Ws
 
 
 class EdgeFunction(Struct, frozen=True):
@@ -32,6 +34,7 @@ class EdgeFunction(Struct, frozen=True):
     mode: Mode | None = None
     max: int = 10  # events that may run or wait, or run beside each other, as `mode` says
     run: Run = "auto"  # as it was declared
+    confine: Confine | None = None
 
     def spec(self, tables: dict[type[Struct], str]) -> FunctionSpec:
         """Return what the manifest says of it; `tables` are the app's facts."""
@@ -68,31 +71,55 @@ class CloudFunction(Struct, frozen=True):
         )
 
 
+class ScheduledFunction(Struct, frozen=True):
+    """A function that runs in the cloud at its times, once a region."""
+
+    name: str
+    schedule: Cron | Every
+    plan: Plan
+    options: CloudOptions
+    file: str
+    line: int
+    was: str | None = None  # the name under which its position was kept
+
+    def spec(self) -> FunctionSpec:
+        """Return what the manifest says of it."""
+        return FunctionSpec(
+            self.name, "cloud", str(self.schedule), None, (), batch=False, file=self.file, line=self.line
+        )
+
+
 class StreamDeclaration(Struct, frozen=True):
     """A stream that runs on the node; its name keys its windows."""
 
     name: str
-    trigger: Mqtt
-    payload: Any  # T of the Stream[T] that it takes
+    triggers: tuple[Mqtt, ...]
+    payloads: tuple[Any, ...]  # T of the Stream[T] that it takes for each trigger
     stream: Stream[Any]
     fact: Fact | None  # what it forwards
     function: Callable[..., Any]
     file: str
     line: int
     was: str | None = None  # the name under which its windows were kept
+    result: Any = None  # the type of what leaves, as its function says it; Unknown where it does not
+    late: bool = False  # stands for the values of that stream that came too late
 
     def __str__(self) -> str:
-        return self.name
+        return f"late({self.name})" if self.late else self.name
 
     def spec(self) -> FunctionSpec:
-        """Return what the manifest says of it."""
+        """Return what the manifest says of it, by its first trigger."""
         facts = (self.fact.spec.table,) if self.fact else ()
-        windows = [step.size for step in self.stream.steps if isinstance(step, Window)]
+        trigger = self.triggers[0]
+        windows = [
+            step.step for step in self.stream.steps if isinstance(step, Window) and step.kind != "count"
+        ]
         return FunctionSpec(
-            self.name, "stream", str(self.trigger), None, facts, batch=False, file=self.file, line=self.line,
-            protocol="mqtt", path=self.trigger.pattern.text,
-            captures=captures_of(self.trigger.pattern.names),
-            payload=schema_of(self.payload),
+            self.name, "stream", " + ".join(map(str, self.triggers)), None, facts, batch=False,
+            file=self.file, line=self.line,
+            protocol="mqtt", path=trigger.pattern.text,
+            captures=captures_of(trigger.pattern.names),
+            payload=schema_of(self.payloads[0]),
             forwards=facts,
             window=windows[0] / 1e9 if windows else None,
         )  # fmt: skip

@@ -3,9 +3,7 @@
 import re
 
 LATER = {
-    "cron": "schedules in the cloud",
     "sip": "calls",
-    "timer": "timers",
     "ws": "the WebSocket gateway",
     "Call": "calls",
     "Turn": "calls",
@@ -16,9 +14,6 @@ LATER = {
     "voice": "calls",
     "dial": "calls",
     "invoke": "sites of several nodes",
-    "after": "timers",
-    "cancel": "timers",
-    "geofence": "geofences",
 }
 _IMPORT = re.compile(r"cannot import name '(\w+)' from 'rimward'")
 

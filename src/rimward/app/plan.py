@@ -51,14 +51,14 @@ class Plan(Struct, frozen=True):
 class Scope(Struct, frozen=True):
     """What a function may ask for where it runs."""
 
-    trigger: str  # as messages call it: "a topic", "a request", "a socket", "a beat", "a stream" or "a fact"
+    trigger: str  # as messages call it: "a topic", "a beat", "a fact" and so on
     captures: tuple[str, ...] = ()
     config: type[Struct] | None = None  # the app's
 
     @property
     def cloud(self) -> bool:
         """Whether it runs in the cloud."""
-        return self.trigger == "a fact"
+        return self.trigger in {"a fact", "a schedule"}
 
 
 NOT_SAID = object()  # the return annotation of a function that has none

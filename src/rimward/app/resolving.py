@@ -1,32 +1,46 @@
 """Putting an app together: what its files declare, checked as a whole, becomes functions that can run."""
 
-import datetime as dt
 import inspect
-import typing
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
+from rimward.app.apart import check_apart
 from rimward.app.clashes import Clashes, Names
-from rimward.app.cloud import check_declared, cloud_function
+from rimward.app.cloud import check_declared, cloud_function, scheduled_function
 from rimward.app.declared import (
     CloudDeclared,
     Declared,
     EdgeDeclared,
     FactDeclared,
+    HookDeclared,
     StateDeclared,
     StreamDeclared,
 )
 from rimward.app.facts import Fact
-from rimward.app.functions import CloudFunction, EdgeFunction, StreamDeclaration
+from rimward.app.functions import CloudFunction, EdgeFunction, ScheduledFunction, StreamDeclaration
+from rimward.app.hooks import Hook, hook_of
 from rimward.app.modes import MAX, check_mode
 from rimward.app.overruns import check_overrun
-from rimward.app.plan import Plan, Scope, hints_of, make_plan, returns_something
+from rimward.app.plan import Plan, Scope, make_plan, returns_something
 from rimward.app.problems import Problem, name_of
 from rimward.app.state import StateType
-from rimward.app.stream import Stream, Window, stream_argument
-from rimward.app.triggers import Coap, Every, Http, Mqtt, Pattern, Trigger, Ws, is_trigger
+from rimward.app.streaming import check_lead_somewhere, check_time, stream_declaration
+from rimward.app.timers import check_timer, check_timers
+from rimward.app.triggers import (
+    Coap,
+    Cron,
+    Every,
+    Http,
+    Late,
+    Mqtt,
+    Pattern,
+    Timer,
+    Trigger,
+    Ws,
+    is_trigger,
+)
 
 
 class Resolved(Struct):
@@ -37,6 +51,8 @@ class Resolved(Struct):
     edge_functions: list[EdgeFunction]
     cloud_functions: list[CloudFunction]
     streams: dict[Callable[..., Any], StreamDeclaration]
+    scheduled_functions: list[ScheduledFunction] = []
+    hooks: list[Hook] = []
 
 
 class Resolver:
@@ -66,16 +82,24 @@ class Resolver:
         self._names.check_renamed(declared)
         for one in declared:
             if isinstance(one, StreamDeclared):
-                self._app.streams[one.function] = self._stream(one)
+                self._app.streams[one.function] = stream_declaration(one, self._app.facts, self._app.states)
         for one in declared:
             if isinstance(one, EdgeDeclared):
                 self._app.edge_functions.append(self._edge(one))
             elif isinstance(one, CloudDeclared):
-                self._app.cloud_functions.append(
-                    cloud_function(one, self._app.facts, self._app.states, self._config)
-                )
-        self._check_streams_lead_somewhere()
+                self._add_cloud(one)
+            elif isinstance(one, HookDeclared):
+                self._app.hooks.append(hook_of(one, self._app.states, self._config))
+        check_lead_somewhere(self._app.streams.values(), self._app.edge_functions)
+        check_timers(self._app.edge_functions, self._app.cloud_functions, self._app.states)
         return self._app
+
+    def _add_cloud(self, one: CloudDeclared) -> None:
+        app = self._app
+        if isinstance(one.trigger, Cron | Every):
+            app.scheduled_functions.append(scheduled_function(one, app.states, self._config))
+        else:
+            app.cloud_functions.append(cloud_function(one, app.facts, app.states, self._config))
 
     def _add_fact(self, one: FactDeclared) -> None:
         fact = one.made()
@@ -84,6 +108,7 @@ class Resolver:
 
     def _add_state(self, one: StateDeclared) -> None:
         state = one.made()
+        state.timers = {}
         self._names.add("state", state.name, (one.file, one.line))
         self._app.states[one.struct] = state
 
@@ -92,17 +117,21 @@ class Resolver:
     def _edge(self, one: EdgeDeclared) -> EdgeFunction:
         function, options = one.function, one.options
         trigger = self._trigger(one)
-        captures = _captures(trigger.pattern) if isinstance(trigger, Mqtt | Http | Ws | Coap) else ()
+        captures = self._captures_of(trigger, one)
         plan = make_plan(function, Scope(_kind(trigger), captures, self._config))
-        self._check_captures(plan, captures)
+        if not isinstance(trigger, StreamDeclaration):  # a value need not be told whose it is
+            self._check_captures(plan, captures)
         self._check_states(plan, captures)
         _check_payload(plan, trigger)
         self._check_return(plan, trigger)
         _check_iterator(plan, trigger)
+        check_apart(plan, options.run)
         if options.timeout is not None and not plan.is_async:
             raise Problem(
                 f"{function.__name__}: timeout= is for async functions", "write async def", at=function
             )
+        if isinstance(trigger, Timer):
+            check_timer(plan, trigger, options, durable=self._app.states[trigger.state].durable)
         check_mode(plan, options, follows=isinstance(trigger, StreamDeclaration))
         check_overrun(function, options)
         self._clashes.add(trigger, plan, (one.file, one.line))
@@ -110,6 +139,7 @@ class Resolver:
             function.__name__, trigger, plan, options.budget, options.priority, one.file, one.line,
             durable=options.durable, timeout=options.timeout, was=options.was, limit=options.limit,
             on_overrun=options.on_overrun, run=options.run, mode=options.mode, max=options.max or MAX,
+            confine=options.confine,
         )  # fmt: skip
 
     def _trigger(self, one: EdgeDeclared) -> Trigger | StreamDeclaration:
@@ -118,11 +148,32 @@ class Resolver:
             return trigger
         if inspect.isroutine(trigger) and trigger in self._app.streams:
             return self._app.streams[trigger]
+        if isinstance(trigger, Late) and trigger.stream in self._app.streams:
+            return structs.replace(self._app.streams[trigger.stream], late=True)
         raise Problem(
             f"edge: {trigger!r} is not a trigger",
-            'the first argument is mqtt("…"), http.get("…"), ws("…"), every("…") or a stream of this app',
+            'the first argument is mqtt("…"), http.get("…"), ws("…"), every("…"), cron("…"), timer(T) '
+            "or a stream of this app",
             at=one.function,
         )
+
+    def _captures_of(self, trigger: Trigger | StreamDeclaration, one: EdgeDeclared) -> tuple[str, ...]:
+        """Return what a trigger captures; a timer its state's key, and the state learns of the timer."""
+        if isinstance(trigger, Mqtt | Http | Ws | Coap):
+            return _captures(trigger.pattern)
+        if isinstance(trigger, StreamDeclaration):
+            return trigger.stream.keys
+        if not isinstance(trigger, Timer):
+            return ()
+        state = self._app.states.get(trigger.state)
+        if state is None or state.timers is None:
+            raise Problem(
+                f"timer: {name_of(trigger.state)} is not a state of this app",
+                "declare it with @app.state(key=…)",
+                at=one.function,
+            )
+        state.timers[one.function] = one.function.__name__
+        return (state.key,)
 
     def _check_captures(self, plan: Plan, captures: tuple[str, ...]) -> None:
         used = {parameter.name for parameter in plan.takes("capture")}
@@ -157,86 +208,12 @@ class Resolver:
                 "what is returned is the reply to the device; use app.forward to send a fact",
                 at=plan.function,
             )
-        if isinstance(trigger, Every | StreamDeclaration) and returns_something(plan):
-            what = "a beat" if isinstance(trigger, Every) else "a stream"
+        if isinstance(trigger, Every | Cron | Timer | StreamDeclaration) and returns_something(plan):
             raise Problem(
-                f"{name} returns a value, and behind {what} nobody waits for a reply",
+                f"{name} returns a value, and behind {_kind(trigger)} nobody waits for a reply",
                 "write -> None",
                 at=plan.function,
             )
-
-    # -- streams
-
-    def _stream(self, one: StreamDeclared) -> StreamDeclaration:
-        function = one.function
-        hints = hints_of(function)
-        arguments = [stream_argument(hint) for name, hint in hints.items() if name != "return"]
-        if len(arguments) != 1 or arguments[0] is None:
-            raise Problem(
-                f"{function.__name__} is a stream and does not take one Stream[T]",
-                f"write def {function.__name__}(readings: Stream[Reading]) -> Stream[Minute]",
-                at=function,
-            )
-        _check_time(function, arguments[0], one.trigger)
-        declared = function(Stream())
-        if not isinstance(declared, Stream):
-            raise Problem(
-                f"{function.__name__} returns {declared!r}, not a stream", "return the stream", at=function
-            )
-        stream = typing.cast("Stream[Any]", declared)
-        self._check_keys(function, stream, one.trigger, arguments[0])
-        fact = self._stream_fact(function, stream, stream_argument(hints.get("return")))
-        return StreamDeclaration(
-            function.__name__, one.trigger, arguments[0], stream, fact, function, one.file, one.line,
-            was=one.was,
-        )  # fmt: skip
-
-    def _check_keys(
-        self, function: Callable[..., Any], stream: Stream[Any], trigger: Mqtt, payload: Any
-    ) -> None:
-        fields: tuple[str, ...] = getattr(payload, "__struct_fields__", ())
-        captures = _captures(trigger.pattern)
-        for key in stream.keys:
-            if key not in captures and key not in fields:
-                raise Problem(
-                    f"{function.__name__} is keyed by {key!r}, neither a capture nor a field of the payload",
-                    f"write {{{key}}} in the topic",
-                    at=function,
-                )
-        first = stream.steps[0] if stream.steps else None
-        for _name, source, _how in first.fields if isinstance(first, Window) else ():
-            if source not in fields:
-                raise Problem(
-                    f"{function.__name__} aggregates {source!r}, which {payload.__name__} does not have",
-                    f"its fields are {', '.join(fields)}",
-                    at=function,
-                )
-
-    def _stream_fact(self, function: Callable[..., Any], stream: Stream[Any], result: Any) -> Fact | None:
-        if not stream.forwards:
-            return None
-        fact = self._app.facts.get(result) if isinstance(result, type) else None
-        if fact is None:
-            raise Problem(
-                f"{function.__name__} forwards {name_of(result)}, which is not a fact",
-                "declare it with @app.fact and say -> Stream[ThatFact]",
-                at=function,
-            )
-        return fact
-
-    def _check_streams_lead_somewhere(self) -> None:
-        followed = {
-            function.trigger.name
-            for function in self._app.edge_functions
-            if isinstance(function.trigger, StreamDeclaration)
-        }
-        for stream in self._app.streams.values():
-            if not stream.stream.forwards and stream.name not in followed:
-                raise Problem(
-                    f"the stream {stream.name} leads nowhere",
-                    "end it in .forward(), or use it as a trigger: @app.edge(" + stream.name + ")",
-                    at=stream.function,
-                )
 
 
 def _captures(pattern: Pattern) -> tuple[str, ...]:
@@ -250,7 +227,9 @@ def _kind(trigger: Trigger | StreamDeclaration) -> str:
         return "a request"
     if isinstance(trigger, Ws):
         return "a socket"
-    return "a beat" if isinstance(trigger, Every) else "a stream"
+    if isinstance(trigger, Timer):
+        return "a timer"
+    return "a beat" if isinstance(trigger, Every | Cron) else "a stream"
 
 
 def _check_iterator(plan: Plan, trigger: Trigger | StreamDeclaration) -> None:
@@ -274,10 +253,12 @@ def _check_iterator(plan: Plan, trigger: Trigger | StreamDeclaration) -> None:
 
 def _check_payload(plan: Plan, trigger: Trigger | StreamDeclaration) -> None:
     name = plan.function.__name__
-    if isinstance(trigger, Every):
+    if isinstance(trigger, Every | Cron | Timer):
         if plan.payload is not None:
             raise Problem(
-                f"{name} takes a payload, and a beat has none", "take the parameter away", at=plan.function
+                f"{name} takes a payload, and {_kind(trigger)} has none",
+                "take the parameter away",
+                at=plan.function,
             )
         return
     if plan.payload is None and not isinstance(trigger, Http | Coap):
@@ -290,26 +271,4 @@ def _check_payload(plan: Plan, trigger: Trigger | StreamDeclaration) -> None:
             at=plan.function,
         )
     if isinstance(trigger, Mqtt):
-        _check_time(plan.function, plan.payload, trigger)
-
-
-def _check_time(function: Callable[..., Any], payload: Any, trigger: Mqtt) -> None:
-    """Refuse `time="at"` where the payload has no such field, or one that is no time."""
-    if trigger.time is None:
-        return
-    name = trigger.time
-    structs = typing.get_args(payload) or (payload,)
-    for struct in structs:
-        if not (isinstance(struct, type) and issubclass(struct, Struct)):
-            raise Problem(
-                f"{function.__name__}: time={name!r} names a field, and the payload is no Struct",
-                f"write a Struct with '{name}: datetime'",
-                at=function,
-            )
-        hint = typing.get_type_hints(struct).get(name)
-        if hint is not dt.datetime and dt.datetime not in typing.get_args(hint):
-            raise Problem(
-                f"{function.__name__}: time={name!r}, and {struct.__name__} has no field '{name}: datetime'",
-                f"add '{name}: datetime' to {struct.__name__}",
-                at=function,
-            )
+        check_time(plan.function, plan.payload, trigger)

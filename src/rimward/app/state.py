@@ -1,13 +1,15 @@
 """Keyed state: a declared cell per key, changed as a working copy and committed with the message."""
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Generic, Protocol, TypeVar, cast
 
 import msgspec
 from msgspec import Struct
 
-from rimward.app.problems import Problem
+from rimward.app.effects import TimerAsk, ask_timer
+from rimward.app.problems import Problem, name_of
+from rimward.events import Duration, nanoseconds
 
 S = TypeVar("S", bound=Struct)
 
@@ -29,7 +31,7 @@ _SCALARS = (
 class StateType(Generic[S]):
     """One declared state type: its key, and whether its cells outlive the process."""
 
-    __slots__ = ("decoder", "durable", "expires", "flat", "key", "name", "struct", "was")
+    __slots__ = ("decoder", "durable", "expires", "flat", "key", "name", "struct", "timers", "was")
 
     def __init__(
         self,
@@ -47,6 +49,7 @@ class StateType(Generic[S]):
         self.expires: float | None = expires  # seconds after its last change that a cell is forgotten
         self.name: str = name or type_.__name__  # by which its cells are kept
         self.was: str | None = was  # the name by which they were kept before
+        self.timers: dict[Callable[..., Any], str] | None = None  # names of its timers; None: not known
         info = _info_of(type_)
         for field in info.fields:
             if field.required:
@@ -105,6 +108,47 @@ class State(Generic[S]):
                 f"state.value is a {type(value).__name__}, it must be a {self._type.struct.__name__}"
             )
         self._working = value
+
+    def after(self, delay: Duration, function: Callable[..., Any], *, restart: bool = False) -> None:
+        """Run a `timer(T)` function with this key in a while; one timer is pending for a function and key.
+
+        It is set when the call returns, and survives what its state survives.
+
+        Args:
+            delay: from now.
+            function: declared with `@app.edge(timer(T))`.
+            restart: move one that is pending; else it is kept as it is.
+
+        Raises:
+            NoNode: no node runs in this context.
+            TimersFull: too many timers are pending on the node; the whole message is refused.
+            TypeError: the function is no timer of this state.
+            ValueError: the delay is no duration.
+        """
+        name = self._timer(function, "after")
+        ask_timer("after", TimerAsk(name, self.key, nanoseconds(delay), restart))
+
+    def cancel(self, function: Callable[..., Any]) -> None:
+        """Take back this key's pending timer of a function, if there is one, when the call returns.
+
+        Raises:
+            NoNode: no node runs in this context.
+            TypeError: the function is no timer of this state.
+        """
+        ask_timer("cancel", TimerAsk(self._timer(function, "cancel"), self.key, None))
+
+    def _timer(self, function: Callable[..., Any], verb: str) -> str:
+        known = self._type.timers
+        if known is None and hasattr(function, "__name__"):  # a cell made by hand, in a test
+            return function.__name__
+        for timer, name in (known or {}).items():
+            if timer is function:
+                return name
+        struct = self._type.struct.__name__
+        raise TypeError(
+            f"state.{verb}: {name_of(function)} is no timer of {struct}; "
+            f"declare it with @app.edge(timer({struct}))"
+        )
 
     def changed(self) -> S | None:
         """Return the working copy if it differs from the committed value."""

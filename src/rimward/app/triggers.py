@@ -1,12 +1,16 @@
 """Triggers: what makes a function run. Always the first argument of the decorator."""
 
+import datetime as dt
 import re
+from collections.abc import Callable
 from typing import Any, Literal
 
 from msgspec import Struct
 
-from rimward.app.problems import Problem
+from rimward.app.cron import Line, parse
+from rimward.app.problems import Problem, name_of
 from rimward.app.webhooks import Signed
+from rimward.app.zones import zone_of
 from rimward.events import Duration, seconds
 
 _CAPTURE = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)(\.\.\.)?\}")
@@ -119,7 +123,29 @@ class Every(Struct, frozen=True):
         return f'every("{self.period:g}s")'
 
 
-Trigger = Mqtt | Http | Ws | Coap | Every
+class Cron(Struct, frozen=True):
+    """The times that a cron line names."""
+
+    text: str
+    tz: str
+    line: Line
+    zone: dt.tzinfo
+    once: str = "node"  # as of `Every`
+
+    def __str__(self) -> str:
+        return f'cron("{self.text}", tz="{self.tz}")'
+
+
+class Timer(Struct, frozen=True):
+    """A timer of a state's key that `state.after` has started."""
+
+    state: type[Struct]
+
+    def __str__(self) -> str:
+        return f"timer({self.state.__name__})"
+
+
+Trigger = Mqtt | Http | Ws | Coap | Every | Cron | Timer
 
 
 def mqtt(topic: str, *, time: str | None = None) -> Mqtt:
@@ -247,14 +273,56 @@ def every(period: Duration, *, once: Literal["node", "site"] = "node") -> Every:
         period: between two beats.
         once: "node": on each node; "site": on one node of the site, which today is its only one.
     """
-    if once not in {"node", "site"}:
-        raise Problem(f"every: once is {once!r}", "write one of node, site")
+    _check_once("every", once)
     try:
         return Every(seconds(period), once)
     except ValueError as error:
         raise Problem(f"every: {error}", "write every('10s')") from None
 
 
+class Late(Struct, frozen=True):
+    """The values of a stream that came too late for it."""
+
+    stream: Callable[..., Any]
+
+
+def late(stream: Callable[..., Any]) -> Late:
+    """Run a function on each value that came too late for a stream, as it reached the step concerned."""
+    return Late(stream)
+
+
+def cron(line: str, *, tz: str = "UTC", once: Literal["node", "site"] = "node") -> Cron:
+    """Run at the times that a cron line names; those missed run once.
+
+    Args:
+        line: minute, hour, day, month, weekday, as crontab(5) has them; or `@hourly`, `@daily`, `@weekly`,
+            `@monthly`, `@yearly`.
+        tz: the zone whose clock the line follows. A time that its clock skips runs right after, one that
+            comes twice runs the first time; steady lines, whose minute or hour begins with `*`, just follow.
+        once: as of `every`.
+    """
+    _check_once("cron", once)
+    try:
+        return Cron(line, tz, parse(line), zone_of(tz), once)
+    except (ValueError, AttributeError) as error:
+        cure = 'write minute, hour, day, month and weekday: cron("0 3 * * *", tz="Europe/Berlin")'
+        if str(line).strip().lower() == "@reboot":
+            cure = "use @app.on_start"
+        raise Problem(f"cron: {error}", cure) from None
+
+
+def timer(state: type[Struct]) -> Timer:
+    """Run when `state.after` said so: with its key's capture, and the cell itself where it is asked for."""
+    if not (isinstance(state, type) and issubclass(state, Struct)):  # pyright: ignore[reportUnnecessaryIsInstance] (users pass others)
+        raise Problem(f"timer: {name_of(state)} is not a state", "write timer(Truck), with a state")
+    return Timer(state)
+
+
+def _check_once(trigger: str, once: object) -> None:
+    if once not in {"node", "site"}:
+        raise Problem(f"{trigger}: once is {once!r}", "write one of node, site")
+
+
 def is_trigger(value: Any) -> bool:
     """Tell whether a value is one of the triggers of this module."""
-    return isinstance(value, Mqtt | Http | Ws | Coap | Every)
+    return isinstance(value, Mqtt | Http | Ws | Coap | Every | Cron | Timer)

@@ -19,7 +19,7 @@ GROUPS = {
         "send": "send one message as a device would, and show the answer",
         "node": "a machine whose hub is elsewhere: join, run, list",
         "hub": "a hub whose nodes are elsewhere: run, make join strings, revoke, release",
-        "device": "who may come in, and what a device is told: add, list, remove, password, command",
+        "device": "who may come in, and a command by hand: add, list, remove, command",
     },
     "look": {
         "status": "what runs, how fast, and what waits",
@@ -27,6 +27,7 @@ GROUPS = {
         "export": "a fact's rows as a Parquet or CSV file",
         "ledger": "where every forwarded row is, and whether the sum is right",
         "deadletters": "what could not be stored, and its second try",
+        "erase": "forget everything of one key, in the lake and on every node",
         "trace": "one event's way from the device's packet to its row",
         "record": "a running node's traffic, and what its functions made of it, as a file",
         "replay": "a recording given to other code: what that makes of it instead",

@@ -114,6 +114,7 @@ def _show(options: argparse.Namespace, found: list[Any]) -> int:
 
 
 def _replay(options: argparse.Namespace, folder: DataFolder) -> int:
+    from rimward.cloud.erasing.listing import Erasures, Rules
     from rimward.cloud.ingest.opened import OpenLake
     from rimward.cloud.ingest.replaying import Replaying
     from rimward.cloud.lake.sole import SoleWriter
@@ -128,8 +129,14 @@ def _replay(options: argparse.Namespace, folder: DataFolder) -> int:
     if not facts:
         raise CommandError(f"the app has no fact {options.fact}")
     lake = lake_of(folder.root)
+    erasures = Erasures(folder.root, lake)
+
+    def rules(fact: str) -> Rules | None:
+        found = erasures.of(fact)
+        return Rules(found) if found else None
+
     right = SoleWriter(lake, folder.root, "rimward deadletters replay")
-    replaying = Replaying(OpenLake(lake, (*manifest.facts, *SYSTEM), time.time_ns), time.time_ns)
+    replaying = Replaying(OpenLake(lake, (*manifest.facts, *SYSTEM), time.time_ns), time.time_ns, rules)
     left = 0
     for fact in facts:
         done = replaying.fact(fact.table, lambda one: options.node in (None, one.node))

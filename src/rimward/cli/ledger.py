@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from rimward.cli.data import folder_of, need_cloud, read_json
 from rimward.cli.output import json_line, table
-from rimward.cli.parsing import Parser
+from rimward.cli.parsing import CommandError, Parser
 from rimward.cli.seeing import processes_of, seen_of
 from rimward.console.judge import silences
 from rimward.local.folder import DataFolder, alive
@@ -22,6 +22,7 @@ EXAMPLES = """\
 examples:
   rimward ledger
   rimward ledger --json
+  rimward ledger --settle truck-7
 
 Every row that a function forwarded is in exactly one place. Stored is counted in the table, what waits on
 the node's disk; of a node whose disk is elsewhere its last report tells. It works while rimward dev runs and
@@ -31,6 +32,8 @@ after it has stopped; the exit code is 1 if a sum is not right, or not known.
 
 def add_arguments(parser: Parser) -> None:
     """Declare what the verb takes."""
+    text = "take note that a disk of this node is lost: what is unknown stays so, and is no alarm any more"
+    parser.add_argument("--settle", metavar="NODE", help=text)
     parser.add_data()
 
 
@@ -57,8 +60,10 @@ def run(options: argparse.Namespace) -> int:
     need_cloud("deltalake", "pyarrow", "starlette", "uvicorn")
     from rimward.console.ledger import read_ledger
 
+    if options.settle is not None:
+        _settle(options, folder)
     entries, doubt = read_ledger(folder.root), _doubt(folder)
-    balanced = doubt is None and all(entry.missing == 0 for entry in entries)
+    balanced = doubt is None and all(entry.missing == 0 or entry.settled for entry in entries)
     if options.json:
         for entry in entries:
             json_line(_told(entry, doubt))
@@ -74,12 +79,19 @@ def run(options: argparse.Namespace) -> int:
         print(sentence)
     if doubt is not None:
         print(f"NOT known: {doubt}")
-    elif any(entry.unknown for entry in entries):
+    elif any(entry.unknown and not entry.settled for entry in entries):
         print("NOT known: a node's disk was lost, and what waited on it")
     else:
         print("balanced" if balanced else "NOT balanced: rows are missing, or are there twice where negative")
     print(PROMISE)
     return 0 if balanced else 1
+
+
+def _settle(options: argparse.Namespace, folder: DataFolder) -> None:
+    from rimward.cloud.ledger.reports import settle
+
+    if not settle(folder.root, options.settle):
+        raise CommandError(f"no disk of {options.settle} is lost of which that is not known already")
 
 
 def _told(entry: "Balance", doubt: str | None) -> dict[str, Any]:
@@ -91,9 +103,10 @@ def _told(entry: "Balance", doubt: str | None) -> dict[str, Any]:
         "causes": entry.causes,
         "missing": entry.missing,
         "unknown": entry.unknown,
+        "settled": entry.settled,
         "system": entry.system,
         "as_of": entry.as_of,
-        "balanced": doubt is None and entry.missing == 0,
+        "balanced": doubt is None and (entry.missing == 0 or entry.settled),
         "doubt": doubt,
     }
 
@@ -118,7 +131,9 @@ def _notes(entries: "tuple[Balance, ...]") -> Iterator[str]:
             yield f"{entry.fact} from {entry.node}: discarded {causes}"
         if entry.unknown is not None:
             low, high = entry.unknown
-            yield f"{entry.fact} from {entry.node}: unknown: between {low:,} and {high:,} went with its disk"
+            noted = ", as is known" if entry.settled else ""
+            lost = f"unknown: between {low:,} and {high:,} went with its disk{noted}"
+            yield f"{entry.fact} from {entry.node}: {lost}"
     reported = {entry.node: entry.as_of for entry in entries if entry.as_of is not None}
     for node, at in sorted(reported.items()):
         yield f"{node} as it reported {max(0, time.time_ns() - at) / 1e9:.0f} s ago: its disk is elsewhere"

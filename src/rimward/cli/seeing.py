@@ -26,8 +26,9 @@ def seen_of(folder: DataFolder, snapshot: Snapshot | None, processes: dict[str, 
     uplink = read_json(folder.uplink)
     link = None
     if uplink:
-        said = {name: str(uplink.get(name, "")) for name in ("verdict", "denied")}
-        link = Link(bool(uplink.get("connected")), int(uplink.get("at", 0)), **said)
+        up, at = bool(uplink.get("connected")), int(uplink.get("at", 0))
+        verdict, denied = str(uplink.get("verdict", "")), str(uplink.get("denied", ""))
+        link = Link(up, at, verdict=verdict, denied=denied)
     return Seen(
         at=time.time_ns(),
         snapshot=snapshot,

@@ -4,12 +4,15 @@ import argparse
 import time
 from typing import Any
 
+from msgspec import to_builtins
+
 from rimward.cli.data import folder_of, read_json, running
 from rimward.cli.output import json_line, span, table
 from rimward.cli.parsing import Parser
 from rimward.cli.seeing import processes_of, seen_of
 from rimward.console.history import History
 from rimward.console.judge import problems, silences
+from rimward.events import from_ns
 from rimward.local.folder import DataFolder
 from rimward.observe import FunctionStats, Histogram, Snapshot, read_snapshot
 from rimward.observe.faults import Faults
@@ -17,6 +20,8 @@ from rimward.observe.life import is_ingest
 
 PROCESSES = ("supervisor", "node", "deep", "hub", "ingest", "bus")
 GATEWAYS = ("mqtt", "http", "coap", "sip", "console")
+UNDER_WAY = 2.0  # seconds that rows may be on their way before they count as a backlog
+LITTLE = 50  # rows a second, at least
 EXAMPLES = """\
 examples:
   rimward status
@@ -63,10 +68,14 @@ def collect(folder: DataFolder) -> dict[str, Any]:
         "pids": {"dev": dev["pid"]} | {name: processes.get(name, {}).get("pid") for name in names},
         "processes": processes,
         "functions": {} if snapshot is None else _functions(snapshot),
+        "firings": {} if snapshot is None else _firings(snapshot),
         "gateways": {} if snapshot is None else snapshot.gateways,
         "counters": {} if snapshot is None else snapshot.counters,
         "outbox": {} if snapshot is None else snapshot.outbox,
         "health": {} if snapshot is None else snapshot.health,
+        "workers": {} if snapshot is None else to_builtins(snapshot.workers),
+        "confinement": {} if snapshot is None else snapshot.enforced,
+        "confined_by": [] if snapshot is None else list(snapshot.enforced_by),
         "uplink": read_json(folder.uplink) or None,
         "hub": _hub(folder),
         "faults": _faults(folder),
@@ -85,8 +94,19 @@ def _faults(folder: DataFolder) -> dict[str, Any]:
     }
 
 
+def _firings(snapshot: Snapshot) -> dict[str, Any]:
+    """Return what functions wait for that no message runs: how many times, and the next one."""
+    return {
+        name: {"pending": one.pending, "next": None if one.next is None else from_ns(one.next).isoformat()}
+        for name, one in snapshot.firings.items()
+    }
+
+
 def _functions(snapshot: Snapshot) -> dict[str, Any]:
-    return {name: _figures(stats) for name, stats in snapshot.functions.items()}
+    return {
+        name: _figures(stats) | {"runs": snapshot.places.get(name, "inline")}
+        for name, stats in snapshot.functions.items()
+    }
 
 
 def _figures(stats: FunctionStats) -> dict[str, Any]:
@@ -99,6 +119,7 @@ def _figures(stats: FunctionStats) -> dict[str, Any]:
         "calls": stats.calls,
         "errors": stats.errors,
         "overruns": stats.overruns,
+        "stopped": stats.stopped,
         "budget_ms": None if stats.budget is None else stats.budget * 1e3,
         "stages": stages,
     }
@@ -123,6 +144,10 @@ def _show(status: dict[str, Any]) -> None:
         print()
         head = ["function", "calls", "errors", "over budget", "budget", "p50", "p99"]
         table(head, [_function_row(name, one) for name, one in functions.items()])
+    if firings := status["firings"]:
+        print()
+        rows = [[name, one["pending"], one["next"] or "-"] for name, one in firings.items()]
+        table(["timer or cron line", "pending", "next"], rows)
     print()
     outbox, uplink, hub = status["outbox"], status["uplink"], status["hub"]
     if outbox:
@@ -134,12 +159,43 @@ def _show(status: dict[str, Any]) -> None:
     if uplink:
         state = f"connected, {uplink.get('rtt_ms', 0):.2f} ms" if uplink.get("connected") else "not connected"
         print(f"uplink  {state}")
+        if text := _backlog(uplink.get("backlog") or {}):
+            print(f"backlog {text}")
     if hub:
         print("hub     " + ", ".join(_counter(name, value) for name, value in hub.items()))
+    _show_workers(status)
     for kind, fault in status["faults"].items():
         print(f"FAULT   {kind} ({fault['mode']}): rimward fault asked for it, {fault['left_s']:.0f} s to go")
     for problem in status["problems"]:
         print(f"{'WRONG' if problem['grave'] else 'note':<8}{problem['what']} {problem['cure']}".rstrip())
+
+
+def _show_workers(status: dict[str, Any]) -> None:
+    """Show the processes of functions, and what this machine enforces of their confinement."""
+    for name, one in status["workers"].items():
+        died = f", {one['died']} died (last: {one['died_of']})" if one["died"] else ""
+        print(f"workers {name}: {len(one['pids'])} processes, {one['waiting']} waiting{died}")
+    if status["workers"]:
+        for part, why in status["confinement"].items():
+            if why:
+                print(f"NOT ENFORCED on this machine: {part} ({why})")
+        print(f"confined by {', '.join(status['confined_by']) or 'nothing'}")
+
+
+def _backlog(one: dict[str, Any]) -> str:
+    """Return what waits for the lake as a sentence; nothing while it is only what is under way."""
+    rows, rate, left = one.get("rows", 0), one.get("stored_per_s", 0), one.get("left_s")
+    if rows <= UNDER_WAY * max(rate, LITTLE):
+        return ""
+    end = "no end is in sight" if left is None else f"{_long(left)} to go"
+    return f"{rows:,} rows wait for the lake, {rate:,} a second reach it, {end}"
+
+
+def _long(seconds: float) -> str:
+    for unit, size in (("h", 3600), ("min", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.0f} s"
 
 
 def _many(count: float, one: str) -> str:

@@ -48,7 +48,7 @@ def lanes_stored(data: Path, wanted: Iterable[Selection] = ()) -> list[Stored]:
             table = lake.open(name) if name in facts else None
             parts = [] if table is None else counted.parts(table, name)
             nodes = {part.node for part in parts} | sides.nodes(name)
-            left = _gone(table, name, nodes | known)
+            left = _gone((table, sides.dead_table), name, nodes | known)
             nodes |= set(left)
             more = [Selection(node) for node in sorted(nodes - {one.node for one in asked})]
             for one in [*(one for one in asked if one.node in nodes), *more]:
@@ -82,12 +82,18 @@ def _nodes(lake: Storage, names: Iterable[str]) -> set[str]:
     return set(rows.column("_node").unique().to_pylist())
 
 
-def _gone(table: DeltaTable | None, name: str, nodes: Iterable[str]) -> dict[str, tuple[int, int]]:
-    """Return how many rows have expired and were erased, of the nodes of which any were."""
-    if table is None:
-        return {}
-    found = {node: (gone(table, "expired", node, name), gone(table, "erased", node, name)) for node in nodes}
-    return {node: counts for node, counts in found.items() if any(counts)}
+def _gone(
+    tables: tuple[DeltaTable | None, DeltaTable | None], name: str, nodes: Iterable[str]
+) -> dict[str, tuple[int, int]]:
+    """Return how many rows have expired and were erased, dead letters too, of nodes of which any were."""
+    table, dead = tables
+    found: dict[str, tuple[int, int]] = {}
+    for node in nodes:
+        expired = gone(table, "expired", node, name) if table is not None else 0
+        erased = sum(gone(one, "erased", node, name) for one in (table, dead) if one is not None)
+        if expired or erased:
+            found[node] = expired, erased
+    return found
 
 
 def _mark(table: DeltaTable | None, dead: DeltaTable | None, node: str, fact: str) -> int:

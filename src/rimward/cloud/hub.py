@@ -10,6 +10,7 @@ from pathlib import Path
 from rimward.app import manifest as manifests
 from rimward.cloud.commands.commanding import Commanding
 from rimward.cloud.config import HubConfig
+from rimward.cloud.erasing.forgetting import Forgetting
 from rimward.cloud.functions.forwarding import Forwards
 from rimward.cloud.functions.supervising import Functions
 from rimward.cloud.lake.storage import LakeBroken, keep_place, lake_of
@@ -38,6 +39,7 @@ class Hub:
             Upkeep(lake_of(data), config.upkeep, facts, self._records, now),
             Auditing(data, self._records),
             Commanding(config, now),  # a person may command too
+            Forgetting(data, lake_of(data), now),
         ]
         if config.app and any(function.layer == "cloud" for function in manifest.functions):
             self.parts += [Functions(config), Forwards(config, manifest.facts, now)]

@@ -35,7 +35,7 @@ create table if not exists seen (name text primary key, id text not null, versio
 """
 ENVELOPES_KEPT = 100_000
 PRUNE_EVERY = 256  # batches
-COUNTED = ("stored", "dead", "lost", "duplicates", "gaps", "clashes")
+COUNTED = ("stored", "dead", "lost", "erased", "duplicates", "gaps", "clashes")
 
 
 def connect(path: Path) -> sqlite3.Connection:

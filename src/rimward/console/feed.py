@@ -6,7 +6,8 @@ from typing import Protocol
 
 from rimward.console.history import History
 from rimward.console.html import Html
-from rimward.console.model import Seen
+from rimward.console.judge import problems
+from rimward.console.model import Problem, Seen
 from rimward.console.page import parts
 from rimward.observe import Logger, get_logger
 
@@ -36,6 +37,7 @@ class Feed:
         self._looked_at = float("-inf")
         self._parts: dict[str, tuple[Html, int]] = {}  # with the version that changed it last
         self._number = 0
+        self.problems: list[Problem] = []  # of the newest look
         self._changed = asyncio.Condition()
         self._looking = asyncio.Lock()
         self._watchers = 0
@@ -95,6 +97,7 @@ class Feed:
     async def _take(self, seen: Seen) -> None:
         if seen.snapshot is not None:
             self._history.add(seen.snapshot)
+        self.problems = problems(seen, self._history)
         new = parts(seen, self._history)
         changed = {name for name, part in new.items() if self._parts.get(name, (None, 0))[0] != part}
         if not changed:

@@ -140,7 +140,7 @@ def _node(seen: Seen) -> Iterator[Problem]:
             cure="See logs/node.log, and whether the disk is full.",
         )
     for part, what in sorted(seen.snapshot.health.items()):
-        yield Problem(grave=True, what=f"{part}: {what}.")
+        yield Problem(grave=not part.startswith("function "), what=f"{part}: {what}.")
 
 
 def _outbox(seen: Seen) -> Iterator[Problem]:
@@ -238,13 +238,13 @@ def _ingest(one: IngestFigures) -> Iterator[Problem]:
 
 def _ledger(seen: Seen) -> Iterator[Problem]:
     for balance in seen.ledger or ():
-        if balance.unknown is not None:
+        if balance.unknown is not None and not balance.settled:
             low, high = balance.unknown
             yield Problem(
                 grave=True,
                 what=f"The disk of {balance.node} was lost, and with it {count(low)} to {count(high)} rows "
                 f"of {balance.fact}.",
-                cure="rimward ledger shows what is known.",
+                cure=f"rimward ledger shows what is known; --settle {balance.node} takes note of it.",
             )
         if balance.missing:
             yield Problem(

@@ -34,6 +34,7 @@ class Site:
             Route("/events", self._events),
             Route("/static/{name}", self._file),
             Route("/healthz", self._health),
+            Route("/problems", self._problems),
         ]
         return Gate(Starlette(routes=routes), token=token, hosts=hosts, cookie=cookie, on_link=on_link)
 
@@ -61,6 +62,10 @@ class Site:
         if name not in FILES:
             return Response(status_code=404)
         return Response(FILES[name], media_type=TYPES[name])
+
+    async def _problems(self, _: Request) -> Response:
+        await self._feed.refresh()
+        return Response(msgspec.json.encode(self._feed.problems), media_type="application/json")
 
     async def _health(self, _: Request) -> Response:
         return JSONResponse({"version": self._feed.version})

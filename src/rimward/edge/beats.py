@@ -1,6 +1,7 @@
 """Beats: what the node does at a steady pace, on one absolute schedule each."""
 
 import asyncio
+import time
 from collections.abc import Callable
 
 from rimward.observe import Logger, get_logger
@@ -22,3 +23,44 @@ async def beat(period: float, action: Callable[[], None]) -> None:
         due += period
         if due <= now:  # missed some: the next one is in the future
             due += ((now - due) // period + 1) * period
+
+
+class Alarm:
+    """Calls what is due at its time, however often that moves; one timer of the loop at most."""
+
+    def __init__(self, due: Callable[[], int | None], action: Callable[[], None]) -> None:
+        """`due` says when, monotonic ns, None where there is nothing; `action` is asked again after it."""
+        self._due = due
+        self._action = action
+        self._handle: asyncio.TimerHandle | None = None
+        self._at = 0  # monotonic ns for which it is set
+
+    def set(self) -> None:
+        """Look when something is due now."""
+        at = self._due()
+        if self._handle is not None:
+            if at == self._at:
+                return
+            self._handle.cancel()
+            self._handle = None
+        if at is not None:
+            self._at = at
+            wait = max(0, at - time.monotonic_ns()) * 1e-9
+            self._handle = asyncio.get_running_loop().call_later(wait, self.ring)
+
+    def ring(self) -> None:
+        """Do what is due, and look when the next is."""
+        if self._handle is not None:
+            self._handle.cancel()
+            self._handle = None
+        try:
+            self._action()
+        except Exception as error:
+            log.exception("an alarm failed", error=type(error).__name__)
+        self.set()
+
+    def close(self) -> None:
+        """Ring no more."""
+        if self._handle is not None:
+            self._handle.cancel()
+            self._handle = None

@@ -92,6 +92,31 @@ class NodeClock:
         self._synced: Stamp | None = None  # the newest that was, in this boot
         self._stamp: Stamp | None = None
         self._told: Stamp | None = None
+        self._floor: tuple[int, int] | None = None  # the latest time ever seen, and when that was asked for
+
+    @property
+    def boot(self) -> str:
+        """What names this boot of the machine."""
+        return self._sources.boot
+
+    def boottime(self) -> int:
+        """Return what goes on by itself while the machine is on, ns: nobody can set it."""
+        return self._sources.boottime()
+
+    def believed(self) -> int | None:
+        """Return the wall clock, ns since the epoch; None where it is below what was seen before."""
+        wall = self._sources.wall()
+        return wall if self._trusted is None or wall >= self._trusted() - BEHIND else None
+
+    def earliest(self) -> int:
+        """Return the wall clock, or, where it is not believed, the earliest that it can be, ns."""
+        wall = self.believed()
+        if wall is not None or self._trusted is None:
+            return wall or 0
+        if self._floor is None:
+            self._floor = self._trusted(), self.boottime()
+        latest, since = self._floor
+        return latest + self.boottime() - since
 
     def stamp(self) -> Stamp:
         """Return the newest look; a new one where that is old, or where the wall clock was set since."""
@@ -153,9 +178,9 @@ class ShiftedWall:
         self._shift: int = 0 if fault is None else fault.offset
 
 
-def plain_clock(wall: Callable[[], int], monotonic: Callable[[], int]) -> NodeClock:
+def plain_clock(wall: Callable[[], int], monotonic: Callable[[], int], boot: str = "") -> NodeClock:
     """Return a clock that is believed and of which nothing more is known, for one that is injected."""
-    return NodeClock(Sources(monotonic, wall, monotonic, lambda: None, ""), tells=False)
+    return NodeClock(Sources(monotonic, wall, monotonic, lambda: None, boot), tells=False)
 
 
 def machine_clock(

@@ -6,6 +6,8 @@ from typing import Literal
 import msgspec
 from msgspec import Struct, field
 
+from rimward.edge.dispatch.keys import StreamsConfig
+from rimward.edge.functions.config import WorkersConfig
 from rimward.edge.gateways.admission import RequestRates
 from rimward.edge.gateways.listening.config import AcceptConfig, ListenerConfig
 from rimward.edge.gateways.mqtt.config import MqttConfig
@@ -20,6 +22,7 @@ class LimitsConfig(Struct, frozen=True, forbid_unknown_fields=True):
 
     payload_bytes: int = 256 << 10
     connections: int = 20_000
+    timers: int = 100_000  # pending, of all devices together; messages that start one more are refused
 
 
 class HttpConfig(Struct, frozen=True, forbid_unknown_fields=True):
@@ -66,9 +69,11 @@ class NodeConfig(Struct, frozen=True, forbid_unknown_fields=True):
     http: HttpConfig = HttpConfig()
     coap: CoapConfig = CoapConfig()
     outbox: OutboxConfig = OutboxConfig()
-    recording: RecordingConfig = RecordingConfig()
+    streams: StreamsConfig = StreamsConfig()
     watch: Literal["stop", "report"] = "stop"  # what becomes of calls past their limit: report kills none
     placement: PlacementConfig = PlacementConfig()
+    recording: RecordingConfig = RecordingConfig()
+    workers: WorkersConfig = WorkersConfig()
 
 
 def read(path: Path) -> NodeConfig:

@@ -5,8 +5,9 @@ from collections.abc import Callable
 from rimward.edge.config import NodeConfig
 from rimward.edge.dispatch import Dispatcher
 from rimward.edge.functions.placing import Placing
+from rimward.edge.functions.workers import Workers
 from rimward.edge.outbox import Outbox
-from rimward.observe import FunctionStats, Recorder, Snapshot
+from rimward.observe import Firings, FunctionStats, Recorder, Snapshot
 
 
 class Health:
@@ -20,6 +21,7 @@ class Health:
         self._outbox: Outbox | None = None
         self._gateways: dict[str, Callable[[], dict[str, int]]] = {}
         self._recorder: Recorder | None = None
+        self.workers: Workers | None = None
         self.placing: Placing | None = None  # who knows how functions behave
         self._problems: dict[str, Callable[[], str | None]] = {}
 
@@ -51,6 +53,11 @@ class Health:
             for name, stream in self._dispatcher.streams.items():
                 counters[f"late:{name}"] = stream.late
                 counters[f"errors:{name}"] = stream.errors
+                counters[f"ahead:{name}"] = stream.ahead
+                counters[f"keys_full:{name}"] = stream.full
+                counters[f"keys:{name}"] = len(stream.keys)
+                counters[f"keys_in_memory:{name}"] = stream.keys.in_memory
+                counters[f"unfit:{name}"] = stream.aside.unfit
         outbox = {} if self._outbox is None else self._outbox.stats()
         health: dict[str, str] = {}
         if outbox.get("broken"):
@@ -66,6 +73,8 @@ class Health:
         places = {} if self.placing is None else self.placing.where()
         if self.placing is not None:
             health |= self.placing.problems()
+        if self.workers is not None and (said := self.workers.problem()) is not None:
+            health["workers"] = said
         health |= {name: said for name, ask in self._problems.items() if (said := ask()) is not None}
         return Snapshot(
             at=self._wall(),
@@ -78,5 +87,13 @@ class Health:
             outbox={name: float(value) for name, value in outbox.items()},
             counters=counters,
             health=health,
+            firings={} if self._dispatcher is None else _firings(self._dispatcher),
             places=places,
+            workers={} if self.workers is None else self.workers.stats(),
+            enforced={} if self.workers is None else self.workers.confinement(),
+            enforced_by=() if self.workers is None else self.workers.mechanisms,
         )
+
+
+def _firings(dispatcher: Dispatcher) -> dict[str, Firings]:
+    return {name: Firings(*told) for name, told in dispatcher.firing.told().items()}

@@ -6,6 +6,7 @@ import socket
 import time
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Self
 
@@ -17,15 +18,17 @@ from rimward.app.settings import settings_of
 from rimward.app.triggers import Ws
 from rimward.edge.access import Access, Watch, open_access
 from rimward.edge.access.clock import TrustedClock
-from rimward.edge.beats import beat
+from rimward.edge.beats import Alarm, beat
 from rimward.edge.clock import ShiftedWall, machine_clock
 from rimward.edge.commands.file import Boot
 from rimward.edge.commands.hand import Hand
 from rimward.edge.config import NodeConfig
-from rimward.edge.dispatch import Clocks, Dispatcher, FunctionRun, Tracing
+from rimward.edge.dispatch import Clocks, Dispatcher, Tracing
 from rimward.edge.dispatch.asked import Asked
 from rimward.edge.dispatch.ports import OutboxPort
+from rimward.edge.employing import workers_of
 from rimward.edge.functions.placing import Placing
+from rimward.edge.functions.workers import Workers
 from rimward.edge.gateways.admission import Load
 from rimward.edge.gateways.http import HttpConfig, HttpGateway
 from rimward.edge.gateways.listening.listening import Listening
@@ -33,6 +36,7 @@ from rimward.edge.gateways.mqtt.gateway import MqttGateway
 from rimward.edge.gateways.overload import Overload
 from rimward.edge.gateways.websocket.topics import BothWays
 from rimward.edge.health import Health
+from rimward.edge.hooks import Hooks
 from rimward.edge.keeping import Keeper
 from rimward.edge.kernel import boot_id, boottime
 from rimward.edge.outbox import Outbox
@@ -40,7 +44,7 @@ from rimward.edge.recording.recording import Doors as RecordedDoors
 from rimward.edge.recording.recording import Recording
 from rimward.edge.secrets import give_secrets
 from rimward.edge.shelf import Shelf
-from rimward.edge.watched import watched
+from rimward.edge.watched import be_watched, placing_of
 from rimward.observe import Recorder
 from rimward.observe.faults import Faults
 
@@ -138,6 +142,7 @@ class Node:
     access: Access
     listening: Listening
     placing: Placing
+    workers: Workers | None = None
 
     def __init__(self, app: App, config: NodeConfig) -> None:
         self.app = app
@@ -164,9 +169,17 @@ class Node:
             outbox = Outbox(self.folder, config.outbox, self.clocks.wall, stamps=clock)
             await stack.enter_async_context(outbox)
             tracing = Tracing(config.node, os.urandom(8), recorder, lambda: str(outbox.epoch))
+            self.clocks = replace(self.clocks, node=clock)
             dispatcher = Dispatcher(
-                self.app, config.node, self.clocks, outbox, tracing, settings=read_settings(self.app, config)
+                self.app,
+                config.node,
+                self.clocks,
+                outbox,
+                tracing,
+                settings=read_settings(self.app, config),
+                streams=config.streams,
             )
+            dispatcher.firing.timers.limit = config.limits.timers
             damaged = bool(outbox.stats()["quarantined"])
             boot = Boot(boot_id(), boottime)
             self._hand = Hand(self.folder, dispatcher, clock, boot, damaged=damaged)
@@ -174,7 +187,7 @@ class Node:
             stack.callback(self.access.close)
             self.mqtt, self.http = doors_of(dispatcher, config, outbox, self.access)
             self.dispatcher, self.outbox = dispatcher, outbox
-            self.placing = watched(dispatcher, config, self.folder, self.clocks)
+            self.placing = await placing_of(dispatcher, config, self.folder, self.clocks)
             self.listening = Listening(
                 config.listeners,
                 config.accept,
@@ -196,9 +209,15 @@ class Node:
             }
             doors = RecordedDoors(self.mqtt, self.http)
             self._recording = Recording(self.app, dispatcher, doors, Path(config.data), config.recording)
-            problems = {"listeners": self.listening.problem, "recording": self._recording.problem}
+            problems = {
+                "listeners": self.listening.problem,
+                "recording": self._recording.problem,
+                "timers": dispatcher.firing.problem,
+            }
             self.health.watch(dispatcher, outbox, gateways, recorder, problems)
             self.health.placing = self.placing
+            self._hooks = Hooks(self.app, dispatcher)
+            self._alarm = Alarm(lambda: dispatcher.firing.due, dispatcher.firing.look)
             self._stack = stack.pop_all()
         return self
 
@@ -229,7 +248,9 @@ class Node:
 
         Raises:
             ListenerError: an address or a certificate can't be used, or anyone could come in from outside.
+            HookFailed: a hook of the app says no; nobody was let in.
         """
+        await self._hooks.start()
         self.mqtt.open()
         self.http.open()
         configs = self.config.listeners
@@ -243,11 +264,31 @@ class Node:
         self._beat(1.0, self.dispatcher.follow_wall_clock)
         self._beat(1.0, self.dispatcher.expire)
         self._tasks.append(asyncio.get_running_loop().create_task(self._hand.run()))
+        self._tasks.append(asyncio.get_running_loop().create_task(self.placing.keep()))
         self._tasks.append(asyncio.get_running_loop().create_task(self._recording.follow()))
         if self._watch is not None:
             self._tasks.append(asyncio.get_running_loop().create_task(self._watch.follow()))
+        self.dispatcher.firing.wake = self._alarm.set
+        self._beat(1.0, self._alarm.ring)
+        self._alarm.ring()  # what was missed while the node was off
         for run, period in self.dispatcher.beats:
-            self._beat(period, _beat_of(self.dispatcher, run))
+            self._beat(period, partial(self.dispatcher.beat, run))
+
+    async def be_watched(self) -> None:
+        """Let a supervisor watch over the calls; it takes signals, so only the process's own node does."""
+        await be_watched(self.dispatcher, self.config, self.folder)
+
+    def employ(self, listener: socket.socket | None) -> None:
+        """Have functions run in processes of their own; their zygote connects to the socket given.
+
+        Raises:
+            LoadError: there is none, and a function needs it.
+        """
+        self.workers = workers_of(self.app, self.config, self.dispatcher, listener, os.environ)
+        if self.workers is not None:
+            self._stack.callback(self.workers.close)
+            self.health.workers = self.workers
+            self._beat(1.0, self.workers.tick)
 
     async def reload(self) -> None:
         """Read again what may change while devices are connected; no connection is dropped."""
@@ -260,17 +301,17 @@ class Node:
 
     async def __aexit__(self, *_: object) -> None:
         """Stop listening, finish the calls in flight, flush the log, close the files."""
+        self._alarm.close()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.listening.close()
+        await self._hooks.stop()
         doors = [self.http] if self._coap is None else [self.http, self._coap]
         await asyncio.gather(*(door.close(self.config.drain) for door in doors))
         await self.dispatcher.waiting.close(self.config.drain)
+        if self.dispatcher.away is not None:
+            await self.dispatcher.away.close(self.config.drain)
         await self.mqtt.close(self.config.drain)
         await self._recording.close()
         await self._stack.aclose()
-
-
-def _beat_of(dispatcher: Dispatcher, run: FunctionRun) -> Callable[[], None]:
-    return lambda: dispatcher.beat(run)

@@ -13,7 +13,9 @@ import uvloop
 from rimward.app.loading import load
 from rimward.edge.access import AccessError
 from rimward.edge.config import NodeConfig, read
+from rimward.edge.functions.config import LISTENER
 from rimward.edge.gateways.listening.config import ListenerError
+from rimward.edge.hooks import HookFailed
 from rimward.edge.node import Node
 from rimward.events import LoadError
 from rimward.observe import Logger, configure, get_logger
@@ -31,7 +33,10 @@ async def run(config: NodeConfig, sockets: dict[str, socket.socket], ready: int 
     for signum in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(signum, stop.set)
     app = load(config.app)
+    workers = sockets.pop(LISTENER, None)
     async with Node(app, config) as node:
+        node.employ(workers)
+        await node.be_watched()
         await node.listen(sockets)
         loop.add_signal_handler(signal.SIGHUP, reloading.set)
         reloader = loop.create_task(_reload(node, reloading))
@@ -98,6 +103,8 @@ def main(arguments: list[str]) -> int:
             return 0 if runner.run(run(read(path), sockets, ready)) else AGAIN
     except LoadError as error:
         log.error("the app can't be loaded", error=str(error))  # noqa: TRY400 (the sentence says it all)
+    except HookFailed as error:
+        log.error("the node does not start", error=str(error))  # noqa: TRY400 (the sentence says it all)
     except AccessError as error:
         log.error("the access file can't be used", error=str(error))  # noqa: TRY400 (the sentence says it all)
     except ListenerError as error:

@@ -44,7 +44,9 @@ class Slot:
         self.names: list[str] = []
         self._file: SlotFile | None = None
 
-    def open(self, path: Path, functions: Iterable[EdgeFunction], hands: int, root: Path) -> None:
+    def open(
+        self, path: Path, functions: Iterable[EdgeFunction], streams: Iterable[str], *, hands: int, root: Path
+    ) -> None:
         """Put the slot into a file for whoever watches; `hands` is what they may do.
 
         Raises:
@@ -55,6 +57,8 @@ class Slot:
             for one in functions
             for soft, limit in (soft_and_limit(one),)
         ]
+        limit = round(LIMIT * 1e9)
+        watched += [Watched(name, limit, limit) for name in streams]
         write(str(path), watched, hands, str(root))
         self.names = [one.name for one in watched]
         self._file = SlotFile(str(path))

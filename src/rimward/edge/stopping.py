@@ -60,9 +60,10 @@ class Stopper:
 
     def install(self) -> None:
         """Answer from now on; only the main thread can ask for it."""
-        signal.signal(signal.SIGALRM, self._asked)
+        signal.signal(signal.SIGALRM, self.asked)
 
-    def _asked(self, _number: int, frame: FrameType | None) -> None:
+    def asked(self, _number: int, frame: FrameType | None) -> None:
+        """Stop the call that is asked to, if it still runs, by raising `Stopped` in the frame given."""
         words = self._words
         start = words[START]
         if not start or words[ASKED] != start:

@@ -1,10 +1,12 @@
 """A node under supervision: its slot in a file, its answer to signals, and what is known of its functions."""
 
+import asyncio
 import faulthandler
 import signal
 from collections.abc import Callable
 from pathlib import Path
 from types import CodeType
+from typing import TextIO
 
 from rimward.app.codes import code_digest
 from rimward.edge.config import NodeConfig
@@ -12,6 +14,8 @@ from rimward.edge.dispatch import Clocks, Dispatcher
 from rimward.edge.dispatch.asked import Asked
 from rimward.edge.dispatch.call import Running, _Rest
 from rimward.edge.dispatch.calling import run_plainly
+from rimward.edge.dispatch.feeding import Feeder
+from rimward.edge.dispatch.pouring import Stretches
 from rimward.edge.functions.placement import Placement
 from rimward.edge.functions.placing import Placing
 from rimward.edge.slot import OFF, REPORT, STOP, Slot, watch_spec
@@ -26,41 +30,53 @@ _CALL_SITES: tuple[Callable[..., object], ...] = (
     Running.step,
     _Rest.__await__,
     run_plainly,
+    Stretches.__await__,
+    Feeder.feed,
+    Feeder._wake,
 )
 
 
-def watched(dispatcher: Dispatcher, config: NodeConfig, folder: Path, clocks: Clocks) -> Placing:
-    """Put a dispatcher's slot where the supervisor reads it, and its functions where they are to run."""
-    spec = watch_spec(folder)
-    runs = dispatcher.functions
+async def placing_of(dispatcher: Dispatcher, config: NodeConfig, folder: Path, clocks: Clocks) -> Placing:
+    """Put a dispatcher's functions where they are to run, as is known from earlier processes."""
+    runs, limits = dispatcher.functions, config.placement
     codes = {name: code_digest(run.function.plan.function) for name, run in runs.items()}
-    limits = config.placement
-    placement = Placement(folder / "placement.json", codes, limits.events)
-    placing = Placing(
-        dispatcher, runs, placement, (limits.overruns, limits.within), (clocks.wall, clocks.monotonic)
-    )
-    placing.start(Path(spec.deaths))
-    dispatcher.conduct = placing
-    slot, hands = Slot(), OFF if looked_at() else (REPORT if config.watch == "report" else STOP)
-    try:
-        root = _root(dispatcher)
-        slot.open(Path(spec.slot), (run.function for run in runs.values()), hands, root)
-        stack = Path(spec.stack).open("w")  # noqa: SIM115 (it is for the rest of the process's life)
-    except OSError as error:  # a full disk: unwatched, it still serves
-        log.error("calls are not watched", error=error.strerror or str(error))  # noqa: TRY400 (the sentence says it all)
+
+    def loaded() -> Placing:
+        placement = Placement(folder / "placement.json", codes, limits.events)
+        within = (limits.overruns, limits.within)
+        placing = Placing(dispatcher, runs, placement, within, (clocks.wall, clocks.monotonic))
+        placing.load(Path(watch_spec(folder).deaths))
         return placing
-    faulthandler.register(signal.SIGUSR1, file=stack)
-    dispatcher.words = slot.words
-    Stopper(slot, _codes()).install()
+
+    placing = await asyncio.to_thread(loaded)
+    placing.start()
+    dispatcher.conduct = placing
     return placing
 
 
-def _codes() -> list[CodeType]:
+async def be_watched(dispatcher: Dispatcher, config: NodeConfig, folder: Path) -> None:
+    """Put a dispatcher's slot where the supervisor reads it, and answer its signals."""
+    spec, runs = watch_spec(folder), dispatcher.functions.values()
+    slot, hands = Slot(), OFF if looked_at() else (REPORT if config.watch == "report" else STOP)
+    files = [run.function.file for run in runs]
+
+    def opened() -> TextIO:
+        root = Path(files[0]).resolve().parent if files else Path("/")
+        functions = (run.function for run in runs)
+        slot.open(Path(spec.slot), functions, dispatcher.streams, hands=hands, root=root)
+        return Path(spec.stack).open("w")
+
+    try:
+        stack = await asyncio.to_thread(opened)
+    except OSError as error:  # a full disk: unwatched, it still serves
+        log.error("calls are not watched", error=error.strerror or str(error))  # noqa: TRY400 (it says it all)
+        return
+    faulthandler.register(signal.SIGUSR1, file=stack)
+    dispatcher.words = slot.words
+    Stopper(slot, call_sites()).install()
+
+
+def call_sites() -> list[CodeType]:
+    """Return the code from which the platform calls user code."""
     found = (getattr(site, "__code__", None) for site in _CALL_SITES)  # compiled, they have none
     return [code for code in found if isinstance(code, CodeType)]
-
-
-def _root(dispatcher: Dispatcher) -> Path:
-    """Return the folder of the app's first file."""
-    files = [run.function.file for run in dispatcher.functions.values()]
-    return Path(files[0]).resolve().parent if files else Path("/")

@@ -15,6 +15,9 @@ from rimward.events.errors import (
     RejectCode,
     RimwardError,
     RowTooLarge,
+    TimersFull,
+    WorkerDied,
+    WorkerStopped,
 )
 from rimward.events.event import Event
 from rimward.events.refusals import REFUSALS, Words
@@ -41,8 +44,11 @@ __all__ = [
     "RimwardError",
     "RowTooLarge",
     "Size",
+    "TimersFull",
     "TraceIds",
     "Words",
+    "WorkerDied",
+    "WorkerStopped",
     "format_traceparent",
     "from_ns",
     "nanoseconds",

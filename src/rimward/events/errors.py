@@ -4,10 +4,13 @@ RimwardError
 ├── LoadError       the app file breaks a rule of the contract
 ├── NoNode          an effect was asked for where no node runs
 ├── OutboxFull      the outbox has no room for the fact
+├── TimersFull      too many timers are pending on the node
 ├── OutboxBroken    the outbox can't write to its disk
 ├── RowTooLarge     the fact is larger than an envelope may be
 ├── CommandTimeout  a device did not answer a command in time
 ├── NotConnected    the device is not there to take a command
+├── WorkerDied      the process that ran a function died of it
+│   └── WorkerStopped   it was ended, for the call took too long
 ├── Reject          a function refuses the message, in its caller's words
 └── CloudEventError a message says it is a CloudEvent and is none (cloudevents.py)
 """
@@ -68,6 +71,13 @@ class OutboxFull(RimwardError):
     retryable = True
 
 
+class TimersFull(RimwardError):
+    """Too many timers are pending on the node; the message is refused and may be sent again later."""
+
+    code = "timers-full"
+    retryable = True
+
+
 class OutboxBroken(RimwardError):
     """The outbox's file can't be written; nothing durable is taken until the node restarts."""
 
@@ -93,6 +103,18 @@ class NotConnected(RimwardError):
 
     code = "not-connected"
     retryable = True
+
+
+class WorkerDied(RimwardError):
+    """The process that ran a function has died; nothing of the call is kept, its event is a dead letter."""
+
+    code = "worker-died"
+
+
+class WorkerStopped(WorkerDied):
+    """The process that ran a function was ended, for its call took too long."""
+
+    code = "worker-stopped"
 
 
 class Reject(RimwardError):

@@ -5,6 +5,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from rimward.app.cron import parse
 from rimward.app.manifest import Column, FactSpec, FunctionSpec, Manifest
 from rimward.edge.access.file import AccessFile
 from rimward.edge.access.unbound import loose_captures
@@ -84,7 +85,8 @@ def boundary(
         many = "1 device" if devices == 1 else f"{devices:,} devices"
         basis = (
             f"at most, estimated from the types, for {each} a second of each trigger and {many}: "
-            "a function forwards a fact that it names once a message, a window once a device"
+            "a function forwards a fact that it names once a message, a window once a device, "
+            "a timer as often as messages start one"
         )
         flows = [_flow(manifest, fact, *_estimated(manifest, fact, rate, devices)) for fact in manifest.facts]
     return Boundary(manifest.app, manifest.functions, tuple(flows), basis, tuple(_unbound(manifest, access)))
@@ -124,10 +126,12 @@ def _rate(one: FunctionSpec, streams: dict[str, FunctionSpec], rate: float, devi
         return rate if one.window is None else min(rate, devices / one.window)
     if one.trigger in streams:
         return _rate(streams[one.trigger], streams, rate, devices)
-    kind, _, rest = one.trigger.partition('("')
+    kind, _, rest = one.trigger.partition("(")
     if kind == "every":
-        return 1 / seconds(rest.removesuffix('")'))
-    return rate if one.protocol is not None else 0.0
+        return 1 / seconds(rest.strip('")'))
+    if kind == "cron":
+        return parse(rest.split('"')[1]).a_day / DAY
+    return rate if one.protocol is not None or kind == "timer" else 0.0  # a message starts one timer at most
 
 
 def _row_bytes(fact: FactSpec) -> int:

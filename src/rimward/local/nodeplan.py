@@ -1,5 +1,6 @@
 """What a node's machine runs: its I/O and deep processes, as files in the data folder."""
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,9 @@ from rimward.local.errors import DevError
 from rimward.local.folder import DataFolder
 from rimward.local.listeners import listeners_of, spec_of, takes_coap
 from rimward.local.options import NodeOptions
-from rimward.local.plan import absolute, node_process, python
+from rimward.local.plan import BACKGROUND, absolute, node_process, python
 from rimward.local.settings import Settings
+from rimward.local.workers import workers_listener, zygote_process
 from rimward.network.config import BusAccess
 from rimward.network.pace import Schedule
 from rimward.observe.faults import FILE as FAULTS
@@ -96,15 +98,18 @@ class NodePlan:
             DevError: the disk refused it.
         """
         run = self._folder.run
+        deep = python("deep", "rimward.edge.deep", str(run / "deep.json"), "--ready", "{ready}")
         spec: dict[str, Any] = {
             "logs": str(self._folder.logs),
             "state": str(self._folder.processes),
             "faults": str(self._folder.root / FAULTS),
             "listeners": {
                 name: spec_of(name, listener, ports.get(name)) for name, listener in self.listeners.items()
-            },
+            }
+            | workers_listener(self._folder),
             "processes": [
-                python("deep", "rimward.edge.deep", str(run / "deep.json"), "--ready", "{ready}"),
+                deep | BACKGROUND,
+                zygote_process(self._folder, sys.executable),
                 node_process(self._folder, self.listeners),
             ],
         }

@@ -16,11 +16,13 @@ from msgspec import Struct
 from rimward.app.manifest import Manifest, encode
 from rimward.edge.config import NodeConfig
 from rimward.edge.deep.config import DeepConfig
+from rimward.edge.functions.config import LISTENER
 from rimward.edge.gateways.listening.config import ListenerConfig
 from rimward.edge.slot import watch_spec
 from rimward.local.folder import DataFolder
 from rimward.local.listeners import HOST, listeners_of, spec_of, takes_coap
 from rimward.local.options import DevOptions
+from rimward.local.workers import workers_listener, zygote_process
 from rimward.network.config import UplinkConfig
 from rimward.observe.faults import FILE as FAULTS
 from rimward.observe.life import ingest_names
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 
 NODE = "node-1"
 REGION = "local"
+BACKGROUND = {"background": True}  # of a process: nothing of the deep path may slow the node's own
 CLOUD_PACKAGES = ("deltalake", "duckdb", "pyarrow")
 CONSOLE_PACKAGES = ("starlette", "uvicorn")
 
@@ -115,7 +118,8 @@ class Plan:
             "faults": str(self._folder.root / FAULTS),
             "listeners": {
                 name: spec_of(name, listener, ports.get(name)) for name, listener in self.listeners.items()
-            },
+            }
+            | workers_listener(self._folder),
             "processes": self._processes(),
         }
         path = self._folder.run / "supervisor.json"
@@ -170,10 +174,12 @@ class Plan:
         run, found = self._folder.run, list[dict[str, Any]]()
         if "bus" in self.names:
             argv = [self._extras.bus, "-c", str(run / "bus.conf")]
-            found.append({"name": "bus", "argv": argv, "connect": [HOST, self._bus_port]})
+            found.append({"name": "bus", "argv": argv, "connect": [HOST, self._bus_port]} | BACKGROUND)
         if self._extras.cloud:
-            found += hub_processes(run, self._options.ingest_processes)
-            found.append(python("deep", "rimward.edge.deep", str(run / "deep.json"), "--ready", "{ready}"))
+            behind = hub_processes(run, self._options.ingest_processes)
+            behind.append(python("deep", "rimward.edge.deep", str(run / "deep.json"), "--ready", "{ready}"))
+            found += [process | BACKGROUND for process in behind]
+        found.append(zygote_process(self._folder, sys.executable))
         found.append(node_process(self._folder, self.listeners))
         if (replay := self._options.replay) is not None:
             where = ("--port", "{port:mqtt}", "--speed", self._options.speed)
@@ -196,7 +202,7 @@ def python(name: str, module: str, *arguments: str) -> dict[str, Any]:
 
 def node_process(folder: DataFolder, listeners: Iterable[str]) -> dict[str, Any]:
     """Return the node's I/O process, its calls watched, as the supervisor's spec writes it."""
-    words = [word for name in listeners for word in ("--fd", f"{name}={{fd:{name}}}")]
+    words = [word for name in (*listeners, LISTENER) for word in ("--fd", f"{name}={{fd:{name}}}")]
     node = python("node", "rimward.edge", str(folder.run / "node.json"), *words, "--ready", "{ready}")
     return node | {"watch": watch_spec(folder.root / "node")._asdict()}
 

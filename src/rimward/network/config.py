@@ -20,6 +20,7 @@ class UplinkConfig(Struct, frozen=True, forbid_unknown_fields=True):
     metered: bool = False  # each byte costs: critical lanes and hello alone, the others wait
     window: int = 512  # envelopes that the bus has not acknowledged
     window_bytes: int = 8 << 20  # the same in bytes: 100 Mbit/s at a round trip of 600 ms
+    ahead: int = 1 << 18  # rows of a lane that may be on their way into the lake, whatever the hub says
     rows: int = 500  # of one envelope
     bytes: int = 64 << 10  # of one envelope's rows before compression
     gather: float = 0.25  # seconds that a row waits for others

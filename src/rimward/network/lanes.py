@@ -10,7 +10,8 @@ REFUSED = 0.25  # seconds that a lane waits which the bus refused; doubled up to
 REFUSED_MOST = 4.0
 DOUBT = 16  # envelopes past the mark once a lane had to go back, until its mark moves
 LOOKS = 64  # times of arrival kept apart; what comes later counts as old as the last of them
-LONG_AGO = float("-inf")
+UNTOLD = 16_384  # rows that a lane may have on the bus while no hub says how many its lake takes
+LONG_AGO, NEVER = float("-inf"), float("inf")
 
 
 class UplinkLane:
@@ -18,6 +19,7 @@ class UplinkLane:
 
     __slots__ = (
         "_looks",
+        "_standing",
         "acked",
         "ahead",
         "attempt",
@@ -31,8 +33,11 @@ class UplinkLane:
         "row_bytes",
         "seen",
         "sent",
+        "sent_at",
         "served",
         "shrinks",
+        "sojourn",
+        "standing",
     )
 
     def __init__(self, now: float) -> None:
@@ -49,7 +54,11 @@ class UplinkLane:
         self.ahead: int = 0  # envelopes since the lane went back
         self.hold: float = LONG_AGO  # no envelope before this time
         self.delay: float = REFUSED
+        self.sent_at: float = LONG_AGO  # when its last envelope went
         self.served: int = 0  # the turn of its last envelope
+        self._standing: deque[tuple[Place, int, float]] = deque()  # beyond the mark: end, rows, when
+        self.standing: int = 0  # rows that were given to the bus and are not known to be in the lake
+        self.sojourn: float = 0.0  # seconds from one to the other, as the last envelopes took
         self.row_bytes: float = 0.0  # of a row before compression, as the last envelopes had
         self.shrinks: float = 4.0  # times that compression makes them smaller
 
@@ -67,7 +76,7 @@ class UplinkLane:
         """Return when its next envelope may go: once it is full, or its first row has waited for `gather`."""
         if not self._looks or self.seen <= self.sent:
             return float("inf")
-        waiting = self.seen[1] - (self.sent[1] if self.seen[0] == self.sent[0] else 0)
+        waiting = self.waiting
         if waiting >= rows or waiting * self.row_bytes >= size:
             return self.hold
         return max(self.hold, self._looks[0][1] + gather)
@@ -75,6 +84,36 @@ class UplinkLane:
     def may_send(self) -> bool:
         """Tell whether it has a turn: one whose mark does not follow sends little, and not for ever."""
         return self.patience <= RESEND or self.ahead < DOUBT
+
+    def stand(self, end: Place, rows: int, now: float) -> None:
+        """Note an envelope that was given to the bus."""
+        self._standing.append((end, rows, now))
+        self.standing += rows
+
+    def stood(self, mark: Place, now: float) -> int:
+        """Note that the lake has rows up to a mark; return how many of those that were given to the bus."""
+        before = self.standing
+        while self._standing and self._standing[0][0] <= mark:
+            _, rows, at = self._standing.popleft()
+            self.standing -= rows
+            self.sojourn += (now - at - self.sojourn) / 8
+        return before - self.standing
+
+    def free_at(self, most: float, full: int, rate: float | None) -> float:
+        """Return when the next envelope may go: one always may, others while fewer than `most` rows stand.
+
+        Where `most` is less than an envelope, one that is `full` waits for its turn by `rate`, rows a second.
+        """
+        if self._standing:
+            return LONG_AGO if self.standing < most else NEVER
+        if rate is None or most >= full or self.waiting < full:
+            return LONG_AGO
+        return self.sent_at + full / rate
+
+    @property
+    def waiting(self) -> int:
+        """How many of its rows wait to be sent, of its newest epoch."""
+        return max(0, self.seen[1] - (self.sent[1] if self.seen[0] == self.sent[0] else 0))
 
     def forward_to(self, place: Place) -> None:
         """Note that rows up to a place were given to the bus, or need not be."""
@@ -89,6 +128,8 @@ class UplinkLane:
             self.sent, self.acked = place, min(self.acked, place)
             self.attempt += 1
             self.ahead = 0
+            while self._standing and self._standing[-1][0] > place:
+                self.standing -= self._standing.pop()[1]
 
     def measure(self, rows: int, plain: int, sealed: int) -> None:
         """Take the sizes of an envelope, for guesses about the next."""

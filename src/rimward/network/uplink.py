@@ -3,7 +3,7 @@
 Nothing is deleted here: a bus may lose what it acknowledged, so a lane goes back to the lake's mark whenever
 the mark does not follow (evidence: a row leaves the outbox by the mark alone). Inside a lane rows go strictly
 by their numbers. An envelope goes once it is full or its first row has waited for its class's time, as soon
-as window and rate have room for it.
+as window and rate have room for it, and the bus has few of its lane's rows that are not in the lake.
 """
 
 from typing import Any
@@ -11,11 +11,11 @@ from typing import Any
 from msgspec import Struct
 
 from rimward.network.config import UplinkConfig
-from rimward.network.lanes import REFUSED, REFUSED_MOST, RESEND, RESEND_MOST, UplinkLane
+from rimward.network.lanes import REFUSED, REFUSED_MOST, RESEND, RESEND_MOST, UNTOLD, UplinkLane
 from rimward.network.pace import Allowance, Bucket
 from rimward.network.turns import USUAL, Turns
 from rimward.network.window import LEAST, Window
-from rimward.wire import Mark, Segment, SegmentSource, Supply, table_of
+from rimward.wire import Mark, Pace, Segment, SegmentSource, Supply, table_of
 
 SHORTEST = 8 << 10  # bytes before compression to which envelopes are cut on a slow link
 CARRY = 0.5  # seconds of the rate that one envelope may take: nothing overtakes it meanwhile
@@ -42,6 +42,8 @@ class UplinkCore:
         self.held: int = 0  # lanes that wait for a link that is not metered
         self.bytes: int = 0  # given to the bus
         self.answers: int = 0  # that the bus gave
+        self.stored: int = 0  # rows given to the bus that the lake has
+        self.pace: Pace | None = None  # of each lane, as the hub said last
         self._lanes: dict[str, UplinkLane] = {}
         self._tables: dict[str, int] = {}  # the turn of each table's last envelope
         self._flights: dict[int, _Flight] = {}
@@ -98,6 +100,7 @@ class UplinkCore:
     def _ripe(self, supplies: "list[Supply] | Any", now: float) -> dict[str, list[Supply]]:
         """Return what may go now by class, and note when more will."""
         config, ripe, held = self.config, dict[str, list[Supply]](), 0
+        most, rate = self._ahead(), self.pace and self.pace.rate
         for supply in supplies:
             lane, critical = self._lanes[supply.fact], supply.priority == "critical"
             if supply.last <= lane.sent or not lane.may_send():
@@ -106,13 +109,20 @@ class UplinkCore:
                 held += 1
                 continue
             gather = config.gather_critical if critical else config.gather
-            at = lane.ripe_at(config.rows, config.bytes, gather)
+            free = lane.free_at(most, config.rows, rate)
+            at = max(free, lane.ripe_at(config.rows, config.bytes, gather))
             if at <= now:
                 ripe.setdefault(_class(supply), []).append(supply)
             else:
                 self.wait = min(self.wait, at - now)
         self.held = held
         return ripe
+
+    def _ahead(self) -> float:
+        """Return how many rows of a lane may stand between outbox and lake."""
+        if self.pace is None:
+            return UNTOLD
+        return min(self.pace.rows(self._window.base or 0.0), self.config.ahead)
 
     def _rank(self, supply: Supply) -> tuple[int, float, int]:
         """Order lanes of one class: tables in turn; of one table's lanes the one that has newer rows."""
@@ -131,9 +141,11 @@ class UplinkCore:
         lane = self._lanes[segment.lane.fact]
         self._turn += 1
         lane.served = self._tables[segment.lane.table] = self._turn
-        lane.measure(segment.last - segment.first + 1, len(segment.rows), size)
+        rows = segment.last - segment.first + 1
+        lane.measure(rows, len(segment.rows), size)
         lane.forward_to(segment.end)
-        lane.ahead += 1
+        lane.stand(segment.end, rows if segment.lost is None else 1, now)
+        lane.ahead, lane.sent_at = lane.ahead + 1, now
         self._turns.had(_class(segment), size)
         self._bucket.take(size, now)
         self.bytes += size
@@ -180,6 +192,7 @@ class UplinkCore:
         lane.known = mark
         if mark.reached != lane.mark:
             lane.mark, lane.moved_at, lane.patience, lane.ahead = mark.reached, now, RESEND, 0
+        self.stored += lane.stood(lane.mark, now)
         if lane.sent < mark.reached:
             lane.forward_to(mark.reached)
         return True
@@ -194,14 +207,16 @@ class UplinkCore:
         """Start on a new connection: where the same bus's answers ended, or else from the marks."""
         self._flights.clear()
         self._window.reset()
+        self.pace = None
         for lane in self._lanes.values():
             lane.back_to(max(lane.mark, lane.acked) if same_bus else lane.mark)
             lane.moved_at = now
 
     def tick(self, now: float) -> None:
         """Take lanes back whose mark does not follow what the bus has."""
-        slack = ROUNDS * (self._window.base or 0.0)
+        way = self._window.base or 0.0
         for lane in self._lanes.values():
+            slack = ROUNDS * max(way, lane.sojourn)
             if lane.acked > lane.mark and now - lane.moved_at > max(lane.patience, slack):
                 lane.moved_at = now
                 lane.patience = min(2 * lane.patience, RESEND_MOST)
@@ -216,6 +231,7 @@ class UplinkCore:
                 "mark": lane.mark[1],
                 "epoch": lane.sent[0],
                 "attempt": lane.attempt,
+                "standing": lane.standing,
             }
             for fact, lane in self._lanes.items()
         }
@@ -231,6 +247,7 @@ class UplinkCore:
             "rate": self.allowance.rate,
             "metered": self.allowance.metered,
             "held": self.held,
+            "pace": None if self.pace is None else self.pace.rate,
         }
 
 

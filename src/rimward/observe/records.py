@@ -46,6 +46,26 @@ class FunctionStats(Struct):
     stopped: int = 0  # calls that were over their time
 
 
+class Firings(Struct):
+    """What one function waits for that no message runs."""
+
+    pending: int
+    next: int | None  # wall ns; None where nothing is pending, or the clock is not believed
+
+
+class WorkerStats(Struct):
+    """The processes of one function, since the node's process started."""
+
+    pids: list[int]
+    waiting: int  # calls that run or wait
+    calls: int  # that have ended
+    busy: int = 0  # refused because too many waited
+    died: int = 0
+    recycled: int = 0
+    died_at: int = 0  # wall ns of the last death; 0: there was none
+    died_of: str = ""  # in words
+
+
 class Snapshot(Struct):
     """All figures of a node at one moment."""
 
@@ -59,4 +79,8 @@ class Snapshot(Struct):
     outbox: dict[str, float]
     counters: dict[str, int]
     health: dict[str, str]  # by part: what is wrong; empty when nothing is
+    firings: dict[str, Firings] = field(default_factory=dict[str, Firings])  # by function
+    workers: dict[str, WorkerStats] = field(default_factory=dict[str, WorkerStats])  # by function
+    enforced: dict[str, str] = field(default_factory=dict[str, str])  # of a confinement: empty, or why not
+    enforced_by: tuple[str, ...] = ()
     places: dict[str, str] = field(default_factory=dict[str, str])  # where functions run, by name

@@ -3,19 +3,14 @@
 Missing values (None, NaN) are skipped. Of no values at all `count`, `nunique` and `sum` are 0, `min`, `max`,
 `first` and `last` None, the others NaN; `std` and `var` are the sample's (n - 1), NaN of a single value.
 `first` and `last` go by event time, not by arrival. Integers are summed exactly, floats with compensation
-(Neumaier); variance follows Welford. All take constant memory but `median` and `nunique`, which keep values.
+(Neumaier); variance follows Welford, and Chan where two are merged. These here take constant memory.
 """
 
 import math
-from bisect import insort
 from collections.abc import Callable
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol, Self
 
 from rimward.events import RimwardError
-
-Aggregate = Literal[
-    "count", "sum", "mean", "min", "max", "first", "last", "std", "var", "median", "nunique"
-]  # pandas' names
 
 Convert = Callable[[Any], Any]
 
@@ -37,6 +32,14 @@ class Accumulator(Protocol):
 
     def add(self, time: int, value: Any) -> None:
         """Take a value that is not missing and has passed the check."""
+        ...
+
+    def merge(self, other: Self) -> None:
+        """Take what another has taken; where times are equal, the other's values came later.
+
+        Raises:
+            WindowFull: both together keep more than one may; nothing has changed.
+        """
         ...
 
     def snapshot(self, encode: Convert) -> list[Any]:
@@ -75,6 +78,9 @@ class Count:
         del time, value
         self.count += 1
 
+    def merge(self, other: Self) -> None:
+        self.count += other.count
+
     def snapshot(self, encode: Convert) -> list[Any]:
         del encode
         return [self.count]
@@ -111,6 +117,14 @@ class Sum:
         else:
             self._lost += (value - total) + floating
         self._floating = total
+
+    def merge(self, other: Self) -> None:
+        count = self._count + other._count
+        self._whole += other._whole
+        if other._floating is not None:
+            self.add(0, other._floating)
+            self._lost += other._lost
+        self._count = count
 
     def sum(self) -> float:
         if self._floating is None:
@@ -160,6 +174,11 @@ class Extremes:
         elif value > self.largest:
             self.largest = value
 
+    def merge(self, other: Self) -> None:
+        if not other._empty:
+            self.add(0, other.smallest)
+            self.add(0, other.largest)
+
     def snapshot(self, encode: Convert) -> list[Any]:
         return [] if self._empty else [encode(self.smallest), encode(self.largest)]
 
@@ -192,6 +211,11 @@ class Ends:
         elif time < self._first_at:
             self._first_at, self.first = time, value
 
+    def merge(self, other: Self) -> None:
+        if other._first_at is not None:
+            self.add(other._first_at, other.first)
+            self.add(other._last_at, other.last)
+
     def snapshot(self, encode: Convert) -> list[Any]:
         if self._first_at is None:
             return []
@@ -223,6 +247,14 @@ class Spread:
         self._mean += distance / self._count
         self._squares += distance * (value - self._mean)
 
+    def merge(self, other: Self) -> None:
+        if not other._count:
+            return
+        count, distance = self._count + other._count, other._mean - self._mean
+        self._squares += other._squares + distance * distance * self._count * other._count / count
+        self._mean += distance * other._count / count
+        self._count = count
+
     def var(self) -> float:
         return self._squares / (self._count - 1) if self._count > 1 else math.nan
 
@@ -236,76 +268,3 @@ class Spread:
     def restore(self, snapshot: Any, decode: Convert) -> None:
         del decode
         self._count, self._mean, self._squares = snapshot
-
-
-class Sorted:
-    """The middle value: keeps all."""
-
-    __slots__ = ("values",)
-
-    def __init__(self) -> None:
-        self.values: list[Any] = []
-
-    def check(self, value: Any) -> None:
-        check_number(value)
-        check_room(len(self.values))
-
-    def add(self, time: int, value: Any) -> None:
-        del time
-        insort(self.values, value)
-
-    def median(self) -> float:
-        values, middle = self.values, len(self.values) // 2
-        if not values:
-            return math.nan
-        return values[middle] if len(values) % 2 else (values[middle - 1] + values[middle]) / 2
-
-    def snapshot(self, encode: Convert) -> list[Any]:
-        return [encode(value) for value in self.values]
-
-    def restore(self, snapshot: Any, decode: Convert) -> None:
-        self.values = [decode(value) for value in snapshot]
-
-
-class Distinct:
-    """How many different values: keeps each once."""
-
-    __slots__ = ("values",)
-
-    def __init__(self) -> None:
-        self.values: dict[
-            Any, None
-        ] = {}  # a dict keeps their order, so that equal states have equal snapshots
-
-    def check(self, value: Any) -> None:
-        if value not in self.values:  # a list has no hash and says so here
-            check_room(len(self.values))
-
-    def add(self, time: int, value: Any) -> None:
-        del time
-        self.values[value] = None
-
-    def nunique(self) -> int:
-        return len(self.values)
-
-    def snapshot(self, encode: Convert) -> list[Any]:
-        return [encode(value) for value in self.values]
-
-    def restore(self, snapshot: Any, decode: Convert) -> None:
-        self.values = dict.fromkeys(decode(value) for value in snapshot)
-
-
-# name: (accumulator, how it gives the result)
-AGGREGATES: dict[str, tuple[type[Any], Callable[[Any], Any]]] = {
-    "count": (Count, lambda cell: cell.count),
-    "sum": (Sum, Sum.sum),
-    "mean": (Sum, Sum.mean),
-    "min": (Extremes, lambda cell: cell.smallest),
-    "max": (Extremes, lambda cell: cell.largest),
-    "first": (Ends, lambda cell: cell.first),
-    "last": (Ends, lambda cell: cell.last),
-    "std": (Spread, Spread.std),
-    "var": (Spread, Spread.var),
-    "median": (Sorted, Sorted.median),
-    "nunique": (Distinct, Distinct.nunique),
-}

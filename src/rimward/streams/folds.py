@@ -7,7 +7,9 @@ from math import isnan
 from operator import attrgetter
 from typing import Any, Generic, Protocol, TypeVar
 
-from rimward.streams.accumulators import AGGREGATES, Accumulator, check_room
+from rimward.streams.accumulators import Accumulator, check_room
+from rimward.streams.aggregates import AGGREGATES
+from rimward.streams.values import PLAIN, Codec, same
 
 T = TypeVar("T")
 R_co = TypeVar("R_co", covariant=True)
@@ -25,8 +27,16 @@ class Cell(Protocol[R_co]):
         """Take a value with its event time, ns; whole or, where it raises, not at all."""
         ...
 
-    def result(self) -> R_co:
-        """Return what the window's values come to."""
+    def merge(self, other: Any) -> None:
+        """Take what another cell of the same fold has taken, later than this one where times are equal.
+
+        Raises:
+            WindowFull: both together keep more values than one may.
+        """
+        ...
+
+    def result(self, start: int = 0, end: int = 0) -> R_co:
+        """Return what the values of a window with these bounds, ns since the epoch, come to."""
         ...
 
     def snapshot(self) -> list[Any]:
@@ -46,10 +56,6 @@ class Fold(Protocol[R_co]):
         ...
 
 
-def _same(value: Any) -> Any:
-    return value
-
-
 def _same_of(field: str, value: Any) -> Any:
     del field
     return value
@@ -66,7 +72,7 @@ class AggFold:
         self,
         fields: Mapping[str, tuple[str, str]],
         *,
-        encode: Callable[[Any], Any] = _same,
+        encode: Callable[[Any], Any] = same,
         decode: Callable[[str, Any], Any] = _same_of,
     ) -> None:
         for name, (source, how) in fields.items():
@@ -102,9 +108,9 @@ class AggFold:
             columns.append((getter, tuple(t.check for t in takers), tuple(t.add for t in takers)))
         return columns
 
-    def results(self, accumulators: list[Accumulator]) -> dict[str, Any]:
+    def results(self, accumulators: list[Accumulator], start: int, end: int) -> dict[str, Any]:
         """Return each output's value."""
-        return {name: give(accumulators[index]) for name, index, give in self._outputs}
+        return {name: give(accumulators[index], start, end) for name, index, give in self._outputs}
 
     def snapshot(self, accumulators: list[Accumulator]) -> list[Any]:
         """Return the accumulators' states as builtins."""
@@ -140,9 +146,18 @@ class AggCell:
             for add in adds:
                 add(time, item)
 
-    def result(self) -> dict[str, Any]:
+    def merge(self, other: "AggCell") -> None:
+        """Take what another cell has taken.
+
+        Raises:
+            WindowFull: both together keep more values than one may.
+        """
+        for mine, its in zip(self.accumulators, other.accumulators, strict=True):
+            mine.merge(its)
+
+    def result(self, start: int = 0, end: int = 0) -> dict[str, Any]:
         """Return each output's value."""
-        return self._fold.results(self.accumulators)
+        return self._fold.results(self.accumulators, start, end)
 
     def snapshot(self) -> list[Any]:
         """Return the state as builtins."""
@@ -159,8 +174,8 @@ class ApplyFold(Generic[T, R]):
         self,
         function: Callable[[Sequence[T]], R],
         *,
-        encode: Callable[[Any], Any] = _same,
-        decode: Callable[[Any], T] = _same,
+        encode: Callable[[Any], Any] = same,
+        decode: Callable[[Any], T] = same,
     ) -> None:
         self.function = function
         self._encode = encode
@@ -205,10 +220,69 @@ class ApplyCell(Generic[R]):
             self.times.insert(place, time)
             self.values.insert(place, value)
 
-    def result(self) -> R:
+    def merge(self, other: "ApplyCell[R]") -> None:
+        """Take another cell's values.
+
+        Raises:
+            WindowFull: both together keep more than one may.
+        """
+        check_room(len(self.times) + len(other.times) - 1)
+        for time, value in zip(other.times, other.values, strict=True):
+            self.add(time, value)
+
+    def result(self, start: int = 0, end: int = 0) -> R:
         """Return what the function makes of the values."""
+        del start, end
         return self._function(self.values)
 
     def snapshot(self) -> list[Any]:
         """Return the state as builtins."""
         return [list(self.times), [self._encode(value) for value in self.values]]
+
+
+class LastFold:
+    """The newest value by event time; of equal times the last to come."""
+
+    def __init__(self, codec: Codec = PLAIN) -> None:
+        self.codec: Codec = codec
+
+    def new(self) -> "LastCell":
+        """Return a cell without a value."""
+        return LastCell(self.codec)
+
+    def restore(self, snapshot: Any) -> "LastCell":
+        """Return a cell in a snapshot's state."""
+        cell = self.new()
+        cell.time, value = snapshot
+        cell.value = self.codec.decode(value)
+        return cell
+
+
+class LastCell:
+    """One window's newest value."""
+
+    __slots__ = ("_codec", "time", "value")
+
+    def __init__(self, codec: Codec) -> None:
+        self._codec = codec
+        self.time: int | None = None  # ns since the epoch
+        self.value: Any = None
+
+    def add(self, time: int, value: Any) -> None:
+        """Take a value."""
+        if self.time is None or time >= self.time:
+            self.time, self.value = time, value
+
+    def merge(self, other: "LastCell") -> None:
+        """Take another cell's value."""
+        if other.time is not None:
+            self.add(other.time, other.value)
+
+    def result(self, start: int = 0, end: int = 0) -> Any:
+        """Return the value."""
+        del start, end
+        return self.value
+
+    def snapshot(self) -> list[Any]:
+        """Return the state as builtins."""
+        return [self.time, self._codec.encode(self.value)]

@@ -7,32 +7,11 @@ only for the lateness, at most lateness / size + 2 are open, whatever a device s
 
 from typing import Any, Generic, TypeVar
 
-from msgspec import Struct
-
-from rimward.streams.folds import Cell, Fold
+from rimward.streams.folds import Fold
 from rimward.streams.watermark import DAY, Watermark
+from rimward.streams.window import Closed, Window, close
 
 R = TypeVar("R")
-
-
-class Closed(Struct, Generic[R], frozen=True):
-    """A window that is over: start <= event time < end, ns since the epoch."""
-
-    start: int
-    end: int
-    value: R | None
-    count: int  # events
-    error: Exception | None = None  # what the fold raised instead of giving the value
-
-
-class _Window(Generic[R]):
-    __slots__ = ("cell", "count", "end", "start")
-
-    def __init__(self, start: int, end: int, cell: Cell[R]) -> None:
-        self.start = start
-        self.end = end
-        self.cell = cell
-        self.count = 0
 
 
 class Tumbling(Generic[R]):
@@ -46,8 +25,8 @@ class Tumbling(Generic[R]):
         self._size = size_ns
         self._fold = fold
         self._watermark = Watermark(lateness_ns, max_ahead_ns)
-        self._windows: dict[int, _Window[R]] = {}  # by start
-        self._newest: _Window[R] | None = None  # the one that got the last event
+        self._windows: dict[int, Window[R]] = {}  # by start
+        self._newest: Window[R] | None = None  # the one that got the last event
         self._first_end: int | None = None  # ns; of the oldest open window
         self.late: int = 0  # events that came after their window was closed
 
@@ -101,16 +80,18 @@ class Tumbling(Generic[R]):
 
     def restore(self, snapshot: Any) -> None:
         """Take over a snapshot's state in place of the present one."""
-        watermark, self.late, windows = snapshot
+        watermark, late, saved = snapshot
+        windows = [
+            Window(start, start + self._size, self._fold.restore(cell), count) for start, count, cell in saved
+        ]
         self._watermark.restore(watermark)
+        self.late = late
         self._windows = {}
         self._newest = self._first_end = None
-        for start, count, cell in windows:
-            window = _Window(start, start + self._size, self._fold.restore(cell))
-            window.count = count
+        for window in windows:
             self._open(window)
 
-    def _window_at(self, time: int) -> _Window[R] | None:
+    def _window_at(self, time: int) -> Window[R] | None:
         """Return the event's window, not yet opened where it is new; None for a late event."""
         start = time - time % self._size
         window = self._windows.get(start)
@@ -119,9 +100,9 @@ class Tumbling(Generic[R]):
         if start + self._size <= self._watermark.value:
             self.late += 1
             return None
-        return _Window(start, start + self._size, self._fold.new())
+        return Window(start, start + self._size, self._fold.new())
 
-    def _open(self, window: _Window[R]) -> None:
+    def _open(self, window: Window[R]) -> None:
         self._windows[window.start] = self._newest = window
         if self._first_end is None or window.end < self._first_end:
             self._first_end = window.end
@@ -132,17 +113,9 @@ class Tumbling(Generic[R]):
         for start in sorted(start for start, window in self._windows.items() if window.end <= watermark):
             window = self._windows.pop(start)
             assert window.count > 0
-            closed.append(_closed(window))
+            closed.append(close(window))
             if window is self._newest:
                 self._newest = None
         self._first_end = min(self._windows) + self._size if self._windows else None
         assert self._first_end is None or self._first_end > watermark
         return closed
-
-
-def _closed(window: _Window[R]) -> Closed[R]:
-    try:
-        value = window.cell.result()
-    except Exception as error:  # noqa: BLE001 (a user's function: the driver is told, and no other window suffers)
-        return Closed(window.start, window.end, None, window.count, error)
-    return Closed(window.start, window.end, value, window.count)

@@ -17,6 +17,7 @@ from rimward.app import App
 from rimward.app.facts import Fact
 from rimward.cloud.commands.commanding import CommandDesk
 from rimward.cloud.commands.desk import CommandState, states
+from rimward.cloud.erasing.listing import Erasures
 from rimward.cloud.functions.calling import fact_of
 from rimward.cloud.functions.forwarding import Forwarding
 from rimward.cloud.functions.hubdb import open_journal
@@ -25,6 +26,7 @@ from rimward.cloud.ingest.core import Envelope, Ingest
 from rimward.cloud.lake.storage import lake_of
 from rimward.cloud.store import Records
 from rimward.edge.outbox import DeadLetter
+from rimward.testing.clock import Loop
 from rimward.wire import EnvelopeError, Epoch, Mark, Marks, parse_up, unseal
 from rimward.wire.commands import Commands, Wanted
 
@@ -48,7 +50,8 @@ class SiteHub:
         self._now = now
         self._on_error = on_error
         self._records = Records(data / "hub" / "hub.db")
-        self._ingest = Ingest(self._lake, app.manifest().facts, now, self._records)
+        erasures = Erasures(data, self._lake)
+        self._ingest = Ingest(self._lake, app.manifest().facts, now, self._records, erasures)
         self._db = open_journal(data / "hub" / "hub.db")
         self._worker: Worker | None = None
         self._desk = CommandDesk(data / "hub" / "hub.db", lake_of(data), now)
@@ -77,7 +80,7 @@ class SiteHub:
 
     def work(self) -> None:
         """Run the cloud functions on the rows that they have not had."""
-        if not self._app.cloud_functions:
+        if not (self._app.cloud_functions or self._app.scheduled_functions):
             return
         if self._worker is None:
             self._worker = Worker(
@@ -94,6 +97,14 @@ class SiteHub:
     def due(self) -> bool:
         """Whether an event of a cloud function is to be tried again."""
         return self._worker is not None and self._worker.is_due
+
+    def keep_time(self, loop: Loop) -> None:
+        """Run what is due now, and cloud functions at their times from here on, with or without an uplink."""
+        self.work()
+        at = None if self._worker is None else self._worker.next_at
+        if at is not None:
+            wait = max(0, at - self._now())
+            loop.call_at(loop.clock.monotonic() + wait, lambda: self.keep_time(loop))
 
     def answer(self, node: str, wanted: Wanted) -> Commands:
         """Return a node's next commands."""

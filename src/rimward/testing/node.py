@@ -67,10 +67,11 @@ class SiteNode:
         folder = Path(config.data) / "node"
         folder.mkdir(parents=True, exist_ok=True)
         self.outbox: SiteOutbox = SiteOutbox(folder, config.outbox, self.loop, self._pass)
-        clocks = Clocks(clock.monotonic, clock.wall)
+        own = plain_clock(clock.wall, clock.monotonic, str(clock.wall() - clock.monotonic()))
+        clocks = Clocks(clock.monotonic, clock.wall, own)
         tracing = Tracing(config.node, chance.randbytes(8), self.traces, lambda: str(self.outbox.epoch))
         self.dispatcher: Dispatcher = Dispatcher(
-            app, config.node, clocks, self.outbox, tracing, settings=settings
+            app, config.node, clocks, self.outbox, tracing, settings=settings, streams=config.streams
         )
         access = Access(None, clock.monotonic, believe=True)
         doors = doors_of(self.dispatcher, config, self.outbox, access)
@@ -85,12 +86,14 @@ class SiteNode:
             run.call = self._watched(run)
         self.boot: Boot = Boot("site", clock.monotonic)
         self.hand: Hand | None = None
-        if app.cloud_functions:
-            own = plain_clock(clock.wall, clock.monotonic)
+        if app.cloud_functions or app.scheduled_functions:
             self.hand = Hand(folder, self.dispatcher, own, self.boot, damaged=False)
             self.outbox.commit()  # what a start writes is no commit of a message
+        firing = self.dispatcher.firing
         for run, period in self.dispatcher.beats:
             self.loop.every(round(period * 1e9), functools.partial(self.dispatcher.beat, run))
+        if firing.due is not None:
+            self.loop.call_soon(firing.look)  # what was missed while it was off
 
     def connect(self, protocol: asyncio.Protocol, peer: Peer, outside: Loop) -> Line:
         """Open a connection to one of the gateways."""
@@ -118,13 +121,15 @@ class SiteNode:
     @property
     def look_at(self) -> int | None:
         """Monotonic ns at which `look` has something to do; None is never."""
-        due = [stream.due() for stream in self.dispatcher.streams.values()]
+        due = [stream.keys.due() for stream in self.dispatcher.streams.values()]
         moments = [at for at in due if at is not None]
         if (due_at := self.coap.datagrams.endpoint.deadline) is not None:
             moments.append(due_at)
         if (deadline := self.mqtt.look_at) is not None:
             moments.append(round(deadline * 1e9))
         if self.hand is not None and (due := self.hand.due) is not None:
+            moments.append(due)
+        if (due := self.dispatcher.firing.due) is not None:
             moments.append(due)
         return min(moments, default=None)
 
@@ -134,6 +139,7 @@ class SiteNode:
         self.coap.look()
         self.dispatcher.feeder.advance()
         self.dispatcher.expire()
+        self.dispatcher.firing.look()
         if self.hand is not None:
             self.hand.look()
 

@@ -13,6 +13,7 @@ from rimward.app.manifest import FactSpec
 from rimward.edge.clock import NodeClock, Sources
 from rimward.edge.config import OutboxConfig
 from rimward.edge.outbox import DeadLetter, Forward, OutboxCore, Transaction
+from rimward.edge.outbox.reading import LAZY_SPACES, Overlay, Reader
 from rimward.edge.outbox.schema import prepare
 from rimward.events import OutboxBroken, RimwardError
 from rimward.testing.clock import Loop, Planned
@@ -54,6 +55,8 @@ class SiteOutbox:
         if fresh:
             self.core._db.execute("update meta set value = ? where key = 'id'", (os.urandom(16).hex(),))
         self._spaces = self.core.load()
+        self._reader = Reader(folder / "outbox.db")
+        self._overlay = Overlay(self._reader)
 
     @property
     def epoch(self) -> Epoch:
@@ -62,7 +65,24 @@ class SiteOutbox:
 
     def load(self, space: str) -> dict[str, bytes]:
         """Return what a space held when the node started."""
+        if space.startswith(LAZY_SPACES):
+            return self._reader.space(space)
         return self._spaces.pop(space, {})
+
+    def find(self, space: str, key: str) -> bytes | None:
+        """Return a value as it was put or touched last."""
+        return self._overlay.find(space, key, self._touched, self._unwritten())
+
+    def keys(self, space: str, since: str, until: str, most: int) -> list[str]:
+        """Return the first committed keys from `since` to before `until` of which nothing newer waits."""
+        return self._overlay.keys(space, (since, until, most), self._touched, self._unwritten())
+
+    def count(self, space: str) -> int:
+        """Return how many keys of a space are committed."""
+        return self._reader.count(space)
+
+    def _unwritten(self) -> dict[tuple[str, str], bytes | None]:
+        return {(put.space, put.key): put.value for tx, _ in self._waiting for put in tx.puts}
 
     def admit(self, spec: FactSpec, about: int, values: tuple[object, ...]) -> None:
         """Tell whether there is room for a fact's row of about so many bytes.
@@ -83,6 +103,12 @@ class SiteOutbox:
         self._waiting.append((tx, done))
         if self._planned is None:
             self._planned = self._loop.call_soon(self.commit)
+
+    def forward(self, rows: list[Forward], done: Done) -> None:
+        """Commit rows when this turn is over."""
+        transaction = Transaction()
+        transaction.forwards = rows
+        self.append(transaction, done)
 
     def fill(self) -> float:
         """Return that there is always room."""
@@ -143,4 +169,5 @@ class SiteOutbox:
 
     def close(self) -> None:
         """Close the file; what is not committed is gone."""
+        self._reader.close()
         self.core.close()

@@ -9,7 +9,7 @@ from typing import Any, TypeVar, overload
 from msgspec import Struct
 
 from rimward.app import App, State
-from rimward.app.effects import Action, EventPayload, current
+from rimward.app.effects import Action, EventPayload, TimerAsk, current
 from rimward.app.state import StateType
 from rimward.events import to_ns
 from rimward.testing.payloads import read
@@ -35,6 +35,7 @@ class Captured:
         self.actions: list[Action] = []
         self.forwarded: list[Any] = []  # facts
         self.time = now  # what `app.now()` returns; set it to move the clock
+        self.timers: list[TimerAsk] = []  # what was wanted of timers
         self._app = app
 
     @property
@@ -52,6 +53,10 @@ class Captured:
                 )
             declared.row(fact)
         self.forwarded.append(copy.deepcopy(fact))
+
+    def timer(self, asked: TimerAsk) -> None:
+        """Take what is wanted of a timer."""
+        self.timers.append(asked)
 
     def now(self) -> int:
         """Return the clock, ns since the epoch."""

@@ -14,7 +14,7 @@ from rimward.wire.envelope import (
 )
 from rimward.wire.hello import Hello, Tally, Verdict, Welcome
 from rimward.wire.lanes import HUB, Epoch, Lane, split_version, table_of, transaction_id, transaction_version
-from rimward.wire.marks import Mark, Marks
+from rimward.wire.marks import Mark, Marks, Pace
 from rimward.wire.source import Place, Segment, SegmentSource, Supply
 from rimward.wire.subjects import (
     PRIORITIES,
@@ -46,6 +46,7 @@ __all__ = [
     "Mark",
     "Marks",
     "MessageId",
+    "Pace",
     "Packer",
     "Place",
     "Row",

@@ -50,6 +50,7 @@ class Account(Struct, frozen=True):
     first: int = 0  # counter of its first epoch; what is before is an earlier outbox's
     end: int = EVER  # the same of the outbox after it
     replaced_at: int | None = None  # wall ns at which the hub first heard of the outbox after it
+    settled: bool = False  # a person has taken note that it is lost
     rate: float = 0.0  # the most rows a second that it forwarded between two reports, over all lanes
 
     @property

@@ -9,6 +9,7 @@ from typing import Literal
 import msgspec
 from msgspec import Struct
 
+from rimward.wire.erasing import Erased, Orders
 from rimward.wire.marks import Mark
 
 Verdict = Literal["ok", "rekey", "quarantined"]
@@ -35,6 +36,7 @@ class Hello(Struct, frozen=True):
     marks: tuple[Mark, ...] = ()  # the newest that it has heard
     tallies: tuple[Tally, ...] = ()
     at: int = 0  # wall ns of the node
+    erased: Erased = Erased()  # what it has carried out of the hub's erasures
 
     def encode(self) -> bytes:
         """Return it as msgpack."""
@@ -67,6 +69,7 @@ class Welcome(Struct, frozen=True):
     at: int = 0  # wall ns of the hub
     epochs: tuple[tuple[int, int], ...] = ()  # of the asker's counters and nonces: as the hub knows them
     left: dict[str, dict[int, int]] = {}  # by lane and counter, of counters it went past: the last row it has
+    erase: Orders | None = None  # every erasure, where the asker has not carried all of them out
 
     def encode(self) -> bytes:
         """Return it as msgpack."""

@@ -21,12 +21,24 @@ class Mark(Struct, frozen=True):
         return self.counter, self.seq
 
 
+class Pace(Struct, frozen=True):
+    """How fast the lake takes the rows of one lane, and how long they may stand on the bus for it."""
+
+    rate: float  # rows a second
+    standing: float  # seconds
+
+    def rows(self, way: float) -> float:
+        """Return how many rows a lane may have between outbox and lake; `way` is the link's round trip, s."""
+        return self.rate * (self.standing + way)
+
+
 class Marks(Struct, frozen=True):
     """One node's marks."""
 
     node: str
     marks: tuple[Mark, ...]
     hub: str = ""  # id of the store of the hub whose lake is meant, where a node keeps them
+    pace: Pace | None = None  # of each lane that has a backlog, as the hub can take it; None: it is not said
 
     def encode(self) -> bytes:
         """Return them as msgpack."""

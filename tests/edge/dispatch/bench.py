@@ -9,12 +9,14 @@ from textwrap import dedent
 
 import msgspec
 
+from rimward.app import App
 from rimward.app.effects import Action
 from rimward.app.loading import load
 from rimward.app.settings import settings_of
 from rimward.edge.api import read_account
 from rimward.edge.config import OutboxConfig
 from rimward.edge.dispatch import Clocks, Dispatcher, Tracing
+from rimward.edge.dispatch.keys import STREAMS, StreamsConfig
 from rimward.edge.dispatch.types import Commits, Message, Request, Sender, Ticket
 from rimward.edge.outbox import Outbox
 from rimward.observe import Trace
@@ -53,6 +55,7 @@ class Bench:
         self.traces: list[Trace] = []
         self.dispatcher: Dispatcher
         self.outbox: Outbox
+        self.app: App
 
     def publish(self, topic: str, payload: bytes, qos: int, *, retain: bool) -> int:
         self.sent.append((topic, payload))
@@ -120,7 +123,11 @@ async def answered(ticket: Ticket | None) -> Ticket | None:
 
 @asynccontextmanager
 async def bench(
-    tmp_path: Path, functions: str, settings: dict[str, str] | None = None, limits: OutboxConfig | None = None
+    tmp_path: Path,
+    functions: str,
+    settings: dict[str, str] | None = None,
+    limits: OutboxConfig | None = None,
+    streams: StreamsConfig = STREAMS,
 ) -> AsyncGenerator[Bench]:
     file = tmp_path / "app.py"
     file.write_text(HEAD + dedent(functions))
@@ -130,7 +137,7 @@ async def bench(
     folder.mkdir(exist_ok=True)
     async with Outbox(folder, limits or OutboxConfig(), made.wall) as outbox:
         tracing = Tracing("node-1", b"12345678", made, lambda: str(outbox.epoch))
-        made.outbox = outbox
+        made.outbox, made.app = outbox, app
         made.dispatcher = Dispatcher(
             app,
             "node-1",
@@ -138,6 +145,7 @@ async def bench(
             outbox,
             tracing,
             settings=settings_of(app, None, settings or {}),
+            streams=streams,
         )
         made.dispatcher.router = made
         yield made

@@ -11,7 +11,7 @@ from rimward.app import Lake, State, States
 from rimward.app.commands import Order
 from rimward.app.effects import CloudEffects, current
 from rimward.app.facts import Fact
-from rimward.app.functions import CloudFunction
+from rimward.app.functions import CloudFunction, ScheduledFunction
 from rimward.app.plan import Parameter
 from rimward.app.state import StateType
 from rimward.cloud.functions.journal import Forwarded, Given, Journal, Unit
@@ -64,22 +64,27 @@ class Call(CloudEffects):
     """The effects of one call; they join their unit of work when it has returned."""
 
     def __init__(
-        self, function: CloudFunction, rows: list[dict[str, Any]], ground: Ground, unit: Unit
+        self,
+        function: CloudFunction | ScheduledFunction,
+        rows: list[dict[str, Any]],
+        ground: Ground,
+        unit: Unit,
     ) -> None:
+        """`rows` are of the function's table; for one that is scheduled, one that stands for its time."""
         self._function = function
         self._rows = rows
         self._ground = ground
         self._unit = unit
-        self._table = function.fact.spec.table
+        scheduled = isinstance(function, ScheduledFunction)
+        self._table = function.name if scheduled else function.fact.spec.table
         self._forwards: list[Forwarded] = []
         self._commands: list[Given] = []
         self._handles: list[tuple[str, State[Any]]] = []
 
     def run(self) -> None:
         """Call the function and wait for it; it raises what the function raises, and leaves nothing then."""
-        plan, facts = self._function.plan, [fact_of(self._function.fact, row) for row in self._rows]
-        payload = facts if self._function.batch else facts[0]
-        arguments = [self._argument(parameter, payload, facts[0]) for parameter in plan.parameters]
+        plan, (payload, fact) = self._function.plan, self._payload()
+        arguments = [self._argument(parameter, payload, fact) for parameter in plan.parameters]
         token = current.set(self)
         try:
             if plan.is_async:
@@ -89,6 +94,14 @@ class Call(CloudEffects):
         finally:
             current.reset(token)
         self._join()
+
+    def _payload(self) -> tuple[Any, Any]:
+        """Return what the function takes, and the fact whose key names its cells."""
+        function = self._function
+        if isinstance(function, ScheduledFunction):
+            return None, None
+        facts = [fact_of(function.fact, row) for row in self._rows]
+        return facts if function.batch else facts[0], facts[0]
 
     def _join(self) -> None:
         """Let the unit have the effects; a state that can't be written raises before anything is there."""

@@ -17,6 +17,7 @@ from msgspec import Struct
 
 from rimward.app.manifest import FactSpec
 from rimward.cloud.config import HubConfig
+from rimward.cloud.erasing.listing import Erasures
 from rimward.cloud.functions.hubdb import epoch_of, open_journal
 from rimward.cloud.ingest.envelopes import Envelope, Outcome
 from rimward.cloud.lake.storage import lake_of
@@ -200,6 +201,7 @@ class Forwards:
                 return
             from rimward.cloud.ingest.core import Ingest  # with the first row: most apps have none
 
-            ingest = Ingest(lake, self._facts, self._now)
+            erasures = Erasures(self._data, lake)
+            ingest = Ingest(lake, self._facts, self._now, erasures=erasures)
             self._forwarding = Forwarding(path, ingest, self._now)
         self._forwarding.drain()

@@ -21,7 +21,9 @@ from rimward.app.settings import settings_of
 from rimward.cloud.functions.calling import Ground
 from rimward.cloud.functions.changes import Changes, HistoryGone
 from rimward.cloud.functions.journal import Journal
-from rimward.cloud.functions.running import Running, Tempo
+from rimward.cloud.functions.running import Running
+from rimward.cloud.functions.scheduled import Scheduled
+from rimward.cloud.functions.working import Tempo
 from rimward.cloud.lake.storage import lake_of
 from rimward.cloud.lake.view import LocalLake
 from rimward.observe import Logger, configure, get_logger
@@ -68,6 +70,10 @@ class Worker:
         tempo = Tempo(now, random.Random(), patience)  # noqa: S311 (jitter, not secret)
         self._tables: dict[str, Changes] = {}
         self._runs = [self._run_of(function, ground, tempo, on_error) for function in app.cloud_functions]
+        for function in app.scheduled_functions:
+            if function.was is not None:
+                self._journal.rename(function.name, function.was)
+        self._scheduled = [Scheduled(one, ground, tempo, on_error) for one in app.scheduled_functions]
         for type_ in app.states.values():
             if type_.was is not None:
                 self._journal.rename_cells(type_.name, type_.was)
@@ -95,7 +101,7 @@ class Worker:
         return Running(function, changes, ground, tempo, on_error)
 
     def run_once(self) -> None:
-        """Run every function on the rows that it has not had, and on what is to be tried again.
+        """Run every function on the rows and times that it has not had, and on what is to be tried again.
 
         Raises:
             Fenced: another worker was started.
@@ -107,6 +113,8 @@ class Worker:
                 run.run()
             except HistoryGone as error:  # between two looks; the next one searches the table
                 log.info("a table changed while it was read", function=run.name, error=str(error))
+        for scheduled in self._scheduled:
+            scheduled.run()
         self._sweep()
 
     def _sweep(self) -> None:
@@ -121,13 +129,21 @@ class Worker:
 
     @property
     def is_due(self) -> bool:
-        """Whether an event is to be tried again now."""
-        due = self._journal.next_due()
+        """Whether an event is to be tried again now, or a function's time has come."""
+        due = self.next_at
         return due is not None and due <= self._now()
+
+    @property
+    def next_at(self) -> int | None:
+        """When something is to be done by the clock alone, wall ns."""
+        moments = [one.next_at() for one in self._scheduled if not one.waits]
+        if (due := self._journal.next_due()) is not None:
+            moments.append(due)
+        return min(moments, default=None)
 
     def pause(self) -> float:
         """Return how long nothing is to be done, seconds."""
-        due = self._journal.next_due()
+        due = self.next_at
         return LOOK if due is None else max(0.01, min(LOOK, (due - self._now()) / 1e9))
 
     def close(self) -> None:

@@ -8,9 +8,11 @@ from typing import Any, Protocol
 import msgspec
 import pyarrow as pa
 
+from rimward.app.manifest import Column
 from rimward.cloud.ingest.forms import Form
 from rimward.cloud.lake.tables import Kept, check_site, day_of
 from rimward.wire import EnvelopeError, Header, Lane, Row, check_rows, transaction_id, transaction_version
+from rimward.wire.erasing import ERASED
 
 TRACE = 16  # bytes of a trace id
 Span = tuple[int, int]  # the first and the last of rows that follow each other
@@ -31,11 +33,20 @@ class Forms(Protocol):
         ...
 
 
+class Rules(Protocol):
+    """Which rows are to be forgotten."""
+
+    def takes(self, row: Row, columns: tuple[Column, ...] | None, /) -> bool:
+        """Tell whether a row is; without columns any of its cells may be the one."""
+        ...
+
+
 class Batch:
     """What one commit brings to a table, and what of it goes aside."""
 
-    def __init__(self, fact: str, schema: Any, forms: Forms, now: int) -> None:
+    def __init__(self, fact: str, schema: Any, forms: Forms, now: int, rules: Rules | None = None) -> None:
         """`schema` is the table's, None where there is none; `now` is wall ns."""
+        self._rules = rules
         self._fact = fact
         self._schema = schema
         self._forms = forms
@@ -55,7 +66,8 @@ class Batch:
             check_site(header.site)
             if form is None:
                 reason = self._forms.reason(self._fact, header.schema)
-                for row in _within(self._read(header, data), spans):
+                rows = _within(self._read(header, data), spans)
+                for row in self._spared(lane, header, None, rows):
                     self._bury(lane, header, row, reason)
                 return
             self._add(lane, header, form, data, spans)
@@ -70,6 +82,8 @@ class Batch:
             return
         check_rows(header, [row.seq for row in rows])
         fitting = rows if spans == [(header.first, header.last)] else list(_within(rows, spans))
+        if self._rules is not None:
+            fitting = self._spared(lane, header, form, fitting)
         try:
             self._pieces.append(self._columns(lane, header, form, fitting))
         except _UNFIT:
@@ -77,7 +91,7 @@ class Batch:
 
     def _add_each(self, lane: Lane, header: Header, form: Form, rows: Iterable[Row]) -> None:
         fitting: list[Row] = []
-        for row in rows:
+        for row in self._spared(lane, header, form, rows):
             try:
                 fit = form.check(row)
                 self._columns(lane, header, form, [fit])
@@ -87,6 +101,20 @@ class Batch:
                 fitting.append(fit)
         if fitting:
             self._pieces.append(self._columns(lane, header, form, fitting))
+
+    def _spared(self, lane: Lane, header: Header, form: Form | None, rows: Iterable[Row]) -> list[Row]:
+        """Return rows without those that are erased: these have a place, and no more."""
+        columns = None if form is None else form.columns
+        spared, gone = list[Row](), list[Span]()
+        for row in rows:
+            if row.values and (self._rules is None or not self._rules.takes(row, columns)):
+                spared.append(row)
+            elif gone and gone[-1][1] == row.seq - 1:
+                gone[-1] = gone[-1][0], row.seq
+            else:
+                gone.append((row.seq, row.seq))
+        self.lose(lane, header, gone, ERASED)
+        return spared
 
     @staticmethod
     def _read(header: Header, data: bytes) -> list[Row]:
@@ -122,7 +150,7 @@ class Batch:
 
     def like(self) -> "Batch":
         """Return an empty one of the same table and moment."""
-        made = Batch(self._fact, self._schema, self._forms, self._now * 1000)
+        made = Batch(self._fact, self._schema, self._forms, self._now * 1000, self._rules)
         made._day = self._day
         return made
 

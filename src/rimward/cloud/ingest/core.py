@@ -14,6 +14,7 @@ from typing import Any
 from deltalake.exceptions import CommitFailedError
 
 from rimward.app.manifest import FactSpec
+from rimward.cloud.erasing.listing import Erasures, Rules
 from rimward.cloud.ingest.batch import Batch, Span
 from rimward.cloud.ingest.coverage import without
 from rimward.cloud.ingest.envelopes import Envelope, Outcome
@@ -35,6 +36,7 @@ from rimward.wire import (
     transaction_id,
     transaction_version,
 )
+from rimward.wire.erasing import ERASED, Orders
 from rimward.wire.system import SYSTEM
 
 __all__ = ["Envelope", "Ingest", "Outcome", "Verdict"]
@@ -68,13 +70,17 @@ class Ingest:
         facts: Iterable[FactSpec],
         now: Callable[[], int],
         memory: Memory | None = None,
+        erasures: Erasures | None = None,
     ) -> None:
-        """`now` is the wall clock, ns; `memory` outlives this process.
+        """`now` is the wall clock, ns; `memory` outlives this process, `erasures` keeps rows out.
 
         Raises:
             SchemaChanged: a fact's column has another type than before.
         """
         self._now = now
+        self._erasures = erasures
+        if erasures is not None:
+            erasures.heal()
         self.lake: OpenLake = OpenLake(lake, (*facts, *SYSTEM), now, memory)
 
     def mark(self, node: str, fact: str) -> Place:
@@ -163,7 +169,7 @@ class Ingest:
     def _judged(self, fact: str, envelopes: list[Envelope]) -> _Work:
         """Compare envelopes with the marks of the tables as they are open."""
         lake = self.lake
-        batch = Batch(fact, lake.schema_of.get(fact), lake.schemas, self._now())
+        batch = Batch(fact, lake.schema_of.get(fact), lake.schemas, self._now(), self.rules(fact))
         work = _Work(batch, Judge(lake))
         for envelope in envelopes:
             key = (envelope.lane.node, envelope.lane.fact)
@@ -180,6 +186,17 @@ class Ingest:
                 work.foreign.append(envelope)
         return work
 
+    def rules(self, fact: str) -> Rules | None:
+        """Return what keeps rows of a fact out; None where nothing does."""
+        found = () if self._erasures is None else self._erasures.of(fact)
+        return Rules(found) if found else None
+
+    def orders(self, known: str) -> Orders | None:
+        """Return the erasures for a node that has carried out a list; None where it is this one."""
+        if self._erasures is None or self._erasures.name == known:
+            return None
+        return self._erasures.orders(self.lake.schemas.known)
+
     def _outcome(self, fact: str, envelopes: list[Envelope], work: _Work, rows: Any) -> Outcome:
         lanes = dict.fromkeys((one.lane.node, one.lane.fact) for one in envelopes)
         marks = [(node, self._mark(node, lane)) for node, lane in lanes]
@@ -188,7 +205,8 @@ class Ingest:
             marks=[(node, mark) for node, mark in marks if mark is not None],
             stored=0 if rows is None else rows.num_rows,
             dead=sum(kept.row[DEAD.get_field_index("rows")] for kept in work.batch.dead),
-            lost=sum(kept.row[GAP.get_field_index("rows")] for kept in work.batch.lost),
+            lost=_rows(work.batch.lost, erased=False),
+            erased=_rows(work.batch.lost, erased=True),
             duplicates=work.counts[Verdict.DUPLICATE],
             gaps=work.counts[Verdict.GAP],
             clashes=work.counts[Verdict.CLASH],
@@ -268,3 +286,8 @@ class Ingest:
             return None
         table = self.lake.home(lane.partition("-")[0])
         return Mark(lane, table.id, self.lake.generations.current, table.version, counter, nonce, seq)
+
+
+def _rows(lost: list[Kept], *, erased: bool) -> int:
+    reason, rows = GAP.get_field_index("reason"), GAP.get_field_index("rows")
+    return sum(kept.row[rows] for kept in lost if (kept.row[reason] == ERASED) == erased)

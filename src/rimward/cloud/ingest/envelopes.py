@@ -24,6 +24,7 @@ class Outcome(Struct):
     stored: int = 0
     dead: int = 0
     lost: int = 0
+    erased: int = 0
     duplicates: int = 0
     gaps: int = 0
     clashes: int = 0

@@ -8,6 +8,7 @@ from pathlib import Path
 from rimward.app import manifest as manifests
 from rimward.cloud.announcing import Announcer
 from rimward.cloud.config import HubConfig
+from rimward.cloud.erasing.listing import Erasures
 from rimward.cloud.ingest.core import Ingest
 from rimward.cloud.ingest.figures import Telling, Watched
 from rimward.cloud.ingest.pulling import Pulling
@@ -36,7 +37,7 @@ class Ingesting:
         self._right = SoleWriter(lake, data, name)
         self.records: Records = Records(data / "hub" / "hub.db")
         announcer = Announcer(config, manifest) if config.events else None
-        ingest = Ingest(lake, manifest.facts, now, self.records)
+        ingest = Ingest(lake, manifest.facts, now, self.records, Erasures(data, lake))
         self.taking: Taking = Taking(config, ingest, self.records, announcer, now)
         pulling = Pulling(config, self.taking, share)
         watched = Watched(

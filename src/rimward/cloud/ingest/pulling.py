@@ -10,13 +10,14 @@ import time
 import nats.errors
 from nats.aio.client import Client
 from nats.aio.msg import Msg
-from nats.js import JetStreamContext
 from nats.js.kv import KeyValue
 
 from rimward.cloud.config import HubConfig
 from rimward.cloud.connecting import connect
 from rimward.cloud.ingest.buckets import share_of
+from rimward.cloud.ingest.draining import Draining
 from rimward.cloud.ingest.leases import BEAT, Leases
+from rimward.cloud.ingest.pacing import Pacing
 from rimward.cloud.ingest.taking import Taking
 from rimward.cloud.streams import consumer, ensure_consumers, ensure_streams
 from rimward.network.bus import hang_up
@@ -27,8 +28,7 @@ from rimward.wire import PRIORITIES, Hello, stream
 
 log: Logger = get_logger("rimward.ingest")
 
-BATCH = {"critical": 64, "normal": 128, "bulk": 128}  # envelopes in one commit
-GATHER = {"critical": 0.1, "normal": 1.0, "bulk": 2.0}  # of the time that the configuration says
+BATCH = 128  # envelopes of one fetch
 ANNOUNCE = 0.5  # seconds between two repeats of the marks, and up to half as much again
 LOOK = 5.0  # seconds between two looks at what others did to the lake
 
@@ -40,6 +40,7 @@ class Pulling:
         """`share` is the one that this process is for."""
         self._config = config
         self._taking = taking
+        self._pacing = Pacing()
         self.leases: Leases = Leases(share, config.ingest_processes, time.monotonic)
 
     async def run(self) -> None:
@@ -72,7 +73,7 @@ class Pulling:
 
     async def _tell(self, client: Client) -> None:
         while client.is_connected:
-            await self._taking.announce(client)
+            await self._taking.announce(client, pace=self._pacing.pace())
             heed_cancellation()
             await asyncio.sleep(ANNOUNCE * random.uniform(1, 1.5))  # noqa: S311 (spread, not secret)
 
@@ -105,22 +106,26 @@ class Pulling:
                 raise end
 
     async def _share(self, client: Client, share: int) -> None:
+        """Pull one share's envelopes of every priority and commit them, until the lease ends."""
+        drain = Draining(client, self._taking, self._config.gather, self._pacing)
         async with asyncio.TaskGroup() as tasks:
             for priority in PRIORITIES:
-                tasks.create_task(self._pull(client, client.jetstream(), priority, share))
+                tasks.create_task(self._pull(client, drain, priority, share))
+            tasks.create_task(drain.run())
 
-    async def _pull(self, client: Client, js: JetStreamContext, priority: str, share: int) -> None:
+    async def _pull(self, client: Client, drain: Draining, priority: str, share: int) -> None:
         """Take one share's envelopes of one priority until the connection ends, or the lease."""
         durable = consumer(share, self._config.ingest_processes)
-        pull = await js.pull_subscribe_bind(durable=durable, stream=stream(priority))
+        pull = await client.jetstream().pull_subscribe_bind(durable=durable, stream=stream(priority))
         while client.is_connected:
+            room = await drain.room(priority)
             messages: list[Msg] = []
             with contextlib.suppress(TimeoutError, nats.errors.TimeoutError):
-                messages = await pull.fetch(BATCH[priority], timeout=0.5)
+                messages = await pull.fetch(min(BATCH, room), timeout=0.5)
+            heed_cancellation()
             if messages:
                 reach("ingest.fetched")
-                await self._taking.take(client, messages)
-                await asyncio.sleep(self._config.gather * GATHER[priority])
+                await drain.offer(priority, messages)
 
     async def _heard(self, message: Msg) -> None:
         """Answer a node's hello, if its share is this process's."""

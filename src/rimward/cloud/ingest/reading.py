@@ -25,6 +25,7 @@ from rimward.wire import (
 
 log: Logger = get_logger("rimward.hub")
 
+OVERHEAD = 1024  # bytes of a message's subject, headers and objects
 DAMAGED_KEPT = 1024  # ranges whose first copy was damaged
 
 
@@ -33,6 +34,19 @@ class Arrival(Struct):
 
     message: Msg
     envelope: Envelope
+    priority: str = "normal"  # by whose stream it came
+
+    @property
+    def rows(self) -> int:
+        """How many rows it brings; a record of a loss brings none and may name millions."""
+        header = self.envelope.header
+        return 1 if header.lost is not None else header.last - header.first + 1
+
+    @property
+    def size(self) -> int:
+        """The bytes that it takes while it waits, about."""
+        unreadable = self.envelope.unreadable
+        return len(self.envelope.rows) + (0 if unreadable is None else len(unreadable[1])) + OVERHEAD
 
 
 class Reading:

@@ -14,7 +14,7 @@ import msgspec
 from deltalake.exceptions import CommitFailedError
 from msgspec import Struct
 
-from rimward.cloud.ingest.batch import Batch
+from rimward.cloud.ingest.batch import Batch, Rules
 from rimward.cloud.ingest.coverage import Coverage, without
 from rimward.cloud.ingest.opened import OpenLake
 from rimward.cloud.lake.small import is_empty
@@ -62,10 +62,11 @@ def dead_rows(lake: Storage, fact: str | None = None, node: str | None = None) -
     Raises:
         TableNotFoundError: there is no lake yet.
     """
-    return _read(lake.open("_dead"), fact, node)
+    return read_dead(lake.open("_dead"), fact, node)
 
 
-def _read(table: Any, fact: str | None, node: str | None) -> list[DeadRow]:
+def read_dead(table: Any, fact: str | None = None, node: str | None = None) -> list[DeadRow]:
+    """Return the dead letters of an open table."""
     if is_empty(table):
         return []
     import pyarrow.dataset as ds  # ingest's start goes without it where nothing is dead
@@ -111,11 +112,18 @@ def _envelope(body: bytes) -> list[Row]:
     return _some(unseal(body)[1])
 
 
+def _no_rules(_fact: str) -> None:
+    """Keep nothing out."""
+
+
 class Replaying:
     """Gives dead letters their second try."""
 
-    def __init__(self, lake: OpenLake, now: Callable[[], int]) -> None:
-        """`now` is the wall clock, ns."""
+    def __init__(
+        self, lake: OpenLake, now: Callable[[], int], rules: Callable[[str], Rules | None] = _no_rules
+    ) -> None:
+        """`now` is the wall clock, ns; `rules` keep rows of a fact out that are erased."""
+        self._rules = rules
         self._lake = lake
         self._now = now
 
@@ -151,11 +159,11 @@ class Replaying:
 
     def _fact(self, fact: str, wanted: Callable[[DeadRow], bool]) -> Replayed:
         lake = self._lake
-        found = [one for one in _read(lake.tables["_dead"].handle, fact, None) if wanted(one)]
+        found = [one for one in read_dead(lake.tables["_dead"].handle, fact, None) if wanted(one)]
         if fact not in lake.facts or not found:
             return Replayed(dead=sum(one.rows for one in found))
         stored = Coverage(fact, lake.tables[fact].handle, {})
-        batch = Batch(fact, lake.schema_of[fact], lake.schemas, self._now())
+        batch = Batch(fact, lake.schema_of[fact], lake.schemas, self._now(), self._rules(fact))
         done, result = list[DeadRow](), Replayed()
         for dead in found:
             fate = self._try(dead, stored, batch)
@@ -184,17 +192,18 @@ class Replaying:
         header = Header(dead.schema, "", first, dead.seq, 0, dead.site or "")
         trial = batch.like()
         trial.add(lane, header, msgspec.msgpack.encode(rows), spans)
-        if trial.dead:
+        if trial.dead or trial.lost:  # the latter: it is to be erased, and by whoever does that
             return "dead"
         batch.join(trial)
         return "stored"
 
     def _delete(self, done: list[DeadRow]) -> None:
         for start in range(0, len(done), TOGETHER):
-            self._lake.tables["_dead"].delete(_predicate(done[start : start + TOGETHER]))
+            self._lake.tables["_dead"].delete(predicate_of(done[start : start + TOGETHER]))
 
 
-def _predicate(rows: Iterable[DeadRow]) -> str:
+def predicate_of(rows: Iterable[DeadRow]) -> str:
+    """Return what selects dead letters."""
     return " or ".join(
         f"(_day = {_text(one.day)} and fact = {_text(one.fact)} and _node = {_text(one.node)} and "
         f"_epoch = {one.epoch} and _seq = {one.seq} and coalesce(_lane, fact) = {_text(one.lane)})"

@@ -25,11 +25,10 @@ from rimward.cloud.store import Records
 from rimward.observe import Logger, get_logger
 from rimward.observe.failpoints import reach
 from rimward.observe.threads import in_thread
-from rimward.wire import Hello, Mark, Marks, Welcome, marks_subject
+from rimward.wire import Hello, Mark, Marks, Pace, Welcome, marks_subject
 
 log: Logger = get_logger("rimward.ingest")
 
-AGAIN = 1.0  # seconds after which the bus gives back what could not be committed
 GAPS_TOLD = 1024  # lanes whose gap was told; one is told again only after its mark has moved
 CLAIMED = 64  # generations by which a node's mark may be ahead of the lake's and still be believed
 
@@ -66,7 +65,7 @@ class Taking:
         async with self._turn:
             work = self.ingest.lake.open if afresh else self.ingest.look
             if afresh:
-                replayed = await in_thread(Replaying(self.ingest.lake, self._now).known)
+                replayed = await in_thread(Replaying(self.ingest.lake, self._now, self.ingest.rules).known)
                 self._reading.counts["replayed"] += replayed.stored
             if await in_thread(work) or afresh:
                 self._heed(await in_thread(self.ingest.marks), anew=True)
@@ -77,30 +76,42 @@ class Taking:
         for node, mark in marks:
             self._marks.setdefault(node, {})[mark.fact] = mark
 
-    async def take(self, client: Client, messages: list[Msg]) -> None:
-        """Commit what messages bring, and only then take them off the bus."""
-        async with self._turn:
-            await self._take(client, messages)
-
-    async def _take(self, client: Client, messages: list[Msg]) -> None:
+    async def read(self, messages: list[Msg]) -> dict[str, list[Arrival]]:
+        """Return the envelopes of messages by their table; those that bring none are done with."""
         by_fact, done = self._reading.sort(messages)
-        counts = self._reading.counts
-        for fact, arrivals in by_fact.items():
+        if done:
+            async with self._turn:
+                await self._count()
+        for message in done:
+            await message.ack()
+        return by_fact
+
+    async def take(self, fact: str, arrivals: list[Arrival]) -> set[str] | None:
+        """Commit envelopes of one table and only then take them off the bus; return whose marks moved.
+
+        None: the commit failed, and they are still on the bus.
+        """
+        async with self._turn:
             allowed = [one for one in arrivals if not self._refused(one)]
             outcome = await self._commit(fact, allowed) if allowed else None
             if allowed and outcome is None:
-                continue
-            done += [arrival.message for arrival in arrivals]
+                return None
             if outcome is not None:
                 await self._noted(fact, outcome)
+            await self._count()
+        for arrival in arrivals:
+            await arrival.message.ack()
+        reach("ingest.acked")
+        return {arrival.envelope.lane.node for arrival in arrivals}
+
+    async def _count(self) -> None:
+        counts = self._reading.counts
         if counts and await self._write_down(self._records.add, counts):
             counts.clear()
-        for message in done:
-            await message.ack()
-        reach("ingest.acked")
-        await self.announce(
-            client, {arrival.envelope.lane.node for one in by_fact.values() for arrival in one}
-        )
+
+    async def tell(self, client: Client, nodes: set[str], pace: Pace) -> None:
+        """Tell nodes their marks, and the hub that rows were committed."""
+        await self.announce(client, nodes, pace)
         reach("ingest.announced")
         await client.publish(committed_subject(self._config.region))
 
@@ -125,8 +136,6 @@ class Taking:
         except Exception as error:  # noqa: BLE001 (one fact's commit ends no other's; all is tried again)
             self._reading.counts["failed_commits"] += 1
             log.error("a commit failed", fact=fact, error=told(error))  # noqa: TRY400 (one line; it is tried again)
-            for arrival in arrivals:
-                await arrival.message.nak(delay=AGAIN)
             return None
         finally:
             self.took(time.monotonic_ns() - begun)
@@ -176,10 +185,11 @@ class Taking:
             return False
         return True
 
-    async def announce(self, client: Client, nodes: set[str] | None = None) -> None:
-        """Tell nodes their marks; without names, all of them."""
+    async def announce(self, client: Client, nodes: set[str] | None = None, pace: Pace | None = None) -> None:
+        """Tell nodes their marks, and how fast they may send; without names, all of them."""
         for node in list(self._marks) if nodes is None else nodes & self._marks.keys():
-            await client.publish(marks_subject(node), Marks(node, tuple(self._marks[node].values())).encode())
+            marks = Marks(node, tuple(self._marks[node].values()), pace=pace)
+            await client.publish(marks_subject(node), marks.encode())
         await client.flush(timeout=2)
 
     async def welcome(self, hello: Hello) -> Welcome:
@@ -192,6 +202,9 @@ class Taking:
             released = await in_thread(self._releases.at, hello.node)
         marks = tuple(self._marks.get(hello.node, {}).values())
         welcome = self.welcoming.answer(hello, marks, self._now(), released)
+        if welcome.verdict != "quarantined":
+            orders = self.ingest.orders(hello.erased.known)
+            welcome = msgspec.structs.replace(welcome, erase=orders)
         if welcome.verdict == "ok":  # whoever is told apart first may be another
             await self._write_down(self._records.reports.note, hello, self._now())
         if welcome.verdict == "rekey":

@@ -6,6 +6,7 @@ with the same snapshot: the second fails, and that is the fence.
 """
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from deltalake import (
@@ -123,16 +124,29 @@ class DurableTable:
         if self.version != before + 1 and self.restored(before) > before:
             raise CommitFailedError("the table was restored just now")
 
-    def delete(self, predicate: str) -> None:
-        """Delete rows; that is on stable storage when this returns.
+    def delete(self, predicate: str, marks: Mapping[str, int] | None = None) -> None:
+        """Delete rows and set marks in one commit; that is on stable storage when this returns.
 
         Raises:
             CommitFailedError: another writer has changed what the predicate is about.
         """
-        self.handle.delete(predicate, post_commithook_properties=HOOKS)
+        transactions = [Transaction(application, version) for application, version in (marks or {}).items()]
+        self.handle.delete(
+            predicate,
+            commit_properties=CommitProperties(app_transactions=transactions),
+            post_commithook_properties=HOOKS,
+        )
         self.handle.update_incremental()
         self._marks = {}
         self._sync()
+
+    def checkpoint(self) -> None:
+        """Write a checkpoint, on stable storage when this returns: what lies before it may go in its time."""
+        self.handle.create_checkpoint()
+        try:
+            self._syncer.checkpoint(self.version)
+        except OSError as error:
+            raise LakeBroken(f"{self._name}: {error}") from error
 
     def refresh(self) -> bool:
         """Read what others have committed; tell whether there was anything."""
@@ -156,14 +170,7 @@ class DurableTable:
 
         deltalake's `history` says the same, and lets no other thread run while the store answers.
         """
-        found = list[int]()
-        for version in range(self.version, since, -1):
-            entry = self._storage.read(f"{self._name}/_delta_log/{version:020}.json")
-            if entry is None:  # the log was cleaned up to here
-                break
-            if b"RESTORE" in entry and operation_of(entry) == "RESTORE":
-                found.append(version)
-        return found[::-1]
+        return restores_of(self._storage, self._name, since, self.version)
 
     def at(self, version: int) -> DeltaTable:
         """Return the table as it was at a version."""
@@ -175,6 +182,18 @@ class DurableTable:
             self._syncer.sync(self.version)
         except OSError as error:
             raise LakeBroken(f"{self._name}: {error}") from error
+
+
+def restores_of(storage: Storage, name: str, since: int, version: int) -> list[int]:
+    """Return every version above `since` up to another at which a table was restored, as its log has them."""
+    found = list[int]()
+    for one in range(version, since, -1):
+        entry = storage.read(f"{name}/_delta_log/{one:020}.json")
+        if entry is None:  # the log was cleaned up to here
+            break
+        if b"RESTORE" in entry and operation_of(entry) == "RESTORE":
+            found.append(one)
+    return found[::-1]
 
 
 def operation_of(entry: bytes) -> str | None:

@@ -172,7 +172,8 @@ class Tending:
             handle.create_checkpoint()
             reach("upkeep.checkpointed")
             self._synced(handle.version(), self._syncer.checkpoint)
-            handle.cleanup_metadata()
+        if self._checkpointed() >= 0:
+            handle.cleanup_metadata()  # an hour after an erasure's checkpoint too: older entries name values
         full, self._full_due = now >= self._full_due, max(self._full_due, now + DAY)
         if removable := self._vacuum(handle, full=full, dry_run=True):
             self._vacuum(handle, full=full, dry_run=False)

@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from rimward.cloud.ledger.stored import Selection, Stored
 from rimward.wire.account import Account, LaneAccount
+from rimward.wire.erasing import ERASED
 
 
 class Balance(Struct, frozen=True):
@@ -31,6 +32,7 @@ class Balance(Struct, frozen=True):
     causes: dict[str, int] = {}  # of what was discarded
     unknown: tuple[int, int] | None = None  # rows that a lost disk took along: at least, at most
     as_of: int | None = None  # wall ns of the node's report; None: its disk was read just now
+    settled: bool = False  # a person has taken note of what is unknown; it stays so
 
     @property
     def system(self) -> bool:
@@ -85,6 +87,7 @@ class _Sum:
         self.causes: Counter[str] = Counter()
         self.waits: list[int] = []  # wall ns
         self.unknown: tuple[int, int] | None = None
+        self.settled = True
         self.as_of: int | None = None
 
     def add(self, account: Account | None, lanes: list[LaneAccount], table: Stored | None) -> None:
@@ -126,15 +129,18 @@ class _Sum:
         assert account.at is not None
         silent = max(0, (account.replaced_at or account.at) - account.at) / 1e9
         high = low + max(1, ceil(account.rate * silent))
+        self.settled = self.settled and account.settled
         before = self.unknown or (0, 0)
         self.unknown = (before[0] + low, before[1] + high)
 
     def balance(self, node: str, fact: str) -> Balance:
         """Return the equation."""
+        erased = self.erased + self.causes.pop(ERASED, 0)  # in the table, and before it came there
         causes = {cause: rows for cause, rows in sorted(self.causes.items()) if rows}
         return Balance(
-            node, fact, self.forwarded, self.stored, self.waiting, self.dead, self.expired, self.erased,
+            node, fact, self.forwarded, self.stored, self.waiting, self.dead, self.expired, erased,
             sum(causes.values()), min(self.waits, default=None), causes, self.unknown, self.as_of,
+            self.unknown is not None and self.settled,
         )  # fmt: skip
 
 

@@ -10,13 +10,17 @@ from collections.abc import Iterable
 from contextlib import closing
 from pathlib import Path
 
+import msgspec
 from msgspec.structs import replace
 
+from rimward.network.secretfile import write_secret
 from rimward.observe import Logger, get_logger
 from rimward.wire import Hello
 from rimward.wire.account import Account, LaneAccount
 
 log: Logger = get_logger("rimward.hub")
+
+SETTLED = "settled.json"  # in the hub's folder: ids of outboxes of which a person knows that they are lost
 
 SCHEMA = """
 create table if not exists report (
@@ -99,7 +103,42 @@ def read_reports(data: Path) -> list[Account]:
             "select begun_at, at, first, rate, hello from report order by node, first, begun_at"
         ).fetchall()
     accounts = [_account(at, first, rate, Hello.decode(hello)) for _, at, first, rate, hello in rows]
+    noted = set(_settled(data))
+    accounts = [replace(one, settled=one.outbox in noted) for one in accounts]
     return list(in_order(accounts, [begun for begun, *_ in rows]))
+
+
+def read_hellos(data: Path) -> list[Hello]:
+    """Return the newest hello of each node, of the outbox that it has now."""
+    path = data / "hub" / "hub.db"
+    if not path.exists():
+        return []
+    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as db:
+        if not db.execute("select 1 from sqlite_master where name = 'report'").fetchone():
+            return []
+        rows = db.execute("select hello from report order by node, at").fetchall()
+    newest = {hello.node: hello for hello in (Hello.decode(row[0]) for row in rows)}
+    return list(newest.values())
+
+
+def settle(data: Path, node: str) -> int:
+    """Take note that outboxes of a node are lost; return how many more are noted. What is unknown stays so.
+
+    Raises:
+        OSError: the disk refused it.
+    """
+    noted = _settled(data)
+    fresh = [one.outbox for one in read_reports(data) if one.node == node and one.lost and not one.settled]
+    if fresh:
+        write_secret(data / "hub" / SETTLED, msgspec.json.encode([*noted, *fresh]))
+    return len(fresh)
+
+
+def _settled(data: Path) -> list[str]:
+    try:
+        return msgspec.json.decode((data / "hub" / SETTLED).read_bytes(), type=list[str])
+    except (OSError, msgspec.MsgspecError):
+        return []
 
 
 def in_order(accounts: list[Account], begun: list[int]) -> Iterable[Account]:

@@ -21,6 +21,7 @@ QUARANTINED = 30.0  # the same while another outbox of this name is live
 ANSWER = 2.0  # seconds that the hub has for its answer: an older one, or one that is busy, gives none
 REKEYING = 0.2  # seconds between looks whether the outbox's writer has moved its epochs
 REKEY = "rekey"
+ERASE = "erase"
 
 
 class Greeting:
@@ -71,6 +72,8 @@ class Greeting:
         out, before = self._out, self._out.verdict
         out.verdict = welcome.verdict
         out.hear(welcome.marks, welcome.hub)
+        if welcome.erase is not None:
+            out.files.write(ERASE, welcome.erase.encode())
         if welcome.verdict == "ok":
             return
         if welcome.verdict != before:

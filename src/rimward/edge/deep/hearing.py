@@ -28,4 +28,5 @@ class Hearing:
             out.counts["marks"] += 1
             return
         if out.reader is not None and marks.node == out.config.node:
+            out.core.pace = marks.pace or out.core.pace
             out.hear(marks.marks)

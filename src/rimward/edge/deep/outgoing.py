@@ -17,6 +17,7 @@ from rimward.network.uplink import UplinkCore
 from rimward.observe import Logger, get_logger
 from rimward.observe.failpoints import reach
 from rimward.wire import Hello, Mark, Marks, Packer
+from rimward.wire.erasing import Erased
 
 log: Logger = get_logger("rimward.deep")
 
@@ -103,7 +104,15 @@ class Outgoing:
             marks=tuple(self.book.marks.values()),
             tallies=reader.tallies(),
             at=time.time_ns(),
+            erased=self._erased(),
         )
+
+    def _erased(self) -> Erased:
+        """Return what the outbox's writer has carried out of the hub's erasures."""
+        try:
+            return Erased.decode(self.files.read("erased"))
+        except (OSError, ValueError):  # msgspec's errors are ValueErrors
+            return Erased()
 
     def uploads(self, subject: str) -> bool:
         """Tell whether a subject is one of this node's envelopes, without which nothing gets through."""

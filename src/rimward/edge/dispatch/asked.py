@@ -22,6 +22,7 @@ from rimward.edge.dispatch.encodings import agree
 from rimward.edge.dispatch.failures import replied
 from rimward.edge.dispatch.functions import SAMPLE_ONE_IN, Bound, FunctionRun, Plain, Span, plain_of
 from rimward.edge.dispatch.payloads import BadPayloadError, Decode
+from rimward.edge.dispatch.releasing import take_reply
 from rimward.edge.dispatch.routes import path_segments
 from rimward.edge.dispatch.types import Ask, Reply, Sender, Ticket
 from rimward.edge.dispatch.work import Work
@@ -144,7 +145,9 @@ class Asked:
         work.wants_reply, work.detached = True, not run.durable
         if error is None:
             try:
-                dispatcher.take_reply(work, result)  # first: one that can't be written leaves nothing else
+                take_reply(
+                    dispatcher.counters, work, result
+                )  # first: one that can't be written leaves nothing else
             except Exception as raised:  # noqa: BLE001 (a value that can't be written)
                 error = raised
         if error is not None:
@@ -207,7 +210,7 @@ def _nothing(body: bytes) -> None:
     """Decode the body of a request to a function that takes none."""
 
 
-def _elsewhere(body: bytes) -> NoReturn:
+def _elsewhere(_: bytes) -> NoReturn:
     """Decode nothing: the longer way does, for a function that does not run here."""
     raise BadPayloadError("the function runs elsewhere")
 

@@ -1,20 +1,16 @@
-"""The board: which functions and streams a topic, a request or a beat runs."""
-
-from collections.abc import Callable
+"""The board: which functions and streams a topic or a request runs."""
 
 from msgspec import Struct
 
 from rimward.app import App
 from rimward.app.functions import StreamDeclaration
-from rimward.app.triggers import Coap, Every, Http, Mqtt, Pattern, Ws
+from rimward.app.triggers import Coap, Cron, Every, Http, Mqtt, Pattern, Timer, Ws
 from rimward.edge.dispatch.commands import is_answer
 from rimward.edge.dispatch.functions import FunctionRun, Plain, plain_of
+from rimward.edge.dispatch.keys import Ground
 from rimward.edge.dispatch.ports import TOPICS_CACHED, Listeners
 from rimward.edge.dispatch.routes import Match, Routes, path_segments
-from rimward.edge.dispatch.streams import StreamRun
-
-LoadStream = Callable[[StreamDeclaration], dict[str, bytes]]
-
+from rimward.edge.dispatch.streams import Inlet, StreamRun
 
 WS = "WS"  # the method of messages on a WebSocket; no HTTP request can have it
 
@@ -29,12 +25,11 @@ class Allowed(Struct, frozen=True):
 class Board:
     """All routes of an app. What a topic runs is remembered."""
 
-    def __init__(self, app: App, functions: dict[str, FunctionRun], load: LoadStream) -> None:
+    def __init__(self, app: App, functions: dict[str, FunctionRun], ground: Ground) -> None:
         self.lane: dict[str, Plain] = {}  # of those topics that have one plain function and nothing else
         self._known: dict[str, Listeners] = {}
-        self.beats: list[tuple[FunctionRun, float]] = []
         self.streams: dict[str, StreamRun] = {}
-        self._topics: Routes[tuple[FunctionRun | StreamRun, str | None]] = Routes()
+        self._topics: Routes[tuple[FunctionRun | Inlet, str | None]] = Routes()
         self._paths: dict[str, dict[str, Routes[tuple[Pattern, FunctionRun]]]] = {"http": {}, "coap": {}}
         followers: dict[str, list[FunctionRun]] = {}
         for function in app.edge_functions:
@@ -49,14 +44,16 @@ class Board:
                 case Ws():
                     paths = self._paths["http"].setdefault(WS, Routes())
                     paths.add(trigger.pattern, (trigger.pattern, run))
-                case Every():
-                    self.beats.append((run, trigger.period))
+                case Every() | Cron() | Timer():
+                    pass  # no message runs it: see `Firing`
                 case StreamDeclaration():
-                    followers.setdefault(trigger.name, []).append(run)
+                    followers.setdefault(str(trigger), []).append(run)
         for declaration in app.streams.values():
-            stream = StreamRun(declaration, followers.get(declaration.name, []), load(declaration))
-            self.streams[declaration.name] = stream
-            self._topics.add(declaration.trigger.pattern, (stream, declaration.trigger.time))
+            name = declaration.name
+            late = followers.get(f"late({name})", [])
+            stream = self.streams[name] = StreamRun(declaration, followers.get(name, []), late, ground)
+            for source, trigger in enumerate(declaration.triggers):
+                self._topics.add(trigger.pattern, (Inlet(stream, source), trigger.time))
 
     def listeners(self, topic: str) -> Listeners:
         """Return what a topic runs, and remember it."""
@@ -70,8 +67,8 @@ class Board:
         listeners = Listeners([], [], answers=is_answer(segments))
         for match in self._topics.match(segments):
             run, time_field = match.target
-            if isinstance(run, StreamRun):
-                listeners.streams.append((run, match.captures))
+            if isinstance(run, Inlet):
+                listeners.streams.append(run.bind(match.captures))
             else:
                 listeners.bounds.append((run.bind(match.captures), time_field))
         if len(listeners.bounds) == 1 and not listeners.streams and not listeners.answers:

@@ -3,19 +3,23 @@
 import asyncio
 import asyncio.tasks
 from collections.abc import Callable, Coroutine, Generator
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol, cast
 
 from msgspec import Struct
 
-from rimward.app.effects import Action, current
+from rimward.app.effects import Action, TimerAsk, current
 from rimward.app.facts import Fact
 from rimward.app.manifest import FactSpec
 from rimward.edge.outbox import Forward
+from rimward.events import NoNode
 
 if TYPE_CHECKING:
     from contextvars import Token
 
     from rimward.app.effects import Effects
+
+
+_SIZED = (str, bytes)
 
 
 class Ground(Protocol):
@@ -29,6 +33,10 @@ class Ground(Protocol):
 
     def wall(self) -> int:
         """Return the wall clock, ns since the epoch."""
+        ...
+
+    def admit_timer(self, function: str, key: str, /) -> None:
+        """Raise TimersFull where no more may be pending."""
         ...
 
 
@@ -57,6 +65,7 @@ class Call(Struct, gc=False):
     source: Source
     actions: list[Action] = []
     forwards: list[Forward] | None = None
+    timers: list[TimerAsk] | None = None  # of its cells' keys
 
     def forward(self, fact: Struct) -> None:
         """Hold a fact until the call returns.
@@ -73,6 +82,16 @@ class Call(Struct, gc=False):
     def now(self) -> int:
         """Return the node's wall clock, ns."""
         return self.ground.wall()
+
+    def timer(self, asked: TimerAsk) -> None:
+        """Hold what is wanted of a timer until the call returns.
+
+        Raises:
+            TimersFull: too many are pending.
+        """
+        if asked.delay is not None:
+            self.ground.admit_timer(asked.function, asked.key)
+        self.timers = [*(self.timers or ()), asked]
 
 
 class LaneCall:
@@ -98,6 +117,10 @@ class LaneCall:
     def now(self) -> int:
         """Return the node's wall clock, ns."""
         return self._ground.wall()
+
+    def timer(self, asked: TimerAsk) -> NoReturn:
+        """Refuse what is wanted of a timer: who runs here has no cells."""
+        raise NoNode(f"state.after: the call that has the cell {asked.key!r} is over")
 
     def end(self) -> list[tuple[Fact, tuple[Any, ...]]]:
         """End the call; return its rows."""
@@ -143,11 +166,11 @@ def row_bytes(values: tuple[Any, ...]) -> int:
     """Return about how many bytes a row takes in the outbox."""
     size = 48
     for value in values:
-        if isinstance(value, str | bytes):
+        if isinstance(value, _SIZED):
             size += len(value)
         elif isinstance(value, list):
             items = cast("list[Any]", value)
-            size += 9 * len(items) + sum(len(item) for item in items if isinstance(item, str | bytes))
+            size += 9 * len(items) + sum(len(item) for item in items if isinstance(item, _SIZED))
         else:
             size += 9
     return size

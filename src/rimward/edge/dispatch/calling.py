@@ -5,6 +5,7 @@ from typing import Any, Protocol
 
 from rimward.app.device import Device
 from rimward.app.effects import current
+from rimward.edge.dispatch.away import Away
 from rimward.edge.dispatch.call import Call, Ground
 from rimward.edge.dispatch.commands import Commands
 from rimward.edge.dispatch.failures import failed
@@ -16,6 +17,7 @@ from rimward.edge.dispatch.tracing import Tracing
 from rimward.edge.dispatch.waiting import Waiting
 from rimward.edge.dispatch.work import Desk, Work
 from rimward.edge.stopping import Stopped
+from rimward.events import WorkerDied, WorkerStopped
 
 
 class Host(Ground, Desk, Protocol):
@@ -29,6 +31,7 @@ class Host(Ground, Desk, Protocol):
     modes: Modes
     waiting: Waiting
     words: memoryview
+    away: Away | None
 
     def succeeded(self, bound: Bound, call: Call, held: Held | None, work: Work, result: Any) -> None:
         """Release a call's effects; it raises, and releases nothing, where its reply can't be written."""
@@ -57,6 +60,9 @@ def call(host: Host, bound: Bound, payload: Any, work: Work, given: Any) -> None
     if host.modes.leaves_out(bound, work):
         return
     if run.killers and refuse_killer(host.tracing, run, work, host.clocks.monotonic()):
+        return
+    if run.runs != "inline" and host.away is not None:
+        host.away.run(bound, payload, given, work)
         return
     held, effects = Held(bound) if bound.slots else None, Call(host, work)
     arguments = _arguments(host, bound, payload, work, held)
@@ -106,9 +112,14 @@ def failing(
     `times` are when it began and ended, monotonic ns; `given` is the value of the stream that it had.
     """
     run = bound.run
+    if isinstance(error, WorkerDied):
+        host.conduct.died(run.name, event_of(work))
     if isinstance(error, Stopped):
+        error.settle()
+    if isinstance(error, Stopped | WorkerStopped):
         run.figures.stopped += 1
-        host.conduct.stopped(run.name, error.place, times[1] - times[0])
+        if isinstance(error, Stopped):
+            host.conduct.stopped(run.name, error.place, times[1] - times[0])
         if run.fallback is not None:
             _fall_back(host, bound, work, times, given)
             return

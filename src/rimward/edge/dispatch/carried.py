@@ -99,7 +99,7 @@ def refuse(tracing: Tracing, listeners: Listeners, work: Work, error: BadPayload
         return
     work.error = "payload"
     work.refuse(error.kind, str(error))
-    work.bury(error.kind, str(error), listeners.streams[0][0].name)
+    work.bury(error.kind, str(error), listeners.streams[0].stream.name)
 
 
 def _check_format(content_type: str | None) -> None:

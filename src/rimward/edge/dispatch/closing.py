@@ -32,6 +32,8 @@ class Closing:
     def end(self, work: Work) -> Ticket | None:
         """Commit what is durable and answer when it is; None if there is nothing to wait for or to say."""
         waits = not work.detached
+        for settle in work.ends:
+            settle()
         if work.comes_again:
             work.undo()  # what other functions did: they will do it again
         elif work.commits is not None:

@@ -82,6 +82,17 @@ class Commands:
             NotConnected: the device can't take it.
             ValueError: it is not of the type `reply`.
         """
+        body = b"" if payload is None else encode_payload(payload)
+        message = await self.acknowledged(device, name, body, allowed=allowed)
+        return None if reply is None else _decoded(message, reply, name)
+
+    async def acknowledged(self, device: Device, name: str, payload: bytes, *, allowed: float) -> Message:
+        """Send a command and return its acknowledgement; `allowed` in seconds.
+
+        Raises:
+            CommandTimeout: it did not come in time.
+            NotConnected: the device can't take it.
+        """
         if len(self._pending) >= MAX_PENDING:
             raise NotConnected(f"{MAX_PENDING} commands wait for their devices, the limit")
         self._count += 1
@@ -89,9 +100,9 @@ class Commands:
         answer: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
         self._pending[number] = (device.id, answer)
         try:
-            self._send(device, name, b"" if payload is None else encode_payload(payload), number)
+            self._send(device, name, payload, number)
             async with asyncio.timeout(allowed):
-                message = await answer
+                return await answer
         except TimeoutError:
             self._add("commands_timed_out")
             raise CommandTimeout(
@@ -99,7 +110,6 @@ class Commands:
             ) from None
         finally:
             del self._pending[number]
-        return None if reply is None else _decoded(message, reply, name)
 
     def _send(self, device: Device, name: str, payload: bytes, number: str) -> None:
         own, why = device.protocol.startswith("mqtt"), f"{device.protocol} devices take no commands"

@@ -15,24 +15,27 @@ from rimward.app import App
 from rimward.app.effects import Action, current
 from rimward.app.facts import Fact
 from rimward.app.manifest import FactSpec
+from rimward.edge.dispatch.away import Away
 from rimward.edge.dispatch.board import WS, Allowed, Board
 from rimward.edge.dispatch.call import Call, LaneCall
 from rimward.edge.dispatch.calling import call, failing
-from rimward.edge.dispatch.carried import carry_message, carry_request, refuse, reply_of, wants_structured
+from rimward.edge.dispatch.carried import carry_message, carry_request, refuse, wants_structured
 from rimward.edge.dispatch.closing import Closing
 from rimward.edge.dispatch.commands import Commands
 from rimward.edge.dispatch.encodings import OBJECTS, agree, encoding_of, media_types
 from rimward.edge.dispatch.failures import bad_payload, check_time, no_route, refused, replied
 from rimward.edge.dispatch.feeding import Feeder
+from rimward.edge.dispatch.firing import Firing
 from rimward.edge.dispatch.following import watch
 from rimward.edge.dispatch.functions import SAMPLE_ONE_IN, Bound, FunctionRun, Held, Runs, Span
-from rimward.edge.dispatch.lane import end_plain
+from rimward.edge.dispatch.keys import STREAMS, StreamsConfig
+from rimward.edge.dispatch.lane import end_plain, land
 from rimward.edge.dispatch.modes import Modes
 from rimward.edge.dispatch.payloads import BadPayloadError
-from rimward.edge.dispatch.ports import NODE, Clocks, Conduct, Ear, Listeners, OutboxPort, Unwatched
+from rimward.edge.dispatch.ports import NODE, Clocks, Conduct, Ear, Listeners, OutboxPort, Unwatched, Workers
 from rimward.edge.dispatch.pouring import socket_of
 from rimward.edge.dispatch.releasing import release
-from rimward.edge.dispatch.renaming import load_cells, load_windows
+from rimward.edge.dispatch.renaming import load_cells, stream_ground
 from rimward.edge.dispatch.routes import Match, path_segments
 from rimward.edge.dispatch.streams import StreamRun
 from rimward.edge.dispatch.tracing import Tracing
@@ -51,7 +54,7 @@ _current, _enter, _leave = current.get, current.set, current.reset
 class Dispatcher:
     """The `Door` of a node: routes messages to functions and their effects to where they belong."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 (what a node has, each by its name)
         self,
         app: App,
         node: str,
@@ -60,6 +63,7 @@ class Dispatcher:
         tracing: Tracing,
         *,
         settings: Struct | None = None,
+        streams: StreamsConfig = STREAMS,
     ) -> None:
         """`settings` are of the type that the app names as its `config`."""
         self.facts: dict[type[Struct], Fact] = app.facts
@@ -88,18 +92,22 @@ class Dispatcher:
         self.functions: dict[str, FunctionRun] = {
             function.name: FunctionRun(function, self.cells, settings) for function in app.edge_functions
         }
-        for number, one in enumerate(self.functions.values(), 1):
-            one.number = number
-        self.board: Board = Board(app, self.functions, lambda stream: load_windows(outbox, stream))
+        ground = stream_ground(app, outbox, self.cells, tracing.boot, self._clock, streams)
+        self.board: Board = Board(app, self.functions, ground)
         self._lane = self.board.lane
         self.lane_call: LaneCall = LaneCall(self)
         self.words: memoryview = Slot().words  # a node that is watched puts a file's here
         self.conduct: Conduct = Unwatched()
         self.modes: Modes = Modes(self.counters)
         self._span = tracing.ring.add
-        self.beats: list[tuple[FunctionRun, float]] = self.board.beats
+        self.firing: Firing = Firing(self, app)
+        self.beats: list[tuple[FunctionRun, float]] = self.firing.beats
+        self.admit_timer: Callable[[str, str], None] = self.firing.timers.admit
         self.streams: dict[str, StreamRun] = self.board.streams
+        for number, one in enumerate((*self.functions.values(), *self.streams.values()), 1):
+            one.number = number
         self.feeder: Feeder = Feeder(self)
+        self.away: Away | None = None  # made by `employ`; without one all calls run on the loop
         self.on_place: list[Callable[[FunctionRun], None]] = [self.board.forget]
 
     # -- the door
@@ -163,9 +171,11 @@ class Dispatcher:
                 ended < figures.sample_at
                 and ended - read_at <= figures.limit
                 and number % SAMPLE_ONE_IN
-                and result is call.rows is None
+                and result is None
             ):
-                return None
+                receipt = None
+                if call.rows is None or (message is None and (receipt := land(self, plain, read_at, ended))):
+                    return receipt
         work = self.work_of(message or Message(topic, payload, qos, sender, read_at))
         return end_plain(self, plain, work, (result, error, len(actions)), (begun, ended))
 
@@ -216,13 +226,21 @@ class Dispatcher:
         """Call `changed` after each change of what a request's function reads; return what ends it."""
         return watch(self, request, changed)
 
+    def start(self, bound: Bound, work: Work) -> Ticket | None:
+        """Run a function on a work that no message is."""
+        return self._begin(work, Listeners([(bound, None)], []), waits=False)
+
     def beat(self, run: FunctionRun) -> None:
         """Run a function that runs at a steady beat."""
         if self.ear is not None and self.ear.listens:
             self.ear.beat(run)
-            return
-        work = Work(self, run.name, b"", NODE, self._clock())
-        self._begin(work, Listeners([(run.bind({}), None)], []), waits=False)
+        else:
+            self.start(run.bind({}), Work(self, run.name, b"", NODE, self._clock()))
+
+    def employ(self, workers: Workers) -> None:
+        """Have the calls that do not run on the loop run by workers."""
+        cells = {cells.type.name: cells for cells in self.cells.values()}
+        self.away = Away(self, workers, cells, self._clock)
 
     def place(self, name: str, where: Runs) -> None:
         """Have a function's calls run elsewhere from the next one on; those that run end where they are."""
@@ -313,8 +331,8 @@ class Dispatcher:
                 self.run(bound, time_field, work)
             else:
                 self._run_aside(bound, time_field, work)
-        for stream, captures in () if work.comes_again else listeners.streams:
-            self.feeder.feed(stream, captures, work, waits=waits)
+        for inlet in () if work.comes_again else listeners.streams:
+            self.feeder.feed(inlet, work, waits=waits)
         if work.pending:
             work.ticket = work.ticket or Ticket()
             return work.ticket
@@ -371,12 +389,3 @@ class Dispatcher:
 
     def succeeded(self, bound: Bound, call: Call, held: Held | None, work: Work, result: Any) -> None:
         release(self, bound, call, held, work, result)
-
-    def take_reply(self, work: Work, result: Any) -> None:
-        """Take what a function returned: the first value is the reply, what nobody asked for is counted."""
-        if result is None:
-            return
-        if not work.wants_reply or work.reply is not None:
-            self.counters["replies_dropped"] += 1
-        else:
-            work.reply = result if isinstance(result, Reply) else reply_of(result, work)

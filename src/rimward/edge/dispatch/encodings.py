@@ -2,6 +2,7 @@
 
 import io
 import re
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
 
 import msgspec
@@ -218,12 +219,16 @@ def encode_reply(value: Any, encoding: Encoding = "json") -> Reply:
 
 
 def _wanted(wanted: Wanted[Any], encoding: Encoding) -> Reply:
-    reply = encode_reply(wanted.value, encoding)
-    headers = {name.lower(): value for name, value in wanted.headers.items()}
+    return dressed(encode_reply(wanted.value, encoding), wanted.status, wanted.headers)
+
+
+def dressed(reply: Reply, status: int | None, fields: Mapping[str, str]) -> Reply:
+    """Give a reply the status and the headers that a function asked for."""
+    headers = {name.lower(): value for name, value in fields.items()}
     reply.content_type = headers.pop("content-type", reply.content_type)
     reply.headers = headers
-    if wanted.status is not None:
-        reply.status = wanted.status
+    if status is not None:
+        reply.status = status
     return reply
 
 

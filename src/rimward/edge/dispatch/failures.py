@@ -10,11 +10,29 @@ from rimward.edge.dispatch.tracing import Tracing
 from rimward.edge.dispatch.types import Refusal, Reply, Ticket
 from rimward.edge.dispatch.work import Work
 from rimward.edge.stopping import Stopped
-from rimward.events import REFUSALS, OutboxBroken, OutboxFull, Reject
+from rimward.events import (
+    REFUSALS,
+    OutboxBroken,
+    OutboxFull,
+    Reject,
+    TimersFull,
+    WorkerDied,
+    WorkerStopped,
+)
 from rimward.events.raised import place_of
 from rimward.observe import Logger, get_logger
 
 log: Logger = get_logger("rimward.dispatch")
+
+
+class FarError(Exception):
+    """What a function raised in another process."""
+
+    def __init__(self, name: str, text: str, place: str) -> None:
+        """`name` is that of its type, `place` is where it was raised."""
+        super().__init__(text)
+        self.name = name
+        self.place = place
 
 
 def bad_payload(tracing: Tracing, run: FunctionRun, work: Work, error: BadPayloadError, now: int) -> None:
@@ -35,13 +53,21 @@ def failed(
         work.refuse(error.kind, error.detail)
         if work.protocol == "mqtt3" and not REFUSALS[error.kind].later:
             work.bury("rejected", str(error), run.name)  # 3.1.1 has no words for it: acknowledged, kept
-    elif isinstance(error, OutboxFull | OutboxBroken):
+    elif isinstance(error, OutboxFull | OutboxBroken | TimersFull):
         work.error = error.code
         work.undo()
         work.withhold(str(error))
     elif isinstance(error, Replaced):
         work.error = "replaced"
         work.refuse("replaced", str(error))
+    elif isinstance(error, WorkerStopped):
+        work.error = str(error)
+        work.refuse("timeout", f"{run.name}: {error}")
+        work.bury("timeout", str(error), run.name)
+    elif isinstance(error, WorkerDied):
+        work.error = str(error)
+        work.refuse("failed", f"the process of {run.name} died")
+        work.bury("worker-died", str(error), run.name)
     elif isinstance(error, Stopped):
         took = (times[1] - times[0]) / 1e9
         work.error = str(error)
@@ -49,11 +75,13 @@ def failed(
         work.bury("timeout", f"{error} after {took:.3g} s", run.name)
         log.warning("a function was stopped", function=run.name, at=error.place, seconds=round(took, 3))
     else:
-        place = place_of(error)
-        work.error = f"{type(error).__name__} at {place}"
-        work.refuse("failed", f"{run.name} raised {type(error).__name__}")
-        work.bury("failed", f"{type(error).__name__}: {error} at {place}", run.name)
-        log.warning("a function raised", function=run.name, error=type(error).__name__, at=place)
+        name, place = type(error).__name__, place_of(error)
+        if isinstance(error, FarError):
+            name, place = error.name, error.place
+        work.error = f"{name} at {place}"
+        work.refuse("failed", f"{run.name} raised {name}")
+        work.bury("failed", f"{name}: {error} at {place}", run.name)
+        log.warning("a function raised", function=run.name, error=name, at=place)
     tracing.note(work, run.name, *times, over=False)
 
 

@@ -1,25 +1,39 @@
-"""Feeding streams: events in, and what falls out forwarded and handed to the functions that follow."""
+"""Feeding streams: events in, and what falls out forwarded and handed to the functions that follow.
 
+What has left a chain is the stream's to deliver: until it is in a transaction it stays with its key, on disk
+too, so that neither a full disk nor a kill loses it.
+"""
+
+from collections.abc import Sequence
+from functools import partial
 from typing import Any, Protocol
 
 from msgspec import Struct
 
 from rimward.app.facts import Fact
 from rimward.edge.dispatch.call import Call, Ground
-from rimward.edge.dispatch.functions import Bound
+from rimward.edge.dispatch.functions import Bound, FunctionRun
+from rimward.edge.dispatch.keys import AGAIN, Key, KeysFull
+from rimward.edge.dispatch.marking import Mark
 from rimward.edge.dispatch.payloads import BadPayloadError
 from rimward.edge.dispatch.ports import NODE, Clocks, OutboxPort
-from rimward.edge.dispatch.streams import Emitted, StreamRun
+from rimward.edge.dispatch.streams import BoundInlet, Emitted, StreamRun
 from rimward.edge.dispatch.types import Ticket
 from rimward.edge.dispatch.work import Desk, Work
+from rimward.edge.stopping import Stopped
 from rimward.events import OutboxBroken, OutboxFull, RowTooLarge
 from rimward.events.raised import place_of
+from rimward.observe import Logger, get_logger
+from rimward.streams import Item
+
+log: Logger = get_logger("rimward.dispatch")
 
 
 class Host(Ground, Desk, Protocol):
     """What feeding asks of the dispatcher."""
 
     clocks: Clocks
+    words: memoryview
     outbox: OutboxPort
     counters: dict[str, int]
     streams: dict[str, StreamRun]
@@ -41,59 +55,196 @@ class Feeder:
         self._host = host
 
     def advance(self) -> None:
-        """Close the windows of keys that have fallen silent; the node calls this once a second."""
-        for stream in self._host.streams.values():
-            for key, emitted in stream.advance(self._host.clocks.monotonic()):
-                work = Work(self._host, stream.name, b"", NODE, self._host.clocks.monotonic())
-                self.emit(stream, key, emitted, work)
-                self._host.end(work)
-
-    def feed(self, stream: StreamRun, captures: dict[str, str], work: Work, *, waits: bool) -> None:
+        """Do what is due without an event: windows of silent keys end; the node calls this once a second."""
         now = self._host.clocks.monotonic()
+        for stream in self._host.streams.values():
+            due = stream.keys.due()
+            if due is None or due > now:
+                continue
+            for key in stream.keys.waking(now):
+                self._wake(stream, key, now)
+
+    def _wake(self, stream: StreamRun, key: Key, now: int) -> None:
+        if stream.keys.is_over(key, now) and key.chain.deadline() is None:
+            stream.keys.forgotten(key)
+            return
+        work = Work(self._host, stream.name, b"", NODE, now)
+        items: Sequence[Item] = ()
+        deadline = key.chain.deadline()
+        if key.clock is not None and deadline is not None and deadline <= (clock := key.clock_at(now)):
+            mark = Mark(self._host.words, stream, work)
+            mark.begin(now)
+            try:
+                items = key.chain.advance(clock)
+            except Stopped as stopped:
+                self._stopped(stream, stopped.settle(), work)
+            finally:
+                mark.end()
+        self._aside(stream, key.names, work)
+        self._emit(stream, key, items, work)
+        stream.keys.touched(key)
+        self._host.end(work)
+
+    def feed(self, bound: BoundInlet, work: Work, *, waits: bool) -> None:
+        """Give a message to a stream."""
+        stream = bound.stream
+        mark = Mark(self._host.words, stream, work)
+        mark.begin(self._host.clocks.monotonic())
         try:
-            received = self._host.wall_of(work.read_at)
-            key, emitted = stream.feed(work.data, captures, now, received, work.content_type)
+            names, key, items = self._taken(bound, work)
         except BadPayloadError as error:
             if work.error != "payload":  # a function of the same message has buried it already
                 work.error = "payload"
                 work.refuse(error.kind, str(error))
                 work.bury(error.kind, str(error), stream.name)
             return
-        except Exception as error:  # noqa: BLE001 (a user's filter, map or apply)
-            stream.errors += 1
-            work.refuse("failed", f"{stream.name} raised {type(error).__name__}")
-            work.bury("failed", f"{type(error).__name__}: {error} at {place_of(error)}", stream.name)
-            return
-        if key is None:
-            return
-        if stream.windowed:
-            self._touch(stream, key)
-            work.must_wait = work.must_wait or waits
-        self.emit(stream, key, emitted, work)
-
-    def _touch(self, stream: StreamRun, key: str) -> None:
-        self._host.outbox.touch(f"stream:{stream.name}", key, lambda: stream.snapshot(key))
-
-    def emit(self, stream: StreamRun, key: str, emitted: list[Emitted], work: Work) -> None:
-        if emitted and stream.windowed:
-            self._touch(stream, key)
-        for value in emitted:
-            if stream.declaration.fact is not None:
-                self._forward_emitted(stream.declaration.fact, stream, key, value, work)
-            for run in stream.followers:
-                self._host.run(run.bind({}), None, work, value.value)
-
-    def _forward_emitted(self, fact: Fact, stream: StreamRun, key: str, value: Emitted, work: Work) -> None:
-        try:
-            call = Call(self._host, value.source(work, f"{stream.name}/{key}"))
-            call.forward(value.value)
-        except (OutboxFull, OutboxBroken) as error:
+        except (KeysFull, OutboxBroken) as error:
+            stream.full += 1
             work.undo()
             work.withhold(str(error))
-            self._host.counters[f"stream_full:{fact.spec.table}"] = (
-                self._host.counters.get(f"stream_full:{fact.spec.table}", 0) + 1
-            )
             return
+        except Exception as error:  # noqa: BLE001 (a user's filter, map or apply)
+            self._failed(stream, error, work)
+            return
+        except Stopped as stopped:
+            self._stopped(stream, stopped.settle(), work)
+            return
+        finally:
+            mark.end()
+        if key is None:
+            self._pass(stream, names, items, work)
+            return
+        work.must_wait = work.must_wait or waits
+        if stream.aside.lates or stream.aside.errors:
+            self._aside(stream, names, work)
+        if items or key.held:
+            self._emit(stream, key, items, work)
+        stream.keys.touched(key)
+
+    def _taken(self, bound: BoundInlet, work: Work) -> tuple[tuple[str, ...], Key | None, Sequence[Item]]:
+        """Run a message through a stream; return its key, None where nothing is kept, and what falls out."""
+        stream, host = bound.stream, self._host
+        received = host.wall_of(work.read_at)
+        value, time = bound.inlet.read(work.data, work.content_type, received)
+        text, names = bound.key_of(value)
+        item = (time, value, None)
+        if not stream.stateful:
+            return names, None, stream.pass_by(names, bound.inlet.source, item)
+        key = stream.keys.get(text, names)
+        return names, key, stream.take(key, bound.inlet.source, item, received, host.clocks.monotonic())
+
+    # -- what falls out
+
+    def _aside(self, stream: StreamRun, names: tuple[str, ...], work: Work) -> None:
+        """Tell of what came too late, and of what users' functions raised."""
+        aside = stream.aside
+        lates, aside.lates = aside.lates, []
+        errors, aside.errors = aside.errors, []
+        stream.late += len(lates)
+        for _, value, _ in lates:
+            self._follow(stream, stream.late_followers, names, value, work)
+        for _, error in errors:
+            self._failed(stream, error, work)
+
+    def _stopped(self, stream: StreamRun, stopped: Stopped, work: Work) -> None:
+        stream.errors += 1
+        log.warning("a stream was stopped", stream=stream.name, at=stopped.place)
+        work.refuse("timeout", f"{stream.name} was stopped")
+        work.bury("timeout", str(stopped), stream.name)
+
+    def _failed(self, stream: StreamRun, error: Exception, work: Work) -> None:
+        stream.errors += 1
+        work.refuse("failed", f"{stream.name} raised {type(error).__name__}")
+        work.bury("failed", f"{type(error).__name__}: {error} at {place_of(error)}", stream.name)
+
+    def _pass(self, stream: StreamRun, names: tuple[str, ...], items: Sequence[Item], work: Work) -> None:
+        """Deliver what a stream gave that keeps nothing: the message brings again what finds no room."""
+        for item in stream.finish(items, names):
+            try:
+                self._deliver(stream, names, item, work)
+            except (OutboxFull, OutboxBroken) as error:
+                work.undo()
+                work.withhold(str(error))
+                self._count_full(stream)
+                return
+        if stream.aside.errors:
+            self._aside(stream, names, work)
+
+    def _emit(self, stream: StreamRun, key: Key, items: Sequence[Item], work: Work) -> None:
+        """Deliver what a key gave, after what it holds from before; keep what finds no room."""
+        waiting = [*key.held, *stream.finish(items, key.names)]
+        key.held = []
+        delivered: list[Item] = []
+        for index, item in enumerate(waiting):
+            try:
+                self._deliver(stream, key.names, item, work)
+            except (OutboxFull, OutboxBroken):
+                self._count_full(stream)
+                self._hold(key, waiting[index:])
+                break
+            delivered.append(item)
+        if not delivered:
+            return
+        work.steps.append(partial(self._take_back, stream, key, delivered))
+        if work.pending and stream.followers:  # the transaction comes later: a kill before it loses nothing
+            delivered = [one if one[2] is not None else self._named(one) for one in delivered]
+            key.held = [*delivered, *key.held]
+            work.ends.append(partial(self._settle, stream, key, delivered))
+            key.again = 1 << 62
+
+    def _take_back(self, stream: StreamRun, key: Key, items: list[Item]) -> None:
+        """Hold again what a transaction had that came to nothing."""
+        held = stream.keys.current(key)
+        self._hold(held, [*items, *held.held])
+        stream.keys.touched(held)
+
+    def _settle(self, stream: StreamRun, key: Key, items: list[Item]) -> None:
+        """Let go of what the transaction now has."""
+        held = stream.keys.current(key)
+        held.held = [one for one in held.held if one[2] not in {item[2] for item in items}]
+        held.again = 0
+        stream.keys.touched(held)
+
+    def _hold(self, key: Key, items: list[Item]) -> None:
+        key.held = [one if one[2] is not None else self._named(one) for one in items]
+        key.again = self._host.clocks.monotonic() + AGAIN
+
+    def _named(self, item: Item) -> Item:
+        """Return an item with a name of its own, now that its message goes on without it."""
+        return (item[0], item[1], f"{item[0]}.{self._host.event_id()}")
+
+    def _count_full(self, stream: StreamRun) -> None:
+        counters, name = self._host.counters, f"stream_full:{stream.name}"
+        counters[name] = counters.get(name, 0) + 1
+
+    def _deliver(self, stream: StreamRun, names: tuple[str, ...], item: Item, work: Work) -> None:
+        """Forward an item and run what follows.
+
+        Raises:
+            OutboxFull, OutboxBroken: there is no room; nothing of it has happened.
+        """
+        fact = stream.declaration.fact
+        if fact is not None:
+            self._forward(fact, stream, "/".join((stream.name, *names)), item, work)
+        if stream.followers:
+            self._follow(stream, stream.followers, names, item[1], work)
+
+    def _follow(
+        self,
+        stream: StreamRun,
+        followers: list[FunctionRun],
+        names: tuple[str, ...],
+        value: Any,
+        work: Work,
+    ) -> None:
+        captures = dict(zip(stream.declaration.stream.keys, names, strict=True))
+        for run in followers:
+            self._host.run(run.bind(captures), None, work, value)
+
+    def _forward(self, fact: Fact, stream: StreamRun, name: str, item: Item, work: Work) -> None:
+        try:
+            call = Call(self._host, Emitted(work, name, item))
+            call.forward(item[1])
         except (TypeError, ValueError, RowTooLarge) as error:
             stream.errors += 1
             work.bury(

@@ -1,8 +1,15 @@
 """The slot around calls that the longer way makes."""
 
-from rimward.edge.dispatch.functions import FunctionRun
+from typing import Protocol
+
 from rimward.edge.dispatch.work import Work
 from rimward.edge.slot import EVENT, FUNCTION, START, digest
+
+
+class Numbered(Protocol):
+    """A function or a stream, as the slot knows it."""
+
+    number: int
 
 
 class Mark:
@@ -10,7 +17,7 @@ class Mark:
 
     __slots__ = ("event", "number", "words")
 
-    def __init__(self, words: memoryview, run: FunctionRun, work: Work) -> None:
+    def __init__(self, words: memoryview, run: Numbered, work: Work) -> None:
         self.words = words
         self.number: int = run.number
         self.event: int = event_of(work)

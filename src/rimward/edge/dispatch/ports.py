@@ -6,11 +6,13 @@ from typing import Protocol
 from msgspec import Struct
 
 from rimward.app.manifest import FactSpec
+from rimward.edge.clock import NodeClock
 from rimward.edge.dispatch.functions import Bound, FunctionRun
-from rimward.edge.dispatch.streams import StreamRun
+from rimward.edge.dispatch.streams import BoundInlet
 from rimward.edge.dispatch.types import Request, Sender, Ticket
-from rimward.edge.outbox import Transaction
+from rimward.edge.outbox import Forward, Transaction
 from rimward.events import RimwardError
+from rimward.wire.functions import Ask, Caller
 
 TOPICS_CACHED = 16_384  # topics whose functions are remembered; beyond it the memory starts anew
 NODE = Sender("node", "node")
@@ -21,6 +23,10 @@ class OutboxPort(Protocol):
 
     def append(self, tx: Transaction, done: Callable[[RimwardError | None], None] | None) -> None:
         """Commit a transaction; `done` is called when it is on disk, in order."""
+        ...
+
+    def forward(self, rows: list[Forward], done: Callable[[RimwardError | None], None]) -> None:
+        """Commit as `append` does what is rows and nothing else."""
         ...
 
     def admit(self, spec: FactSpec, about: int, values: tuple[object, ...], /) -> None:
@@ -39,6 +45,55 @@ class OutboxPort(Protocol):
         """Return what a space holds."""
         ...
 
+    def find(self, space: str, key: str) -> bytes | None:
+        """Return a value as it was put or touched last; raises OutboxBroken."""
+        ...
+
+    def keys(self, space: str, since: str, until: str, most: int) -> list[str]:
+        """Return the first committed keys from `since` to before `until` of which nothing newer waits."""
+        ...
+
+    def count(self, space: str) -> int:
+        """Return how many keys of a space are committed."""
+        ...
+
+
+class Workers(Protocol):
+    """Where calls go that do not run on the loop."""
+
+    def ask(self, function: str, key: str, ask: Ask, caller: Caller) -> bool:
+        """Have a call run by the worker of its key; False where too many calls of the function wait."""
+        ...
+
+
+class Conduct(Protocol):
+    """Who is told how functions behave, and may move one to where it hurts nobody."""
+
+    def stopped(self, function: str, place: str, own: int) -> None:
+        """A call was stopped at a place in its code, after so many ns of its own time."""
+        ...
+
+    def overran(self, function: str) -> None:
+        """A call took longer than its budget by its own time alone."""
+        ...
+
+    def died(self, function: str, event: int) -> None:
+        """The worker that ran a call died of it; `event` is the digest of what it worked on."""
+        ...
+
+
+class Unwatched:
+    """Nobody is told."""
+
+    def stopped(self, function: str, place: str, own: int) -> None:
+        """Do nothing."""
+
+    def overran(self, function: str) -> None:
+        """Do nothing."""
+
+    def died(self, function: str, event: int) -> None:
+        """Do nothing."""
+
 
 class Ear(Protocol):
     """Hears what comes in while a recording is on, and lets it go on to where it came from."""
@@ -54,38 +109,17 @@ class Ear(Protocol):
         ...
 
 
-class Conduct(Protocol):
-    """Who is told how functions behave, and may move one to where it hurts nobody."""
-
-    def stopped(self, function: str, place: str, own: int) -> None:
-        """A call was stopped at a place in its code, after so many ns of its own time."""
-        ...
-
-    def overran(self, function: str) -> None:
-        """A call took longer than its budget by its own time alone."""
-        ...
-
-
-class Unwatched:
-    """Nobody is told."""
-
-    def stopped(self, function: str, place: str, own: int) -> None:
-        """Do nothing."""
-
-    def overran(self, function: str) -> None:
-        """Do nothing."""
-
-
 class Clocks(Struct, frozen=True):
     """The node's two clocks, injected."""
 
     monotonic: Callable[[], int]  # ns
     wall: Callable[[], int]  # ns since the epoch
+    node: NodeClock | None = None  # what is known of the wall clock; None: it is believed
 
 
 class Listeners(Struct):
     """What one topic runs."""
 
     bounds: list[tuple[Bound, str | None]]  # with the payload's time field
-    streams: list[tuple[StreamRun, dict[str, str]]]
+    streams: list[BoundInlet]
     answers: bool = False  # devices acknowledge commands here

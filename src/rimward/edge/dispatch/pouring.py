@@ -4,19 +4,22 @@ The function's call has ended when the first value is asked for: its effects hav
 and yields; it has no effects of its own, for there is no message left whose transaction they could join.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator
 from typing import Any, NoReturn, Protocol, cast
 
 from msgspec import Struct
 
 from rimward.app import Update
-from rimward.app.effects import Action, current
+from rimward.app.effects import Action, TimerAsk, current
 from rimward.app.triggers import Ws
 from rimward.edge.dispatch.encodings import Encoding, encode_reply
 from rimward.edge.dispatch.functions import FunctionRun
+from rimward.edge.dispatch.marking import Mark
+from rimward.edge.dispatch.ports import Clocks, Conduct
 from rimward.edge.dispatch.routes import Match
 from rimward.edge.dispatch.types import Piece, PourError, Refusal, Reply, Socket
 from rimward.edge.dispatch.work import Work
+from rimward.edge.stopping import Stopped
 from rimward.events import CloudEvent, Reject
 from rimward.events.cloudevents import to_structured
 from rimward.events.raised import place_of
@@ -29,6 +32,9 @@ class Host(Protocol):
     """What a stream asks of the dispatcher."""
 
     counters: dict[str, int]
+    clocks: Clocks
+    conduct: Conduct
+    words: memoryview
 
     def wall(self) -> int:
         """Return the wall clock, ns since the epoch."""
@@ -40,7 +46,8 @@ def pour(result: Any, run: FunctionRun, work: Work, host: Host) -> Reply:
     if not hasattr(result, "__aiter__"):
         raise TypeError(f"{run.name} returned {type(result).__name__}, not an async iterator")
     encoding: Encoding = work.encoding if work.protocol == "ws" else "json"
-    return Reply(stream=_Stream(result.__aiter__(), run, encoding, host))
+    mark = Mark(host.words, run, work)
+    return Reply(stream=_Stream(result.__aiter__(), run, encoding, (host, mark)))
 
 
 def socket_of(match: "Match[FunctionRun]") -> Socket:
@@ -61,7 +68,10 @@ def socket_of(match: "Match[FunctionRun]") -> Socket:
 class _Stream:
     """Encodes values as they are asked for: who reads slowly makes the function wait."""
 
-    def __init__(self, values: AsyncIterator[Any], run: FunctionRun, encoding: Encoding, host: Host) -> None:
+    def __init__(
+        self, values: AsyncIterator[Any], run: FunctionRun, encoding: Encoding, ground: tuple[Host, Mark]
+    ) -> None:
+        host, self._mark = ground
         self._values = values
         self._run = run
         self._encoding: Encoding = encoding
@@ -73,11 +83,20 @@ class _Stream:
 
     async def __anext__(self) -> Piece:
         current.set(self._effects)  # of the task that iterates, and of nothing else
+        now = self._host.clocks.monotonic
+        stretches = Stretches(anext(self._values), self._mark, now)
         try:
-            value = await anext(self._values)
+            value = await stretches
             piece = _piece(value, self._encoding)
         except StopAsyncIteration:
             raise
+        except Stopped as stopped:
+            stopped.settle()
+            name, figures = self._run.name, self._run.figures
+            figures.errors, figures.stopped = figures.errors + 1, figures.stopped + 1
+            self._host.conduct.stopped(name, stopped.place, now() - stretches.begun)
+            log.warning("a stream was stopped", function=name, at=stopped.place)
+            raise PourError(Refusal("timeout", f"{name} was stopped")) from None
         except Reject as error:
             self._run.figures.errors += 1
             raise PourError(Refusal(error.kind, error.detail)) from None
@@ -95,6 +114,37 @@ class _Stream:
         close = getattr(self._values, "aclose", None)
         if close is not None:
             await close()
+
+
+class Stretches:
+    """An awaitable whose parts between waits are marked, each on its own, as user code."""
+
+    def __init__(self, awaitable: Awaitable[Any], mark: Mark, clock: Callable[[], int]) -> None:
+        """`clock` is monotonic ns."""
+        self._awaitable = awaitable
+        self._mark = mark
+        self._clock = clock
+        self.begun: int = 0  # of the last one
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        steps = self._awaitable.__await__()
+        if not isinstance(steps, Generator) and not hasattr(steps, "throw"):
+            return (yield from steps)  # a plain iterator: nothing of the user's runs in it
+        value, error = None, None
+        while True:
+            self.begun = self._clock()
+            self._mark.begin(self.begun)
+            try:
+                waited = steps.send(value) if error is None else steps.throw(error)
+            except StopIteration as stop:
+                return stop.value
+            finally:
+                self._mark.end()
+            value, error = None, None
+            try:
+                value = yield waited
+            except BaseException as raised:  # noqa: BLE001 (a cancellation goes on into it, as await would)
+                error = raised
 
 
 def _piece(value: Any, encoding: Encoding) -> Piece:
@@ -131,6 +181,10 @@ class _NoEffects:
     def now(self) -> int:
         """Return the node's wall clock, ns since the epoch."""
         return self._host.wall()
+
+    def timer(self, asked: TimerAsk) -> None:
+        """Refuse what is wanted of a timer."""
+        raise _no_effects(f"state.after({asked.function})")
 
 
 def _no_effects(what: str) -> RuntimeError:

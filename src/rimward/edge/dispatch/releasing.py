@@ -4,9 +4,12 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from rimward.edge.dispatch.call import Call
+from rimward.edge.dispatch.carried import reply_of
+from rimward.edge.dispatch.firing import Firing
 from rimward.edge.dispatch.functions import Bound, Held
+from rimward.edge.dispatch.ports import Clocks, Conduct
 from rimward.edge.dispatch.pouring import pour
-from rimward.edge.dispatch.types import Router
+from rimward.edge.dispatch.types import Reply, Router
 from rimward.edge.dispatch.watching import Watching
 from rimward.edge.dispatch.work import Work
 
@@ -15,24 +18,37 @@ class Host(Protocol):
     """What it asks of the dispatcher."""
 
     counters: dict[str, int]
+    clocks: Clocks
+    conduct: Conduct
+    words: memoryview
     router: Router
     watching: Watching
     actions: int
+    firing: Firing
 
     def wall(self) -> int:
         """Return the wall clock, ns since the epoch."""
         ...
 
-    def take_reply(self, work: Work, result: Any) -> None:
-        """Take what a function returned; raises where it can't be written."""
-        ...
+
+def take_reply(counters: dict[str, int], work: Work, result: Any) -> None:
+    """Take what a function returned: the first value is the reply, what nobody asked for is counted.
+
+    It raises where it can't be written.
+    """
+    if result is None:
+        return
+    if not work.wants_reply or work.reply is not None:
+        counters["replies_dropped"] += 1
+    else:
+        work.reply = result if isinstance(result, Reply) else reply_of(result, work)
 
 
 def release(host: Host, bound: Bound, call: Call, held: Held | None, work: Work, result: Any) -> None:
     """Release a call's effects; it raises, and releases nothing, where its reply can't be written."""
     if bound.run.streams:
         result = pour(result, bound.run, work, host)
-    host.take_reply(work, result)  # first: a reply that can't be written leaves nothing else
+    take_reply(host.counters, work, result)  # first: a reply that can't be written leaves nothing else
     if held is not None:
         for slot, cell, handle in zip(bound.slots, held.cells, held.handles, strict=True):
             value = handle.changed()
@@ -45,6 +61,8 @@ def release(host: Host, bound: Bound, call: Call, held: Held | None, work: Work,
             work.steps += undo
             if host.watching.cells:
                 work.changed.append((slot.cells.space, slot.key))
+        if call.timers:
+            host.firing.ask(call.timers, work)
     if call.forwards:
         work.tx.forwards += call.forwards
         host.counters["forwards"] += len(call.forwards)

@@ -3,8 +3,12 @@
 from collections.abc import Callable
 from typing import Any
 
+from msgspec import Struct
+
+from rimward.app import App
 from rimward.app.functions import StreamDeclaration
 from rimward.app.state import StateType
+from rimward.edge.dispatch.keys import Ground, StreamsConfig
 from rimward.edge.dispatch.ports import OutboxPort
 from rimward.edge.outbox import Put, Transaction
 from rimward.edge.state import Cells
@@ -20,9 +24,29 @@ def load_cells(outbox: OutboxPort, type_: StateType[Any], wall: Callable[[], int
     return Cells(type_, stored, times, wall)
 
 
-def load_windows(outbox: OutboxPort, stream: StreamDeclaration) -> dict[str, bytes]:
-    """Return a stream's open windows."""
-    return load_renamed(outbox, "stream", stream.name, stream.was)
+def stream_ground(
+    app: App,
+    outbox: OutboxPort,
+    cells: dict[type[Struct], Cells],
+    boot: str,
+    now: Callable[[], int],
+    config: StreamsConfig,
+) -> Ground:
+    """Return what an app's streams stand on, the keys of renamed ones moved; `now` is monotonic ns."""
+    moved = {one.name: move_windows(outbox, one) for one in app.streams.values()}
+    return Ground(outbox, boot, now, lambda struct: cells[struct].find, config, moved)
+
+
+def move_windows(outbox: OutboxPort, stream: StreamDeclaration) -> int:
+    """Move a renamed stream's keys to its new name; return how many there are."""
+    if stream.was is None or not outbox.count(f"stream:{stream.was}"):
+        return 0
+    moved = load_renamed(outbox, "stream", stream.name, stream.was)
+    rows = Transaction()
+    rows.puts += [Put(space, row, None) for space in (f"due:{stream.was}",) for row in outbox.load(space)]
+    if rows.puts:
+        outbox.append(rows, None)
+    return len(moved)
 
 
 def load_renamed(outbox: OutboxPort, kind: str, name: str, was: str | None) -> dict[str, bytes]:

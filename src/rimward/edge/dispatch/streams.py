@@ -1,245 +1,186 @@
-"""Streams at run time: the declared steps as operators, a window per key, and what closes falls out."""
+"""Streams at run time: messages in, a chain of operators per key, and what falls out."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, cast
 
-import msgspec
-from msgspec import Struct
+from msgspec import Struct, structs
 
+from rimward.app.flowing import Unknown
 from rimward.app.functions import StreamDeclaration
-from rimward.app.stream import Filter, FlatMap, Map, Step, Window
+from rimward.app.steps import Window
 from rimward.edge.dispatch.call import Origin
 from rimward.edge.dispatch.encodings import typed_decoder
 from rimward.edge.dispatch.functions import FunctionRun
+from rimward.edge.dispatch.keys import Ground, Key, Keys, Reviving
 from rimward.edge.dispatch.payloads import BadPayloadError, Decode, decode, decoder_for
+from rimward.edge.dispatch.weaving import Weaver
 from rimward.edge.dispatch.work import Work
 from rimward.events import to_ns
-from rimward.streams import AggFold, ApplyFold, Closed, Tumbling
+from rimward.streams import Aside, Item, Line, run
+from rimward.streams.watermark import DAY
 
-MAX_KEYS = 100_000  # windows of one stream; a key beyond it is refused
-
-
-class Emitted(Struct):
-    """One value that left a stream."""
-
-    value: Any
-    start: int | None  # ns; None without windows
-    end: int | None
-
-    def source(self, work: Work, key: str) -> "_Source":
-        """Return where the value's row comes from."""
-        return _Source(work, key, self)
+FORGET = 7 * DAY  # ns that a stream without keys keeps what it knows
+MAX_AHEAD = DAY  # ns that an event's time may be after its receiving; one that is further is refused
 
 
-class _Source:
-    __slots__ = ("_emitted", "_key", "_work")
+class Emitted:
+    """Where the row of an item comes from that a stream gave."""
 
-    def __init__(self, work: Work, key: str, emitted: Emitted) -> None:
+    __slots__ = ("_item", "_name", "_work")
+
+    def __init__(self, work: Work, name: str, item: Item) -> None:
         self._work = work
-        self._key = key
-        self._emitted = emitted
+        self._name = name  # of the stream and its key
+        self._item = item
 
     def origin(self) -> Origin:
+        """Return it; an item that its key has made has a time and a name of its own."""
         origin = self._work.origin()
-        if self._emitted.end is None:
+        time, _, mark = self._item
+        if mark is not None:
+            return Origin(f"{self._name}/{mark}", origin.received, time, origin.trace, origin.mono)
+        if time == origin.received or origin.time is not None:
             return origin
-        event = f"{self._key}/{self._emitted.start}"
-        return Origin(event, origin.received, self._emitted.end, origin.trace, origin.mono)
-
-
-class _Key:
-    """One key's windows and the two clocks of its device."""
-
-    __slots__ = ("arrived", "latest", "names", "operator")
-
-    def __init__(self, operator: Tumbling[Any], names: tuple[str, ...]) -> None:
-        self.operator = operator
-        self.names = names
-        self.latest = 0  # event time of the newest event, ns
-        self.arrived = 0  # monotonic ns at which it came
+        return Origin(origin.event, origin.received, time, origin.trace, origin.mono)
 
 
 class StreamRun:
-    """One stream of the app, with the windows of all its keys."""
+    """One stream of the app, with all its keys."""
 
     def __init__(
-        self, declaration: StreamDeclaration, followers: list[FunctionRun], stored: dict[str, bytes]
+        self,
+        declaration: StreamDeclaration,
+        followers: list[FunctionRun],
+        late_followers: list[FunctionRun],
+        ground: Ground,
     ) -> None:
         self.declaration = declaration
         self.name: str = declaration.name
+        self.number: int = 0  # in the slot; set by the dispatcher
         self.followers = followers
+        self.late_followers = late_followers
         self.errors = 0
-        self._decode = decoder_for(declaration.payload)
-        self._decoders: dict[str, Decode] = {}  # by encoding, made when one is met
-        self._time = declaration.trigger.time
-        steps = declaration.stream.steps
-        at = next((index for index, step in enumerate(steps) if isinstance(step, Window)), len(steps))
-        self._before, self._after = steps[:at], steps[at + 1 :]
-        window = steps[at] if at < len(steps) else None
-        self._window = window if isinstance(window, Window) else None
-        self.windowed: bool = self._window is not None
-        self._keys: dict[str, _Key] = {}
-        for text, snapshot in stored.items():
-            self._restore(text, snapshot)
+        self.late = 0  # events that came too late
+        self.ahead = 0  # events whose time was too far after their receiving
+        self.full = 0  # events of keys that there was no room for
+        self.aside: Aside = Aside()
+        self._weaver = Weaver(declaration, self.aside, ground.find_state)
+        self.stateful: bool = self._weaver.stateful
+        kept = declaration.stream.forget or FORGET
+        result = Any if declaration.result is Unknown else declaration.result
+        reviving = Reviving(self._weaver.chain, kept, result, self._old)
+        self.keys: Keys = Keys(ground, self.name, reviving)
 
-    @property
-    def late(self) -> int:
-        """Events that came after their window was closed."""
-        return sum(key.operator.late for key in self._keys.values())
-
-    @property
-    def keys(self) -> list[str]:
-        """The keys that have windows."""
-        return list(self._keys)
-
-    def feed(
-        self,
-        payload: bytes,
-        captures: dict[str, str],
-        now: int,
-        received: int,
-        content_type: str | None = None,
-    ) -> tuple[str | None, list[Emitted]]:
-        """Take one event; return its key and what fell out.
+    def take(self, key: Key, source: int, item: Item, received: int, now: int) -> Sequence[Item]:
+        """Take an item of a key; return what falls out.
 
         Raises:
-            BadPayloadError: the payload is not of the stream's type.
+            Exception: what a user's function raises, or an operator that can't take the value.
+        """
+        time = item[0]
+        if time - received > MAX_AHEAD:
+            self.ahead += 1
+            return ()
+        clock = key.clock
+        if clock is None or time > clock:
+            key.clock, key.arrived = time, now
+            clock = time
+        return run(key.chain, source, item, clock)
+
+    def pass_by(self, names: tuple[str, ...], source: int, item: Item) -> Sequence[Item]:
+        """Take an item where nothing is kept of any; return what falls out."""
+        return self._weaver.chain(names).insert(source, item)
+
+    def finish(self, items: Sequence[Item], names: tuple[str, ...]) -> list[Item]:
+        """Return what fell out with the key's names in those of its values' fields."""
+        keys = self.declaration.stream.keys
+        return [(time, fill_keys(value, keys, names), mark) for time, value, mark in items]
+
+    def _old(self, windows: Any) -> Any:
+        """Return a chain's snapshot of what a version before kept: the state of the one window."""
+        chain = self._weaver.chain(("",) * len(self.declaration.stream.keys))
+        steps = [step for step in self.declaration.stream.steps if isinstance(step, Window)]
+        if not isinstance(chain, Line) or not steps:
+            return {}
+        return {f"{steps[0].kind}.{steps[0].size}.{steps[0].step}": [0, windows]}
+
+
+class Inlet:
+    """One trigger of a stream, and how its messages are read."""
+
+    def __init__(self, stream: StreamRun, source: int) -> None:
+        declaration = stream.declaration
+        self.stream = stream
+        self.source = source
+        self._payload = declaration.payloads[source]
+        self._time = declaration.triggers[source].time
+        self._keys = declaration.stream.keys
+        self._decode = decoder_for(self._payload)
+        self._decoders: dict[str, Decode] = {}  # by encoding, made when one is met
+
+    def bind(self, captures: dict[str, str]) -> "BoundInlet":
+        """Return it for a topic."""
+        names = tuple(captures.get(key) for key in self._keys)
+        return BoundInlet(self, cast("tuple[str, ...]", names) if None not in names else None, captures)
+
+    def read(self, payload: bytes, content_type: str | None, received: int) -> tuple[Any, int]:
+        """Return a message's value and its time, ns.
+
+        Raises:
+            BadPayloadError: it is not of the stream's type, or its time has no zone.
         """
         decoder = self._decode
-        if content_type is not None and self.declaration.payload not in {bytes, str}:
-            decoder = typed_decoder(self.declaration.payload, content_type, self._decoders)
+        if content_type is not None and self._payload not in {bytes, str}:
+            decoder = typed_decoder(self._payload, content_type, self._decoders)
         value = decode(decoder, payload)
-        time = received
-        if self._time is not None:
-            moment = getattr(value, self._time, None)
-            if getattr(moment, "tzinfo", None) is None:
-                raise BadPayloadError(f"{self._time} is {moment!r}, it must be a time with its zone")
-            time = to_ns(cast("datetime", moment))  # it has a zone
-        names = tuple(
-            str(captures[key] if key in captures else getattr(value, key))
-            for key in self.declaration.stream.keys
-        )
-        values = _steps(self._before, value)
-        if not values:
-            return None, []
-        text = "/".join(names)
-        if self._window is None:
-            return text, self._finish([Emitted(value, None, None) for value in values], names)
-        key = self._keys.get(text) or self._new_key(text, names)
-        closed: list[Closed[Any]] = []
-        for one in values:
-            at = self._time_of(one, time)
-            closed += key.operator.insert(at, one, received)
-            if at > key.latest:
-                key.latest, key.arrived = at, now
-        return text, self._closed(closed, key)
+        if self._time is None:
+            return value, received
+        moment = getattr(value, self._time, None)
+        if getattr(moment, "tzinfo", None) is None:
+            raise BadPayloadError(f"{self._time} is {moment!r}, it must be a time with its zone")
+        return value, to_ns(cast("datetime", moment))  # it has a zone
 
-    def _time_of(self, value: Any, time: int) -> int:
-        """Return a value's own time: an item of a batch may have one, others have the event's, ns."""
-        moment = getattr(value, self._time, None) if self._time is not None else None
-        return to_ns(moment) if isinstance(moment, datetime) and moment.tzinfo is not None else time
-
-    def advance(self, now: int) -> list[tuple[str, list[Emitted]]]:
-        """Close what is due where no event came: a silent device's clock is taken to go on like ours."""
-        if self._window is None:
-            return []
-        due: list[tuple[str, list[Emitted]]] = []
-        for text, key in self._keys.items():
-            deadline = key.operator.deadline()
-            if deadline is None:
-                continue
-            watermark = key.latest + (now - key.arrived) - self._window.lateness
-            if key.arrived == 0:  # restored: its device has not been heard since
-                key.arrived = now
-            elif watermark >= deadline and (closed := key.operator.advance(watermark)):
-                due.append((text, self._closed(closed, key)))
-        return due
-
-    def due(self) -> int | None:
-        """Return the monotonic ns at which `advance` has something to do; None is never."""
-        if self._window is None:
-            return None
-        moments: list[int] = []
-        for key in self._keys.values():
-            deadline = key.operator.deadline()
-            if deadline is not None:
-                wait = deadline + self._window.lateness - key.latest
-                moments.append(key.arrived + wait if key.arrived else 0)
-        return min(moments, default=None)
-
-    def snapshot(self, text: str) -> bytes | None:
-        """Return a key's open windows for the disk."""
-        key = self._keys[text]
-        return msgspec.msgpack.encode((key.names, key.latest, key.operator.snapshot()))
-
-    def _restore(self, text: str, snapshot: bytes) -> None:
-        if self._window is None:
-            return
-        names, latest, state = msgspec.msgpack.decode(snapshot, type=tuple[tuple[str, ...], int, Any])
-        key = self._new_key(text, names)
-        key.latest = latest
-        key.operator.restore(state)
-
-    def _new_key(self, text: str, names: tuple[str, ...]) -> _Key:
-        if len(self._keys) >= MAX_KEYS:
-            raise BadPayloadError(f"{self.name} has {MAX_KEYS} keys, the limit")
-        key = self._keys[text] = _Key(self._operator(), names)
-        return key
-
-    def _operator(self) -> Tumbling[Any]:
-        window = self._window
-        assert window is not None
-        if window.apply is not None:
-            payload = self.declaration.payload
-            fold: Any = ApplyFold(
-                window.apply,
-                encode=msgspec.to_builtins,
-                decode=lambda value: msgspec.convert(value, payload),
-            )
-        else:
-            fold = AggFold({name: (source, how) for name, source, how in window.fields})
-        return Tumbling(window.size, window.lateness, fold)
-
-    def _closed(self, closed: list[Closed[Any]], key: _Key) -> list[Emitted]:
-        window = self._window
-        assert window is not None
-        values: list[Emitted] = []
-        for item in closed:
-            value: Any = item.value
-            if window.result is not None:
-                fields = window.result.__struct_fields__
-                filled = {
-                    name: text
-                    for name, text in zip(self.declaration.stream.keys, key.names, strict=True)
-                    if name in fields and name not in value
-                }
-                value = msgspec.convert(filled | value, window.result, strict=False)
-            values.append(Emitted(value, item.start, item.end))
-        return self._finish(values, key.names)
-
-    def _finish(self, values: list[Emitted], names: tuple[str, ...]) -> list[Emitted]:
-        finished: list[Emitted] = []
-        for item in values:
-            if self._window is not None and self._window.apply is not None:
-                item.value = _fill_keys(item.value, self.declaration.stream.keys, names)
-            finished += [Emitted(value, item.start, item.end) for value in _steps(self._after, item.value)]
-        return finished
+    def names(self, value: Any, captures: dict[str, str]) -> tuple[str, ...]:
+        """Return what the value's key is made of."""
+        return tuple(str(captures[key] if key in captures else getattr(value, key)) for key in self._keys)
 
 
-def _steps(steps: tuple[Step, ...], value: Any) -> list[Any]:
-    """Return what becomes of a value: itself, changed, nothing, or the items of a batch."""
-    values = [value]
-    for step in steps:
-        if isinstance(step, Filter):
-            values = [one for one in values if step.test(one)]
-        elif isinstance(step, Map):
-            values = [step.change(one) for one in values]
-        elif isinstance(step, FlatMap):
-            values = [item for one in values for item in step.open(one)]
-    return values
+class BoundInlet:
+    """An inlet with the captures of one topic; where they make the whole key, it is known already."""
+
+    __slots__ = ("_captures", "_names", "inlet", "stream", "text")
+
+    def __init__(self, inlet: Inlet, names: tuple[str, ...] | None, captures: dict[str, str]) -> None:
+        self.inlet = inlet
+        self.stream: StreamRun = inlet.stream
+        self._captures = captures
+        self._names = names
+        self.text: str | None = None if names is None else key_text(names)
+
+    def key_of(self, value: Any) -> tuple[str, tuple[str, ...]]:
+        """Return the key of a value, as text and in parts."""
+        if self._names is not None:
+            assert self.text is not None
+            return self.text, self._names
+        names = self.inlet.names(value, self._captures)
+        return key_text(names), names
 
 
-def _fill_keys(value: Struct, keys: tuple[str, ...], names: tuple[str, ...]) -> Any:
-    fields = value.__struct_fields__ if isinstance(value, Struct) else ()  # pyright: ignore[reportUnnecessaryIsInstance] (a user's apply may return anything)
-    filled: dict[str, str] = {key: name for key, name in zip(keys, names, strict=True) if key in fields}
-    return msgspec.structs.replace(value, **filled) if filled else value
+def key_text(names: tuple[str, ...]) -> str:
+    """Return a key as one text; no other key has it."""
+    if len(names) == 1:
+        return names[0]
+    return "/".join(name.replace("%", "%25").replace("/", "%2F") for name in names)
+
+
+def fill_keys(value: Any, keys: tuple[str, ...], names: tuple[str, ...]) -> Any:
+    """Return a value with the key's names in those of its fields that are named so and empty."""
+    if not keys or not isinstance(value, Struct):
+        return value
+    filled: dict[str, str] = {
+        key: name
+        for key, name in zip(keys, names, strict=True)
+        if key in value.__struct_fields__ and getattr(value, key) in ("", None)
+    }
+    return structs.replace(value, **filled) if filled else value

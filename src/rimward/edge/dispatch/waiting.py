@@ -65,9 +65,7 @@ class Waiting:
         if running is None:
             self._host.measure(run, work, begun, self._clock())
             return
-        if held is not None:
-            for slot, cell in zip(bound.slots, held.cells, strict=True):
-                slot.cells.hold(slot.key, cell)
+        hold(bound, held)
         work.pending += 1
         task = running.task()
         self._tasks.add(task)
@@ -110,19 +108,7 @@ class Waiting:
                 self._host.succeeded(bound, call, held, work, task.result())
             except Exception as raised:  # noqa: BLE001 (a reply or a state that can't be written)
                 error = raised
-        if error is None:
-            self._host.measure(run, work, begun, now)
-        else:
-            if isinstance(error, Stopped):
-                error.settle()
-            self._host.failing(bound, work, error, (begun, self._clock()))
-        if not work.pending:
-            ticket = work.ticket
-            if self._host.end(work) is None and ticket is not None:
-                ticket.finish()
-        if held is not None:
-            for slot, cell in zip(bound.slots, held.cells, strict=True):
-                slot.cells.release(cell)
+        settle(self._host, bound, held, work, error, (begun, now if error is None else self._clock()))
         self._host.modes.ended(bound, cancel)
 
     def _error_of(self, run: FunctionRun, task: asyncio.Task[Any]) -> BaseException | None:
@@ -143,6 +129,37 @@ class Waiting:
             task.cancel()
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=1.0)
+
+
+def hold(bound: Bound, held: Held | None) -> None:
+    """Keep other calls from the cells of one that goes on, until it has settled."""
+    if held is not None:
+        for slot, cell in zip(bound.slots, held.cells, strict=True):
+            slot.cells.hold(slot.key, cell)
+
+
+def settle(
+    host: Host,
+    bound: Bound,
+    held: Held | None,
+    work: Work,
+    error: BaseException | None,
+    times: tuple[int, int],
+) -> None:
+    """End a call that went on: its figures, its message's end if it was the last, and its cells."""
+    if error is None:
+        host.measure(bound.run, work, *times)
+    else:
+        if isinstance(error, Stopped):
+            error.settle()
+        host.failing(bound, work, error, times)
+    if not work.pending:
+        ticket = work.ticket
+        if host.end(work) is None and ticket is not None:
+            ticket.finish()
+    if held is not None:
+        for slot, cell in zip(bound.slots, held.cells, strict=True):
+            slot.cells.release(cell)
 
 
 def queue(cell: Cell, work: Work, begin: Callable[[], Ticket | None]) -> Ticket:

@@ -41,6 +41,7 @@ class Work:
         "desk",
         "detached",
         "encoding",
+        "ends",
         "error",
         "event",
         "figures",
@@ -88,6 +89,7 @@ class Work:
         self.encoding: Encoding = "json"  # of the reply
         self.structured: bool = False  # an event in reply is to be one body
         self.reply: Reply | None = None  # the first one
+        self.ends: list[Callable[[], None]] = []  # run once all functions have ended, before the commit
         self.steps: list[Callable[[], None]] = []  # that take its state changes back
         self.changed: list[tuple[str, str]] = []  # cells that are watched, told of when it has committed
         self.detached: bool = False  # nobody waits for what is committed
@@ -130,6 +132,10 @@ class Work:
                 self.read_at,
             )
         return self._origin
+
+    def cause(self, origin: Origin) -> None:
+        """Say where it comes from, for what no message is."""
+        self._origin = origin
 
     def as_event(self, node: str) -> Event:
         """Return it as a function may ask for it."""

@@ -1,1 +1,1 @@
-"""Functions that run elsewhere than on the loop, and what decides that."""
+"""Functions that run elsewhere than on the loop: their workers, what these may do, and what decides that."""

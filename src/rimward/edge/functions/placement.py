@@ -78,12 +78,11 @@ class Placement:
         }
 
     def move(self, function: str, where: str, reason: str, at: int) -> None:
-        """Keep that a function runs elsewhere from now on."""
+        """Note that a function runs elsewhere from now on."""
         self._kept.functions[function] = Placed(self._codes[function], where, reason, at)
-        self._write()
 
     def killed(self, function: str, event: str) -> int:
-        """Keep that an event has killed the process of its function; return how often it has."""
+        """Note that an event has killed the process of its function; return how often it has."""
         code = self._codes.get(function, "")
         for one in self._kept.killers:
             if (one.function, one.event) == (function, event):
@@ -92,8 +91,25 @@ class Placement:
             one = _Killer(function, event, code)
             self._kept.killers = [*self._kept.killers[-self._most_events + 1 :], one]
         one.kills += 1
-        self._write()
         return one.kills
+
+    def encoded(self) -> bytes:
+        """Return what the file is to hold."""
+        return msgspec.json.encode(self._kept)
+
+    def write(self, data: bytes) -> None:
+        """Write the file, durably; that it can't be written is in `problem`."""
+        fresh = self._path.with_suffix(".new")
+        try:
+            fresh.write_bytes(data)
+            sync(fresh)
+            fresh.replace(self._path)
+            sync(self._path.parent)
+        except OSError as error:
+            self.problem = f"where functions run can't be kept: {error.strerror or error}"
+            log.error("where functions run can't be kept", error=str(error))  # noqa: TRY400 (it says it all)
+        else:
+            self.problem = None
 
     def _read(self) -> _Kept:
         try:
@@ -103,19 +119,6 @@ class Placement:
         except (OSError, msgspec.DecodeError) as error:
             log.warning("where functions ran is not known any more", file=self._path.name, error=str(error))
             return _Kept()
-
-    def _write(self) -> None:
-        fresh = self._path.with_suffix(".new")
-        try:
-            fresh.write_bytes(msgspec.json.encode(self._kept))
-            sync(fresh)
-            fresh.replace(self._path)
-            sync(self._path.parent)
-        except OSError as error:
-            self.problem = f"where functions run can't be kept: {error.strerror or error}"
-            log.error("where functions run can't be kept", error=self.problem)  # noqa: TRY400 (the sentence says it all)
-        else:
-            self.problem = None
 
 
 def take_deaths(path: Path) -> list[Death]:

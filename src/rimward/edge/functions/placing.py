@@ -1,5 +1,6 @@
 """How functions behave, and what follows: who is moved to a process, and what health says of it."""
 
+import asyncio
 from collections import deque
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Any, Protocol
 from rimward.app.codes import assigned_globals
 from rimward.app.functions import EdgeFunction
 from rimward.edge.functions.instances import Instance
-from rimward.edge.functions.placement import Placement, forget_deaths, take_deaths
+from rimward.edge.functions.placement import KILLS, Placement, forget_deaths, take_deaths
 from rimward.events import RimwardError
 from rimward.observe import Logger, get_logger
 
@@ -59,6 +60,7 @@ class Placing:
         self._overruns, within = limits
         self._within = round(within * 1e9)
         self._wall, self._monotonic = clocks
+        self._changed = asyncio.Event()
         self._over: dict[str, deque[int]] = {}
         self._stopped: dict[str, tuple[int, int, str]] = {}  # how often, monotonic ns of the last, sentence
         self._instances: dict[str, Instance] = {
@@ -66,8 +68,8 @@ class Placing:
         }
         self.advice: dict[str, str] = {}  # what somebody should do about a function
 
-    def start(self, deaths: Path) -> None:
-        """Place the functions as is known of them, and by the calls that killed earlier processes."""
+    def load(self, deaths: Path) -> None:
+        """Take over what is written of calls that killed earlier processes; it waits for the disk."""
         for death in take_deaths(deaths):
             if death.function not in self._runs:
                 continue
@@ -76,12 +78,26 @@ class Placing:
                 "a function killed the process", function=death.function, cause=death.cause,
                 seconds=death.seconds, kills_of_this_event=kills,
             )  # fmt: skip
-            self._move(death.function, f"a call did not end well: {death.cause}")
-        forget_deaths(deaths)
+            self._note(death.function, f"a call did not end well: {death.cause}")
+        if self._changed.is_set():
+            self._placement.write(self._placement.encoded())
+            self._changed.clear()
+        if self._placement.problem is None:
+            forget_deaths(deaths)
+
+    def start(self) -> None:
+        """Place the functions as is known of them."""
         for name, run in self._runs.items():
             run.killers |= self._placement.killers(name)
             if name in self._placement.functions:
                 self._place(name)
+
+    async def keep(self) -> None:
+        """Write down what changes, for ever."""
+        while True:
+            await self._changed.wait()
+            self._changed.clear()
+            await asyncio.to_thread(self._placement.write, self._placement.encoded())
 
     def stopped(self, function: str, place: str, own: int) -> None:
         """Make the function's instance anew, and name it in health."""
@@ -117,14 +133,15 @@ class Placing:
             names = ", ".join(sorted(kept))
             self.advice[function] = f"{reason}: it would be moved, but it keeps globals ({names}); use State"
         else:
-            self._move(function, reason)
+            self._note(function, reason)
+            self._place(function)
 
-    def worker_died(self, function: str, event: int) -> bool:
-        """Keep that an event has killed a worker; tell whether it is not to be run any more."""
-        if self._placement.killed(function, f"{event:08x}") < 2:
-            return False
-        self._runs[function].killers.add(event)
-        return True
+    def died(self, function: str, event: int) -> None:
+        """Keep that an event has killed a worker; one that has killed twice is not run any more."""
+        kills = self._placement.killed(function, f"{event:08x}")
+        self._changed.set()
+        if kills >= KILLS:
+            self._runs[function].killers.add(event)
 
     def problems(self) -> dict[str, str]:
         """Return what health says of functions, by "function NAME"."""
@@ -145,12 +162,12 @@ class Placing:
         """Return where each function runs."""
         return {name: run.runs for name, run in self._runs.items()}
 
-    def _move(self, function: str, reason: str) -> None:
+    def _note(self, function: str, reason: str) -> None:
+        self._changed.set()
         if self._runs[function].function.run in {"process", "wasm"}:
             return  # it is contained already
         self._placement.move(function, "process", reason, self._wall())
         log.warning("a function is moved to a process of its own", function=function, reason=reason)
-        self._place(function)
 
     def _place(self, function: str) -> None:
         """Have it run in a process; where that can't be, health says so."""

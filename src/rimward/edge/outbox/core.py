@@ -11,25 +11,29 @@ import zlib
 from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
 from rimward.app.manifest import FactSpec, Keeping
 from rimward.edge.clock import NodeClock, Stamp, plain_clock
-from rimward.edge.outbox import freeing
+from rimward.edge.outbox import erasing, freeing
 from rimward.edge.outbox.ballast import Ballast
-from rimward.edge.outbox.chunks import check_size, cut
+from rimward.edge.outbox.chunks import Body, check_size, cut
 from rimward.edge.outbox.config import OutboxConfig
 from rimward.edge.outbox.file import begin_epoch, give_up, note_counter, open_file, settle
+from rimward.edge.outbox.landing import MOST, Landing
 from rimward.edge.outbox.lanes import LiveFirst
+from rimward.edge.outbox.reading import eager_cells
 from rimward.edge.outbox.records import DeadLetter, Forward
 from rimward.edge.outbox.rekeying import Rekey, move, moving
 from rimward.edge.outbox.room import Room
-from rimward.edge.outbox.stock import Change, Chunk, Stock
+from rimward.edge.outbox.stock import Change, Chunk, Key, Stock
 from rimward.events import OutboxBroken
 from rimward.observe.failpoints import reach
 from rimward.observe.transactions import transaction
 from rimward.wire import Epoch, Marks
+from rimward.wire.erasing import Order
 from rimward.wire.system import CLOCK
 
 RUN = 10 * 10**9  # ns of running time that a start may forget: rows grow older by so much less
@@ -39,6 +43,15 @@ _BODY = (
     "where counter = ? and fact = ? and first = ? and last = ?"
 )
 _CHUNK = "insert into chunk values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+
+
+class Cargo(NamedTuple):
+    """What a group has for one lane."""
+
+    key: Key
+    newest: Forward
+    bodies: list[Body]
+    size: int  # bytes of all bodies
 
 
 class OutboxCore:
@@ -74,6 +87,7 @@ class OutboxCore:
             for fact, priority, body in self._db.execute("select fact, priority, body from keeping")
         }
         self._live_first = LiveFirst()
+        self._landing = Landing(self._db)
         self._generation = 0
         ran = self._scalar("select coalesce(max(cast(value as integer)), 0) from meta where key = 'ran'")
         self._ran = ran - self._clock.stamp().at
@@ -104,6 +118,10 @@ class OutboxCore:
     def _scalar(self, query: str) -> int:
         return self._db.execute(query).fetchone()[0]
 
+    def now(self) -> int:
+        """Return the wall clock, ns."""
+        return self._now()
+
     def ran(self) -> int:
         """Return for how long the outbox was written, over all its starts, ns: the age of rows is in it."""
         return self._ran + self._clock.stamp().at
@@ -120,11 +138,8 @@ class OutboxCore:
             self.room.check(spec, about)
 
     def load(self) -> dict[str, dict[str, bytes]]:
-        """Return every space's keys and values."""
-        spaces: dict[str, dict[str, bytes]] = {}
-        for space, key, value in self._db.execute("select space, key, value from cell"):
-            spaces.setdefault(space, {})[key] = value
-        return spaces
+        """Return every space's keys and values, but those of streams."""
+        return eager_cells(self._db)
 
     @contextmanager
     def _changing(self) -> Generator[Change]:
@@ -156,20 +171,52 @@ class OutboxCore:
         stamp = self._clock.stamp()
         if news := bool(forwards) and self._clock.news(stamp):
             forwards = [*forwards, self._clock_row(stamp)]
+        cargo = self._number(forwards, stamp)
+        if not puts and not dead and self._is_plain(cargo):
+            self._land(cargo)
+        else:
+            self._commit_all(cargo, puts, dead)
+        if news:
+            self._clock.told(stamp)
+
+    def _commit_all(
+        self, cargo: list[Cargo], puts: dict[tuple[str, str], bytes | None], dead: list[DeadLetter]
+    ) -> None:
         with self._changing() as change:
-            keepings = self._insert_rows(forwards, change, stamp)
+            keepings = self._insert_rows(cargo, change)
             gone = [place for place, value in puts.items() if value is None]
             kept = [(*place, value) for place, value in puts.items() if value is not None]
             if kept:
                 self._db.executemany("insert or replace into cell values (?, ?, ?)", kept)
             if gone:
                 self._db.executemany("delete from cell where space = ? and key = ?", gone)
-            dead_bytes = self._bury(dead)
+            dead_bytes = self._bury(dead) if dead else self.dead_bytes
         self.dead_bytes = dead_bytes
         self.dead_total += len(dead)
         self._keepings |= keepings
-        if news:
-            self._clock.told(stamp)
+
+    def _is_plain(self, cargo: list[Cargo]) -> bool:
+        """Tell whether rows need no room made and say nothing new: then one statement writes them."""
+        return (
+            0 < sum(len(one.bodies) for one in cargo) <= MOST
+            and self.stock.bytes + sum(one.size for one in cargo) <= self.room.limit
+            and self.ran() - self._ran_written <= RUN
+            and all(one.newest.keeping.max_bytes is None and self._knows(one.newest) for one in cargo)
+        )
+
+    def _knows(self, row: Forward) -> bool:
+        return self._keepings.get(row.fact) == (row.priority, row.keeping)
+
+    def _land(self, cargo: list[Cargo]) -> None:
+        change = Change(self._db, self.stock, self._now())
+        reach("outbox.begun")
+        reach("outbox.inserted")
+        bodies = [body for one in cargo for body in one.bodies]
+        self._landing.write(self.epoch.counter, bodies, change.now, self.ran())
+        for one in cargo:
+            change.note(one.key, one.newest, one.size)
+        self.stock.apply(change)
+        reach("outbox.committed")
 
     def _clock_row(self, stamp: Stamp) -> Forward:
         """Return the record that places the rows of this commit, and of others by the same stamp."""
@@ -179,34 +226,36 @@ class OutboxCore:
             f"clock-{self.epoch}-{seq}", None, None, replayed=False, values=stamp.values(), mono=stamp.at,
         )  # fmt: skip
 
-    def _insert_rows(
-        self, forwards: list[Forward], change: Change, stamp: Stamp
-    ) -> dict[str, tuple[str, Keeping]]:
-        """Write rows as chunks, after making room for them; return what facts say that is new."""
+    def _number(self, forwards: list[Forward], stamp: Stamp) -> list[Cargo]:
+        """Return rows by lane, numbered and as chunks; nothing is changed by it but the rows."""
         lanes: dict[str, list[Forward]] = {}
         for forward in forwards:
             forward.lane = self._live_first.lane(forward.fact)
             lanes.setdefault(forward.lane, []).append(forward)
-        fresh: dict[str, tuple[str, Keeping]] = {}
+        found: list[Cargo] = []
         for lane, rows in lanes.items():
-            newest = rows[-1]
-            said = newest.priority, newest.keeping
-            if self._keepings.get(newest.fact) != said:
-                fresh[newest.fact] = said
             key = self.epoch.counter, lane
             for seq, row in enumerate(rows, self.stock.last(key) + 1):
                 row.seq = seq
             bodies = list(cut(rows, stamp))
-            size = sum(len(body.body) for body in bodies)
+            found.append(Cargo(key, rows[-1], bodies, sum(len(body.body) for body in bodies)))
+        return found
+
+    def _insert_rows(self, cargo: list[Cargo], change: Change) -> dict[str, tuple[str, Keeping]]:
+        """Write rows as chunks, after making room for them; return what facts say that is new."""
+        fresh: dict[str, tuple[str, Keeping]] = {}
+        for key, newest, bodies, size in cargo:
+            said = newest.priority, newest.keeping
+            if not self._knows(newest):
+                fresh[newest.fact] = said
             self.room.make(change, newest.fact, *said, size)
             born = self.ran()
             self._db.executemany(
                 _CHUNK,
-                [(key[0], lane, one.first, one.last, change.now, *one[3:], born) for one in bodies],
+                [(key[0], key[1], one.first, one.last, change.now, *one[3:], born) for one in bodies],
             )
-            change.lasts[key] = newest.seq, newest.priority
-            change.bytes[key] += size
-            change.tallies[lane, "forwarded"] += len(rows)
+            change.note(key, newest, size)
+            change.tallies[key[1], "forwarded"] += newest.seq - bodies[0].first + 1
         for fact, (priority, keeping) in fresh.items():
             body = msgspec.json.encode(keeping).decode()
             self._db.execute("insert or replace into keeping values (?, ?, ?)", (fact, priority, body))
@@ -311,6 +360,29 @@ class OutboxCore:
                 change.lose((counter, lane), first, last, "corrupt")
             rows += last - first + 1
         return rows
+
+    def erase(self, orders: Iterable[Order]) -> tuple[int, int]:
+        """Blank rows that are to be forgotten, and delete such dead letters; return how many of each.
+
+        What they said is overwritten on disk; pages that were freed before are so as they are used again.
+        """
+        asked, rows = list(orders), 0
+        self._db.execute("pragma secure_delete=on")
+        try:
+            for key in erasing.lanes_of(self.stock, asked):
+                after = -1
+                while after:
+                    with self._changing() as change:
+                        after, gone = erasing.blanked(change, self.stock, key, after, asked)
+                    rows += gone
+            dead = erasing.letters(self._db, asked)
+            with transaction(self._db):
+                self._db.executemany("delete from dead where id = ?", [(id_,) for id_, _ in dead])
+            self.dead_bytes -= sum(size for _, size in dead)
+            self._db.execute("pragma wal_checkpoint(truncate)")
+        finally:
+            self._db.execute("pragma secure_delete=off")
+        return rows, len(dead)
 
     def link_up(self) -> None:
         """Let new rows of `live_first` facts overtake what waits, now that the link is back."""

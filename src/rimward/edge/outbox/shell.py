@@ -12,10 +12,12 @@ from typing import Self
 
 from rimward.app.manifest import FactSpec
 from rimward.edge.clock import NodeClock
+from rimward.edge.outbox.chunks import SEALED_BYTES as SURE
 from rimward.edge.outbox.config import OutboxConfig
 from rimward.edge.outbox.core import OutboxCore
 from rimward.edge.outbox.faulty import FaultyDisk
 from rimward.edge.outbox.file import read_cells, writable
+from rimward.edge.outbox.reading import LAZY_SPACES, Overlay, Reader
 from rimward.edge.outbox.records import DeadLetter, Forward, Transaction
 from rimward.edge.outbox.tending import CLEAN, Tending, code_of
 from rimward.events import OutboxBroken, OutboxFull, RimwardError
@@ -60,6 +62,8 @@ class Outbox:
     ) -> None:
         """`clock` is the wall clock, ns; `stamps` says what rows are to know of it."""
         self._folder = folder
+        self._reader = Reader(folder / "outbox.db")
+        self._overlay = Overlay(self._reader)
         self._config = config
         self._clock = clock  # wall ns
         self._monotonic = monotonic  # ns
@@ -130,10 +134,34 @@ class Outbox:
         await self._idle.wait()
         self._tasks.put(None)
         await asyncio.to_thread(self._thread.join)
+        self._reader.close()
 
     def load(self, space: str) -> dict[str, bytes]:
         """Return what a space held when the outbox was opened."""
+        if space.startswith(LAZY_SPACES) and self._core is not None:
+            return self._reader.space(space)
         return self._spaces.pop(space, {})
+
+    def find(self, space: str, key: str) -> bytes | None:
+        """Return a value as it was put or touched last.
+
+        Raises:
+            OutboxBroken: it can't be read.
+        """
+        return self._overlay.find(space, key, self._touched, *self._unwritten)
+
+    def keys(self, space: str, since: str, until: str, most: int) -> list[str]:
+        """Return the first committed keys from `since` to before `until` of which nothing newer waits."""
+        return self._overlay.keys(space, (since, until, most), self._touched, *self._unwritten)
+
+    def count(self, space: str) -> int:
+        """Return how many keys of a space are committed."""
+        return 0 if self._core is None else self._reader.count(space)
+
+    @property
+    def _unwritten(self) -> list[Cells]:
+        """The cells of the groups that are not on disk yet, the newest first."""
+        return [self._group.cells] if self._flying is None else [self._group.cells, self._flying.cells]
 
     def admit(self, spec: FactSpec, about: int, values: tuple[object, ...]) -> None:
         """Tell whether there is room for a fact's row of about so many bytes.
@@ -143,9 +171,11 @@ class Outbox:
             OutboxBroken: the disk can't be written.
             RowTooLarge: no envelope could carry it.
         """
-        if self._broken is not None or self._core is None:
+        core = self._core
+        if self._broken is not None or core is None:
             raise OutboxBroken(self._broken)
-        self._core.admit(spec, about, values)
+        if about > SURE or core.stock.bytes + about > core.room.limit or spec.keeping.max_bytes is not None:
+            core.admit(spec, about, values)
 
     def append(self, tx: Transaction, done: Done | None) -> None:
         """Commit a transaction with the next group.
@@ -161,9 +191,29 @@ class Outbox:
         group.dead += tx.dead
         for put in tx.puts:
             group.cells[put.space, put.key] = put.value
-        if self._flying is None and (self._last_group <= 1 or len(group.transactions) >= GROUP):
+        if self._flying is None:
+            self._plan()
+
+    def forward(self, rows: list[Forward], done: Done) -> None:
+        """Commit as `append` does what is rows and nothing else.
+
+        Raises:
+            OutboxBroken: the disk can't be written; nothing was taken.
+        """
+        if self._broken is not None:
+            raise OutboxBroken(self._broken)
+        group = self._group
+        group.transactions.append((_ROWS, done))
+        group.forwards += rows
+        if self._flying is None:
+            self._plan()
+
+    def _plan(self) -> None:
+        """Hand the waiting group over: at once where messages come alone, else when it has company."""
+        waiting = len(self._group.transactions)
+        if waiting >= GROUP or (self._last_group <= 1 and waiting <= 1):
             self._seal()
-        elif self._timer is None and self._flying is None:
+        elif self._timer is None:
             self._timer = self._loop.call_later(GATHER, self._seal)
 
     def touch(self, space: str, key: str, encode: Callable[[], bytes | None]) -> None:
@@ -240,12 +290,7 @@ class Outbox:
                 if done is not None:
                     done(None)
         if self._group.transactions:
-            if (self._last_group <= 1 and len(self._group.transactions) <= 1) or len(
-                self._group.transactions
-            ) >= GROUP:
-                self._seal()
-            elif self._timer is None:
-                self._timer = self._loop.call_later(GATHER, self._seal)
+            self._plan()
         if self._flying is None:
             self._idle.set()
 
@@ -351,6 +396,7 @@ class Outbox:
             log.error("the next start can't be told that the outbox is broken", error=str(refused))  # noqa: TRY400 (one line: the disk is gone)
 
 
+_ROWS = Transaction()  # stands for one that is nothing but rows: there is nothing to take back
 _NOTHING = _Group()  # stands for a wait without work
 
 

@@ -11,16 +11,18 @@ from typing import NamedTuple
 
 from msgspec import Struct
 
+from rimward.edge.outbox.records import Forward
 from rimward.wire import Mark, table_of
 
 Key = tuple[int, str]  # an epoch's counter and a lane's name
-_LANES = (
-    "insert into lane values (?, ?, ?, ?, ?) on conflict (counter, fact) do update set "
+INTO_LANE = (
+    "insert into lane values ({}) on conflict (counter, fact) do update set "
     "last_seq = excluded.last_seq, bytes = bytes + excluded.bytes, priority = excluded.priority"
 )
-TALLY = (
-    "insert into tally values (?, ?, ?) on conflict (lane, cause) do update set rows = rows + excluded.rows"
+INTO_TALLY = (
+    "insert into tally values ({}) on conflict (lane, cause) do update set rows = rows + excluded.rows"
 )
+_LANES, TALLY = INTO_LANE.format("?, ?, ?, ?, ?"), INTO_TALLY.format("?, ?, ?")
 _GROWN = (
     "update lost set last = ?, rows = rows + ? where counter = ? and lane = ? and reason = ? and last = ?"
 )
@@ -63,6 +65,11 @@ class Change:
         self.bytes: Counter[Key] = Counter()
         self.kept: Counter[Key] = Counter()
         self.tallies: Counter[tuple[str, str]] = Counter()
+
+    def note(self, key: Key, newest: Forward, size: int) -> None:
+        """Note rows that a lane has got."""
+        self.lasts[key] = newest.seq, newest.priority
+        self.bytes[key] += size
 
     def drop(self, chunks: Iterable[Chunk], *, kept: bool) -> None:
         """Delete chunks; `kept`: the lake has them."""

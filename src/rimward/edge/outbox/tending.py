@@ -2,15 +2,19 @@
 
 import sqlite3
 from collections.abc import Callable
+from pathlib import Path
 
 from rimward.edge.outbox.core import OutboxCore
 from rimward.edge.outbox.notes import Damage, Link, Note
 from rimward.edge.outbox.rekeying import Rekey
 from rimward.observe import Logger, get_logger
+from rimward.observe.disk import sync
 from rimward.wire import Marks
+from rimward.wire.erasing import Erased, Orders
 
 log: Logger = get_logger("rimward.outbox")
 
+ERASE, ERASED = "erase", "erased"  # notes: what the hub asks for, and what was carried out
 CLEAN = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_BUSY}  # nothing was written and the file is as it was
 
 
@@ -24,7 +28,7 @@ class Tending:
     def __init__(self, core: OutboxCore) -> None:
         folder = core.path.parent
         self._core = core
-        self._notes = {name: Note(folder / name) for name in ("marks", "rekey", "link", "damaged")}
+        self._notes = {name: Note(folder / name) for name in ("marks", "rekey", "link", "damaged", ERASE)}
         self._marks: Marks | None = None
         self._since: int | None = None  # when the link came up that is known
         self._short = False  # the disk has less left than the reserve
@@ -40,6 +44,7 @@ class Tending:
             ("rekey", self._rekey),
             ("damaged", self._damaged),
             ("link", self._link),
+            (ERASE, self._erase),
             ("ages", self._expire),
             ("room", self._measure),
         )
@@ -103,6 +108,21 @@ class Tending:
         if rows := self._core.damaged(damage.ranges):
             log.error("rows were damaged on the disk and are lost", rows=rows)
 
+    def _erase(self) -> None:
+        said = self._notes[ERASE].news()
+        if said is None:
+            return
+        orders, path = Orders.decode(said), self._core.path.with_name(ERASED)
+        done = erased_at(path)
+        if orders.known == done.known:
+            return
+        rows, dead = self._core.erase(orders.orders)
+        log.warning("rows were erased, as the hub asked", rows=rows, dead_letters=dead)
+        draft = path.with_suffix(".new")
+        draft.write_bytes(Erased(orders.known, done.rows + rows, done.dead + dead, self._core.now()).encode())
+        sync(draft)
+        draft.replace(path)
+
     def _link(self) -> None:
         said = self._notes["link"].news()
         if said is None:
@@ -115,6 +135,14 @@ class Tending:
     def _expire(self) -> None:
         if chunks := self._core.expire():
             log.warning("rows waited longer than their facts let them and were given up", chunks=chunks)
+
+
+def erased_at(path: Path) -> Erased:
+    """Return what was carried out of a hub's erasures."""
+    try:
+        return Erased.decode(path.read_bytes())
+    except (OSError, ValueError):  # msgspec's errors are ValueErrors
+        return Erased()
 
 
 def code_of(error: sqlite3.Error) -> int:

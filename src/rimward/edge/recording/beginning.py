@@ -32,9 +32,8 @@ def memory_of(dispatcher: Dispatcher) -> list[Memory] | None:
         found += [Memory(one.space, key, value) for key, value in one.values()]
         found += [Memory(one.times_space, key, at.to_bytes(8, "big")) for key, at in one.changed()]
     for stream in dispatcher.streams.values():
-        for key in stream.keys:
-            if (snapshot := stream.snapshot(key)) is not None:
-                found.append(Memory(f"stream:{stream.name}", key, snapshot))
+        found += [Memory(stream.keys.space, key, value) for key, value in stream.keys.kept()]
+    found += [Memory(*one) for one in dispatcher.firing.kept()]
     return found
 
 

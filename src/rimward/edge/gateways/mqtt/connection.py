@@ -17,6 +17,7 @@ from rimward.edge.gateways.mqtt.broker import Broker
 from rimward.edge.gateways.mqtt.gate import Gate
 from rimward.edge.gateways.mqtt.greeting import Greeting
 from rimward.edge.gateways.mqtt.identifying import NO_ROUTES, KnownRoutes, routes_of
+from rimward.edge.gateways.mqtt.parked import Parked, arrive_behind
 from rimward.edge.gateways.mqtt.parting import half_close, said_goodbye
 from rimward.edge.gateways.mqtt.routes import Route
 from rimward.edge.gateways.mqtt.subscriber import Subscriber
@@ -61,7 +62,7 @@ class Connection(asyncio.Protocol):
         self.cut: Callable[[bytes], list[Taken]] = session.cut  # or what holds it to a rate
         self.sender: Sender = Sender("", "mqtt3")
         self.broker: Broker = gate.broker
-        self.arrivals: deque[Arrival] | None = None  # in the order in which they are answered
+        self.arrivals: deque[Arrival | Parked] | None = None  # in the order in which they are answered
         self.subscriber: Subscriber | None = None  # None until the client has been let in
         self.routes: KnownRoutes = NO_ROUTES  # to which it may publish without a further question
         self.leaving = False  # the goodbye is out; what comes is not read
@@ -106,8 +107,10 @@ class Connection(asyncio.Protocol):
                 if type(packet) is not tuple:
                     if type(packet) is not int or not confirm(self, packet):
                         self.answer_in_order(packet_of(packet), read_at)
-                elif (route := self.routes.get(packet[0])) is None or self.arrivals:
+                elif (route := self.routes.get(packet[0])) is None:
                     self.answer_in_order(packet_of(packet), read_at)
+                elif self.arrivals:
+                    arrive_behind(self, gate, packet, route, read_at)
                 else:
                     topic, payload, qos, identity = packet
                     ticket = gate.door.plain(topic, payload, qos, self.sender, read_at)
@@ -255,10 +258,8 @@ class Connection(asyncio.Protocol):
 
     def _arrive_later(self, plain: PlainPublish, route: Route, ticket: Ticket) -> None:
         """Take a message that is a topic and a payload, and whose answer is not ready."""
-        packet = packet_of(plain)
-        assert isinstance(packet, Publish)
-        if self.hold(packet):
-            self.wait(Arrival(self, packet, route, 0.0), ticket)
+        if not plain[2] or self.session.hold(int.from_bytes(plain[3])):
+            self.wait(Parked(self, plain, route), ticket)
 
     def arrive_in_order(self, packet: Publish, read_at: int) -> None:
         """Take a message that waits for others, or has more to it than a known topic and a payload."""
@@ -281,7 +282,7 @@ class Connection(asyncio.Protocol):
             return False
         return session.hold(packet.packet_id, packet.qos)
 
-    def wait(self, arrival: Arrival, ticket: Ticket | None) -> None:
+    def wait(self, arrival: Arrival | Parked, ticket: Ticket | None) -> None:
         """Keep a message's place until it is answered."""
         if self.arrivals is None:
             self.arrivals = deque()

@@ -1,0 +1,168 @@
+"""Streams put together: their functions run once, and what they say is checked against what they get."""
+
+import datetime as dt
+import typing
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from msgspec import Struct
+
+from rimward.app.declared import StreamDeclared
+from rimward.app.facts import Fact
+from rimward.app.flowing import Unknown, check_flow, out_type
+from rimward.app.functions import EdgeFunction, StreamDeclaration
+from rimward.app.plan import hints_of
+from rimward.app.problems import Problem, name_of
+from rimward.app.state import StateType
+from rimward.app.steps import Enrich, Meet
+from rimward.app.stream import Stream, stream_argument
+from rimward.app.triggers import Mqtt
+
+States = Mapping[type[Struct], StateType[Any]]
+
+
+def stream_declaration(
+    one: StreamDeclared, facts: Mapping[type[Struct], Fact], states: States
+) -> StreamDeclaration:
+    """Return what a stream's function declares.
+
+    Raises:
+        Problem: it takes or gives no stream, or a step makes no sense.
+    """
+    function, count = one.function, len(one.triggers)
+    hints = hints_of(function)
+    payloads = tuple(stream_argument(hint) for name, hint in hints.items() if name != "return")
+    if len(payloads) != count or None in payloads:
+        wanted = "one Stream[T]" if count == 1 else f"a Stream[T] for each of its {count} triggers"
+        raise Problem(
+            f"{function.__name__} is a stream and does not take {wanted}",
+            f"write def {function.__name__}(readings: Stream[Reading]) -> Stream[Minute]"
+            if count == 1
+            else f"write def {function.__name__}(readings: Stream[Reading], doors: Stream[Door]) -> "
+            "Stream[Both]",
+            at=function,
+        )
+    for payload, trigger in zip(payloads, one.triggers, strict=True):
+        check_time(function, payload, trigger)
+    declared = function(*(Stream(source=index) for index in range(count)))
+    if not isinstance(declared, Stream):
+        raise Problem(
+            f"{function.__name__} returns {declared!r}, not a stream", "return the stream", at=function
+        )
+    stream = typing.cast("Stream[Any]", declared)
+    for index in sorted(_sources(stream)):
+        _check_keys(function, stream, one.triggers[index], payloads[index])
+    _check_tables(function, stream, states)
+    said = stream_argument(hints.get("return"))
+    check_flow(function, stream, payloads, Unknown if said is None else said)
+    fact = _fact(function, stream, said, facts)
+    _check_result(function, stream, payloads, said)
+    return StreamDeclaration(
+        function.__name__, one.triggers, payloads, stream, fact, function, one.file, one.line,
+        was=one.was, result=Unknown if said is None else said,
+    )  # fmt: skip
+
+
+def check_lead_somewhere(streams: Iterable[StreamDeclaration], functions: Iterable[EdgeFunction]) -> None:
+    """Refuse a stream whose values nobody gets.
+
+    Raises:
+        Problem: there is one.
+    """
+    followed = {
+        function.trigger.name
+        for function in functions
+        if isinstance(function.trigger, StreamDeclaration) and not function.trigger.late
+    }
+    for stream in streams:
+        if not stream.stream.forwards and stream.name not in followed:
+            raise Problem(
+                f"the stream {stream.name} leads nowhere",
+                "end it in .forward(), or use it as a trigger: @app.edge(" + stream.name + ")",
+                at=stream.function,
+            )
+
+
+def check_time(function: Callable[..., Any], payload: Any, trigger: Mqtt) -> None:
+    """Refuse `time="at"` where the payload has no such field, or one that is no time."""
+    if trigger.time is None:
+        return
+    name = trigger.time
+    structs = typing.get_args(payload) or (payload,)
+    for struct in structs:
+        if not (isinstance(struct, type) and issubclass(struct, Struct)):
+            raise Problem(
+                f"{function.__name__}: time={name!r} names a field, and the payload is no Struct",
+                f"write a Struct with '{name}: datetime'",
+                at=function,
+            )
+        hint = typing.get_type_hints(struct).get(name)
+        if hint is not dt.datetime and dt.datetime not in typing.get_args(hint):
+            raise Problem(
+                f"{function.__name__}: time={name!r}, and {struct.__name__} has no field '{name}: datetime'",
+                f"add '{name}: datetime' to {struct.__name__}",
+                at=function,
+            )
+
+
+def _sources(stream: Stream[Any]) -> set[int]:
+    """Return which triggers a stream begins with."""
+    first = stream.steps[0] if stream.steps else None
+    if isinstance(first, Meet):
+        return _sources(first.left) | _sources(first.right)
+    return {stream.source}
+
+
+def _check_keys(function: Callable[..., Any], stream: Stream[Any], trigger: Mqtt, payload: Any) -> None:
+    fields: tuple[str, ...] = getattr(payload, "__struct_fields__", ())
+    for key in stream.keys:
+        if key not in trigger.pattern.names and key not in fields:
+            raise Problem(
+                f"{function.__name__} is keyed by {key!r}, neither a capture nor a field of the payload",
+                f"write {{{key}}} in the topic",
+                at=function,
+            )
+
+
+def _check_tables(function: Callable[..., Any], stream: Stream[Any], states: States) -> None:
+    for step in stream.steps:
+        if isinstance(step, Meet):
+            _check_tables(function, step.left, states)
+            _check_tables(function, step.right, states)
+        if isinstance(step, Enrich) and isinstance(step.table, type) and step.table not in states:
+            raise Problem(
+                f"{function.__name__}: enrich: {step.table.__name__} is not a state of this app",
+                "declare it with @app.state, or give a dict",
+                at=function,
+            )
+
+
+def _fact(
+    function: Callable[..., Any], stream: Stream[Any], result: Any, facts: Mapping[type[Struct], Fact]
+) -> Fact | None:
+    if not stream.forwards:
+        return None
+    fact = facts.get(result) if isinstance(result, type) else None
+    if fact is None:
+        raise Problem(
+            f"{function.__name__} forwards {name_of(result)}, which is not a fact",
+            "declare it with @app.fact and say -> Stream[ThatFact]",
+            at=function,
+        )
+    return fact
+
+
+def _check_result(
+    function: Callable[..., Any], stream: Stream[Any], payloads: tuple[Any, ...], said: Any
+) -> None:
+    """Refuse a stream that says it gives one type where its last step gives another."""
+    given = out_type(stream, payloads)
+    if given is Unknown or not isinstance(given, type) or not isinstance(said, type) or given is said:
+        return
+    if issubclass(given, said):
+        return
+    raise Problem(
+        f"{function.__name__} says that it gives {name_of(said)}, and gives {name_of(given)}",
+        f"write -> Stream[{name_of(given)}]",
+        at=function,
+    )

@@ -1,0 +1,312 @@
+"""Calls that run elsewhere: to the dispatcher they are async functions, whose effects come back in one piece.
+
+What comes back is applied exactly as what an inline call leaves: all of it or nothing, in the message's
+transaction. A worker that dies has left nothing.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import msgspec
+from msgspec import Struct
+
+from rimward.app import Reply as Wanted
+from rimward.app.device import Device
+from rimward.app.effects import Action, EventPayload, TimerAsk, check_topic, checked
+from rimward.app.facts import Fact
+from rimward.edge.dispatch.call import Call, Ground, forward_of, row_bytes
+from rimward.edge.dispatch.commands import Commands
+from rimward.edge.dispatch.encodings import dressed, encoding_of, from_cbor, media_types
+from rimward.edge.dispatch.failures import FarError
+from rimward.edge.dispatch.functions import Bound, FunctionRun, Held
+from rimward.edge.dispatch.marking import event_of
+from rimward.edge.dispatch.modes import Replaced
+from rimward.edge.dispatch.ports import Workers
+from rimward.edge.dispatch.types import Message, Reply
+from rimward.edge.dispatch.waiting import Host as WaitingHost
+from rimward.edge.dispatch.waiting import hold, settle
+from rimward.edge.dispatch.work import Desk, Work
+from rimward.edge.state import Cells
+from rimward.events import CloudEvent, Reject, RimwardError, WorkerDied
+from rimward.wire.functions import (
+    BYTES,
+    EMPTY,
+    EVENT,
+    TEXT,
+    Answer,
+    Ask,
+    Command,
+    Ended,
+    Failure,
+    Form,
+    Left,
+    Look,
+    Seen,
+    Told,
+)
+
+_encode = msgspec.msgpack.Encoder().encode
+_GIVEN = ("capture", "query")
+KILLS = 2  # of one event, after which it is not run any more
+DEATHS = 1024  # events that a worker died of that are remembered
+
+
+class Host(WaitingHost, Ground, Desk, Protocol):
+    """What calls elsewhere ask of the dispatcher."""
+
+    facts: dict[type[Struct], Fact]
+    node: str
+    commands: Commands
+    functions: dict[str, FunctionRun]
+    counters: dict[str, int]
+
+
+class Away:
+    """Sends calls to workers and takes what comes back."""
+
+    def __init__(
+        self, host: Host, workers: Workers, cells: dict[str, Cells], clock: Callable[[], int]
+    ) -> None:
+        """`cells` are those of each state, by its name; `clock` is monotonic ns."""
+        self.host: Host = host
+        self.workers: Workers = workers
+        self.cells: dict[str, Cells] = cells
+        self.clock: Callable[[], int] = clock
+        self.tables: dict[str, Fact] = {fact.spec.table: fact for fact in host.facts.values()}
+        self.running: set[FarCall] = set()
+        self.tasks: set[asyncio.Task[None]] = set()  # commands to devices
+        self._given: dict[str, list[int]] = {}  # by function: the places of captures and the query
+        self._idle: asyncio.Event | None = None
+        self._deaths: dict[tuple[str, int], int] = {}  # by function and event, the oldest first
+
+    def run(self, bound: Bound, payload: Any, given: Any, work: Work) -> None:
+        """Send one call; `payload` is decoded, `given` is a stream's value where it is one."""
+        run, host = bound.run, self.host
+        held = Held(bound) if bound.slots else None
+        body, form = _payload(run, payload, given, work)
+        at = self._given.get(run.name)
+        if at is None:
+            parameters = enumerate(run.function.plan.parameters)
+            at = self._given[run.name] = [place for place, one in parameters if one.kind in _GIVEN]
+        arguments = [bound.arguments[place] for place in at]
+        ask = Ask(
+            0, body, form, arguments, [], host.wall_of(0), "json" if work.encoding in _JSON else "msgpack"
+        )
+        if held is not None:
+            ask.states = [
+                (slot.key, _encode(cell.value)) for slot, cell in zip(bound.slots, held.cells, strict=True)
+            ]
+        if bound.event_at >= 0:
+            ask.event = work.as_event(host.node)
+        if bound.device_at >= 0:
+            ask.device = (work.sender.id, work.sender.user, work.sender.protocol)
+        call = FarCall(self, bound, held, work)
+        key = bound.slots[0].key if bound.slots else str(arguments[0]) if arguments else work.sender.id
+        if not self.workers.ask(run.name, key, ask, call):
+            work.refuse("busy", f"too many calls of {run.name} wait")
+            return
+        hold(bound, held)
+        work.pending += 1
+        self.running.add(call)
+        host.modes.began(bound, call.cancel)
+
+    def blame(self, run: FunctionRun, event: int) -> None:
+        """A worker died of an event; one that comes again and kills again is not run a third time."""
+        key = (run.name, event)
+        self._deaths[key] = self._deaths.pop(key, 0) + 1
+        if self._deaths[key] >= KILLS:
+            run.killers.add(event)
+        if len(self._deaths) > DEATHS:
+            name, oldest = next(iter(self._deaths))
+            del self._deaths[name, oldest]
+            self.host.functions[name].killers.discard(oldest)
+
+    def over(self, call: "FarCall") -> None:
+        """Forget a call that has ended."""
+        self.running.discard(call)
+        if self._idle is not None and not self.running:
+            self._idle.set()
+
+    async def close(self, grace: float) -> None:
+        """Wait up to `grace` seconds for the calls that run; the rest is lost, and was not acknowledged."""
+        if self.running:
+            self._idle = asyncio.Event()
+            try:
+                async with asyncio.timeout(grace):
+                    await self._idle.wait()
+            except TimeoutError:
+                self.running.clear()
+        for task in list(self.tasks):
+            task.cancel()
+
+
+class FarCall:
+    """One call in a worker: a `wire.functions.Caller`."""
+
+    __slots__ = ("_away", "_bound", "_held", "_work")
+
+    def __init__(self, away: Away, bound: Bound, held: Held | None, work: Work) -> None:
+        self._away = away
+        self._bound = bound
+        self._held = held
+        self._work = work
+
+    def cancel(self) -> None:
+        """Take no more notice of it: a newer event has its place."""
+        self.died(Replaced(f"a newer event of {self._bound.run.name} came"))
+
+    def ended(self, ended: Ended) -> None:
+        """Apply what the call left, or tell what it raised."""
+        away, work = self._away, self._work
+        if self not in away.running:
+            return
+        work.pending -= 1
+        error: BaseException | None = None
+        if ended.failure is not None:
+            error = _raised(ended.failure)
+        else:
+            try:
+                self._apply(ended)
+            except Exception as raised:  # noqa: BLE001 (no room for a fact, or a value that can't be written)
+                error = raised
+        now = away.clock()
+        self._settle(error, (now - ended.own, now))
+
+    def died(self, error: Exception) -> None:
+        """Tell that its worker died: it has left nothing."""
+        if self in self._away.running:
+            self._work.pending -= 1
+            now = self._away.clock()
+            if isinstance(error, WorkerDied):
+                self._away.blame(self._bound.run, event_of(self._work))
+            self._settle(error, (now, now))
+
+    def _settle(self, error: BaseException | None, times: tuple[int, int]) -> None:
+        self._away.over(self)
+        settle(self._away.host, self._bound, self._held, self._work, error, times)
+        self._away.host.modes.ended(self._bound, self.cancel)
+
+    def _apply(self, ended: Ended) -> None:
+        call = Call(self._away.host, self._work)
+        if ended.left is not None:
+            self._take(ended.left, call)
+        result = None if ended.answer is None else _result(ended.answer, self._work)
+        self._away.host.succeeded(self._bound, call, self._held, self._work, result)
+
+    def _take(self, left: Left, call: Call) -> None:
+        """Hold what a call left, as the call itself would have; what it may not leave is an error."""
+        for at, action in enumerate(left.actions):
+            call.actions.append(_action(action, left.events.get(at)))
+        for table, values in left.rows:
+            fact = self._away.tables[table]
+            row = fact.checked(values)
+            self._away.host.admit(fact.spec, row_bytes(row), row)
+            if call.forwards is None:
+                call.forwards = []
+            call.forwards.append(forward_of(fact, row, self._work.origin()))
+        for one in left.timers:
+            delay = None if one.delay is None else round(one.delay * 1e9)
+            call.timer(TimerAsk(one.function, self._bound.slots[one.slot].key, delay, one.restart))
+        if left.states and self._held is not None:
+            for slot, handle, value in zip(self._bound.slots, self._held.handles, left.states, strict=True):
+                if value is not None:
+                    handle.value = slot.cells.type.decoder.decode(value)
+
+    def look(self, look: Look) -> Seen:
+        """Return committed values."""
+        cells = self._away.cells[look.state]
+        keys = cells.keys() if look.key is None else [look.key]
+        found = {key: value for key in keys if (value := cells.find(key)) is not None}
+        return Seen(look.number, {key: _encode(value) for key, value in found.items()})
+
+    def command(self, command: Command, tell: Callable[[Told], None]) -> None:
+        """Send the device a command, at once."""
+        away = self._away
+        task = asyncio.get_running_loop().create_task(self._command(command, tell))
+        away.tasks.add(task)
+        task.add_done_callback(away.tasks.discard)
+
+    async def _command(self, command: Command, tell: Callable[[Told], None]) -> None:
+        sender, commands = self._work.sender, self._away.host.commands
+        device = Device(sender.id, sender.user, sender.protocol, commands)
+        try:
+            message = await commands.acknowledged(
+                device, command.name, command.payload, allowed=command.allowed
+            )
+        except RimwardError as error:
+            tell(Told(command.command, error=error.code, detail=str(error)))
+        else:
+            tell(_told(command, message))
+
+
+_JSON = ("json", "text")
+
+
+def _payload(run: FunctionRun, payload: Any, given: Any, work: Work) -> tuple[bytes | None, Form]:
+    """Return what a function takes, as bytes that its worker decodes."""
+    if run.decode is None:
+        return None, "json"
+    if given is not None:
+        return _encode(given), "msgpack"
+    if run.function.plan.payload in {bytes, str}:
+        return work.data, "json"
+    encoding = encoding_of(work.content_type)
+    if encoding == "cbor":
+        return _encode(payload), "msgpack"
+    return work.data, "msgpack" if encoding == "msgpack" else "json"
+
+
+def _action(action: Action, event: CloudEvent | None) -> Action:
+    """Return an action as the dispatcher has them, checked: a worker's word is not enough.
+
+    Raises:
+        ValueError: its topic or its QoS is none.
+    """
+    topic, payload, qos, retain = action
+    if topic not in checked:
+        check_topic(topic)
+    if qos not in (0, 1):
+        raise ValueError(f"app.publish: qos is {qos}, it must be 0 or 1")
+    if event is not None:
+        payload = EventPayload(payload)
+        payload.event = event
+    return (topic, payload, qos, retain)
+
+
+def _raised(failure: Failure) -> BaseException:
+    if failure.reject is not None:
+        return Reject(failure.reject, failure.text)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType] (it raises for one that is none)
+    return FarError(failure.name, failure.text, failure.place)
+
+
+def _result(answer: Answer, work: Work) -> Any:
+    """Return what a function returned, for `take_reply`."""
+    value: Any
+    if answer.kind == BYTES:
+        value = answer.body
+    elif answer.kind == TEXT:
+        value = answer.body.decode()
+    elif answer.kind == EVENT:
+        value = msgspec.msgpack.decode(answer.body, type=CloudEvent)
+    elif answer.kind == EMPTY:
+        value = None
+    elif work.encoding == "cbor":
+        value = msgspec.msgpack.decode(answer.body)
+    else:
+        written = "json" if work.encoding == "text" else work.encoding
+        reply = Reply(answer.body, content_type=media_types((written,)))
+        return reply if answer.headers is None else dressed(reply, answer.status, answer.headers)
+    return value if answer.headers is None else Wanted(value, answer.status, answer.headers)
+
+
+def _told(command: Command, message: Message) -> Told:
+    """Return an acknowledgement in a form that a worker reads."""
+    encoding = encoding_of(message.content_type)
+    if encoding == "cbor":
+        try:
+            return Told(command.command, _encode(from_cbor(message.payload)), "msgpack")
+        except (ValueError, RecursionError, TypeError):
+            return Told(command.command, message.payload, None)
+    form: Form | None = "msgpack" if encoding == "msgpack" else None if encoding is None else "json"
+    return Told(command.command, message.payload, form)

@@ -1,0 +1,73 @@
+"""A call's effects in a worker: held until it returns, then sent to the node, which applies all or none."""
+
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from rimward.app.effects import Action, EventPayload, TimerAsk
+from rimward.app.facts import Fact
+from rimward.app.state import State
+from rimward.events import Reject
+from rimward.events.raised import place_of
+from rimward.wire.functions import Failure, Left, Timer
+
+_encode = msgspec.msgpack.Encoder().encode
+
+
+class FarEffects:
+    """What `app.publish`, `app.forward` and `app.now` find in a worker."""
+
+    __slots__ = ("_clock", "_facts", "_offset", "actions", "rows", "timers")
+
+    def __init__(self, facts: dict[type[Struct], Fact], offset: int, clock: Any) -> None:
+        """`offset` is from the clock, monotonic ns, to the node's wall clock."""
+        self._facts = facts
+        self._offset = offset
+        self._clock = clock
+        self.actions: list[Action] = []
+        self.rows: list[tuple[str, list[Any]]] = []
+        self.timers: list[TimerAsk] = []
+
+    def forward(self, fact: Struct) -> None:
+        """Hold a fact until the call returns.
+
+        Raises:
+            TypeError: it is not of a declared type, or a value is not of its field's.
+        """
+        declared = self._facts.get(type(fact))
+        if declared is None:
+            raise TypeError(f"app.forward: {type(fact).__name__} is not a fact; declare it with @app.fact")
+        self.rows.append((declared.spec.table, list(declared.row(fact))))
+
+    def now(self) -> int:
+        """Return the node's wall clock, ns."""
+        return self._clock() + self._offset
+
+    def timer(self, asked: TimerAsk) -> None:
+        """Hold what is wanted of a timer until the call returns; the node tells whether there is room."""
+        self.timers.append(asked)
+
+    def left(self, handles: list[State[Any]]) -> Left | None:
+        """Return what the call leaves; None where that is nothing."""
+        states: list[bytes | None] = []
+        if handles:
+            changed = [handle.changed() for handle in handles]
+            if any(value is not None for value in changed):
+                states = [None if value is None else _encode(value) for value in changed]
+        if not (self.actions or self.rows or states or self.timers):
+            return None
+        events = {at: one[1].event for at, one in enumerate(self.actions) if isinstance(one[1], EventPayload)}
+        slots = {handle.key: slot for slot, handle in enumerate(handles)}
+        timers = [
+            Timer(slots[one.key], one.function, None if one.delay is None else one.delay / 1e9, one.restart)
+            for one in self.timers
+        ]
+        return Left(self.actions, events, self.rows, states, timers)
+
+
+def failure_of(error: BaseException) -> Failure:
+    """Return what a function raised as it goes to the node."""
+    if isinstance(error, Reject):
+        return Failure("Reject", error.detail, "", error.kind)
+    return Failure(type(error).__name__, str(error), place_of(error))

@@ -1,0 +1,52 @@
+"""The app in the zygote, as every worker inherits it."""
+
+import os
+import socket
+from typing import NoReturn
+
+import msgspec
+
+from rimward.app.loading import load
+from rimward.edge.functions.confining import ground_of
+from rimward.edge.functions.prepared import prepare
+from rimward.edge.functions.waiter import WaitingWorker
+from rimward.edge.functions.worker import Worker
+from rimward.observe import configure
+from rimward.wire.functions import LENGTH, Begin
+
+
+class Loaded:
+    """One version of an app."""
+
+    def __init__(self, name: str) -> None:
+        """Load it.
+
+        Raises:
+            LoadError: it can't be.
+        """
+        configure("worker")
+        self._app = load(name)
+        self._prepared = prepare(self._app)
+        self._ground = ground_of(name)
+
+    def work(self, sock: socket.socket, page: int) -> NoReturn:
+        """Be a worker, for what the socket's first frame says."""
+        begin = _begin(sock)
+        prepared = self._prepared[begin.function]
+        kind = WaitingWorker if prepared.is_async else Worker
+        kind(self._app, prepared, (sock, page), begin, self._ground).run()
+
+
+def _begin(sock: socket.socket) -> Begin:
+    size = int.from_bytes(_read(sock, LENGTH), "big")
+    return msgspec.msgpack.decode(_read(sock, size), type=Begin)
+
+
+def _read(sock: socket.socket, size: int) -> bytes:
+    data = b""
+    while len(data) < size:
+        piece = sock.recv(size - len(data))
+        if not piece:
+            os._exit(0)
+        data += piece
+    return data

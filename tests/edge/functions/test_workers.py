@@ -1,0 +1,139 @@
+"""Functions in processes of their own: they leave what inline calls leave, and no death is another's."""
+
+import asyncio
+import os
+import signal
+import time
+from pathlib import Path
+
+from tests.edge.dispatch.bench import forwarded
+from tests.edge.functions.far import far, until
+
+ALL = """
+import os, signal, time
+from rimward import Reply, CloudEvent
+here = os.getpid()
+@app.edge(mqtt("t/{truck}"), run="process")
+def guard(truck: str, reading: Reading, state: State[Truck], event: Event) -> dict[str, object]:
+    state.value.count += 1
+    app.publish(f"c/{truck}", {"n": state.value.count})
+    app.forward(Warm(truck, reading.celsius))
+    if reading.celsius > 99:
+        raise RuntimeError("too hot")
+    if reading.celsius > 50:
+        raise Reject("conflict", "warm")
+    return {"own": os.getpid() != here, "event": event.subject, "n": state.value.count}
+@app.edge(http.get("/t/{truck}"), run="process")
+def latest(truck: int, states: States[Truck], unit: str = "C") -> Reply[dict[str, object]]:
+    known = {key: cell.count for key, cell in states.items()}
+    return Reply({"truck": truck, "unit": unit, "known": known}, status=203, headers={"X-Own": "yes"})
+@app.edge(mqtt("slow/{truck}"), run="process")
+async def slowly(truck: str, reading: Reading, device: Device) -> str:
+    await asyncio.sleep(0.01)
+    app.publish(f"slow/{truck}/done", device.id)
+    return app.now().tzname()
+"""
+
+
+async def test_what_a_call_elsewhere_leaves_is_what_an_inline_call_leaves(tmp_path: Path) -> None:
+    async with far(tmp_path, ALL) as one:
+        b = one.bench
+        ticket = await b.message("t/7", {"celsius": 9.5})
+        assert ticket is not None
+        assert ticket.refusal is None
+        assert ticket.reply is not None
+        assert ticket.reply.body == b'{"own":true,"event":"t/7","n":1}'
+        assert b.sent == [("c/7", b'{"n":1}')]
+        assert await forwarded(tmp_path) == {"warm": 1}
+        for celsius, kind in ((100, "failed"), (60, "conflict")):
+            ticket = await b.message("t/7", {"celsius": celsius})
+            assert ticket is not None
+            assert ticket.refusal is not None
+            assert ticket.refusal.kind == kind
+        assert len(b.sent) == 1
+        assert await forwarded(tmp_path) == {"warm": 1}
+        assert b.outbox.stats()["dead_letters"] == 1
+        reply = (await b.get("/t/7", "unit=F")).reply
+        assert reply is not None
+        assert (reply.status, reply.headers, reply.content_type) == (
+            203,
+            {"x-own": "yes"},
+            "application/json",
+        )
+        assert reply.body == b'{"truck":7,"unit":"F","known":{"7":1}}'
+        tickets = await asyncio.gather(*(b.message(f"slow/{n}", {"celsius": 1}) for n in range(20)))
+        assert {ticket.reply.body for ticket in tickets if ticket and ticket.reply} == {b"UTC"}
+        assert len(b.sent) == 21
+
+
+DEADLY = """
+import ctypes, os, time
+@app.edge(mqtt("t/{truck}"), run="process")
+def guard(truck: str, reading: Reading) -> None:
+    if reading.celsius == 1:
+        ctypes.string_at(0)
+    if reading.celsius == 2:
+        os._exit(3)
+    if reading.celsius == 3:
+        while True: pass
+    if reading.celsius == 4:
+        bytearray(10 << 30)
+    app.publish(f"c/{truck}", b"")
+"""
+
+
+async def test_a_death_fails_the_call_that_died_of_it_and_no_other(tmp_path: Path) -> None:
+    async with far(tmp_path, DEADLY) as one:
+        b = one.bench
+        await b.message("t/7", {"celsius": 0})
+        for celsius, why in ((1, "SIGSEGV"), (2, "exit code 3"), (3, "limit of 1 s"), (4, "MemoryError")):
+            sent = [b.message(f"t/{n}", {"celsius": celsius if n == 5 else 0}) for n in range(10)]
+            tickets = await asyncio.gather(*sent)
+            refused = [n for n, ticket in enumerate(tickets) if ticket is not None and ticket.refusal]
+            assert refused == [5], (celsius, refused)
+            ticket = tickets[5]
+            assert ticket is not None
+            assert ticket.refusal is not None
+            assert ticket.refusal.kind == ("timeout" if celsius == 3 else "failed")
+            died = one.workers.stats()["guard"].died_of
+            assert why in died or why == "MemoryError"
+        assert len(b.sent) == 1 + 4 * 9
+        assert b.outbox.stats()["dead_letters"] == 4
+        stats = one.workers.stats()["guard"]
+        assert stats.died == 3
+        assert stats.waiting == 0
+        assert "guard" in (one.workers.problem() or "")
+
+
+async def test_a_worker_that_is_killed_between_calls_is_replaced_at_once(tmp_path: Path) -> None:
+    async with far(tmp_path, DEADLY) as one:
+        await one.bench.message("t/7", {"celsius": 0})
+        [pid] = one.workers.stats()["guard"].pids
+        os.kill(pid, signal.SIGKILL)
+        await until(lambda: one.workers.stats()["guard"].pids not in ([pid], []))
+        ticket = await one.bench.message("t/7", {"celsius": 0})
+        assert ticket is None or ticket.refusal is None
+
+
+async def test_the_calls_of_a_zygote_that_dies_are_begun_again_by_the_next(tmp_path: Path) -> None:
+    functions = """
+    import time
+    @app.edge(mqtt("t/{truck}"), run="process")
+    def guard(truck: str, reading: Reading) -> None:
+        time.sleep(reading.celsius)
+        app.publish(f"c/{truck}", b"")
+    """
+    async with far(tmp_path, functions) as one:
+        await one.bench.message("t/7", {"celsius": 0})
+        tasks = [asyncio.ensure_future(one.bench.message(f"t/{n}", {"celsius": 0.3})) for n in range(2)]
+        await asyncio.sleep(0)
+        await until(lambda: one.workers.stats()["guard"].waiting == 2)
+        one.zygote.kill()
+        await one.zygote.wait()
+        await until(lambda: one.workers.zygote is None)
+        await one.again()
+        for ticket in await asyncio.gather(*tasks):
+            assert ticket is None or ticket.refusal is None
+        assert len(one.bench.sent) == 3
+        assert one.workers.stats()["guard"].died == 0
+        assert time.monotonic() > 0
