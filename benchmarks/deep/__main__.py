@@ -18,7 +18,7 @@ PARTS: Mapping[str, Callable[[Options], Iterable[Figure]]] = {
     "live": lambda options: live.figures(options.rounds),
     "growth": lambda options: lake.figures(options.rounds + 2),
     "backlog": lambda options: backlog.figures(backlog.ROWS_FULL if options.full else backlog.ROWS),
-    "isolation": lambda options: isolation.figures(2 * options.rounds + 1),
+    "isolation": lambda options: isolation.figures(4 * options.rounds),
 }
 NOTHING = Bar(">=", 1)  # that a part which could not be measured misses
 

@@ -16,8 +16,11 @@ from benchmarks.streams.job import readings, windows
 from rimward.app.loading import load
 from rimward.edge.config import OutboxConfig
 from rimward.edge.dispatch import Clocks, Dispatcher, Tracing
+from rimward.edge.dispatch.payloads import decoder_for
 from rimward.edge.dispatch.types import Message, Sender
+from rimward.edge.dispatch.weaving import Weaver
 from rimward.edge.outbox import Outbox
+from rimward.events import to_ns
 from rimward.streams import (
     AggFold,
     Aside,
@@ -208,13 +211,41 @@ async def job(folder: Path, count: int) -> float:
     return took / count
 
 
+def alone(folder: Path, count: int) -> float:
+    """Return what a reading costs from its bytes to its window, ns, in the operators without a node."""
+    file = folder / "app.py"
+    file.write_text(APP)
+    [declaration] = load(str(file)).streams.values()
+    weaver = Weaver(declaration, Aside(), lambda _: lambda _: None)
+    decode = decoder_for(declaration.payloads[0])
+    bodies = [body for _, body in readings(count)]
+    chains: dict[str, Chain] = {}
+    out = 0
+    begun = time.thread_time_ns()
+    for body in bodies:
+        value = decode(body)
+        at = to_ns(value.at)
+        chain = chains.get(value.device)
+        if chain is None:
+            chain = chains[value.device] = weaver.chain((value.device,))
+        out += len(run(chain, 0, (at, value, None), at))
+    for chain in chains.values():
+        out += len(chain.advance(1 << 62))
+    took = time.thread_time_ns() - begun
+    assert out == windows(count), (out, windows(count))
+    return took / count
+
+
 def main(arguments: list[str]) -> int:
-    """Print what is asked for: the operators, or the job of so many readings."""
+    """Print what is asked for: the operators, or the job of so many readings in a node and without one."""
     if arguments[0] == "operators":
         print(json.dumps(operators()))
         return 0
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
-        print(json.dumps({"job": asyncio.run(job(Path(folder), int(arguments[1])))}))
+        count = int(arguments[1])
+        print(
+            json.dumps({"node": asyncio.run(job(Path(folder), count)), "alone": alone(Path(folder), count)})
+        )
     return 0
 
 

@@ -164,7 +164,7 @@ def test_a_slow_store_gets_more_at_once() -> None:
 
 def test_there_is_room_for_so_many_envelopes_and_bytes_of_each_priority() -> None:
     waiting = queue()
-    waiting.offer("warm", "normal", arrivals("n", "warm", MOST))
+    waiting.offer("warm", "normal", arrivals("n", "warm", MOST, rows=100))
     assert (waiting.room("normal"), waiting.room("critical")) == (0, MOST)
     waiting.offer("video", "bulk", arrivals("n", "video", 17, size=MOST_BYTES // 16))
     assert waiting.room("bulk") == 0
@@ -207,3 +207,13 @@ def test_the_pace_is_what_the_lake_takes_and_is_shared_by_those_with_backlogs() 
     waiting.offer("live", "normal", arrivals("calm", "live", 1, rows=200))
     lake.commit()
     assert waiting.pacing.pace().rate > 4 * shared.rate
+
+
+def test_a_slow_lake_takes_no_more_off_the_bus_than_it_commits_soon() -> None:
+    waiting = queue()
+    waiting.offer("warm", "normal", arrivals("n", "warm", FULL // 500))
+    assert waiting.room("normal") == 0, "until it is known how fast it is"
+    Lake(waiting).commits(10)
+    assert waiting.room("normal") == MOST
+    waiting.offer("warm", "normal", arrivals("n", "warm", FULL // 500))
+    assert waiting.room("normal") == MOST - FULL // 500

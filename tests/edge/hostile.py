@@ -122,19 +122,22 @@ KILLS = ("counts", "segfault", "leaves")  # they take the process with them
 class Node:
     """One node under one supervisor."""
 
-    def __init__(self, folder: Path, *, hands: str = "stop", uid: int | None = None) -> None:
-        """`uid` is the user that runs it, where that is another."""
+    def __init__(
+        self, folder: Path, *, hands: str = "stop", uid: int | None = None, python: str = sys.executable
+    ) -> None:
+        """`uid` is the user that runs it, where that is another, with a Python that this one may run."""
         self.folder = folder
         self.events: list[dict[str, Any]] = []
         self.port = 0
         self._uid = uid
+        self._python = python
         self._said = threading.Condition()
         (folder / "app.py").write_text(APP)
         config = {"app": str(folder / "app.py"), "data": str(folder), "watch": hands}
         (folder / "node.json").write_text(json.dumps(config | {"listeners": {"http": {"protocol": "http"}}}))
         words = ["--fd", "http={fd:http}", "--ready", "{ready}"]
         watch = {name: str(folder / "node" / name) for name in ("slot", "deaths", "stack")}
-        node = [sys.executable, "-m", "rimward.edge", str(folder / "node.json"), *words]
+        node = [python, "-m", "rimward.edge", str(folder / "node.json"), *words]
         spec = {
             "logs": str(folder / "logs"),
             "state": str(folder / "processes.json"),
@@ -148,8 +151,9 @@ class Node:
             for path in (self.folder, *self.folder.rglob("*")):
                 os.chown(path, self._uid, self._uid)
         self._popen = subprocess.Popen(
-            [sys.executable, "-m", "rimward_supervisor", str(self.folder / "spec.json")],
+            [self._python, "-m", "rimward_supervisor", str(self.folder / "spec.json")],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, user=self._uid,
+            env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
         )  # fmt: skip
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()

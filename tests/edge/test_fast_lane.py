@@ -32,6 +32,13 @@ class Reading(Struct):
 @app.edge(mqtt("{device}/reading"), budget="5s")
 def guard(device: str, reading: Reading) -> None:
     app.publish(f"{device}/command", {"mode": "max"}, qos=1)
+@app.fact
+class Warm(Struct):
+    device: str
+    celsius: float
+@app.edge(mqtt("{device}/kept"), budget="5s")
+def keep(device: str, reading: Reading) -> None:
+    app.forward(Warm(device, reading.celsius))
 """
 
 
@@ -48,6 +55,12 @@ class Wire(asyncio.Transport):
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         self.written.append(bytes(data))
+
+    def can_write_eof(self) -> bool:
+        return False
+
+    def close(self) -> None:
+        """Leave it to the test to end."""
 
 
 class Traces:

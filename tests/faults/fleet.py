@@ -25,7 +25,7 @@ from rimward.cloud.config import HubConfig
 from rimward.edge.config import NodeConfig, OutboxConfig
 from rimward.edge.deep.config import DeepConfig
 from rimward.edge.gateways.listening.config import ListenerConfig
-from rimward.local.plan import installed
+from rimward.local.plan import BACKGROUND, installed
 from rimward.observe.failpoints import VARIABLE
 
 SRC = Path(__file__).parents[2] / "src"
@@ -232,7 +232,7 @@ class Fleet:
         (run / "deep.json").write_bytes(msgspec.json.encode(deep))
         node.write(
             [
-                _python("deep", "rimward.edge.deep", str(run / "deep.json")),
+                _python("deep", "rimward.edge.deep", str(run / "deep.json")) | BACKGROUND,
                 _python("node", "rimward.edge", str(run / "node.json"), "--fd", "mqtt={fd:mqtt}"),
             ],
             {"mqtt": ["127.0.0.1", port]},

@@ -228,6 +228,41 @@ MUTANTS = (
         ("tests/edge/dispatch/test_modes.py",),
     ),
     Mutant(
+        "the call that a worker died of begins again",
+        "edge/functions/pool.py",
+        "        culprit = None if innocent else pending.pop(running, None)\n",
+        "        culprit = None\n",
+        ("tests/edge/functions/test_workers.py",),
+    ),
+    Mutant(
+        "workers have the network",
+        "edge/functions/seccomp.py",
+        "    network_calls = () if network else _NETWORK\n",
+        "    network_calls = ()\n",
+        ("tests/edge/functions/test_confining.py",),
+    ),
+    Mutant(
+        "workers may read the node's data",
+        "edge/functions/landlock.py",
+        "    if any(_within(path, one) for one in hidden):\n",
+        "    if False and any(_within(path, one) for one in hidden):\n",
+        ("tests/edge/functions/test_confining.py",),
+    ),
+    Mutant(
+        "a confinement that nothing enforces is let in",
+        "app/confine.py",
+        '    if run in {"auto", "inline"}:\n',
+        "    if run in ():\n",
+        ("tests/app/test_refusals.py",),
+    ),
+    Mutant(
+        "what a call in a worker leaves is applied although it raised",
+        "edge/functions/worker.py",
+        "            self.end(ask, begun, failure=failure_of(error))\n",
+        "            self.succeed(ask, begun, effects, [], None)\n",
+        ("tests/edge/functions/test_workers.py",),
+    ),
+    Mutant(
         "a table is made where one is already",
         "cloud/lake/storage.py",
         "            os.link(draft, path)\n",
@@ -275,6 +310,8 @@ MUTANTS = (
         "            rows[index] = blank(row)\n",
         "            rows[index] = row\n",
         ("tests/edge/outbox/test_blanking.py",),
+    ),
+    Mutant(
         "a recording has what its label withholds",
         "edge/recording/labels.py",
         "        return self._all or not names.isdisjoint(self._withheld)\n",
@@ -750,6 +787,20 @@ MUTANTS = (
         ("tests/cloud/test_ingest.py",),
     ),
     Mutant(
+        "a lane's envelopes out of their order",
+        "cloud/ingest/queueing.py",
+        "arrival = waiting.popleft()",
+        "arrival = waiting.pop()",
+        ("tests/cloud/test_queueing.py",),
+    ),
+    Mutant(
+        "a backlog stands on the bus",
+        "network/lanes.py",
+        "return LONG_AGO if self.standing < most else NEVER",
+        "return LONG_AGO",
+        ("tests/network/test_standing.py",),
+    ),
+    Mutant(
         "off the bus before the commit",
         "cloud/ingest/taking.py",
         "        async with self._turn:\n            allowed = [",
@@ -863,6 +914,37 @@ MUTANTS = (
         "known[0] == store:",
         "True:",
         ("tests/cloud/test_commands.py",),
+    ),
+    Mutant(
+        "a window that finds no room is forgotten",
+        "edge/dispatch/feeding.py",
+        "self._hold(key, waiting[index:])",
+        "pass",
+        ("tests/edge/dispatch/test_keys.py",),
+    ),
+    Mutant(
+        "a stream's key is not written with the commit",
+        "edge/dispatch/keys.py",
+        """self._store.touch(self.space, key.text, key.encode)
+        due = key.due()
+        if due + SLACK""",
+        """due = key.due()
+        if due + SLACK""",
+        ("tests/edge/dispatch/test_keys.py",),
+    ),
+    Mutant(
+        "keys that are on disk alone are never looked at",
+        "edge/dispatch/keys.py",
+        "if self._cold_due <= now:",
+        "if False:",
+        ("tests/edge/dispatch/test_keys.py",),
+    ),
+    Mutant(
+        "events late for a window open it anew",
+        "streams/tumbling.py",
+        "if start + self._size <= self._watermark.value:",
+        "if False:",
+        ("tests/streams/test_tumbling.py", "tests/testing/test_streams.py"),
     ),
 )
 

@@ -1,11 +1,13 @@
 """How much of a lane may be between outbox and lake: as much as the lake takes soon, by the hub's word."""
 
+import msgspec
+from msgspec import Struct
 from tests.network.rows import ROWS, Rows, drain, mark, spans
 
 from rimward.network.config import UplinkConfig
 from rimward.network.lanes import DOUBT, RESEND, UNTOLD
 from rimward.network.uplink import UplinkCore
-from rimward.wire import Pace, Segment
+from rimward.wire import Mark, Marks, Pace, Segment
 
 MANY = 10**6
 AHEAD = 4_000
@@ -100,3 +102,19 @@ def test_on_another_connection_the_pace_is_unknown_again() -> None:
     core.begin(1.0, same_bus=True)
     assert core.pace is None
     assert UNTOLD - 3 * ROWS <= sent(drain(core, source, 1.0)) <= UNTOLD + ROWS
+
+
+class OlderMarks(Struct, frozen=True):
+    """Marks as nodes before the pace know them."""
+
+    node: str
+    marks: tuple[Mark, ...]
+    hub: str = ""
+
+
+def test_a_pace_is_no_news_to_an_older_node_and_none_comes_of_an_older_hub() -> None:
+    known = (mark("warm", 1, 7),)
+    said = Marks("n", known, pace=Pace(1000.0, 0.2))
+    assert Marks.decode(said.encode()) == said
+    assert msgspec.msgpack.decode(said.encode(), type=OlderMarks) == OlderMarks("n", known)
+    assert Marks.decode(msgspec.msgpack.encode(OlderMarks("n", known))) == Marks("n", known)

@@ -26,10 +26,10 @@ def main(arguments: list[str]) -> int:
     """Run it; 1 where something did not hold."""
     times = int(arguments[0]) if arguments else 1
     failures: list[str] = []
-    for user, uid in _users():
+    for user, uid, python in _users():
         with tempfile.TemporaryDirectory(prefix="rimward-hostile-") as scratch:
             Path(scratch).chmod(0o755)
-            with Node(Path(scratch), uid=uid) as node:
+            with Node(Path(scratch), uid=uid, python=python) as node:
                 for _ in range(times):
                     failures += [f"{user}: {one}" for one in (*_stopped(node, user), *_killed(node, user))]
     for failure in failures:
@@ -37,18 +37,20 @@ def main(arguments: list[str]) -> int:
     return 1 if failures else 0
 
 
-def _users() -> list[tuple[str, int | None]]:
-    """Return who is to run it: ourselves, and where we are root an ordinary user who can run Python here."""
-    users: list[tuple[str, int | None]] = [("root" if os.geteuid() == 0 else "an ordinary user", None)]
-    if os.geteuid() == 0:
-        with suppress(KeyError):
-            uid = pwd.getpwnam(NOBODY).pw_uid
-            try:
-                subprocess.run([sys.executable, "-c", "import rimward.edge.node"], user=uid, check=True)
-            except (OSError, subprocess.CalledProcessError):
-                print(f"{NOBODY} can't run {sys.executable}: not tried as an ordinary user")
-            else:
-                users.append((NOBODY, uid))
+def _users() -> list[tuple[str, int | None, str]]:
+    """Return who is to run it: ourselves, and where we are root an ordinary user, with a Python for each."""
+    if os.geteuid() != 0:
+        return [("an ordinary user", None, sys.executable)]
+    users: list[tuple[str, int | None, str]] = [("root", None, sys.executable)]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    with suppress(KeyError):
+        uid = pwd.getpwnam(NOBODY).pw_uid
+        for python in (sys.executable, f"/usr/bin/python3.{sys.version_info.minor}"):
+            with suppress(OSError, subprocess.CalledProcessError):
+                command = [python, "-c", "import rimward.edge.node"]
+                subprocess.run(command, user=uid, check=True, capture_output=True, env=environment)
+                return [*users, (NOBODY, uid, python)]
+    print(f"{NOBODY} can run no Python with these packages: not tried as an ordinary user")
     return users
 
 

@@ -9,7 +9,7 @@ from rimward_supervisor.background import NICE, put_behind
 from .conftest import Running, gone, process, wait_for
 
 
-def test_who_is_in_the_background_interrupts_nobody_and_weighs_a_tenth(
+def test_who_is_in_the_background_interrupts_nobody_and_weighs_less(
     supervise: Callable[..., Running],
 ) -> None:
     with supervise(process("deep", background=True), process("node")) as running:

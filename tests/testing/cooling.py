@@ -86,6 +86,16 @@ def light(payload: bytes, state: State[Truck]) -> None:
     state.after("1s", explode)
 
 
+@app.edge(mqtt("trucks/{truck}/fuse"))
+def light_fuse(payload: bytes, state: State[Truck]) -> None:
+    state.after("1s", explode)
+
+
+@app.edge(mqtt("trucks/{truck}/fuse"))
+def report(truck: str, payload: bytes) -> None:
+    app.forward(TooWarm(truck, 0.0))
+
+
 @app.edge(timer(Truck))
 def explode(truck: str, state: State[Truck], event: Event) -> None:
     state.value.celsius = 1e6

@@ -63,6 +63,16 @@ async def test_a_run_that_was_on_disk_is_not_repeated_and_one_that_was_not_is_wi
         assert len({row.event for row in site.rows(Night) if row.where == "edge"}) == 3
 
 
+async def test_a_run_without_room_for_its_fact_is_run_after_a_restart() -> None:
+    async with Site(app, start=MIDNIGHT) as site:
+        site.node.outbox.core.room.limit = 0
+        await site.advance("2h")
+        assert site.node.dispatcher.counters["crons_put_off"] > 0
+        await site.kill9()
+        await site.settle()
+        assert nights(site, "edge") == ["28 02:00"]
+
+
 async def test_a_scheduled_cloud_function_that_raises_is_tried_again_and_buried_with_its_time() -> None:
     broken.append("cloud")
     async with Site(app, start=MIDNIGHT) as site:

@@ -86,6 +86,14 @@ async def test_a_call_that_raises_sets_no_timer() -> None:
         assert site.rows(TooWarm) == []
 
 
+async def test_a_message_of_which_one_function_finds_no_room_sets_no_timer() -> None:
+    async with Site(app) as site:
+        room, site.node.outbox.core.room.limit = site.node.outbox.core.room.limit, 0
+        assert not (await site.device("7").publish("trucks/7/fuse", b"", qos=1)).ok
+        assert site.node.dispatcher.firing.told()["explode"] == (0, None)
+        site.node.outbox.core.room.limit = room
+
+
 @pytest.mark.parametrize("moment", ["before-commit", "after-commit"])
 async def test_a_kill_around_the_commit_of_a_firing_leaves_its_effects_once(moment: str) -> None:
     async with Site(app) as site:

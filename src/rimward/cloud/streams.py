@@ -22,6 +22,9 @@ from rimward.network.bus import hang_up
 from rimward.network.heeding import heed_cancellation
 from rimward.wire import PRIORITIES, stream, stream_subject
 
+PENDING = (
+    4096  # envelopes that a consumer hands out before any is acknowledged: those of several dead processes
+)
 LOOK = 5.0  # seconds between two looks at the streams
 
 
@@ -94,7 +97,7 @@ async def ensure_consumers(js: JetStreamContext, config: HubConfig) -> None:
                     durable_name=durable,
                     ack_policy=AckPolicy.EXPLICIT,
                     ack_wait=30,
-                    max_ack_pending=1024,
+                    max_ack_pending=PENDING,
                     filter_subjects=filters(config.region, priority, share, shares),
                 ),
             )

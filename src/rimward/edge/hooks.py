@@ -140,9 +140,9 @@ def _limited(allowed: float) -> Generator[None]:
         raise _TimeIsUp
 
     before = signal.signal(signal.SIGALRM, ring)
-    signal.setitimer(signal.ITIMER_REAL, allowed)
+    others, _ = signal.setitimer(signal.ITIMER_REAL, allowed)  # somebody else's alarm, such as a test's
     try:
         yield
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.setitimer(signal.ITIMER_REAL, others)
         signal.signal(signal.SIGALRM, before)

@@ -1,6 +1,6 @@
 """The operators of one key one after the other, or two chains that meet in a pair."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from rimward.streams.items import Aside, Item, Operator, Untimed
@@ -44,7 +44,7 @@ class Line:
     aside and holds up no other item.
     """
 
-    __slots__ = ("_aside", "_first", "_labels", "_rest", "_source", "_steps", "_timed", "delay")
+    __slots__ = ("_aside", "_first", "_labels", "_only", "_rest", "_source", "_steps", "_timed", "delay")
 
     def __init__(
         self, operators: Sequence[Operator], aside: Aside, source: int = 0, labels: Sequence[str] = ()
@@ -62,6 +62,9 @@ class Line:
                 self._timed.append((index, waits, one))
             waits += one.delay
         self.delay: int = waits
+        self._only: Callable[[], int | None] | None = None  # the deadline, where one operator alone has one
+        if len(self._timed) == 1 and not self._timed[0][1]:
+            self._only = self._timed[0][2].deadline
 
     @property
     def late(self) -> int:
@@ -92,6 +95,8 @@ class Line:
 
     def deadline(self) -> int | None:
         """Return the clock at which `advance` has something to do."""
+        if self._only is not None:
+            return self._only()
         found: int | None = None
         for _, waits, one in self._timed:
             at = one.deadline()

@@ -50,9 +50,9 @@ class Fences:
             return _NOTHING
         found = self._polygons.at(x, y)
         self._time = time
-        if not found and not self._inside:
+        if self._dwell is None and len(found) == len(self._inside) and all(n in self._inside for n in found):
             return _NOTHING
-        items = list(self.advance(time)) if self._dwell is not None else []
+        items = list(self.advance(time))
         for name in [name for name in self._inside if name not in found]:
             del self._inside[name]
             items.append(_told(name, "exit", time))

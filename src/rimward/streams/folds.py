@@ -7,14 +7,16 @@ from math import isnan
 from operator import attrgetter
 from typing import Any, Generic, Protocol, TypeVar
 
-from rimward.streams.accumulators import Accumulator, check_room
+from rimward.streams.accumulators import Accumulator, Count, Ends, Extremes, Spread, Sum, check_room
 from rimward.streams.aggregates import AGGREGATES
+from rimward.streams.sketch import Sketch
 from rimward.streams.values import PLAIN, Codec, same
 
 T = TypeVar("T")
 R_co = TypeVar("R_co", covariant=True)
 R = TypeVar("R")
 
+NUMERIC = (Count, Sum, Spread, Sketch, Ends, Extremes)
 _Check = Callable[[Any], None]
 _Add = Callable[[int, Any], None]
 _Column = tuple[Callable[[Any], Any], tuple[_Check, ...], tuple[_Add, ...]]  # reads a field, checks, takes
@@ -120,12 +122,19 @@ class AggFold:
 class AggCell:
     """One window's aggregates."""
 
-    __slots__ = ("_columns", "_fold", "accumulators")
+    __slots__ = ("_adds", "_columns", "_fold", "_numbers", "accumulators")
 
     def __init__(self, fold: AggFold, accumulators: list[Accumulator]) -> None:
         self._fold = fold
         self.accumulators: list[Accumulator] = accumulators
         self._columns = fold.columns(accumulators)
+        # One field, and accumulators that take every number: they need no check first.
+        plain = len(self._columns) == 1 and all(isinstance(one, NUMERIC) for one in accumulators)
+        self._numbers = self._columns[0][0] if plain else None
+        adds = {one.add: isinstance(one, Extremes) for one in accumulators} if plain else {}
+        self._adds: tuple[_Add, ...] = tuple(
+            sorted(adds, key=lambda add: not adds[add])
+        )  # what may raise first
 
     def add(self, time: int, value: Any) -> None:
         """Take a value: its missing fields are skipped.
@@ -134,6 +143,13 @@ class AggCell:
             TypeError: an aggregate can't take a field's value.
             WindowFull: `median` or `nunique` keeps all that it may.
         """
+        if self._numbers is not None:
+            item = self._numbers(value)
+            kind = type(item)
+            if (kind is float and item == item) or (kind is int and item.bit_length() < 64):  # noqa: PLR0124 (NaN differs from itself; floats hold them)
+                for add in self._adds:
+                    add(time, item)
+                return
         taken: list[tuple[tuple[_Add, ...], Any]] = []
         for get, checks, adds in self._columns:
             item = get(value)

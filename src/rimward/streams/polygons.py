@@ -12,6 +12,7 @@ from typing import TypeAlias
 Ring: TypeAlias = Sequence[tuple[float, float]]
 _Edge = tuple[float, float, float]  # a point of its line, y and x, and its slope dx/dy
 
+FEW = 4  # polygons that are asked one after the other, without the grid
 MAX_CROSSINGS = 1_000_000  # of edges with slabs, of one polygon
 
 
@@ -69,7 +70,18 @@ class Polygons:
     The plane is cut into a grid of about as many fields as there are polygons.
     """
 
-    __slots__ = ("_bounds", "_columns", "_fields", "_left", "_low", "_rows", "_tall", "_wide", "names")
+    __slots__ = (
+        "_bounds",
+        "_columns",
+        "_few",
+        "_fields",
+        "_left",
+        "_low",
+        "_rows",
+        "_tall",
+        "_wide",
+        "names",
+    )
 
     def __init__(self, polygons: dict[str, Polygon]) -> None:
         self.names: tuple[str, ...] = tuple(polygons)
@@ -86,6 +98,7 @@ class Polygons:
             for column in range(first[0], last[0] + 1):
                 for row in range(first[1], last[1] + 1):
                     fields.setdefault((column, row), []).append((name, one))
+        self._few = tuple(polygons.items()) if len(polygons) <= FEW else None
         self._fields = {field: tuple(found) for field, found in fields.items()}
 
     def _field(self, x: float, y: float) -> tuple[int, int]:
@@ -99,5 +112,7 @@ class Polygons:
         left, low, right, high = self._bounds
         if not (left <= x <= right and low <= y <= high):  # NaN is nowhere
             return []
+        if self._few is not None:
+            return [name for name, one in self._few if one.contains(x, y)]
         found = self._fields.get(self._field(x, y), ())
         return [name for name, one in found if one.contains(x, y)]

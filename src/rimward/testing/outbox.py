@@ -13,7 +13,7 @@ from rimward.app.manifest import FactSpec
 from rimward.edge.clock import NodeClock, Sources
 from rimward.edge.config import OutboxConfig
 from rimward.edge.outbox import DeadLetter, Forward, OutboxCore, Transaction
-from rimward.edge.outbox.reading import LAZY_SPACES, Overlay, Reader
+from rimward.edge.outbox.reading import LAZY_SPACES, Cells, ReadBack, Touched
 from rimward.edge.outbox.schema import prepare
 from rimward.events import OutboxBroken, RimwardError
 from rimward.testing.clock import Loop, Planned
@@ -31,13 +31,14 @@ def _prepared() -> bytes:
         return db.serialize()
 
 
-class SiteOutbox:
+class SiteOutbox(ReadBack):
     """What dispatch stands on in a Site. A killed one hears and says nothing any more."""
 
     def __init__(
         self, folder: Path, config: OutboxConfig, loop: Loop, passing: Callable[[str], None]
     ) -> None:
         """`passing` is told of the moments around a commit: "before-commit" and "after-commit"."""
+        super().__init__(folder / "outbox.db")
         self._loop = loop
         self._passing = passing
         self._waiting: list[tuple[Transaction, Done | None]] = []
@@ -55,8 +56,6 @@ class SiteOutbox:
         if fresh:
             self.core._db.execute("update meta set value = ? where key = 'id'", (os.urandom(16).hex(),))
         self._spaces = self.core.load()
-        self._reader = Reader(folder / "outbox.db")
-        self._overlay = Overlay(self._reader)
 
     @property
     def epoch(self) -> Epoch:
@@ -66,23 +65,14 @@ class SiteOutbox:
     def load(self, space: str) -> dict[str, bytes]:
         """Return what a space held when the node started."""
         if space.startswith(LAZY_SPACES):
-            return self._reader.space(space)
+            return self.reader.space(space)
         return self._spaces.pop(space, {})
 
-    def find(self, space: str, key: str) -> bytes | None:
-        """Return a value as it was put or touched last."""
-        return self._overlay.find(space, key, self._touched, self._unwritten())
-
-    def keys(self, space: str, since: str, until: str, most: int) -> list[str]:
-        """Return the first committed keys from `since` to before `until` of which nothing newer waits."""
-        return self._overlay.keys(space, (since, until, most), self._touched, self._unwritten())
-
-    def count(self, space: str) -> int:
-        """Return how many keys of a space are committed."""
-        return self._reader.count(space)
-
-    def _unwritten(self) -> dict[tuple[str, str], bytes | None]:
-        return {(put.space, put.key): put.value for tx, _ in self._waiting for put in tx.puts}
+    def unwritten(self) -> tuple[Touched, list[Cells]]:
+        """Return what is not on disk yet."""
+        return self._touched, [
+            {(put.space, put.key): put.value for tx, _ in self._waiting for put in tx.puts}
+        ]
 
     def admit(self, spec: FactSpec, about: int, values: tuple[object, ...]) -> None:
         """Tell whether there is room for a fact's row of about so many bytes.
@@ -169,5 +159,5 @@ class SiteOutbox:
 
     def close(self) -> None:
         """Close the file; what is not committed is gone."""
-        self._reader.close()
+        self.reader.close()
         self.core.close()

@@ -73,6 +73,7 @@ class Node:
         if key.clock is None or time > key.clock:
             key.clock, key.arrived = time, self.now
         self._leave(key, run(key.chain, 0, (time, value, None), key.clock))
+        key.deadline = key.chain.deadline()
         self.keys.touched(key)
 
     def look(self) -> None:
@@ -81,6 +82,7 @@ class Node:
                 self.keys.forgotten(key)
                 continue
             self._leave(key, key.chain.advance(key.clock_at(self.now)))
+            key.deadline = key.chain.deadline()
             self.keys.touched(key)
 
     def _leave(self, key: Key, items: Any) -> None:

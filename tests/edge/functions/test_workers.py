@@ -3,11 +3,12 @@
 import asyncio
 import os
 import signal
-import time
 from pathlib import Path
 
 from tests.edge.dispatch.bench import forwarded
-from tests.edge.functions.far import far, until
+from tests.edge.functions.far import Far, far, until
+
+from rimward.edge.functions.config import WorkersConfig
 
 ALL = """
 import os, signal, time
@@ -136,4 +137,80 @@ async def test_the_calls_of_a_zygote_that_dies_are_begun_again_by_the_next(tmp_p
             assert ticket is None or ticket.refusal is None
         assert len(one.bench.sent) == 3
         assert one.workers.stats()["guard"].died == 0
-        assert time.monotonic() > 0
+
+
+PLAIN = """
+import os, time
+@app.edge(mqtt("t/{truck}"), run="process")
+def guard(truck: str, reading: Reading) -> int:
+    time.sleep(reading.celsius)
+    return os.getpid()
+@app.edge(mqtt("moved/{truck}"))
+def moved(truck: str, reading: Reading) -> int:
+    return os.getpid()
+"""
+
+
+async def test_more_calls_than_may_wait_are_refused_as_busy_and_leave_no_dead_letter(tmp_path: Path) -> None:
+    async with far(tmp_path, PLAIN, WorkersConfig(queue=2)) as one:
+        sent = [one.bench.message(f"t/{n}", {"celsius": 0.05}) for n in range(3)]
+        tickets = await asyncio.gather(*sent)
+        kinds = [ticket.refusal and ticket.refusal.kind for ticket in tickets if ticket is not None]
+        assert kinds == [None, None, "busy"]
+        assert one.workers.stats()["guard"].busy == 1
+        assert one.bench.outbox.stats()["dead_letters"] == 0
+
+
+async def test_a_worker_that_has_answered_enough_or_is_old_makes_room_for_another(tmp_path: Path) -> None:
+    async with far(tmp_path, PLAIN, WorkersConfig(calls=2, each=1)) as one:
+        pids = [await pid_of(one, "t/7") for _ in range(5)]
+        assert pids[0] == pids[1] != pids[2] == pids[3] != pids[4]
+        stats = one.workers.stats()["guard"]
+        assert (stats.recycled, stats.died) == (2, 0)
+    async with far(tmp_path, PLAIN, WorkersConfig(age=0.0)) as one:
+        before = await pid_of(one, "t/7")
+        one.workers.tick()
+        assert await pid_of(one, "t/7") != before
+
+
+async def test_a_function_that_is_moved_runs_in_a_worker_from_the_next_call_on(tmp_path: Path) -> None:
+    async with far(tmp_path, PLAIN) as one:
+        assert await pid_of(one, "moved/7") == os.getpid()
+        one.bench.dispatcher.place("moved", "process")
+        assert await pid_of(one, "moved/7") != os.getpid()
+        one.bench.dispatcher.place("moved", "inline")
+        assert await pid_of(one, "moved/7") == os.getpid()
+
+
+async def test_an_event_that_killed_two_workers_is_not_run_again(tmp_path: Path) -> None:
+    async with far(tmp_path, DEADLY) as one:
+        for dead in (1, 2, 2):
+            ticket = await one.bench.message("t/7", {"celsius": 2})
+            assert ticket is not None
+            assert ticket.refusal is not None
+            assert ticket.refusal.kind == "failed"
+            assert one.workers.stats()["guard"].died == dead
+        assert one.bench.outbox.stats()["dead_letters"] == 3
+
+
+async def test_functions_of_one_message_that_share_a_cell_take_turns(tmp_path: Path) -> None:
+    functions = """
+    @app.edge(mqtt("t/{truck}"), run="process")
+    def first(truck: str, reading: Reading, state: State[Truck]) -> None:
+        state.value.count += 1
+    @app.edge(mqtt("{kind}/{truck}"))
+    def second(kind: str, truck: str, reading: Reading, state: State[Truck]) -> int:
+        state.value.count += 10
+        return state.value.count
+    """
+    async with far(tmp_path, functions) as one:
+        sent = [one.bench.message("t/7", {"celsius": 1}) for _ in range(3)]
+        tickets = await asyncio.gather(*sent)
+        assert [ticket.reply.body for ticket in tickets if ticket and ticket.reply] == [b"11", b"22", b"33"]
+
+
+async def pid_of(one: Far, topic: str) -> int:
+    ticket = await one.bench.message(topic, {"celsius": 0})
+    assert ticket is not None
+    assert ticket.reply is not None
+    return int(ticket.reply.body)

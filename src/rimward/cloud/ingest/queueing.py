@@ -7,11 +7,12 @@ new of one lane waits for one portion of a backlog, and not for all of it (docs/
 
 from collections import deque
 
-from rimward.cloud.ingest.pacing import Pacing
+from rimward.cloud.ingest.pacing import FULL, Pacing
 from rimward.cloud.ingest.reading import Arrival
 
 MOST = 512  # envelopes of a priority that wait here; the others stay on the bus
 MOST_BYTES = 16 << 20  # the same in bytes of their rows
+MOST_SECONDS = 5.0  # the same by what the lake takes: the bus brings again what it hears nothing of for 30 s
 TABLES = 4096  # names of tables: a node may send any; those for which nothing waits are forgotten
 WEIGHTS = {"critical": 8, "normal": 8, "bulk": 2}  # of the lake's time, while all have something to commit
 URGENCY = {"critical": 0, "normal": 1, "bulk": 2}  # whoever's turn it is at the same time
@@ -45,10 +46,14 @@ class Queue:
         self._virtual = 0.0
         self._count = dict.fromkeys(WEIGHTS, 0)
         self._bytes = dict.fromkeys(WEIGHTS, 0)
+        self._rows = dict.fromkeys(WEIGHTS, 0)
 
     def room(self, priority: str) -> int:
         """Return how many more envelopes of a priority it takes."""
-        return MOST - self._count[priority] if self._bytes[priority] < MOST_BYTES else 0
+        rows = max(FULL, MOST_SECONDS * self.pacing.rate) if self.pacing.cost.known else FULL
+        if self._bytes[priority] >= MOST_BYTES or self._rows[priority] >= rows:
+            return 0
+        return MOST - self._count[priority]
 
     def offer(self, fact: str, priority: str, arrivals: list[Arrival]) -> None:
         """Take envelopes of one table that came by a priority's stream."""
@@ -63,6 +68,7 @@ class Queue:
             table.rows += arrival.rows
             self._count[priority] += 1
             self._bytes[priority] += arrival.size
+            self._rows[priority] += arrival.rows
 
     def _table(self, fact: str) -> _Table:
         if fact not in self._tables and len(self._tables) >= TABLES:
@@ -109,6 +115,7 @@ class Queue:
         table.rows -= arrival.rows
         self._count[arrival.priority] -= 1
         self._bytes[arrival.priority] -= arrival.size
+        self._rows[arrival.priority] -= arrival.rows
 
     def done(self, batch: Batch, seconds: float, now: float) -> None:
         """Hear how long a commit took, which has just ended."""

@@ -37,6 +37,7 @@ from rimward.edge.dispatch.pouring import socket_of
 from rimward.edge.dispatch.releasing import release
 from rimward.edge.dispatch.renaming import load_cells, stream_ground
 from rimward.edge.dispatch.routes import Match, path_segments
+from rimward.edge.dispatch.several import held_cell, run_all
 from rimward.edge.dispatch.streams import StreamRun
 from rimward.edge.dispatch.tracing import Tracing
 from rimward.edge.dispatch.types import Message, Reply, Request, Router, Sender, Socket, Ticket
@@ -322,35 +323,13 @@ class Dispatcher:
         if (ticket := self.modes.wait(listeners.bounds, work, begin)) is not None:
             return ticket
         for bound, _ in listeners.bounds:
-            for slot in bound.slots:
-                cell = slot.cells.cell(slot.key)
-                if cell.held:
-                    return queue(cell, work, begin)
-        for bound, time_field in listeners.bounds:
-            if bound.run.durable or work.detached:
-                self.run(bound, time_field, work)
-            else:
-                self._run_aside(bound, time_field, work)
-        for inlet in () if work.comes_again else listeners.streams:
-            self.feeder.feed(inlet, work, waits=waits)
+            if (cell := held_cell(bound)) is not None:
+                return queue(cell, work, begin)
+        run_all(self, work, listeners, waits=waits)
         if work.pending:
             work.ticket = work.ticket or Ticket()
             return work.ticket
         return self.end(work)
-
-    def _run_aside(self, bound: Bound, time_field: str | None, work: Work) -> None:
-        """Run a function that is not durable: its commits are its own, and the answer waits for none.
-
-        What it says before its first wait is still part of the answer.
-        """
-        aside = work.aside()
-        self.run(bound, time_field, aside)
-        if aside.pending:
-            return
-        if aside.refusal is not None:
-            work.refuse(aside.refusal.kind, aside.refusal.detail)
-        work.reply, aside.reply, aside.refusal = work.reply or aside.reply, None, None
-        self.end(aside)
 
     def run(self, bound: Bound, time_field: str | None, work: Work, given: Any = None) -> None:
         """Run one function on a message, or on a stream's value."""

@@ -80,10 +80,12 @@ class Feeder:
                 self._stopped(stream, stopped.settle(), work)
             finally:
                 mark.end()
+                key.deadline = key.chain.deadline()
         self._aside(stream, key.names, work)
         self._emit(stream, key, items, work)
         stream.keys.touched(key)
-        self._host.end(work)
+        if not work.pending:  # else a follower that goes on ends it
+            self._host.end(work)
 
     def feed(self, bound: BoundInlet, work: Work, *, waits: bool) -> None:
         """Give a message to a stream."""

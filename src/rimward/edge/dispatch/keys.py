@@ -22,6 +22,7 @@ FORM = 2  # of a key on disk
 NEVER = 1 << 62
 LOOKED_AT = 4_096  # keys out of memory that are looked at in one go
 ADOPTING = 3  # looks without a find after which no key is left that has no row
+SLACK = 50_000_000  # ns by which a key in memory may be looked at too late
 AGAIN = 1_000_000_000  # ns after which what found no room is tried again
 
 
@@ -84,7 +85,19 @@ class Reviving(Struct, frozen=True):
 class Key:
     """One key's chain and the two clocks of its device."""
 
-    __slots__ = ("again", "alarm", "arrived", "chain", "clock", "held", "names", "row", "store", "text")
+    __slots__ = (
+        "again",
+        "alarm",
+        "arrived",
+        "chain",
+        "clock",
+        "deadline",
+        "held",
+        "names",
+        "row",
+        "store",
+        "text",
+    )
 
     def __init__(self, store: "Keys", text: str, names: tuple[str, ...], chain: Chain, now: int) -> None:
         self.store = store
@@ -92,6 +105,7 @@ class Key:
         self.names = names
         self.chain = chain
         self.clock: int | None = None  # event time of the newest event, ns
+        self.deadline: int | None = None  # the chain's
         self.arrived: int = now  # monotonic ns at which it came
         self.alarm: int = NEVER  # monotonic ns at which it is in the heap
         self.row: str | None = None  # its row on disk that says when to look at it
@@ -107,7 +121,7 @@ class Key:
         """Return the monotonic ns at which it has to be looked at."""
         if self.held:
             return self.again
-        deadline = self.chain.deadline()
+        deadline = self.deadline
         if deadline is None or self.clock is None:
             return self.arrived + self.store.forget
         return self.arrived + deadline - self.clock
@@ -201,13 +215,12 @@ class Keys:
         """Have a changed key written, and looked at in time."""
         self._store.touch(self.space, key.text, key.encode)
         due = key.due()
-        if due < key.alarm:
+        if due + SLACK < key.alarm:
             key.alarm = due
             heapq.heappush(self._heap, (due, key.text))
-        row = self._row(due, key.text)
-        if key.row is None or row < key.row or not key.row.startswith(self.boot):
-            self._move(key, row)
-        if self._hot.get(key.text) is not key:
+        if key.row is None:  # a row that is too late is moved when the key leaves memory
+            self._move(key, self._row(due, key.text))
+        if self._complete is False and self._hot.get(key.text) is not key:
             self._left(key)
 
     def due(self) -> int | None:
@@ -257,6 +270,10 @@ class Keys:
     def _left(self, key: Key) -> None:
         """Look for a key on disk when its time comes, now that it is not in memory."""
         self._evicted = self.now()
+        due = key.due()
+        if self._time_of(key.row) > due or not (key.row or "").startswith(self.boot):
+            self._move(key, self._row(due, key.text))
+            self._store.touch(self.space, key.text, key.encode)  # it names its row
         self._cold_due = min(self._cold_due, self._time_of(key.row))
 
     def _load_all(self) -> None:
@@ -278,12 +295,14 @@ class Keys:
             key = Key(self, text, tuple(names), self._make(tuple(names)), self._started)
             key.clock = clock
             key.chain.restore(self._reviving.old(state))
+            key.deadline = key.chain.deadline()
             return key
         _, names, clock, boot, arrived, row, state, held = saved
         same = boot == self.boot
         key = Key(self, text, tuple(names), self._make(tuple(names)), arrived if same else self._started)
         key.clock, key.row = clock, row
         key.chain.restore(state)
+        key.deadline = key.chain.deadline()
         key.held = [(time, msgspec.convert(value, self._reviving.held), mark) for time, value, mark in held]
         return key
 

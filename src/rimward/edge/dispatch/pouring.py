@@ -127,8 +127,8 @@ class Stretches:
         self.begun: int = 0  # of the last one
 
     def __await__(self) -> Generator[Any, Any, Any]:
-        steps = self._awaitable.__await__()
-        if not isinstance(steps, Generator) and not hasattr(steps, "throw"):
+        steps: Any = self._awaitable.__await__()  # most often a coroutine's
+        if not hasattr(steps, "throw"):
             return (yield from steps)  # a plain iterator: nothing of the user's runs in it
         value, error = None, None
         while True:

@@ -17,7 +17,7 @@ from rimward.edge.dispatch.payloads import BadPayloadError, Decode, decode, deco
 from rimward.edge.dispatch.weaving import Weaver
 from rimward.edge.dispatch.work import Work
 from rimward.events import to_ns
-from rimward.streams import Aside, Item, Line, run
+from rimward.streams import Aside, Item, Line
 from rimward.streams.watermark import DAY
 
 FORGET = 7 * DAY  # ns that a stream without keys keeps what it knows
@@ -86,7 +86,14 @@ class StreamRun:
         if clock is None or time > clock:
             key.clock, key.arrived = time, now
             clock = time
-        return run(key.chain, source, item, clock)
+        chain = key.chain
+        items = chain.insert(source, item)
+        due = chain.deadline()
+        if due is not None and due <= clock:
+            items = [*items, *chain.advance(clock)]
+            due = chain.deadline()
+        key.deadline = due
+        return items
 
     def pass_by(self, names: tuple[str, ...], source: int, item: Item) -> Sequence[Item]:
         """Take an item where nothing is kept of any; return what falls out."""

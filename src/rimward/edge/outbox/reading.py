@@ -8,8 +8,8 @@ from rimward.events import OutboxBroken
 
 LAZY_SPACES = ("due:", "stream:")  # whose values stay on disk until they are asked for
 _ANY = (("", "due:"), ("due;", "stream:"), ("stream;", "\U0010ffff"))  # what is between these
-_Cells = dict[tuple[str, str], bytes | None]
-_Touched = dict[tuple[str, str], Callable[[], bytes | None]]
+Cells = dict[tuple[str, str], bytes | None]
+Touched = dict[tuple[str, str], Callable[[], bytes | None]]
 
 
 def eager_cells(db: sqlite3.Connection) -> dict[str, dict[str, bytes]]:
@@ -72,36 +72,46 @@ class Reader:
             self._db = None
 
 
-class Overlay:
-    """A reader through what waits to be written: the newest value counts, committed or not."""
+class ReadBack:
+    """What an outbox is asked for by key: the newest value counts, written or not."""
 
-    def __init__(self, reader: Reader) -> None:
-        self._reader = reader
+    def __init__(self, path: Path) -> None:
+        self.reader: Reader = Reader(path)
 
-    def find(self, space: str, key: str, touched: _Touched, *pending: _Cells) -> bytes | None:
-        """Return a value as it will be once all that waits is written, the newest first."""
+    def unwritten(self) -> tuple[Touched, list[Cells]]:
+        """Return what waits to be written: touched values, and groups of cells, the newest first."""
+        raise NotImplementedError
+
+    def find(self, space: str, key: str) -> bytes | None:
+        """Return a value as it was put or touched last.
+
+        Raises:
+            OutboxBroken: it can't be read.
+        """
         place = (space, key)
-        encode = touched.get(place)
-        if encode is not None:
+        touched, groups = self.unwritten()
+        if (encode := touched.get(place)) is not None:
             return encode()
-        for cells in pending:
+        for cells in groups:
             if place in cells:
                 return cells[place]
-        return self._reader.find(space, key)
+        return self.reader.find(space, key)
 
-    def keys(
-        self, space: str, bounds: tuple[str, str, int], touched: _Touched, *pending: _Cells
-    ) -> list[str]:
-        """Return committed keys in bounds (since, until, at most) of which nothing newer waits."""
-        since, until, most = bounds
+    def keys(self, space: str, since: str, until: str, most: int) -> list[str]:
+        """Return the first committed keys from `since` to before `until` of which nothing newer waits."""
+        touched, groups = self.unwritten()
         found: list[str] = []
         while most > len(found):
-            rows = self._reader.keys(space, since, until, most)
+            rows = self.reader.keys(space, since, until, most)
             for key in rows:
                 place = (space, key)
-                if place not in touched and not any(place in cells for cells in pending):
+                if place not in touched and not any(place in cells for cells in groups):
                     found.append(key)
             if len(rows) < most:
                 break
             since = f"{rows[-1]}\0"
         return found[:most]
+
+    def count(self, space: str) -> int:
+        """Return how many keys of a space are committed."""
+        return self.reader.count(space)

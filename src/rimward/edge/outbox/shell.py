@@ -17,7 +17,7 @@ from rimward.edge.outbox.config import OutboxConfig
 from rimward.edge.outbox.core import OutboxCore
 from rimward.edge.outbox.faulty import FaultyDisk
 from rimward.edge.outbox.file import read_cells, writable
-from rimward.edge.outbox.reading import LAZY_SPACES, Overlay, Reader
+from rimward.edge.outbox.reading import LAZY_SPACES, Cells, ReadBack, Touched
 from rimward.edge.outbox.records import DeadLetter, Forward, Transaction
 from rimward.edge.outbox.tending import CLEAN, Tending, code_of
 from rimward.events import OutboxBroken, OutboxFull, RimwardError
@@ -34,8 +34,6 @@ LAZY = 1.0  # seconds after which touched values are written even if nothing els
 TEND = 1.0  # seconds between two looks at what is due besides commits
 _REFUSALS = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR}
 Done = Callable[[RimwardError | None], None]
-Cells = dict[tuple[str, str], bytes | None]
-Touched = dict[tuple[str, str], Callable[[], bytes | None]]
 
 
 class _Group:
@@ -49,7 +47,7 @@ class _Group:
         self.dead: list[DeadLetter] = []
 
 
-class Outbox:
+class Outbox(ReadBack):
     """Transactions in, callbacks out in the same order once they are on disk."""
 
     def __init__(
@@ -61,9 +59,8 @@ class Outbox:
         stamps: NodeClock | None = None,
     ) -> None:
         """`clock` is the wall clock, ns; `stamps` says what rows are to know of it."""
+        super().__init__(folder / "outbox.db")
         self._folder = folder
-        self._reader = Reader(folder / "outbox.db")
-        self._overlay = Overlay(self._reader)
         self._config = config
         self._clock = clock  # wall ns
         self._monotonic = monotonic  # ns
@@ -134,34 +131,22 @@ class Outbox:
         await self._idle.wait()
         self._tasks.put(None)
         await asyncio.to_thread(self._thread.join)
-        self._reader.close()
+        self.reader.close()
 
     def load(self, space: str) -> dict[str, bytes]:
         """Return what a space held when the outbox was opened."""
         if space.startswith(LAZY_SPACES) and self._core is not None:
-            return self._reader.space(space)
+            return self.reader.space(space)
         return self._spaces.pop(space, {})
-
-    def find(self, space: str, key: str) -> bytes | None:
-        """Return a value as it was put or touched last.
-
-        Raises:
-            OutboxBroken: it can't be read.
-        """
-        return self._overlay.find(space, key, self._touched, *self._unwritten)
-
-    def keys(self, space: str, since: str, until: str, most: int) -> list[str]:
-        """Return the first committed keys from `since` to before `until` of which nothing newer waits."""
-        return self._overlay.keys(space, (since, until, most), self._touched, *self._unwritten)
 
     def count(self, space: str) -> int:
         """Return how many keys of a space are committed."""
-        return 0 if self._core is None else self._reader.count(space)
+        return 0 if self._core is None else super().count(space)
 
-    @property
-    def _unwritten(self) -> list[Cells]:
-        """The cells of the groups that are not on disk yet, the newest first."""
-        return [self._group.cells] if self._flying is None else [self._group.cells, self._flying.cells]
+    def unwritten(self) -> tuple[Touched, list[Cells]]:
+        """Return what is not on disk yet, the newest first."""
+        groups = [self._group.cells] if self._flying is None else [self._group.cells, self._flying.cells]
+        return self._touched, groups
 
     def admit(self, spec: FactSpec, about: int, values: tuple[object, ...]) -> None:
         """Tell whether there is room for a fact's row of about so many bytes.
