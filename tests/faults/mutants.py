@@ -333,7 +333,7 @@ MUTANTS = (
         ("tests/edge/recording/test_recorder.py",),
     ),
     Mutant(
-        "an event of which only half is in a recording",
+        "a recording that is larger than it may be",
         "edge/recording/writing.py",
         "                self.full = True\n                break\n",
         "                self.full = True\n",

@@ -113,6 +113,10 @@ class Timers:
         """Return a key's pending timer of a function."""
         return self._queues[function].pending.get(key)
 
+    def pending(self, function: str) -> list[Pending]:
+        """Return the pending timers of a function."""
+        return list(self._queues[function].pending.values()) if function in self._queues else []
+
     def made(self, function: str, key: str, id_: str, delay: int) -> Pending:
         """Return a new timer; `put` makes it pending."""
         due, wall = self.now() + delay, self.clock.believed()

@@ -1,10 +1,14 @@
 """The ledger of a Site, by the same equation and the same code as `rimward ledger`."""
 
 from collections.abc import Iterable
+from pathlib import Path
 
 from msgspec import Struct
 
+from rimward.app import App
 from rimward.console.model import Balance
+from rimward.edge.api import read_account
+from rimward.testing.cloud import has_cloud
 
 
 class Ledger(Struct, frozen=True):
@@ -75,3 +79,15 @@ class Ledger(Struct, frozen=True):
         """
         table = self.tables[fact]
         return Ledger(tuple(entry for entry in self.entries if entry.fact == table), self.tables)
+
+
+def ledger_of(folder: Path, app: App) -> Ledger:
+    """Return the ledger of a Site's folder."""
+    from rimward.console.ledger import balances, read_ledger
+
+    if (folder / "lake").exists() and has_cloud():
+        entries = read_ledger(folder)
+    else:
+        account = read_account(folder)
+        entries = balances([] if account is None else [account], [])
+    return Ledger.of_entries(entries, {struct: fact.spec.table for struct, fact in app.facts.items()})

@@ -18,7 +18,6 @@ from msgspec import Struct
 
 from rimward.app import App, Lake
 from rimward.app.settings import settings_of
-from rimward.edge.api import read_account
 from rimward.edge.config import NodeConfig, OutboxConfig
 from rimward.edge.outbox import DeadLetter
 from rimward.events import Duration, from_ns, nanoseconds, to_ns
@@ -31,7 +30,7 @@ from rimward.testing.errors import Inside, SiteClosed, tell
 from rimward.testing.folder import temporary
 from rimward.testing.http import Http
 from rimward.testing.inbox import Inbox
-from rimward.testing.ledger import Ledger
+from rimward.testing.ledger import Ledger, ledger_of
 from rimward.testing.line import Line, Peer
 from rimward.testing.link import Deliver, Sender, Uplink
 from rimward.testing.node import SiteNode
@@ -336,15 +335,7 @@ class Site:
     @property
     def ledger(self) -> Ledger:
         """Where every forwarded row is at this moment."""
-        from rimward.console.ledger import balances, read_ledger
-
-        if (self.folder / "lake").exists() and has_cloud():
-            entries = read_ledger(self.folder)
-        else:
-            account = read_account(self.folder)
-            entries = balances([] if account is None else [account], [])
-        tables = {struct: fact.spec.table for struct, fact in self.app.facts.items()}
-        return Ledger.of_entries(entries, tables)
+        return ledger_of(self.folder, self.app)
 
     def rows(self, fact: type[S]) -> list[S]:
         """Return a fact's rows in the lake, in the order in which they were forwarded.

@@ -84,6 +84,14 @@ class Firing:
                 case _:
                     pass
 
+    def kept(self) -> list[tuple[str, str, bytes]]:
+        """Return the pending timers as the disk has them: space, key and value."""
+        timers = self.timers
+        found: list[tuple[str, str, bytes]] = []
+        for name in self._timed:
+            found += [(f"timer:{name}", one.key, timers.kept(one)) for one in timers.pending(name)]
+        return found
+
     # -- what a call asks for
 
     def ask(self, asked: Sequence[TimerAsk], work: Work) -> None:

@@ -33,6 +33,7 @@ def memory_of(dispatcher: Dispatcher) -> list[Memory] | None:
         found += [Memory(one.times_space, key, at.to_bytes(8, "big")) for key, at in one.changed()]
     for stream in dispatcher.streams.values():
         found += [Memory(stream.keys.space, key, value) for key, value in stream.keys.kept()]
+    found += [Memory(*one) for one in dispatcher.firing.kept()]
     return found
 
 

@@ -77,7 +77,7 @@ class Labels:
     def _of_topic(self, topic: str) -> bool:
         listeners = self._dispatcher.board.listeners(topic)
         names = {bound.run.name for bound, _ in listeners.bounds}
-        names |= {bound.stream.name for bound in listeners.streams}
+        names |= {one.inlet.stream.name for one in listeners.streams}
         return self._all or not names.isdisjoint(self._withheld)
 
 

@@ -144,7 +144,8 @@ class Recorder:
         self._open(heard, hidden=hidden)
         ticket: Ticket | None = None
         try:
-            ticket = self._dispatcher.plain(topic, payload, qos, sender, read_at)
+            given = Message(topic, payload, qos, sender, read_at)  # the end of all that leaves facts is heard
+            ticket = self._dispatcher.plain(topic, payload, qos, sender, read_at, given)
         finally:
             self._over(ticket, read_at, topic)
         return ticket
