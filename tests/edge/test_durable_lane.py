@@ -18,7 +18,7 @@ from rimward.protocols.mqtt.encoding import encode
 from .outbox.test_shell import Gate
 from .test_fast_lane import Calls, Traces, Wire, gateway_at
 
-TAKEN = 19  # calls from the bytes of a reading that is forwarded to its place in the outbox's group
+TAKEN = 20  # calls from the bytes of a reading that is forwarded to its place in the outbox's group
 LANDED = 11  # calls from the disk's word to its acknowledgement; there were 69 for both (docs/adr/0111)
 GROUP = 12  # calls for a group of them
 OURS = str(Path(rimward.__file__).parent)
