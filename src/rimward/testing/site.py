@@ -26,7 +26,7 @@ from rimward.testing.clock import Clock, Loop, whole_seconds
 from rimward.testing.cloud import has_cloud, need_cloud
 from rimward.testing.coap import Coap
 from rimward.testing.device import Device, Identity, Version
-from rimward.testing.errors import Inside, SiteClosed, tell
+from rimward.testing.errors import SiteClosed
 from rimward.testing.folder import temporary
 from rimward.testing.http import Http
 from rimward.testing.inbox import Inbox
@@ -34,6 +34,7 @@ from rimward.testing.ledger import Ledger, ledger_of
 from rimward.testing.line import Line, Peer
 from rimward.testing.link import Deliver, Sender, Uplink
 from rimward.testing.node import SiteNode
+from rimward.testing.telling import Inside, tell
 from rimward.testing.unit import START
 
 if TYPE_CHECKING:

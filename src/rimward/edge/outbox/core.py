@@ -19,6 +19,7 @@ from rimward.app.manifest import FactSpec, Keeping
 from rimward.edge.clock import NodeClock, Stamp, plain_clock
 from rimward.edge.outbox import erasing, freeing
 from rimward.edge.outbox.ballast import Ballast
+from rimward.edge.outbox.burying import bury
 from rimward.edge.outbox.chunks import Body, check_size, cut
 from rimward.edge.outbox.config import OutboxConfig
 from rimward.edge.outbox.file import begin_epoch, give_up, note_counter, open_file, settle
@@ -71,7 +72,6 @@ class OutboxCore:
         self._now = now
         self._clock = clock or plain_clock(now, now)
         self._config = config
-        self._encoder = msgspec.msgpack.Encoder()
         self.ballast: Ballast = Ballast(path.parent, config.reserve)
         try:
             self._begin()
@@ -190,7 +190,7 @@ class OutboxCore:
                 self._db.executemany("insert or replace into cell values (?, ?, ?)", kept)
             if gone:
                 self._db.executemany("delete from cell where space = ? and key = ?", gone)
-            dead_bytes = self._bury(dead) if dead else self.dead_bytes
+            dead_bytes = bury(self._db, dead, self.dead_bytes, self._config.dead_bytes)
         self.dead_bytes = dead_bytes
         self.dead_total += len(dead)
         self._keepings |= keepings
@@ -260,23 +260,6 @@ class OutboxCore:
             body = msgspec.json.encode(keeping).decode()
             self._db.execute("insert or replace into keeping values (?, ?, ?)", (fact, priority, body))
         return fresh
-
-    def _bury(self, dead: list[DeadLetter]) -> int:
-        """Keep dead letters, the newest that their budget holds; return the bytes that all take."""
-        bodies = [(letter.at, self._encoder.encode(letter)) for letter in dead]
-        self._db.executemany(
-            "insert into dead (at, bytes, body) values (?, ?, ?)",
-            [(at, len(body), body) for at, body in bodies],
-        )
-        total = self.dead_bytes + sum(len(body) for _, body in bodies)
-        while total > self._config.dead_bytes:
-            oldest = self._db.execute("select id, bytes from dead order by id limit 64").fetchall()
-            for id_, size in oldest:
-                if total <= self._config.dead_bytes:
-                    break
-                self._db.execute("delete from dead where id = ?", (id_,))
-                total -= size
-        return total
 
     # -- what happens between commits
 
