@@ -114,7 +114,8 @@ def _order(options: argparse.Namespace, node: str) -> "Order":
         except msgspec.DecodeError as error:
             raise UsageError(f"JSON: {options.payload!r} is none ({error})") from None
     try:
-        seconds(options.expires), seconds(options.timeout)
+        for duration in (options.expires, options.timeout):
+            seconds(duration)
         return order(
             options.id, options.name, body, expires=options.expires, timeout=options.timeout, key=None,
             node=node, idempotent=options.idempotent,

@@ -105,7 +105,8 @@ class Dispatcher:
         self.beats: list[tuple[FunctionRun, float]] = self.firing.beats
         self.admit_timer: Callable[[str, str], None] = self.firing.timers.admit
         self.streams: dict[str, StreamRun] = self.board.streams
-        for number, one in enumerate((*self.functions.values(), *self.streams.values()), 1):
+        watched: list[FunctionRun | StreamRun] = [*self.functions.values(), *self.streams.values()]
+        for number, one in enumerate(watched, 1):
             one.number = number
         self.feeder: Feeder = Feeder(self)
         self.away: Away | None = None  # made by `employ`; without one all calls run on the loop

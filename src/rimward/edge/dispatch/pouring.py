@@ -129,8 +129,7 @@ class Stretches:
     def __await__(self) -> Generator[Any, Any, Any]:
         steps: Any = self._awaitable.__await__()  # most often a coroutine's
         if not hasattr(steps, "throw"):
-            result: Any = yield from steps  # a plain iterator: nothing of the user's runs in it
-            return result
+            return cast("Any", (yield from steps))  # a plain iterator: nothing of the user's runs in it
         value, error = None, None
         while True:
             self.begun = self._clock()
