@@ -17,7 +17,7 @@ class Terminal(io.StringIO):
 
 def written(monkeypatch: pytest.MonkeyPatch, out: io.StringIO, columns: int) -> list[str]:
     monkeypatch.setattr("sys.stdout", out)
-    monkeypatch.setattr("shutil.get_terminal_size", lambda: os.terminal_size((columns, 24)))
+    monkeypatch.setattr("shutil.get_terminal_size", lambda **_: os.terminal_size((columns, 24)))
     table(["function", "runs for", "calls"], ROWS)
     return out.getvalue().splitlines()
 
