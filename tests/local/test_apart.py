@@ -65,7 +65,7 @@ def test_a_joined_node_runs_as_the_hub_named_it(tmp_path: Path) -> None:
     assert Path(deep.credentials) == tmp_path / "identity" / "node.key"
     assert Path(deep.ca) == tmp_path / "identity" / "authority.pem"
     spec = parse(json.loads(plan.write_spec({"mqtt": 4711}).read_bytes()))
-    assert [process.name for process in spec.processes] == ["deep", "node"]
+    assert [process.name for process in spec.processes] == ["deep", "zygote", "node"]
     assert spec.listeners["mqtt"].port == 4711
     assert spec.faults == str(tmp_path / "node" / "faults.json"), "rimward fault works here"
 

@@ -146,14 +146,20 @@ class OutboxCore:
         """Run one transaction; what it did to lanes counts once it is on disk."""
         db = self._db
         with transaction(db):
-            reach("outbox.begun")
-            change = Change(db, self.stock, self._now())
+            change = self._change()
             yield change
             change.write()
             if (ran := self.ran()) - self._ran_written > RUN:
                 db.execute(_RUN, (str(ran),))
                 self._ran_written = ran
             reach("outbox.inserted")
+        self._count(change)
+
+    def _change(self) -> Change:
+        reach("outbox.begun")
+        return Change(self._db, self.stock, self._now())
+
+    def _count(self, change: Change) -> None:
         self.stock.apply(change)
         reach("outbox.committed")
 
@@ -208,15 +214,12 @@ class OutboxCore:
         return self._keepings.get(row.fact) == (row.priority, row.keeping)
 
     def _land(self, cargo: list[Cargo]) -> None:
-        change = Change(self._db, self.stock, self._now())
-        reach("outbox.begun")
-        reach("outbox.inserted")
+        change = self._change()
         bodies = [body for one in cargo for body in one.bodies]
         self._landing.write(self.epoch.counter, bodies, change.now, self.ran())
         for one in cargo:
             change.note(one.key, one.newest, one.size)
-        self.stock.apply(change)
-        reach("outbox.committed")
+        self._count(change)
 
     def _clock_row(self, stamp: Stamp) -> Forward:
         """Return the record that places the rows of this commit, and of others by the same stamp."""
