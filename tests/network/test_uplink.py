@@ -12,7 +12,7 @@ from tests.network.rows import Rows, drain, mark, spans
 from rimward.network.config import UplinkConfig
 from rimward.network.lanes import DOUBT, RESEND, RESEND_MOST
 from rimward.network.pace import BURST, Allowance
-from rimward.network.uplink import UplinkCore
+from rimward.network.uplink import ROUNDS, STOOD, UplinkCore
 from rimward.wire import Place, Segment
 
 WINDOW = UplinkConfig().window
@@ -59,6 +59,16 @@ def test_a_lane_goes_back_to_its_mark_when_the_lake_does_not_follow() -> None:
     core.tick(RESEND + 0.1)
     assert spans(drain(core, source, RESEND + 0.1)) == [(1, 11, 20), (1, 21, 30)]
     assert (core.attempt("warm"), core.attempt("cold")) == (1, 0)
+
+
+def test_after_an_outage_a_lane_does_not_wait_for_as_long_as_its_rows_stood_there() -> None:
+    core, source, hour = UplinkCore(), Rows(warm=("normal", {1: 20})), 3600.0
+    drain(core, source, 0)
+    core.marked(mark("warm", 1, 20), hour)  # the lake had been away
+    source.add("warm", 10)
+    assert spans(drain(core, source, hour)) == [(1, 21, 30)]
+    core.tick(hour + ROUNDS * STOOD + 0.1)
+    assert spans(drain(core, source, hour + ROUNDS * STOOD + 0.1)) == [(1, 21, 30)]
 
 
 def test_a_lane_that_is_not_believed_sends_little_and_rarely_until_its_mark_moves() -> None:

@@ -21,6 +21,7 @@ SHORTEST = 8 << 10  # bytes before compression to which envelopes are cut on a s
 CARRY = 0.5  # seconds of the rate that one envelope may take: nothing overtakes it meanwhile
 UNANSWERED = 30.0  # seconds, or some round trips, after which the bus has lost an envelope
 ROUNDS = 4
+STOOD = 1.0  # seconds on the bus that are believed to be usual: an outage counts as no more
 
 
 class _Flight(Struct):
@@ -216,7 +217,7 @@ class UplinkCore:
         """Take lanes back whose mark does not follow what the bus has."""
         way = self._window.base or 0.0
         for lane in self._lanes.values():
-            slack = ROUNDS * max(way, lane.sojourn)
+            slack = ROUNDS * max(way, min(lane.sojourn, STOOD))
             if lane.acked > lane.mark and now - lane.moved_at > max(lane.patience, slack):
                 lane.moved_at = now
                 lane.patience = min(2 * lane.patience, RESEND_MOST)
