@@ -1,5 +1,6 @@
 """Each operator against a naive reference: in any order, cut by a snapshot anywhere."""
 
+import itertools
 import math
 import statistics
 from typing import Any
@@ -144,7 +145,7 @@ def test_debounce_passes_what_nothing_follows_for_long_enough(events: list[Event
         newest = event[0]
         taken.append(event)
     expected = [
-        event for event, after in zip(taken, [*taken[1:], (END, 0)], strict=True) if after[0] - event[0] >= 10
+        event for event, (after, _) in itertools.pairwise([*taken, (END, 0)]) if after - event[0] >= 10
     ]
     assert out == expected
     assert len(late) == len(events) - len(taken)
