@@ -40,8 +40,8 @@ from rimward.streams.sifting import MAX_SEEN, SeenFull
 from rimward.streams.values import PLAIN
 
 VALUE = getter(None)
-EVENTS = st.lists(st.tuples(st.integers(0, 120), st.integers(-9, 9)), max_size=30)
-SIDED = st.lists(st.tuples(st.integers(0, 1), st.tuples(st.integers(0, 120), st.integers())), max_size=30)
+EVENTS = st.lists(st.tuples(st.integers(0, 120), st.integers(-9, 9)), max_size=20)
+SIDED = st.lists(st.tuples(st.integers(0, 1), st.tuples(st.integers(0, 120), st.integers())), max_size=20)
 SPAN = 200  # ns; longer than all of the events
 SQUARE = Polygon([[(-3.5, -1), (3.5, -1), (3.5, 1), (-3.5, 1)]])
 
@@ -91,7 +91,7 @@ MAKES: dict[str, Make] = {
 
 
 @pytest.mark.parametrize("name", MAKES)
-@given(SIDED, st.integers(0, 30))
+@given(SIDED, st.integers(0, 20))
 def test_a_snapshot_taken_anywhere_changes_nothing(
     name: str, events: list[tuple[int, Event]], cut: int
 ) -> None:

@@ -74,17 +74,17 @@ class FlatMap(Untimed):
         """Take an item."""
         at, value, mark = item
         parts: list[Item] = []
-        newest, until = self._newest, self._aside.until
+        newest, until, moved = self._newest, self._aside.until, False
         for number, part in enumerate(self._open(value)):
             own = self._time(part)
             time = at if own is None else own
             if time > until:
                 self._aside.ahead += 1
                 continue
-            if newest is None or time > newest:
-                newest = time
+            if newest is None or time >= newest:
+                newest, moved = time, True
             parts.append((time, part, mark if mark is None else f"{mark}.{number}"))
-        if newest != self._newest:
+        if moved:
             self._newest = newest
             self._sent = at if self._sent is None else max(self._sent, at)
         return parts
