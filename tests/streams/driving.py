@@ -3,10 +3,9 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import msgspec
-
 from rimward.streams import Aside, Chain, Item, Operator, run
 from rimward.streams.chain import Line
+from rimward.streams.snapshots import pack, unpack
 
 END = 1 << 60  # ns; later than anything
 
@@ -30,7 +29,7 @@ def drive(
     out: list[Item] = []
     for index, (source, (time, value)) in enumerate(events):
         if index == cut:
-            saved = msgspec.msgpack.decode(msgspec.msgpack.encode(chain.snapshot()))
+            saved = unpack(pack(chain.snapshot()))
             chain = make(aside)
             chain.restore(saved)
         clock = max(clock, time)

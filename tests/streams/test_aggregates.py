@@ -20,7 +20,7 @@ from rimward.streams.accumulators import MAX_VALUES
 from rimward.streams.folds import ApplyFold
 
 FLOATS = st.floats(-1e9, 1e9)
-NUMBERS = st.lists(st.integers(-(2**63), 2**63) | FLOATS, min_size=1, max_size=40)
+NUMBERS = st.lists(st.integers(-(2**63), 2**63) | FLOATS, min_size=1, max_size=20)
 
 
 class Value(Struct):
@@ -70,7 +70,7 @@ def test_sum_and_mean_lose_no_more_than_the_last_digits_of_the_exact_ones(values
     ) + size * Fraction(1e-30)
 
 
-@given(st.lists(FLOATS, min_size=2, max_size=40))
+@given(st.lists(FLOATS, min_size=2, max_size=20))
 def test_variance_is_the_samples(values: list[float]) -> None:
     result = run(fold_of("var", "std"), values)
     size = max(map(abs, values)) ** 2
@@ -119,7 +119,7 @@ def test_of_no_values_each_aggregate_is_what_pandas_says() -> None:
     assert all(math.isnan(value) for value in result.values())
 
 
-@given(NUMBERS, st.integers(0, 40))
+@given(NUMBERS, st.integers(0, 20))
 def test_a_cell_restored_at_any_point_gives_the_same(values: list[float], cut: int) -> None:
     fold = fold_of(*get_args(Aggregate))
     whole, cell = fold.new(), fold.new()
@@ -202,7 +202,7 @@ def test_an_app_may_name_exactly_the_aggregates_that_there_are() -> None:
     assert get_args(declared.Aggregate) == get_args(Aggregate)
 
 
-@given(st.lists(st.tuples(st.integers(0, 99), st.integers(-99, 99)), max_size=30), st.integers(0, 30))
+@given(st.lists(st.tuples(st.integers(0, 99), st.integers(-99, 99)), max_size=20), st.integers(0, 20))
 def test_two_cells_merged_are_as_one_that_took_all(events: list[tuple[int, int]], cut: int) -> None:
     fold = fold_of(*get_args(Aggregate))
     whole, one, two = fold.new(), fold.new(), fold.new()
@@ -216,7 +216,7 @@ def test_two_cells_merged_are_as_one_that_took_all(events: list[tuple[int, int]]
     assert repr(actual) == repr(expected)
 
 
-@given(st.lists(st.floats(-1e9, 1e9) | st.just(0.0), min_size=1, max_size=200))
+@given(st.lists(st.floats(-1e9, 1e9) | st.just(0.0), min_size=1, max_size=80))
 def test_a_percentile_is_within_one_percent_of_a_value_of_its_rank(values: list[float]) -> None:
     result = run(fold_of("p50", "p99", "p1"), values)
     ordered = sorted(values)

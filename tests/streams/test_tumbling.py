@@ -11,7 +11,7 @@ from rimward.streams import AggFold, ApplyFold, Closed, Tumbling
 from rimward.streams.watermark import DAY
 
 SIZE, LATENESS = 10, 5  # ns
-TIMES = st.lists(st.integers(-1_000, 1_000), max_size=60)
+TIMES = st.lists(st.integers(-1_000, 1_000), max_size=30)
 
 
 def values_of(closed: list[Closed[list[int]]]) -> list[int]:
@@ -30,7 +30,7 @@ def through_msgpack(value: Any) -> Any:
     return msgspec.msgpack.decode(msgspec.msgpack.encode(value))
 
 
-@given(st.lists(st.tuples(st.integers(-1_000, 1_000), st.integers(0, 900)), max_size=60))
+@given(st.lists(st.tuples(st.integers(-1_000, 1_000), st.integers(0, 900)), max_size=30))
 def test_every_event_is_in_exactly_one_window_or_counted_late_or_ahead(events: list[tuple[int, int]]) -> None:
     operator = collecting(max_ahead_ns=300)
     stored: list[int] = []
@@ -91,7 +91,7 @@ class Value(msgspec.Struct):
     t: int
 
 
-@given(TIMES, st.integers(0, 60))
+@given(TIMES, st.integers(0, 30))
 def test_a_snapshot_restored_at_any_point_changes_nothing(times: list[int], cut: int) -> None:
     whole, first, second = collecting(), collecting(), collecting()
     expected = [whole.insert(time, index) for index, time in enumerate(times)]

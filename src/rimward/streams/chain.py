@@ -4,12 +4,18 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from rimward.streams.items import Aside, Item, Operator, Untimed
+from rimward.streams.stateless import FlatMap
 
 
 class Chain(Protocol):
     """What becomes of the items of one key, from one or more sources."""
 
     delay: int
+
+    @property
+    def lag(self) -> int:
+        """How far the clock of what leaves is behind the key's beside `delay`, ns: batches were opened."""
+        ...
 
     def insert(self, source: int, item: Item) -> Sequence[Item]:
         """Take an item of a source; return what leaves."""
@@ -44,7 +50,18 @@ class Line:
     aside and holds up no other item.
     """
 
-    __slots__ = ("_aside", "_first", "_labels", "_only", "_rest", "_source", "_steps", "_timed", "delay")
+    __slots__ = (
+        "_aside",
+        "_first",
+        "_labels",
+        "_only",
+        "_opened",
+        "_rest",
+        "_source",
+        "_steps",
+        "_timed",
+        "delay",
+    )
 
     def __init__(
         self, operators: Sequence[Operator], aside: Aside, source: int = 0, labels: Sequence[str] = ()
@@ -56,15 +73,24 @@ class Line:
         self._labels = tuple(labels) or tuple(str(index) for index in range(len(self._steps)))
         self._first = self._steps[0].insert if self._steps else None
         self._rest = tuple(one.insert for one in self._steps[1:])
-        waits, self._timed = 0, list[tuple[int, int, Operator]]()  # index, delay of those before it
+        self._opened: tuple[FlatMap, ...] = ()
+        self._timed: list[tuple[int, int, tuple[FlatMap, ...], Operator]] = []  # index, and what is before it
+        waits = 0
         for index, one in enumerate(self._steps):
-            if not isinstance(one, Untimed):
-                self._timed.append((index, waits, one))
+            if isinstance(one, FlatMap):
+                self._opened += (one,)
+            elif not isinstance(one, Untimed):
+                self._timed.append((index, waits, self._opened, one))
             waits += one.delay
         self.delay: int = waits
         self._only: Callable[[], int | None] | None = None  # the deadline, where one operator alone has one
-        if len(self._timed) == 1 and not self._timed[0][1]:
-            self._only = self._timed[0][2].deadline
+        if len(self._timed) == 1 and not self._timed[0][1] and not self._timed[0][2]:
+            self._only = self._timed[0][3].deadline
+
+    @property
+    def lag(self) -> int:
+        """How far the clock of what leaves is behind the key's beside `delay`, ns: batches were opened."""
+        return _lag(self._opened)
 
     @property
     def late(self) -> int:
@@ -87,8 +113,8 @@ class Line:
     def advance(self, clock: int) -> Sequence[Item]:
         """Hear how far the key's event time has come; return what leaves."""
         items: list[Item] = []
-        for index, waits, one in self._timed:
-            found = one.advance(clock - waits)
+        for index, waits, opened, one in self._timed:
+            found = one.advance(clock - waits - _lag(opened) if opened else clock - waits)
             if found:
                 items += self._through(index, found)
         return items
@@ -98,10 +124,13 @@ class Line:
         if self._only is not None:
             return self._only()
         found: int | None = None
-        for _, waits, one in self._timed:
+        for _, waits, opened, one in self._timed:
             at = one.deadline()
-            if at is not None and (found is None or at + waits < found):
-                found = at + waits
+            if at is None:
+                continue
+            at += waits + _lag(opened) if opened else waits
+            if found is None or at < found:
+                found = at
         return found
 
     def snapshot(self) -> Any:
@@ -138,6 +167,10 @@ class Line:
                     self._aside.errors.append((item, error))
             items = out
         return items
+
+
+def _lag(opened: tuple[FlatMap, ...]) -> int:
+    return sum(one.lag for one in opened)
 
 
 class Pair(Protocol):
@@ -177,7 +210,7 @@ class Joined:
     An item that goes both ways is a right one first.
     """
 
-    __slots__ = ("_after", "_aside", "_left", "_pair", "_right", "_waits", "delay")
+    __slots__ = ("_after", "_aside", "_left", "_pair", "_right", "delay")
 
     def __init__(self, left: Chain, right: Chain, pair: Pair, after: Line, aside: Aside) -> None:
         self._left = left
@@ -185,8 +218,12 @@ class Joined:
         self._pair = pair
         self._after = after
         self._aside = aside
-        self._waits = max(left.delay, right.delay)
-        self.delay: int = self._waits + pair.delay + after.delay
+        self.delay: int = max(left.delay, right.delay) + pair.delay + after.delay
+
+    @property
+    def lag(self) -> int:
+        """How far the clock of what leaves is behind the key's beside `delay`, ns: batches were opened."""
+        return self._waits() - max(self._left.delay, self._right.delay) + self._after.lag
 
     @property
     def late(self) -> int:
@@ -201,18 +238,19 @@ class Joined:
     def advance(self, clock: int) -> Sequence[Item]:
         """Hear how far the key's event time has come; return what leaves."""
         met = self._meet(self._right.advance(clock), self._left.advance(clock))
-        met += self._pair.advance(clock - self._waits)
+        clock -= self._waits()
+        met += self._pair.advance(clock)
         items = list(self._after.take(met))
-        items += self._after.advance(clock - self._waits - self._pair.delay)
+        items += self._after.advance(clock - self._pair.delay)
         return items
 
     def deadline(self) -> int | None:
         """Return the clock at which `advance` has something to do."""
-        found = [self._left.deadline(), self._right.deadline()]
+        found, waits = [self._left.deadline(), self._right.deadline()], self._waits()
         if (at := self._pair.deadline()) is not None:
-            found.append(at + self._waits)
+            found.append(at + waits)
         if (at := self._after.deadline()) is not None:
-            found.append(at + self._waits + self._pair.delay)
+            found.append(at + waits + self._pair.delay)
         return min((at for at in found if at is not None), default=None)
 
     def snapshot(self) -> Any:
@@ -223,6 +261,11 @@ class Joined:
         """Take over a snapshot's state."""
         for part, state in zip((self._left, self._right, self._pair, self._after), snapshot, strict=True):
             part.restore(state)
+
+    def _waits(self) -> int:
+        """Return by how much the pair's clock is behind the key's, ns: the slower side's."""
+        left, right = self._left, self._right
+        return max(left.delay + left.lag, right.delay + right.lag)
 
     def _meet(self, right: Sequence[Item], left: Sequence[Item]) -> list[Item]:
         met: list[Item] = []

@@ -18,12 +18,16 @@ The latter is None for an item that stands for the message it came with.
 class Aside:
     """What leaves a stream by the side: late items, and items on which a user's function raised."""
 
-    __slots__ = ("errors", "lates", "unfit")
+    __slots__ = ("ahead", "errors", "lates", "unfit", "until")
 
     def __init__(self) -> None:
         self.lates: list[Item] = []
         self.errors: list[tuple[Item, Exception]] = []
         self.unfit: int = 0  # operators' states that a snapshot had and no operator could take
+        self.until: int = (
+            1 << 62
+        )  # ns since the epoch; what says that it is later is refused where it is opened
+        self.ahead: int = 0  # items refused so
 
 
 class Operator(Protocol):

@@ -1,12 +1,14 @@
 """Points in polygons, even-odd, in about a microsecond however many corners there are.
 
 A polygon's corners cut the plane into horizontal slabs; inside one no edge ends, so the edges that cross it
-are in a fixed order from left to right. A point needs its slab, by bisection, and the edges there.
+are in a fixed order from left to right. A point needs its slab, by bisection, and the edges there up to the
+first beyond it; all of them where edges cross each other inside the slab, for they have no such order.
 Coordinates are x and y on a plane: longitude and latitude serve, as long as nothing crosses the antimeridian.
 """
 
 from bisect import bisect_right
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import TypeAlias
 
 Ring: TypeAlias = Sequence[tuple[float, float]]
@@ -19,7 +21,7 @@ MAX_CROSSINGS = 1_000_000  # of edges with slabs, of one polygon
 class Polygon:
     """One or more rings, those inside another are holes; points of the border may be in or out."""
 
-    __slots__ = ("_edges", "_ys", "bounds")
+    __slots__ = ("_crossed", "_edges", "_ys", "bounds")
 
     def __init__(self, rings: Sequence[Ring]) -> None:
         xs = [float(x) for ring in rings for x, _ in ring]
@@ -34,6 +36,7 @@ class Polygon:
                 if crossings > MAX_CROSSINGS:
                     raise ValueError(f"a polygon of {len(xs)} corners is too intricate: simplify it")
         self._edges = [tuple(self._sorted(index, slab)) for index, slab in enumerate(slabs)]
+        self._crossed = frozenset(index for index in range(len(slabs) - 1) if self._crosses(index))
 
     def _add(self, slabs: list[list[_Edge]], one: tuple[float, float], two: tuple[float, float]) -> int:
         (y1, x1), (y2, x2) = sorted((one, two))
@@ -51,13 +54,24 @@ class Polygon:
         middle = (self._ys[index] + self._ys[index + 1]) / 2
         return sorted(slab, key=lambda edge: edge[1] + edge[2] * (middle - edge[0]))
 
+    def _crosses(self, index: int) -> bool:
+        """Tell whether edges change places inside a slab: they stand in another order at its borders."""
+        for y in self._ys[index : index + 2]:
+            xs = [x1 + slope * (y - y1) for y1, x1, slope in self._edges[index]]
+            if any(right < left for left, right in pairwise(xs)):
+                return True
+        return False
+
     def contains(self, x: float, y: float) -> bool:
         """Tell whether a point is inside."""
         left, bottom, right, top = self.bounds
         if not (left <= x <= right and bottom <= y < top):
             return False
+        index = bisect_right(self._ys, y) - 1
+        if index in self._crossed:
+            return sum(x1 + slope * (y - y1) <= x for y1, x1, slope in self._edges[index]) % 2 == 1
         inside = False
-        for y1, x1, slope in self._edges[bisect_right(self._ys, y) - 1]:
+        for y1, x1, slope in self._edges[index]:
             if x1 + slope * (y - y1) > x:
                 break
             inside = not inside

@@ -17,7 +17,7 @@ from rimward.edge.dispatch.keys import AGAIN, Key, KeysFull
 from rimward.edge.dispatch.marking import Mark
 from rimward.edge.dispatch.payloads import BadPayloadError
 from rimward.edge.dispatch.ports import NODE, Clocks, OutboxPort
-from rimward.edge.dispatch.streams import BoundInlet, Emitted, StreamRun
+from rimward.edge.dispatch.streams import MAX_AHEAD, BoundInlet, Emitted, StreamRun
 from rimward.edge.dispatch.types import Ticket
 from rimward.edge.dispatch.work import Desk, Work
 from rimward.edge.stopping import Stopped
@@ -74,6 +74,7 @@ class Feeder:
         if key.clock is not None and deadline is not None and deadline <= (clock := key.clock_at(now)):
             mark = Mark(self._host.words, stream, work)
             mark.begin(now)
+            stream.aside.until = self._host.wall_of(now) + MAX_AHEAD
             try:
                 items = key.chain.advance(clock)
             except Stopped as stopped:

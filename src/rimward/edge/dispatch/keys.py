@@ -17,6 +17,7 @@ from msgspec import Struct
 
 from rimward.events import RimwardError
 from rimward.streams import Chain, Item
+from rimward.streams.snapshots import pack, unpack
 
 FORM = 2  # of a key on disk
 NEVER = 1 << 62
@@ -129,7 +130,7 @@ class Key:
     def encode(self) -> bytes:
         """Return it for the disk."""
         held = [[time, msgspec.to_builtins(value), mark] for time, value, mark in self.held]
-        return msgspec.msgpack.encode(
+        return pack(
             (
                 FORM,
                 self.names,
@@ -289,7 +290,7 @@ class Keys:
         stored = self._store.find(self.space, text)
         if stored is None:
             return None
-        saved = msgspec.msgpack.decode(stored)
+        saved = unpack(stored)
         if saved[0] != FORM:
             names, clock, state = saved
             key = Key(self, text, tuple(names), self._make(tuple(names)), self._started)

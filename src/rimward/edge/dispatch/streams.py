@@ -86,13 +86,17 @@ class StreamRun:
         if clock is None or time > clock:
             key.clock, key.arrived = time, now
             clock = time
-        chain = key.chain
+        chain, aside = key.chain, self.aside
+        aside.until = received + MAX_AHEAD
         items = chain.insert(source, item)
         due = chain.deadline()
         if due is not None and due <= clock:
             items = [*items, *chain.advance(clock)]
             due = chain.deadline()
         key.deadline = due
+        if aside.ahead:
+            self.ahead += aside.ahead
+            aside.ahead = 0
         return items
 
     def pass_by(self, names: tuple[str, ...], source: int, item: Item) -> Sequence[Item]:

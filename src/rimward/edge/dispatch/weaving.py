@@ -121,7 +121,7 @@ class Weaver:
                 return lambda _: operators.Map(step.change)
             case FlatMap():
                 time = partial(time_in, self._declaration.triggers[stream.source].time)
-                return lambda _: operators.FlatMap(step.open, time)
+                return lambda _: operators.FlatMap(step.open, time, self._aside)
             case Window() | Sample():
                 return self._windows(step, type_)
             case Geofence():
