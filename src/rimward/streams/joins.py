@@ -225,7 +225,7 @@ class AsOf(Merged):
         newest = self._newest
         if newest is not None and self._tolerance is not None and time - newest[0] > self._tolerance:
             newest = None
-        self.count += 1
+        self.count: int = self.count + 1
         found = self._combine(value, None if newest is None else newest[1])
         return ((time, found, f"{time}.{self.count}"),)
 

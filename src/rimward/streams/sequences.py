@@ -36,7 +36,7 @@ class _Waiting(Merged):
     def meet(self, time: int, value: Any, *, left: bool) -> Sequence[Item]:
         """Take the next item."""
         if left:
-            self.count += 1
+            self.count: int = self.count + 1
             self._open.append((time, self.count, value))
             return _NOTHING
         answered = [one for one in self._open if one[0] < time]
@@ -109,7 +109,7 @@ class NotFollowed(_Waiting):
 
     def __init__(self, within_ns: int, lateness_ns: int, aside: Aside, codecs: tuple[Codec, Codec]) -> None:
         super().__init__(within_ns, lateness_ns, aside, codecs)
-        self.delay = lateness_ns + within_ns
+        self.delay: int = lateness_ns + within_ns
 
     def answer(self, time: int, value: Any, answered: list[tuple[int, int, Any]]) -> Sequence[Item]:
         """Forget the A that a B answers."""

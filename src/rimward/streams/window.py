@@ -26,10 +26,10 @@ class Window(Generic[R]):
     __slots__ = ("cell", "count", "end", "start")
 
     def __init__(self, start: int, end: int, cell: Cell[R], count: int = 0) -> None:
-        self.start = start
-        self.end = end
-        self.cell = cell
-        self.count = count
+        self.start: int = start
+        self.end: int = end
+        self.cell: Cell[R] = cell
+        self.count: int = count
 
 
 class Windows(Protocol[R_co]):

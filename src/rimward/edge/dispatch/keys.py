@@ -101,10 +101,10 @@ class Key:
     )
 
     def __init__(self, store: "Keys", text: str, names: tuple[str, ...], chain: Chain, now: int) -> None:
-        self.store = store
-        self.text = text
-        self.names = names
-        self.chain = chain
+        self.store: Keys = store
+        self.text: str = text
+        self.names: tuple[str, ...] = names
+        self.chain: Chain = chain
         self.clock: int | None = None  # event time of the newest event, ns
         self.deadline: int | None = None  # the chain's
         self.arrived: int = now  # monotonic ns at which it came
@@ -154,7 +154,7 @@ class Keys:
         self._store = store
         self.space: str = f"stream:{name}"
         self.rows: str = f"due:{name}"
-        self.name = name
+        self.name: str = name
         self.boot: str = ground.boot
         self.now: Callable[[], int] = now
         self.forget: int = reviving.forget

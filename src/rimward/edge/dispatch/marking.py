@@ -18,7 +18,7 @@ class Mark:
     __slots__ = ("event", "number", "words")
 
     def __init__(self, words: memoryview, run: Numbered, work: Work) -> None:
-        self.words = words
+        self.words: memoryview = words
         self.number: int = run.number
         self.event: int = event_of(work)
 

@@ -60,10 +60,10 @@ class StreamRun:
         self.number: int = 0  # in the slot; set by the dispatcher
         self.followers = followers
         self.late_followers = late_followers
-        self.errors = 0
-        self.late = 0  # events that came too late
-        self.ahead = 0  # events whose time was too far after their receiving
-        self.full = 0  # events of keys that there was no room for
+        self.errors: int = 0
+        self.late: int = 0  # events that came too late
+        self.ahead: int = 0  # events whose time was too far after their receiving
+        self.full: int = 0  # events of keys that there was no room for
         self.aside: Aside = Aside()
         self._weaver = Weaver(declaration, self.aside, ground.find_state)
         self.stateful: bool = self._weaver.stateful
@@ -122,7 +122,7 @@ class Inlet:
 
     def __init__(self, stream: StreamRun, source: int) -> None:
         declaration = stream.declaration
-        self.stream = stream
+        self.stream: StreamRun = stream
         self.source = source
         self._payload = declaration.payloads[source]
         self._time = declaration.triggers[source].time
@@ -163,7 +163,7 @@ class BoundInlet:
     __slots__ = ("_captures", "_names", "inlet", "stream", "text")
 
     def __init__(self, inlet: Inlet, names: tuple[str, ...] | None, captures: dict[str, str]) -> None:
-        self.inlet = inlet
+        self.inlet: Inlet = inlet
         self.stream: StreamRun = inlet.stream
         self._captures = captures
         self._names = names

@@ -58,7 +58,8 @@ class Link:
     def __init__(self, owner: Owner, number: tuple[int, int], born_at: int, begin: Begin) -> None:
         """`number` is its own and its place among its owner's; `born_at` is monotonic ns."""
         self.owner: Owner = owner
-        self.number, self.at = number
+        self.number: int = number[0]
+        self.at: int = number[1]
         self.born_at: int = born_at
         self.pid: int | None = None
         self.bytes: int = 0  # that it had resident when it was first looked at
@@ -72,7 +73,9 @@ class Link:
         self.eof: bool = False
         self.pending: dict[int, Pending] = {}
         self._loop = asyncio.get_running_loop()
-        self._mine, self.far = socket.socketpair()
+        mine, far = socket.socketpair()
+        self._mine = mine
+        self.far: socket.socket = far
         self._mine.setblocking(False)
         self.page: int = os.memfd_create("rimward-worker", os.MFD_CLOEXEC)
         os.ftruncate(self.page, PAGE)

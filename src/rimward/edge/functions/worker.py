@@ -19,7 +19,7 @@ from rimward.app.effects import current
 from rimward.app.state import State, StateType
 from rimward.edge.functions.calls import FarEffects, failure_of
 from rimward.edge.functions.confining import Ground, allow_cpu, confine
-from rimward.edge.functions.prepared import Prepared, answer_of
+from rimward.edge.functions.prepared import Filling, Prepared, answer_of
 from rimward.wire.functions import (
     LENGTH,
     MARK,
@@ -51,7 +51,8 @@ class Worker:
         """Make ready, and confine this process; `ends` are its socket and its page's descriptor."""
         self.app = app
         self.prepared = prepared
-        self.sock, page = ends
+        sock, page = ends
+        self.sock: socket.socket = sock
         self.inbox: deque[ToWorker] = deque()
         self.marks: memoryview = memoryview(mmap.mmap(page, MARK)).cast("Q")
         os.close(page)
@@ -65,7 +66,7 @@ class Worker:
         settings: Any = None
         if begin.settings is not None and prepared.config is not None:
             settings = msgspec.msgpack.decode(begin.settings, type=prepared.config)
-        self.filling = prepared.filling(settings, self.cells, self)
+        self.filling: Filling = prepared.filling(settings, self.cells, self)
         os.environ.update(begin.confined.environment)
         confine(begin.confined, ground)
 

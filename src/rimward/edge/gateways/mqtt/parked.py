@@ -19,18 +19,20 @@ if TYPE_CHECKING:
 class Parked:
     """One such message; its route is a plain one."""
 
-    __slots__ = ("_connection", "_packet", "_refusal", "_route", "ready")
+    __slots__ = ("_connection", "_packet", "_refusal", "_replied", "_route", "ready")
 
     def __init__(self, connection: "Connection", packet: PlainPublish, route: "Route") -> None:
         self._connection: Connection = connection
         self._packet: PlainPublish = packet
         self._route: Route = route
         self._refusal: Refusal | None = None
+        self._replied: bool = False  # a function gave a reply, for which the message names no topic
         self.ready: bool = False
 
     def answered(self, ticket: Ticket) -> None:
         """Take the door's answer."""
         self._refusal = ticket.refusal
+        self._replied = ticket.reply is not None
         self.go_on()
 
     def go_on(self) -> None:
@@ -57,6 +59,8 @@ class Parked:
             session.held.discard(int.from_bytes(identity))
             if not session.closed:
                 session.acknowledge_plain(identity)
+        if self._replied:
+            connection.count("replies_dropped")
 
 
 def arrive_behind(
