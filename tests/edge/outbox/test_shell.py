@@ -337,3 +337,21 @@ async def test_a_folder_that_is_not_there_is_no_disk_that_will_mend(tmp_path: Pa
     with pytest.raises(OutboxBroken, match="unable to open"):
         async with opened(tmp_path / "missing"):
             pass
+
+
+async def test_a_value_that_can_not_be_encoded_keeps_nothing_else_from_the_disk(tmp_path: Path) -> None:
+    def broken() -> bytes:
+        raise OverflowError
+
+    answers = Answers()
+    async with opened(tmp_path) as outbox:
+        outbox.touch("s", "bad", broken)
+        outbox.touch("s", "good", lambda: b"v")
+        outbox.append(message("a"), answers.take("a"))
+        await answers.wait(1)
+        outbox.append(message("b"), answers.take("b"))
+        await answers.wait(2)
+        assert outbox.stats()["unencodable"] == 1
+    assert answers.came == [("a", None), ("b", None)]
+    async with opened(tmp_path) as outbox:
+        assert outbox.load("s") == {"good": b"v"}

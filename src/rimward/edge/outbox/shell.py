@@ -78,6 +78,7 @@ class Outbox(ReadBack):
         self._broken: str | None = None
         self._full = False  # the last commit found no room on the disk
         self._failures = 0
+        self._unencodable = 0  # values that were touched and could not be written
         self._last_group = 0
         self._idle = asyncio.Event()
         self._idle.set()
@@ -231,6 +232,7 @@ class Outbox(ReadBack):
             "commit_p50_ms": self._commits.percentile(50) / 1e6,
             "commit_p99_ms": self._commits.percentile(99) / 1e6,
             "failed_commits": self._failures,
+            "unencodable": self._unencodable,
             "full": int(self._full),
             "broken": int(self._broken is not None),
             "quarantined": int(core is not None and core.quarantined is not None),
@@ -254,7 +256,13 @@ class Outbox(ReadBack):
         if not group.transactions and not self._touched:
             return
         for place, encode in self._touched.items():
-            group.cells[place] = encode()
+            try:
+                group.cells[place] = encode()
+            except Exception as error:  # noqa: BLE001 (a value of the user's; it must not keep the others from the disk)
+                self._unencodable += 1
+                log.error(
+                    "a value can't be kept: the disk has an older one", space=place[0], error=str(error)
+                )
         group.touched, self._touched = self._touched, {}
         self._group = _Group()
         self._flying = group
