@@ -258,11 +258,9 @@ class Outbox(ReadBack):
         for place, encode in self._touched.items():
             try:
                 group.cells[place] = encode()
-            except Exception as error:  # noqa: BLE001 (a value of the user's; it must not keep the others from the disk)
+            except Exception:  # a user's value, which must not keep the others from the disk
                 self._unencodable += 1
-                log.error(
-                    "a value can't be kept: the disk has an older one", space=place[0], error=str(error)
-                )
+                log.exception("a value can't be kept: the disk has an older one", space=place[0])
         group.touched, self._touched = self._touched, {}
         self._group = _Group()
         self._flying = group
