@@ -1,5 +1,4 @@
 import io
-import os
 
 import pytest
 
@@ -17,7 +16,7 @@ class Terminal(io.StringIO):
 
 def written(monkeypatch: pytest.MonkeyPatch, out: io.StringIO, columns: int) -> list[str]:
     monkeypatch.setattr("sys.stdout", out)
-    monkeypatch.setattr("shutil.get_terminal_size", lambda **_: os.terminal_size((columns, 24)))
+    monkeypatch.setenv("COLUMNS", str(columns))
     table(["function", "runs for", "calls"], ROWS)
     return out.getvalue().splitlines()
 
