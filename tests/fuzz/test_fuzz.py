@@ -4,6 +4,7 @@ What must hold: no crash, no hang, nothing without an end, a goodbye in the prot
 else notices.
 """
 
+import asyncio
 import socket
 from collections.abc import AsyncGenerator
 from pathlib import Path
@@ -30,11 +31,21 @@ class Place:
 
     def __init__(self, house: House, witness: Client, coap: int) -> None:
         self.house, self.witness, self.coap = house, witness, coap
+        self._asked = 0
+
+    async def _read(self, text: bytes) -> None:
+        while (await self.witness.message()).payload != text:
+            pass
 
     async def nobody_noticed(self) -> None:
         """Make sure that the witness is served, and that nothing else is left of what has hung up."""
-        self.witness.publish("witness", b"here")
-        assert (await self.witness.message()).payload == b"here"
+        self._asked += 1
+        text = b"%d" % self._asked
+        reading = asyncio.ensure_future(self._read(text))
+        while not reading.done():  # draws hold the loop up, and then QoS 0 is refused
+            self.witness.publish("witness", text)
+            await asyncio.wait({reading}, timeout=1.0)
+        await reading
         await self.house.until(lambda: self.house.node.mqtt.stats()["connections"] == 1)
         assert self.house.node.mqtt.stats().get("internal_errors", 0) == 0
 

@@ -109,6 +109,7 @@ async def test_a_death_fails_the_call_that_died_of_it_and_no_other(tmp_path: Pat
 async def test_a_worker_that_is_killed_between_calls_is_replaced_at_once(tmp_path: Path) -> None:
     async with far(tmp_path, DEADLY) as one:
         await one.bench.message("t/7", {"celsius": 0})
+        await until(lambda: bool(one.workers.stats()["guard"].pids))  # told by its zygote
         [pid] = one.workers.stats()["guard"].pids
         os.kill(pid, signal.SIGKILL)
         await until(lambda: one.workers.stats()["guard"].pids not in ([pid], []))
@@ -169,6 +170,7 @@ async def test_a_worker_that_has_answered_enough_or_is_old_makes_room_for_anothe
         assert (stats.recycled, stats.died) == (2, 0)
     async with far(tmp_path, PLAIN, WorkersConfig(age=0.0)) as one:
         before = await pid_of(one, "t/7")
+        await until(lambda: one.workers.stats()["guard"].pids == [before])
         one.workers.tick()
         assert await pid_of(one, "t/7") != before
 
