@@ -24,7 +24,8 @@ def run_pytest(folder: Path, tests: str, *options: str, settings: str = "") -> s
     (folder / "app.py").write_text(APP)
     (folder / "test_app.py").write_text(HEAD + tests)
     (folder / "pytest.ini").write_text(f"[pytest]\n{settings}\n")
-    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *options, str(folder)]
+    bare = ["-p", "no:cacheprovider", "-p", "no:hypothesispytest"]  # the latter takes two seconds
+    command = [sys.executable, "-m", "pytest", *bare, *options, str(folder)]
     return subprocess.run(command, capture_output=True, text=True, check=False, cwd=folder).stdout
 
 
