@@ -228,7 +228,9 @@ class Pool:
 
     def close(self) -> None:
         """End all workers; calls that they have are lost."""
-        for link in list(self._links):
+        links, self._links = self._links, set()  # no worker comes after these
+        for link in links:
             link.excused = True
             link.pending = {}
             link.close()
+            link.release()
