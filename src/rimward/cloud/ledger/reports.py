@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterable
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import msgspec
 from msgspec.structs import replace
@@ -93,15 +94,7 @@ class Reports:
 
 def read_reports(data: Path) -> list[Account]:
     """Return the newest report of every outbox, those of one node in the order of their epochs."""
-    path = data / "hub" / "hub.db"
-    if not path.exists():
-        return []
-    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as db:
-        if not db.execute("select 1 from sqlite_master where name = 'report'").fetchone():
-            return []
-        rows = db.execute(
-            "select begun_at, at, first, rate, hello from report order by node, first, begun_at"
-        ).fetchall()
+    rows = _rows(data, "select begun_at, at, first, rate, hello from report order by node, first, begun_at")
     accounts = [_account(at, first, rate, Hello.decode(hello)) for _, at, first, rate, hello in rows]
     noted = set(_settled(data))
     accounts = [replace(one, settled=one.outbox in noted) for one in accounts]
@@ -110,15 +103,20 @@ def read_reports(data: Path) -> list[Account]:
 
 def read_hellos(data: Path) -> list[Hello]:
     """Return the newest hello of each node, of the outbox that it has now."""
+    rows = _rows(data, "select hello from report order by node, at")
+    newest = {hello.node: hello for hello in (Hello.decode(row[0]) for row in rows)}
+    return list(newest.values())
+
+
+def _rows(data: Path, query: str) -> list[tuple[Any, ...]]:
+    """Ask for reports; none where no hub has written any."""
     path = data / "hub" / "hub.db"
     if not path.exists():
         return []
     with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as db:
         if not db.execute("select 1 from sqlite_master where name = 'report'").fetchone():
             return []
-        rows = db.execute("select hello from report order by node, at").fetchall()
-    newest = {hello.node: hello for hello in (Hello.decode(row[0]) for row in rows)}
-    return list(newest.values())
+        return db.execute(query).fetchall()
 
 
 def settle(data: Path, node: str) -> int:
