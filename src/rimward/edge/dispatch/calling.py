@@ -114,8 +114,6 @@ def failing(
     run = bound.run
     if isinstance(error, WorkerDied):
         host.conduct.died(run.name, event_of(work))
-    if isinstance(error, Stopped):
-        error.settle()
     if isinstance(error, Stopped | WorkerStopped):
         run.figures.stopped += 1
         if isinstance(error, Stopped):
