@@ -123,4 +123,3 @@ class _Finder:
             return None
         spec.loader = FromSource(name, spec.origin)
         return spec
-
