@@ -76,6 +76,7 @@ class Away:
         self.tasks: set[asyncio.Task[None]] = set()  # commands to devices
         self._given: dict[str, list[int]] = {}  # by function: the places of captures and the query
         self._idle: asyncio.Event | None = None
+        self._awaited: list[tuple[set[FarCall], asyncio.Future[None]]] = []
         self._deaths: dict[tuple[str, int], int] = {}  # by function and event, the oldest first
         self.turn()
 
@@ -132,8 +133,22 @@ class Away:
     def over(self, call: "FarCall") -> None:
         """Forget a call that has ended."""
         self.running.discard(call)
+        for calls, ended in tuple(self._awaited):
+            calls.discard(call)
+            if not calls:
+                self._awaited.remove((calls, ended))
+                ended.set_result(None)
         if self._idle is not None and not self.running:
             self._idle.set()
+
+    def ended(self) -> asyncio.Future[None]:
+        """Return what is done once the calls that run now have ended."""
+        ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        if self.running:
+            self._awaited.append((set(self.running), ended))
+        else:
+            ended.set_result(None)
+        return ended
 
     async def close(self, grace: float) -> None:
         """Wait up to `grace` seconds for the calls that run; the rest is lost, and was not acknowledged."""

@@ -5,6 +5,7 @@ functions are committed together, and the answer waits for that; a message with 
 nothing. Actions leave when their call returns.
 """
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 from zlib import crc32
@@ -123,6 +124,11 @@ class Dispatcher:
         for told in self.on_turn:
             told()
 
+    def in_flight(self) -> list[asyncio.Future[Any]]:
+        """Return what is done once all calls that run now have ended."""
+        far = [] if self.away is None else [self.away.ended()]
+        return [*self.waiting.running, *far]
+
     # -- the door
 
     def message(self, message: Message) -> Ticket | None:
@@ -234,6 +240,10 @@ class Dispatcher:
         segments = path_segments(path)
         match = None if segments is None else self.board.serve("ws", WS, segments)
         return socket_of(match) if isinstance(match, Match) else None
+
+    def priority_of(self, protocol: str, method: str, path: str) -> str:
+        """Return the class of a request, as the version that runs has it."""
+        return self.board.priority_of(protocol, method, path)
 
     def watch(self, request: Request, changed: Callable[[], None]) -> Callable[[], None] | None:
         """Call `changed` after each change of what a request's function reads; return what ends it."""
