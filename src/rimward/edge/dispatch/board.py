@@ -76,7 +76,7 @@ class Board:
             self._known.clear()
             self.lane.clear()
         segments = topic.split("/")
-        listeners = Listeners([], [], answers=is_answer(segments))
+        listeners = Listeners([], [], answers=is_answer(segments), topic=topic)
         for match in self._topics.match(segments):
             run, time_field = match.target
             if isinstance(run, Inlet):

@@ -339,8 +339,11 @@ class Dispatcher:
         return work
 
     def _begin(self, work: Work, listeners: Listeners, *, waits: bool) -> Ticket | None:
+        version = self.version
+
         def begin() -> Ticket | None:
-            return self._begin(work, listeners, waits=waits)
+            now = listeners if self.version is version else self.version.listeners(listeners)
+            return self._begin(work, now, waits=waits)
 
         if (ticket := self.modes.wait(listeners.bounds, work, begin)) is not None:
             return ticket

@@ -107,8 +107,8 @@ class Workers:
 
     def ask(self, function: str, key: str, ask: Ask, caller: Caller) -> bool:
         """Have a call run by the worker of its key; False where too many calls of the function wait."""
-        if not self.pool(function).ask(key, ask, caller):
-            return False
+        if function not in self._functions or not self.pool(function).ask(key, ask, caller):
+            return False  # one that is gone is asked for by calls of a version before alone
         if not self._looking:
             self._looking = True
             asyncio.get_running_loop().call_later(LOOK, self._look)
