@@ -149,9 +149,7 @@ class Versions:
         self._forget_facts()
         forget_types()
         began = self._node.clocks.monotonic()
-        gc.unfreeze()
-        found = gc.collect()
-        gc.freeze()
+        found = gc.collect()  # what the platform imported is frozen and not looked at
         took = self._node.clocks.monotonic() - began
         log.info("a version of the app has ended", objects=found, still_ms=round(took / 1e6, 1))
 
