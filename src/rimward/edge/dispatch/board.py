@@ -73,8 +73,7 @@ class Board:
         if known is not None:
             return known
         if len(self._known) >= TOPICS_CACHED:
-            self._known.clear()
-            self.lane.clear()
+            self.forget_all()
         segments = topic.split("/")
         listeners = Listeners([], [], answers=is_answer(segments), topic=topic)
         for match in self._topics.match(segments):
@@ -96,6 +95,11 @@ class Board:
             if any(bound.run is run for bound, _ in listeners.bounds):
                 del self._known[topic]
                 self.lane.pop(topic, None)
+
+    def forget_all(self) -> None:
+        """Forget what topics run: what is bound in them has changed."""
+        self._known.clear()
+        self.lane.clear()
 
     def priority(self, topic: str) -> str:
         """Return the class of a topic: the highest of its functions', "normal" where there is none."""

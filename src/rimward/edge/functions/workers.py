@@ -102,6 +102,14 @@ class Workers:
             if function.run == "process" or name in self._pools:
                 self.pool(name).prepare()
 
+    def configure(self, settings: Struct | None) -> None:
+        """Have the calls from now on see other settings."""
+        self._settings = settings
+        for name, pool in self._pools.items():
+            function = self._functions[name]
+            if function.plan.takes("config"):
+                pool.turn(*self._for(function))
+
     def _opened(self) -> Open:
         return Open(self._place.app, preload=bool(self._pools))
 
