@@ -24,6 +24,7 @@ from rimward.edge.dispatch.marking import event_of
 from rimward.edge.dispatch.modes import Replaced
 from rimward.edge.dispatch.ports import Workers
 from rimward.edge.dispatch.types import Message, Reply
+from rimward.edge.dispatch.version import Version
 from rimward.edge.dispatch.waiting import Host as WaitingHost
 from rimward.edge.dispatch.waiting import hold, settle
 from rimward.edge.dispatch.work import Desk, Work
@@ -56,6 +57,7 @@ class Host(WaitingHost, Ground, Desk, Protocol):
     """What calls elsewhere ask of the dispatcher."""
 
     facts: dict[type[Struct], Fact]
+    version: Version
     node: str
     commands: Commands
     functions: dict[str, FunctionRun]
@@ -65,20 +67,25 @@ class Host(WaitingHost, Ground, Desk, Protocol):
 class Away:
     """Sends calls to workers and takes what comes back."""
 
-    def __init__(
-        self, host: Host, workers: Workers, cells: dict[str, Cells], clock: Callable[[], int]
-    ) -> None:
-        """`cells` are those of each state, by its name; `clock` is monotonic ns."""
+    def __init__(self, host: Host, workers: Workers, clock: Callable[[], int]) -> None:
+        """`clock` is monotonic ns."""
         self.host: Host = host
         self.workers: Workers = workers
-        self.cells: dict[str, Cells] = cells
         self.clock: Callable[[], int] = clock
-        self.tables: dict[str, Fact] = {fact.spec.table: fact for fact in host.facts.values()}
         self.running: set[FarCall] = set()
         self.tasks: set[asyncio.Task[None]] = set()  # commands to devices
         self._given: dict[str, list[int]] = {}  # by function: the places of captures and the query
         self._idle: asyncio.Event | None = None
+        self._awaited: list[tuple[set[FarCall], asyncio.Future[None]]] = []
         self._deaths: dict[tuple[str, int], int] = {}  # by function and event, the oldest first
+        self.turn()
+
+    def turn(self) -> None:
+        """Take over what the host's version declares; calls that run keep what theirs did."""
+        version = self.host.version
+        self.cells: dict[str, Cells] = {cells.type.name: cells for cells in version.cells.values()}
+        self.tables: dict[str, Fact] = {fact.spec.table: fact for fact in version.facts.values()}
+        self._given = {}
 
     def run(self, bound: Bound, payload: Any, given: Any, work: Work) -> None:
         """Send one call; `payload` is decoded, `given` is a stream's value where it is one."""
@@ -120,13 +127,28 @@ class Away:
         if len(self._deaths) > DEATHS:
             name, oldest = next(iter(self._deaths))
             del self._deaths[name, oldest]
-            self.host.functions[name].killers.discard(oldest)
+            if (old := self.host.functions.get(name)) is not None:
+                old.killers.discard(oldest)
 
     def over(self, call: "FarCall") -> None:
         """Forget a call that has ended."""
         self.running.discard(call)
+        for calls, ended in tuple(self._awaited):
+            calls.discard(call)
+            if not calls:
+                self._awaited.remove((calls, ended))
+                ended.set_result(None)
         if self._idle is not None and not self.running:
             self._idle.set()
+
+    def ended(self) -> asyncio.Future[None]:
+        """Return what is done once the calls that run now have ended."""
+        ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        if self.running:
+            self._awaited.append((set(self.running), ended))
+        else:
+            ended.set_result(None)
+        return ended
 
     async def close(self, grace: float) -> None:
         """Wait up to `grace` seconds for the calls that run; the rest is lost, and was not acknowledged."""
@@ -144,10 +166,11 @@ class Away:
 class FarCall:
     """One call in a worker: a `wire.functions.Caller`."""
 
-    __slots__ = ("_away", "_bound", "_held", "_work")
+    __slots__ = ("_away", "_bound", "_cells", "_held", "_tables", "_work")
 
     def __init__(self, away: Away, bound: Bound, held: Held | None, work: Work) -> None:
         self._away = away
+        self._cells, self._tables = away.cells, away.tables  # of the version that it began on
         self._bound = bound
         self._held = held
         self._work = work
@@ -199,7 +222,7 @@ class FarCall:
         for at, action in enumerate(left.actions):
             call.actions.append(_action(action, left.events.get(at)))
         for table, values in left.rows:
-            fact = self._away.tables[table]
+            fact = self._tables[table]
             row = fact.checked(values)
             self._away.host.admit(fact.spec, row_bytes(row), row)
             if call.forwards is None:
@@ -215,7 +238,7 @@ class FarCall:
 
     def look(self, look: Look) -> Seen:
         """Return committed values."""
-        cells = self._away.cells[look.state]
+        cells = self._cells[look.state]
         keys = cells.keys() if look.key is None else [look.key]
         found = {key: value for key in keys if (value := cells.find(key)) is not None}
         return Seen(look.number, {key: _encode(value) for key, value in found.items()})

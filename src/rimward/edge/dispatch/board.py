@@ -1,5 +1,8 @@
 """The board: which functions and streams a topic or a request runs."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 from msgspec import Struct
 
 from rimward.app import App
@@ -25,7 +28,14 @@ class Allowed(Struct, frozen=True):
 class Board:
     """All routes of an app. What a topic runs is remembered."""
 
-    def __init__(self, app: App, functions: dict[str, FunctionRun], ground: Ground) -> None:
+    def __init__(
+        self,
+        app: App,
+        functions: dict[str, FunctionRun],
+        ground: Ground,
+        before: Mapping[str, StreamRun] = MappingProxyType({}),
+    ) -> None:
+        """`before` are the streams of the version that runs now, whose keys are taken over later."""
         self.lane: dict[str, Plain] = {}  # of those topics that have one plain function and nothing else
         self._known: dict[str, Listeners] = {}
         self.streams: dict[str, StreamRun] = {}
@@ -51,7 +61,9 @@ class Board:
         for declaration in app.streams.values():
             name = declaration.name
             late = followers.get(f"late({name})", [])
-            stream = self.streams[name] = StreamRun(declaration, followers.get(name, []), late, ground)
+            stream = self.streams[name] = StreamRun(
+                declaration, followers.get(name, []), late, ground, follows=name in before
+            )
             for source, trigger in enumerate(declaration.triggers):
                 self._topics.add(trigger.pattern, (Inlet(stream, source), trigger.time))
 
@@ -61,10 +73,9 @@ class Board:
         if known is not None:
             return known
         if len(self._known) >= TOPICS_CACHED:
-            self._known.clear()
-            self.lane.clear()
+            self.forget_all()
         segments = topic.split("/")
-        listeners = Listeners([], [], answers=is_answer(segments))
+        listeners = Listeners([], [], answers=is_answer(segments), topic=topic)
         for match in self._topics.match(segments):
             run, time_field = match.target
             if isinstance(run, Inlet):
@@ -84,6 +95,11 @@ class Board:
             if any(bound.run is run for bound, _ in listeners.bounds):
                 del self._known[topic]
                 self.lane.pop(topic, None)
+
+    def forget_all(self) -> None:
+        """Forget what topics run: what is bound in them has changed."""
+        self._known.clear()
+        self.lane.clear()
 
     def priority(self, topic: str) -> str:
         """Return the class of a topic: the highest of its functions', "normal" where there is none."""

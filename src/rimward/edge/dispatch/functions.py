@@ -75,6 +75,12 @@ class Figures:
         self._spans: list[Span] = []  # not counted yet; each 1,024th call counts them
         self.take: Callable[[Span], None] = self._spans.append  # count a call; the caller then asks `keeps`
 
+    def aim(self, budget: float | None) -> None:
+        """Take another budget, seconds, for the calls from now on."""
+        self.count()
+        self.budget = None if budget is None else round(budget * 1e9)
+        self.limit = NEVER if self.budget is None else self.budget
+
     @property
     def calls(self) -> int:
         """How many calls there were."""
@@ -187,6 +193,7 @@ class Bound(Struct):
     problem: str | None  # why the captures don't fit
     device_at: int = -1
     captures: tuple[str, ...] = ()  # their values: events of one lane have the same
+    given: tuple[dict[str, str], str] = ({}, "")  # what it was bound with: captures by name, and the query
 
     @property
     def is_plain(self) -> bool:
@@ -268,7 +275,7 @@ class FunctionRun:
 
     def bind(self, captures: dict[str, str], query: str = "") -> Bound:
         """Fill in what the topic or path gives; a capture of the wrong form is kept for the answer."""
-        bound = Bound(self, [], -1, -1, [], None, captures=tuple(captures.values()))
+        bound = Bound(self, [], -1, -1, [], None, captures=tuple(captures.values()), given=(captures, query))
         values = parse_qs(query, keep_blank_values=True, max_num_fields=100) if query else {}
         for index, parameter in enumerate(self.function.plan.parameters):
             try:

@@ -66,6 +66,7 @@ class Link:
         self.calls: int = 0  # that have ended
         self.asked: int = 0
         self.retiring: bool = False  # it gets no new calls
+        self.last: bool = False  # and no worker of its version comes after it: its calls begin nowhere again
         self.over: int = 0  # the call that was over its limit, for which it was killed
         self.excused: bool = False  # its zygote has died: that was no call's fault
         self.status: int | None = None  # exit code, negative for a signal

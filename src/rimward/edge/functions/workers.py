@@ -58,6 +58,7 @@ class Workers:
         self._settings = settings
         self._environ = environ
         self._pools: dict[str, Pool] = {}
+        self._leaving: list[Pool] = []  # of functions that are no more, while they have calls
         self._links: dict[int, Link] = {}
         self._numbers = 0
         self._control: Control | None = None
@@ -74,13 +75,48 @@ class Workers:
             if function.run == "process":
                 self.pool(function.name).prepare()
 
+    def check(self, app: App) -> None:
+        """Tell whether the configuration fits another version of the app.
+
+        Raises:
+            LoadError: it names a function that is not there, or confines one that is inline.
+        """
+        _check(self._config, {function.name: function for function in app.edge_functions})
+
+    def turn(self, app: App, settings: Struct | None) -> None:
+        """Have the calls from now on run by workers of another version; the others end when theirs have."""
+        self._functions = {function.name: function for function in app.edge_functions}
+        self._settings = settings
+        pools, self._pools = self._pools, {}
+        for name, pool in pools.items():
+            if (function := self._functions.get(name)) is not None:
+                pool.turn(*self._for(function))
+                self._pools[name] = pool
+            else:
+                pool.leave()
+                self._leaving.append(pool)
+        if self._control is None:
+            return
+        self._control.open()
+        for name, function in self._functions.items():
+            if function.run == "process" or name in self._pools:
+                self.pool(name).prepare()
+
+    def configure(self, settings: Struct | None) -> None:
+        """Have the calls from now on see other settings."""
+        self._settings = settings
+        for name, pool in self._pools.items():
+            function = self._functions[name]
+            if function.plan.takes("config"):
+                pool.turn(*self._for(function))
+
     def _opened(self) -> Open:
         return Open(self._place.app, preload=bool(self._pools))
 
     def ask(self, function: str, key: str, ask: Ask, caller: Caller) -> bool:
         """Have a call run by the worker of its key; False where too many calls of the function wait."""
-        if not self.pool(function).ask(key, ask, caller):
-            return False
+        if function not in self._functions or not self.pool(function).ask(key, ask, caller):
+            return False  # one that is gone is asked for by calls of a version before alone
         if not self._looking:
             self._looking = True
             asyncio.get_running_loop().call_later(LOOK, self._look)
@@ -94,6 +130,9 @@ class Workers:
         return pool
 
     def _made(self, function: EdgeFunction) -> Pool:
+        return Pool(function.name, *self._for(function), self)
+
+    def _for(self, function: EdgeFunction) -> tuple[Begin, Bounds]:
         config = self._config
         own = config.functions.get(function.name, FunctionConfig())
         confined = self._confined(own.confine(function.confine))
@@ -104,7 +143,7 @@ class Workers:
             config.size(function.name), config.queue, config.queue_bytes, config.calls,
             round(config.age * 1e9), nbytes(config.memory), _limit_of(function),
         )  # fmt: skip
-        return Pool(function.name, Begin(function.name, confined, settings), bounds, self)
+        return Begin(function.name, confined, settings), bounds
 
     def _confined(self, confine: Confine) -> Confined:
         return Confined(
@@ -123,7 +162,8 @@ class Workers:
         self._looking = False
         now = monotonic_ns()
         busy = False
-        for pool in self._pools.values():
+        self._leaving = [pool for pool in self._leaving if pool.waiting]
+        for pool in (*self._pools.values(), *self._leaving):
             if pool.waiting:
                 busy = True
                 pool.over(now)
@@ -232,7 +272,7 @@ class Workers:
     def close(self) -> None:
         """End all workers."""
         self._closed = True
-        for pool in self._pools.values():
+        for pool in (*self._pools.values(), *self._leaving):
             pool.close()
         if self._control is not None:
             self._control.close()
