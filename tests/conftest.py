@@ -29,7 +29,7 @@ MAY_BLOCK: tuple[tuple[str, set[str], str], ...] = (
     ("rimward/app/loading.py", {"load"}, "an app is imported before its node serves anyone"),
     (
         "rimward/edge/functions/processes.py",
-        {"parent_of", "resident"},
+        {"main_thread", "parent_of", "resident"},
         "what the kernel says of a process lies in memory",
     ),
     (

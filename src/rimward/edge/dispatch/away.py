@@ -19,11 +19,11 @@ from rimward.edge.dispatch.call import Call, Ground, forward_of, row_bytes
 from rimward.edge.dispatch.commands import Commands
 from rimward.edge.dispatch.encodings import dressed, encoding_of, from_cbor, media_types
 from rimward.edge.dispatch.failures import FarError
-from rimward.edge.dispatch.functions import Bound, FunctionRun, Held
+from rimward.edge.dispatch.functions import Bound, FunctionRun, Held, key_of
 from rimward.edge.dispatch.marking import event_of
 from rimward.edge.dispatch.modes import Replaced
 from rimward.edge.dispatch.ports import Workers
-from rimward.edge.dispatch.types import Message, Reply
+from rimward.edge.dispatch.types import Message, Reply, Router
 from rimward.edge.dispatch.waiting import Host as WaitingHost
 from rimward.edge.dispatch.waiting import hold, settle
 from rimward.edge.dispatch.work import Desk, Work
@@ -36,6 +36,7 @@ from rimward.wire.functions import (
     TEXT,
     Answer,
     Ask,
+    Caller,
     Command,
     Ended,
     Failure,
@@ -47,7 +48,6 @@ from rimward.wire.functions import (
 )
 
 _encode = msgspec.msgpack.Encoder().encode
-_GIVEN = ("capture", "query")
 KILLS = 2  # of one event, after which it is not run any more
 DEATHS = 1024  # events that a worker died of that are remembered
 
@@ -60,6 +60,12 @@ class Host(WaitingHost, Ground, Desk, Protocol):
     commands: Commands
     functions: dict[str, FunctionRun]
     counters: dict[str, int]
+    router: Router
+    actions: int
+
+    def work_of(self, message: Message) -> Work:
+        """Return the work that a message is."""
+        ...
 
 
 class Away:
@@ -74,9 +80,8 @@ class Away:
         self.cells: dict[str, Cells] = cells
         self.clock: Callable[[], int] = clock
         self.tables: dict[str, Fact] = {fact.spec.table: fact for fact in host.facts.values()}
-        self.running: set[FarCall] = set()
+        self.running: set[Caller] = set()
         self.tasks: set[asyncio.Task[None]] = set()  # commands to devices
-        self._given: dict[str, list[int]] = {}  # by function: the places of captures and the query
         self._idle: asyncio.Event | None = None
         self._deaths: dict[tuple[str, int], int] = {}  # by function and event, the oldest first
 
@@ -85,11 +90,7 @@ class Away:
         run, host = bound.run, self.host
         held = Held(bound) if bound.slots else None
         body, form = _payload(run, payload, given, work)
-        at = self._given.get(run.name)
-        if at is None:
-            parameters = enumerate(run.function.plan.parameters)
-            at = self._given[run.name] = [place for place, one in parameters if one.kind in _GIVEN]
-        arguments = [bound.arguments[place] for place in at]
+        arguments = bound.given()
         ask = Ask(
             0, body, form, arguments, [], host.wall_of(0), "json" if work.encoding in _JSON else "msgpack"
         )
@@ -102,7 +103,7 @@ class Away:
         if bound.device_at >= 0:
             ask.device = (work.sender.id, work.sender.user, work.sender.protocol)
         call = FarCall(self, bound, held, work)
-        key = bound.slots[0].key if bound.slots else str(arguments[0]) if arguments else work.sender.id
+        key = bound.slots[0].key if bound.slots else key_of(arguments) or work.sender.id
         if not self.workers.ask(run.name, key, ask, call):
             work.refuse("busy", f"too many calls of {run.name} wait")
             return
@@ -122,7 +123,14 @@ class Away:
             del self._deaths[name, oldest]
             self.host.functions[name].killers.discard(oldest)
 
-    def over(self, call: "FarCall") -> None:
+    def look(self, look: Look) -> Seen:
+        """Return committed values."""
+        cells = self.cells[look.state]
+        keys = cells.keys() if look.key is None else [look.key]
+        found = {key: value for key in keys if (value := cells.find(key)) is not None}
+        return Seen(look.number, {key: _encode(value) for key, value in found.items()})
+
+    def over(self, call: Caller) -> None:
         """Forget a call that has ended."""
         self.running.discard(call)
         if self._idle is not None and not self.running:
@@ -197,7 +205,7 @@ class FarCall:
     def _take(self, left: Left, call: Call) -> None:
         """Hold what a call left, as the call itself would have; what it may not leave is an error."""
         for at, action in enumerate(left.actions):
-            call.actions.append(_action(action, left.events.get(at)))
+            call.actions.append(action_of(action, left.events.get(at)))
         for table, values in left.rows:
             fact = self._away.tables[table]
             row = fact.checked(values)
@@ -215,10 +223,7 @@ class FarCall:
 
     def look(self, look: Look) -> Seen:
         """Return committed values."""
-        cells = self._away.cells[look.state]
-        keys = cells.keys() if look.key is None else [look.key]
-        found = {key: value for key in keys if (value := cells.find(key)) is not None}
-        return Seen(look.number, {key: _encode(value) for key, value in found.items()})
+        return self._away.look(look)
 
     def command(self, command: Command, tell: Callable[[Told], None]) -> None:
         """Send the device a command, at once."""
@@ -257,7 +262,7 @@ def _payload(run: FunctionRun, payload: Any, given: Any, work: Work) -> tuple[by
     return work.data, "msgpack" if encoding == "msgpack" else "json"
 
 
-def _action(action: Action, event: CloudEvent | None) -> Action:
+def action_of(action: Action, event: CloudEvent | None) -> Action:
     """Return an action as the dispatcher has them, checked: a worker's word is not enough.
 
     Raises:

@@ -18,13 +18,13 @@ _encode = msgspec.msgpack.Encoder().encode
 class FarEffects:
     """What `app.publish`, `app.forward` and `app.now` find in a worker."""
 
-    __slots__ = ("_clock", "_facts", "_offset", "actions", "rows", "timers")
+    __slots__ = ("_clock", "_facts", "actions", "offset", "rows", "timers")
 
     def __init__(self, facts: dict[type[Struct], Fact], offset: int, clock: Any) -> None:
         """`offset` is from the clock, monotonic ns, to the node's wall clock."""
         self._facts = facts
-        self._offset = offset
         self._clock = clock
+        self.offset: int = offset
         self.actions: list[Action] = []
         self.rows: list[tuple[str, list[Any]]] = []
         self.timers: list[TimerAsk] = []
@@ -42,14 +42,21 @@ class FarEffects:
 
     def now(self) -> int:
         """Return the node's wall clock, ns."""
-        return self._clock() + self._offset
+        return self._clock() + self.offset
 
     def timer(self, asked: TimerAsk) -> None:
         """Hold what is wanted of a timer until the call returns; the node tells whether there is room."""
         self.timers.append(asked)
 
+    def clear(self) -> None:
+        """Forget what the call has left: the next one begins."""
+        if self.actions or self.rows or self.timers:
+            self.actions, self.rows, self.timers = [], [], []
+
     def left(self, handles: list[State[Any]]) -> Left | None:
         """Return what the call leaves; None where that is nothing."""
+        if not (handles or self.actions or self.rows or self.timers):
+            return None
         states: list[bytes | None] = []
         if handles:
             changed = [handle.changed() for handle in handles]

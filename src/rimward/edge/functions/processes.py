@@ -3,6 +3,8 @@
 import resource
 from pathlib import Path
 
+from rimward_supervisor.watch import thread_of
+
 
 def parent_of(pid: int) -> int | None:
     """Return a process's parent; None for one that is gone."""
@@ -18,3 +20,8 @@ def resident(pid: int) -> int:
         return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * resource.getpagesize()
     except (OSError, ValueError, IndexError):
         return 0
+
+
+def main_thread(pid: int) -> tuple[int, str]:
+    """Return the CPU time of a process's main thread, ns, and its state; (0, "?") for one that is gone."""
+    return thread_of(pid)

@@ -21,9 +21,9 @@ from rimward.edge.functions.calls import FarEffects, failure_of
 from rimward.edge.functions.confining import Ground, allow_cpu, confine
 from rimward.edge.functions.prepared import Filling, Prepared, answer_of
 from rimward.wire.functions import (
-    LENGTH,
     MARK,
     Ask,
+    Batch,
     Begin,
     Ended,
     Failure,
@@ -38,7 +38,6 @@ READ = 1 << 18  # bytes of one read
 HOLD = 200_000  # ns that an answer may wait for others to go with it
 HELD = 1 << 16  # bytes of answers that may wait
 CPU_EVERY = 1_000_000_000  # ns between two looks at what it has burnt
-_NO_LENGTH = bytes(LENGTH)
 _clock = time.monotonic_ns
 
 
@@ -57,9 +56,9 @@ class Worker:
         self.marks: memoryview = memoryview(mmap.mmap(page, MARK)).cast("Q")
         os.close(page)
         self._frames = Frames()
-        self._decoder: msgspec.msgpack.Decoder[ToWorker] = msgspec.msgpack.Decoder(ToWorker)
-        self._encoder = msgspec.msgpack.Encoder()
-        self._out = bytearray()
+        self._decoder: msgspec.msgpack.Decoder[list[ToWorker]] = msgspec.msgpack.Decoder(list[ToWorker])
+        self._batch = Batch()
+        self._effects = FarEffects(app.facts, 0, _clock)  # of the call that runs
         self._flushed = 0
         self._cpu = begin.confined.cpu
         self._cpu_at = 0
@@ -76,29 +75,30 @@ class Worker:
         if not data:
             os._exit(0)
         for frame in self._frames.take(data):
-            self.inbox.append(self._decoder.decode(frame))
+            self.inbox += self._decoder.decode(frame)
 
     def run(self) -> NoReturn:
         """Work until the node closes the socket."""
+        current.set(self._effects)
         while True:
             if not self.inbox:
                 self.flush()
                 self.read()
                 continue
             ask = self.inbox.popleft()
-            if isinstance(ask, Ask):
+            if type(ask) is Ask:
                 self.call(ask)
 
     def call(self, ask: Ask) -> None:
         """Run one call."""
-        marks, effects = self.marks, FarEffects(self.app.facts, ask.offset, _clock)
+        marks, effects = self.marks, self._effects
+        effects.offset = ask.offset
         begun = _clock()
         if self._cpu is not None and begun >= self._cpu_at:
             self._cpu_at = begun + CPU_EVERY
             allow_cpu(self._cpu, time.process_time())
         marks[1] = begun
         marks[0] = ask.number
-        token = current.set(effects)
         try:
             arguments, handles = self.filling.arguments(ask)
             result = self.prepared.call(*arguments)
@@ -107,7 +107,7 @@ class Worker:
         else:
             self.succeed(ask, begun, effects, handles, result)
         finally:
-            current.reset(token)
+            effects.clear()
             marks[0] = 0
 
     def succeed(
@@ -117,12 +117,12 @@ class Worker:
         try:
             answer = None if result is None else answer_of(result, ask.written)
             left = effects.left(handles)
+            now = _clock()
+            self.send(Ended(ask.number, now - own_since, left, answer))
         except Exception as error:  # noqa: BLE001 (a value that can't be written: nothing of the call is kept)
             self.end(ask, own_since, failure=failure_of(error))
             return
-        now = _clock()
-        self.send(Ended(ask.number, now - own_since, left, answer))
-        if now - self._flushed > HOLD or len(self._out) > HELD:
+        if now - self._flushed > HOLD or len(self._batch) > HELD:
             self.flush()
 
     def end(self, ask: Ask, own_since: int, failure: Failure) -> None:
@@ -131,17 +131,12 @@ class Worker:
 
     def send(self, message: FromWorker) -> None:
         """Put a message into what goes out next."""
-        out = self._out
-        at = len(out)
-        out += _NO_LENGTH
-        self._encoder.encode_into(message, out, at + LENGTH)
-        out[at : at + LENGTH] = (len(out) - at - LENGTH).to_bytes(LENGTH, "big")
+        self._batch.add(message)
 
     def flush(self) -> None:
         """Send what waits."""
-        if self._out:
-            self.sock.sendall(self._out)
-            self._out.clear()
+        if self._batch:
+            self.sock.sendall(self._batch.take())
         self._flushed = _clock()
 
     # -- what a call asks for
