@@ -62,6 +62,7 @@ class Watch:
         slot = self._slot or self._open()
         if slot is None:
             return []
+        slot.refresh()
         found = self._with_stack(slot)
         start, number = slot.words[START], slot.words[FUNCTION]
         about = self._function(slot, number)
@@ -88,6 +89,7 @@ class Watch:
         slot = self._slot
         if slot is None or not (start := slot.words[START]) or not slot.words[FUNCTION]:
             return None
+        slot.refresh()
         ran = time.monotonic_ns() - start
         outside = code in {-signal.SIGKILL, -signal.SIGTERM, -signal.SIGINT} and not self._killed
         if outside and ran < LONG:

@@ -70,7 +70,7 @@ class Plan:
         self.devices: list[str] = ["replay"] * (options.replay is not None) + ["simulate"] * bool(
             options.simulate
         )
-        self._app = absolute(options.app)
+        self.app: str = absolute(options.app)
         self.listeners: dict[str, ListenerConfig] = listeners_of(options, coap=False)
 
     def write(self, manifest: Manifest) -> None:
@@ -94,7 +94,7 @@ class Plan:
         folder.write(folder.manifest, encode(manifest))
         access = self._options.access
         node = NodeConfig(
-            app=self._app,
+            app=self.app,
             data=str(folder.root),
             node=NODE,
             region=REGION,
@@ -144,7 +144,7 @@ class Plan:
         )
         folder.write(folder.run / "deep.json", deep)
         config = HubConfig(
-            data=str(folder.root), manifest=str(folder.manifest), app=self._app, bus_url=url,
+            data=str(folder.root), manifest=str(folder.manifest), app=self.app, bus_url=url,
             user=hub.user, password=hub.password, region=REGION, events=events,
             ingest_processes=self._options.ingest_processes,
         )  # fmt: skip

@@ -24,6 +24,7 @@ from rimward.edge.dispatch.marking import event_of
 from rimward.edge.dispatch.modes import Replaced
 from rimward.edge.dispatch.ports import Workers
 from rimward.edge.dispatch.types import Message, Reply, Router
+from rimward.edge.dispatch.version import Version
 from rimward.edge.dispatch.waiting import Host as WaitingHost
 from rimward.edge.dispatch.waiting import hold, settle
 from rimward.edge.dispatch.work import Desk, Work
@@ -56,6 +57,7 @@ class Host(WaitingHost, Ground, Desk, Protocol):
     """What calls elsewhere ask of the dispatcher."""
 
     facts: dict[type[Struct], Fact]
+    version: Version
     node: str
     commands: Commands
     functions: dict[str, FunctionRun]
@@ -68,22 +70,42 @@ class Host(WaitingHost, Ground, Desk, Protocol):
         ...
 
 
+class Declared(Struct, frozen=True):
+    """What a version of the app declares, as far as calls elsewhere need it."""
+
+    cells: dict[str, Cells]  # of each state, by its name
+    tables: dict[str, Fact]  # facts by table
+
+    def look(self, look: Look) -> Seen:
+        """Return committed values."""
+        cells = self.cells[look.state]
+        keys = cells.keys() if look.key is None else [look.key]
+        found = {key: value for key in keys if (value := cells.find(key)) is not None}
+        return Seen(look.number, {key: _encode(value) for key, value in found.items()})
+
+
 class Away:
     """Sends calls to workers and takes what comes back."""
 
-    def __init__(
-        self, host: Host, workers: Workers, cells: dict[str, Cells], clock: Callable[[], int]
-    ) -> None:
-        """`cells` are those of each state, by its name; `clock` is monotonic ns."""
+    def __init__(self, host: Host, workers: Workers, clock: Callable[[], int]) -> None:
+        """`clock` is monotonic ns."""
         self.host: Host = host
         self.workers: Workers = workers
-        self.cells: dict[str, Cells] = cells
         self.clock: Callable[[], int] = clock
-        self.tables: dict[str, Fact] = {fact.spec.table: fact for fact in host.facts.values()}
         self.running: set[Caller] = set()
         self.tasks: set[asyncio.Task[None]] = set()  # commands to devices
         self._idle: asyncio.Event | None = None
+        self._awaited: list[tuple[set[Caller], asyncio.Future[None]]] = []
         self._deaths: dict[tuple[str, int], int] = {}  # by function and event, the oldest first
+        self.turn()
+
+    def turn(self) -> None:
+        """Take over what the host's version declares; calls that run keep what theirs did."""
+        version = self.host.version
+        self.declared: Declared = Declared(
+            {cells.type.name: cells for cells in version.cells.values()},
+            {fact.spec.table: fact for fact in version.facts.values()},
+        )
 
     def run(self, bound: Bound, payload: Any, given: Any, work: Work) -> None:
         """Send one call; `payload` is decoded, `given` is a stream's value where it is one."""
@@ -121,20 +143,28 @@ class Away:
         if len(self._deaths) > DEATHS:
             name, oldest = next(iter(self._deaths))
             del self._deaths[name, oldest]
-            self.host.functions[name].killers.discard(oldest)
-
-    def look(self, look: Look) -> Seen:
-        """Return committed values."""
-        cells = self.cells[look.state]
-        keys = cells.keys() if look.key is None else [look.key]
-        found = {key: value for key in keys if (value := cells.find(key)) is not None}
-        return Seen(look.number, {key: _encode(value) for key, value in found.items()})
+            if (old := self.host.functions.get(name)) is not None:
+                old.killers.discard(oldest)
 
     def over(self, call: Caller) -> None:
         """Forget a call that has ended."""
         self.running.discard(call)
+        for calls, ended in tuple(self._awaited):
+            calls.discard(call)
+            if not calls:
+                self._awaited.remove((calls, ended))
+                ended.set_result(None)
         if self._idle is not None and not self.running:
             self._idle.set()
+
+    def ended(self) -> asyncio.Future[None]:
+        """Return what is done once the calls that run now have ended."""
+        ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        if self.running:
+            self._awaited.append((set(self.running), ended))
+        else:
+            ended.set_result(None)
+        return ended
 
     async def close(self, grace: float) -> None:
         """Wait up to `grace` seconds for the calls that run; the rest is lost, and was not acknowledged."""
@@ -152,10 +182,14 @@ class Away:
 class FarCall:
     """One call in a worker: a `wire.functions.Caller`."""
 
-    __slots__ = ("_away", "_bound", "_held", "_work")
+    __slots__ = ("_away", "_bound", "_declared", "_held", "_work")
 
-    def __init__(self, away: Away, bound: Bound, held: Held | None, work: Work) -> None:
+    def __init__(
+        self, away: Away, bound: Bound, held: Held | None, work: Work, declared: Declared | None = None
+    ) -> None:
+        """`declared` is what the version has that it began on; None: the one that runs now."""
         self._away = away
+        self._declared = declared or away.declared
         self._bound = bound
         self._held = held
         self._work = work
@@ -207,7 +241,7 @@ class FarCall:
         for at, action in enumerate(left.actions):
             call.actions.append(action_of(action, left.events.get(at)))
         for table, values in left.rows:
-            fact = self._away.tables[table]
+            fact = self._declared.tables[table]
             row = fact.checked(values)
             self._away.host.admit(fact.spec, row_bytes(row), row)
             if call.forwards is None:
@@ -223,7 +257,7 @@ class FarCall:
 
     def look(self, look: Look) -> Seen:
         """Return committed values."""
-        return self._away.look(look)
+        return self._declared.look(look)
 
     def command(self, command: Command, tell: Callable[[Told], None]) -> None:
         """Send the device a command, at once."""

@@ -1,5 +1,8 @@
 """The board: which functions and streams a topic or a request runs."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 from msgspec import Struct
 
 from rimward.app import App
@@ -25,7 +28,14 @@ class Allowed(Struct, frozen=True):
 class Board:
     """All routes of an app. What a topic runs is remembered."""
 
-    def __init__(self, app: App, functions: dict[str, FunctionRun], ground: Ground) -> None:
+    def __init__(
+        self,
+        app: App,
+        functions: dict[str, FunctionRun],
+        ground: Ground,
+        before: Mapping[str, StreamRun] = MappingProxyType({}),
+    ) -> None:
+        """`before` are the streams of the version that runs now, whose keys are taken over later."""
         self.lane: dict[str, Plain] = {}  # of those topics that have one plain function and nothing else
         self.far: dict[str, Far] = {}  # the same of those that run elsewhere
         self._known: dict[str, Listeners] = {}
@@ -52,7 +62,9 @@ class Board:
         for declaration in app.streams.values():
             name = declaration.name
             late = followers.get(f"late({name})", [])
-            stream = self.streams[name] = StreamRun(declaration, followers.get(name, []), late, ground)
+            stream = self.streams[name] = StreamRun(
+                declaration, followers.get(name, []), late, ground, follows=name in before
+            )
             for source, trigger in enumerate(declaration.triggers):
                 self._topics.add(trigger.pattern, (Inlet(stream, source), trigger.time))
 

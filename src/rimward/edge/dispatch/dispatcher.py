@@ -5,6 +5,7 @@ functions are committed together, and the answer waits for that; a message with 
 nothing. Actions leave when their call returns.
 """
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 from zlib import crc32
@@ -36,12 +37,12 @@ from rimward.edge.dispatch.payloads import BadPayloadError
 from rimward.edge.dispatch.ports import NODE, Clocks, Conduct, Ear, Listeners, OutboxPort, Unwatched, Workers
 from rimward.edge.dispatch.pouring import socket_of
 from rimward.edge.dispatch.releasing import release
-from rimward.edge.dispatch.renaming import load_cells, stream_ground
 from rimward.edge.dispatch.routes import Match, path_segments
 from rimward.edge.dispatch.several import held_cell, run_all
 from rimward.edge.dispatch.streams import StreamRun
 from rimward.edge.dispatch.tracing import Tracing
 from rimward.edge.dispatch.types import Message, Reply, Request, Router, Sender, Socket, Ticket
+from rimward.edge.dispatch.version import Site, Version
 from rimward.edge.dispatch.waiting import Waiting, queue
 from rimward.edge.dispatch.watching import Watching
 from rimward.edge.dispatch.work import Work
@@ -68,9 +69,7 @@ class Dispatcher:
         streams: StreamsConfig = STREAMS,
     ) -> None:
         """`settings` are of the type that the app names as its `config`."""
-        self.facts: dict[type[Struct], Fact] = app.facts
         self.node = node
-        self.settings = settings
         self.clocks = clocks
         self.tracing = tracing
         self.admit: Callable[[FactSpec, int, tuple[object, ...]], None] = outbox.admit
@@ -88,30 +87,48 @@ class Dispatcher:
         self._event_count = self._events = 0  # the latter without those of the fast lane
         self.waiting: Waiting = Waiting(self, clocks.monotonic)
         self.commands: Commands = Commands(lambda: self.router, tracing.boot, self.counters)
-        self.cells: dict[type[Struct], Cells] = {
-            struct: load_cells(outbox, type_, clocks.wall) for struct, type_ in app.states.items()
-        }
-        self.functions: dict[str, FunctionRun] = {
-            function.name: FunctionRun(function, self.cells, settings) for function in app.edge_functions
-        }
-        ground = stream_ground(app, outbox, self.cells, tracing.boot, self._clock, streams)
-        self.board: Board = Board(app, self.functions, ground)
-        self._lane = self.board.lane
+        self.site: Site = Site(outbox, clocks.wall, clocks.monotonic, tracing.boot, streams)
+        self._take(Version(app, settings, self.site))
+        self.facts: dict[type[Struct], Fact] = self.version.facts  # those of calls in flight too
         self.lane_call: LaneCall = LaneCall(self)
         self.words: memoryview = Slot().words  # a node that is watched puts a file's here
         self.conduct: Conduct = Unwatched()
         self.modes: Modes = Modes(self.counters)
         self._span = tracing.ring.add
-        self.firing: Firing = Firing(self, app)
+        self.firing: Firing = Firing(self)
         self.beats: list[tuple[FunctionRun, float]] = self.firing.beats
         self.admit_timer: Callable[[str, str], None] = self.firing.timers.admit
-        self.streams: dict[str, StreamRun] = self.board.streams
-        watched: list[FunctionRun | StreamRun] = [*self.functions.values(), *self.streams.values()]
-        for number, one in enumerate(watched, 1):
-            one.number = number
         self.feeder: Feeder = Feeder(self)
         self.away: Away | None = None  # made by `employ`; without one all calls run on the loop
-        self.on_place: list[Callable[[FunctionRun], None]] = [self.board.forget]
+        self.on_place: list[Callable[[FunctionRun], None]] = []  # told who has moved
+        self.on_turn: list[Callable[[], None]] = []  # told that another version runs
+
+    # -- versions
+
+    def _take(self, version: Version) -> None:
+        self.version: Version = version
+        self.settings: Struct | None = version.settings
+        self.cells: dict[type[Struct], Cells] = version.cells
+        self.functions: dict[str, FunctionRun] = version.functions
+        self.streams: dict[str, StreamRun] = version.streams
+        self.board: Board = version.board
+        self._lane = version.board.lane
+
+    def turn(self, version: Version) -> None:
+        """Go over to another version, between two events; calls that run end on theirs, with its facts."""
+        self._events += version.follow(self.version)
+        self.facts = self.facts | version.facts
+        self._take(version)
+        self.firing.turn(version)
+        if self.away is not None:
+            self.away.turn()
+        for told in self.on_turn:
+            told()
+
+    def in_flight(self) -> list[asyncio.Future[Any]]:
+        """Return what is done once all calls that run now have ended."""
+        far = [] if self.away is None else [self.away.ended()]
+        return [*self.waiting.running, *far]
 
     # -- the door
 
@@ -225,6 +242,10 @@ class Dispatcher:
         match = None if segments is None else self.board.serve("ws", WS, segments)
         return socket_of(match) if isinstance(match, Match) else None
 
+    def priority_of(self, protocol: str, method: str, path: str) -> str:
+        """Return the class of a request, as the version that runs has it."""
+        return self.board.priority_of(protocol, method, path)
+
     def watch(self, request: Request, changed: Callable[[], None]) -> Callable[[], None] | None:
         """Call `changed` after each change of what a request's function reads; return what ends it."""
         return watch(self, request, changed)
@@ -242,13 +263,13 @@ class Dispatcher:
 
     def employ(self, workers: Workers) -> None:
         """Have the calls that do not run on the loop run by workers."""
-        cells = {cells.type.name: cells for cells in self.cells.values()}
-        self.away = Away(self, workers, cells, self._clock)
+        self.away = Away(self, workers, self._clock)
 
     def place(self, name: str, where: Runs) -> None:
         """Have a function's calls run elsewhere from the next one on; those that run end where they are."""
         run = self.functions[name]
         run.runs = where
+        self.board.forget(run)
         for forget in self.on_place:
             forget(run)
 

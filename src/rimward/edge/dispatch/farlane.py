@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 class FarTicket(Ticket):
     """The promise of an answer to a message whose one call runs elsewhere: a `wire.functions.Caller`."""
 
-    __slots__ = ("_away", "_far", "_message", "_number")
+    __slots__ = ("_away", "_declared", "_far", "_message", "_number")
 
     def __init__(self, away: Away, far: Far, message: Message) -> None:
         self.done: bool = False
@@ -29,6 +29,7 @@ class FarTicket(Ticket):
         self.reply: Reply | None = None
         self.on_done: Callable[[Ticket], None] | None = None
         self._away = away
+        self._declared = away.declared
         self._far = far
         self._message = message
         far.figures.alone += 1
@@ -78,7 +79,7 @@ class FarTicket(Ticket):
 
     def look(self, look: Look) -> Seen:
         """Return committed values."""
-        return self._away.look(look)
+        return self._declared.look(look)
 
     def command(self, command: Command, tell: Callable[[Told], None]) -> None:
         """Refuse: a plain function does not wait for devices."""
@@ -89,7 +90,7 @@ class FarTicket(Ticket):
         away, far = self._away, self._far
         work: Work = away.host.work_of(self._message)
         work.figures, work.ticket, work.pending = far.figures, self, 1
-        call = FarCall(away, far.bound, None, work)
+        call = FarCall(away, far.bound, None, work, self._declared)
         away.running.add(call)
         return call
 

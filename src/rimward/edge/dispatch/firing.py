@@ -12,7 +12,6 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from rimward.app import App
 from rimward.app.effects import TimerAsk
 from rimward.app.triggers import Cron, Every, Timer
 from rimward.edge.clock import NodeClock, plain_clock
@@ -21,6 +20,7 @@ from rimward.edge.dispatch.functions import Bound, FunctionRun
 from rimward.edge.dispatch.ports import NODE, Clocks, OutboxPort
 from rimward.edge.dispatch.renaming import load_renamed
 from rimward.edge.dispatch.types import Ticket
+from rimward.edge.dispatch.version import Version
 from rimward.edge.dispatch.waiting import queue
 from rimward.edge.dispatch.work import Desk, Work
 from rimward.edge.outbox import Put, Transaction
@@ -40,7 +40,7 @@ class Host(Desk, Protocol):
     clocks: Clocks
     outbox: OutboxPort
     counters: dict[str, int]
-    functions: dict[str, FunctionRun]
+    version: Version
 
     def start(self, bound: Bound, work: Work) -> Ticket | None:
         """Run a function on a work that no message is."""
@@ -58,7 +58,7 @@ class _Timed(Struct, frozen=True):
 class Firing:
     """Fires what is due."""
 
-    def __init__(self, host: Host, app: App) -> None:
+    def __init__(self, host: Host) -> None:
         self._host = host
         clocks = host.clocks
         self.clock: NodeClock = clocks.node or plain_clock(clocks.wall, clocks.monotonic)
@@ -67,22 +67,45 @@ class Firing:
         self.wake: Callable[[], None] = _nobody  # told when something may be due earlier than it was
         self._timed: dict[str, _Timed] = {}
         self._crons: dict[str, tuple[FunctionRun, Schedule]] = {}
-        for function in app.edge_functions:
-            run, trigger, was = host.functions[function.name], function.trigger, function.was
+        self._positions: dict[str, Schedule] = {}  # of all crons that this process has had
+        self.turn(host.version)
+
+    def turn(self, version: Version) -> None:
+        """Fire the functions of another version: what is pending goes on, and by its own time.
+
+        Of a function that is not there any more it rests, and goes on when the function is back.
+        """
+        self.beats.clear()
+        self._crons.clear()
+        timed: dict[str, _Timed] = {}
+        for function in version.app.edge_functions:
+            run, trigger, was = version.functions[function.name], function.trigger, function.was
             match trigger:
                 case Every():
                     self.beats.append((run, trigger.period))
                 case Cron():
-                    stored = load_renamed(host.outbox, "cron", run.name, was)
-                    self._crons[run.name] = run, Schedule(trigger, stored.get(""))
+                    self._crons[run.name] = run, self._schedule(run.name, trigger, was)
                 case Timer():
-                    state = app.states[trigger.state]
+                    state = version.app.states[trigger.state]
                     space = f"timer:{run.name}" if state.durable else None
-                    self._timed[run.name] = _Timed(run, state.key, space)
-                    kept = load_renamed(host.outbox, "timer", run.name, was) if state.durable else {}
-                    self.timers.restore(run.name, kept)
+                    timed[run.name] = _Timed(run, state.key, space)
+                    if not self.timers.wake(run.name):
+                        kept = load_renamed(self._host.outbox, "timer", run.name, was) if space else {}
+                        self.timers.restore(run.name, kept)
                 case _:
                     pass
+        for name in self._timed.keys() - timed.keys():
+            self.timers.rest(name)
+        self._timed = timed
+        self.wake()
+
+    def _schedule(self, name: str, trigger: Cron, was: str | None) -> Schedule:
+        """Return a function's times: the same ones for the same line, or others that begin now."""
+        known = self._positions.get(name)
+        if known is None or known.line != str(trigger):
+            stored = load_renamed(self._host.outbox, "cron", name, was)
+            known = self._positions[name] = Schedule(trigger, stored.get(""))
+        return known
 
     def kept(self) -> list[tuple[str, str, bytes]]:
         """Return the pending timers as the disk has them: space, key and value."""
@@ -98,7 +121,11 @@ class Firing:
         """Set and cancel timers as a call that has returned asked for, with its transaction."""
         timers = self.timers
         for one in asked:
-            function, key, space = one.function, one.key, self._timed[one.function].space
+            function, key = one.function, one.key
+            if (timed := self._timed.get(function)) is None:  # a call of a version before has asked
+                self._add("timers_without_function")
+                continue
+            space = timed.space
             before = timers.find(function, key)
             if one.delay is None:
                 after = None
@@ -149,13 +176,14 @@ class Firing:
 
     def _fire(self, timer: Pending) -> None:
         """Run a timer's function, as soon as no call holds its cells."""
-        host, timed, timers = self._host, self._timed[timer.function], self.timers
-        bound = timed.run.bind({timed.capture: timer.key})
+        host, timers = self._host, self.timers
         work = Work(host, f"{timer.function}/{timer.key}", b"", NODE, host.clocks.monotonic())
 
         def begin() -> Ticket | None:
-            if not timers.is_pending(timer):  # it was cancelled while it waited
+            timed = self._timed.get(timer.function)
+            if timed is None or not timers.is_pending(timer):  # it was cancelled while it waited
                 return None
+            bound = timed.run.bind({timed.capture: timer.key})
             for slot in bound.slots:
                 cell = slot.cells.cell(slot.key)
                 if cell.held and len(cell.waiting) >= MAX_WAITING:

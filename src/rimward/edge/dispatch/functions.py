@@ -75,6 +75,12 @@ class Figures:
         self._spans: list[Span] = []  # not counted yet; each 1,024th call counts them
         self.take: Callable[[Span], None] = self._spans.append  # count a call; the caller then asks `keeps`
 
+    def aim(self, budget: float | None) -> None:
+        """Take another budget, seconds, for the calls from now on."""
+        self.count()
+        self.budget = None if budget is None else round(budget * 1e9)
+        self.limit = NEVER if self.budget is None else self.budget
+
     @property
     def calls(self) -> int:
         """How many calls there were."""

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, cast
 
+import msgspec
 from msgspec import Struct, structs
 
 from rimward.app.flowing import Unknown
@@ -54,7 +55,10 @@ class StreamRun:
         followers: list[FunctionRun],
         late_followers: list[FunctionRun],
         ground: Ground,
+        *,
+        follows: bool = False,
     ) -> None:
+        """`follows`: another version has its keys, until `follow`."""
         self.declaration = declaration
         self.name: str = declaration.name
         self.number: int = 0  # in the slot; set by the dispatcher
@@ -69,8 +73,30 @@ class StreamRun:
         self.stateful: bool = self._weaver.stateful
         kept = declaration.stream.forget or FORGET
         result = Any if declaration.result is Unknown else declaration.result
-        reviving = Reviving(self._weaver.chain, kept, result, self._old)
-        self.keys: Keys = Keys(ground, self.name, reviving)
+        self._ground = ground
+        self._reviving = Reviving(self._weaver.chain, kept, result, self._old)
+        self.keys: Keys
+        if not follows:
+            self.keys = Keys(ground, self.name, self._reviving)
+        self._next: StreamRun | None = None  # the version that has its keys now
+
+    def follow(self, before: "StreamRun") -> None:
+        """Take over the keys and the figures of the version that has run until now."""
+        self.keys = Keys(self._ground, self.name, self._reviving, before.keys)
+        self.errors, self.late, self.ahead, self.full = before.errors, before.late, before.ahead, before.full
+        self.aside.unfit = before.aside.unfit
+        before._next = self
+
+    def newest(self) -> "StreamRun":
+        """Return the version that has the keys now."""
+        return self if self._next is None else self._next.newest()
+
+    def fits(self, items: Sequence[Item]) -> list[Item]:
+        """Return items that another version has made, with values of this one's type."""
+        held = self._reviving.held
+        return [
+            (time, msgspec.convert(msgspec.to_builtins(value), held), mark) for time, value, mark in items
+        ]
 
     def take(self, key: Key, source: int, item: Item, received: int, now: int) -> Sequence[Item]:
         """Take an item of a key; return what falls out.

@@ -15,6 +15,9 @@ from rimward.wire.functions import Failure, Left, Timer
 _encode = msgspec.msgpack.Encoder().encode
 
 
+_ROW = 256  # bytes of a row, about
+
+
 class FarEffects:
     """What `app.publish`, `app.forward` and `app.now` find in a worker."""
 
@@ -71,6 +74,15 @@ class FarEffects:
             for one in self.timers
         ]
         return Left(self.actions, events, self.rows, states, timers)
+
+
+def weight_of(left: Left) -> int:
+    """Return about how many bytes what a call leaves takes on its way."""
+    return (
+        sum(len(payload) for _, payload, _, _ in left.actions)
+        + sum(len(value) for value in left.states if value is not None)
+        + _ROW * len(left.rows)
+    )
 
 
 def failure_of(error: BaseException) -> Failure:

@@ -14,7 +14,6 @@ from rimward.observe import Logger, get_logger
 from rimward.wire.functions import (
     MARK,
     Ask,
-    Batch,
     Begin,
     Caller,
     Command,
@@ -26,6 +25,7 @@ from rimward.wire.functions import (
     Told,
     ToWorker,
     framed,
+    weight,
 )
 
 log: Logger = get_logger("rimward.workers")
@@ -40,7 +40,7 @@ class Pending(Struct, gc=False):
 
     ask: Ask
     caller: Caller
-    size: int = 0  # bytes that it takes on its way
+    weight: int = 0  # bytes that it takes on its way, about
     commanded: bool = False  # an effect has left: it can't be begun again
     deaths: int = 0  # of workers that had it, and of which none knows what they worked on
 
@@ -71,6 +71,7 @@ class Link:
         self.calls: int = 0  # that have ended
         self.asked: int = 0
         self.retiring: bool = False  # it gets no new calls
+        self.last: bool = False  # and no worker of its version comes after it: its calls begin nowhere again
         self.over: int = 0  # the call that was over its limit, for which it was killed
         self.seen: tuple[int, int] = (0, 0)  # the call that it was last seen at, and its CPU time then, ns
         self.excused: bool = False  # its zygote has died: that was no call's fault
@@ -89,8 +90,10 @@ class Link:
         self.marks: memoryview = memoryview(self._memory).cast("Q")
         self._frames = Frames()
         self._decoder: msgspec.msgpack.Decoder[list[FromWorker]] = msgspec.msgpack.Decoder(list[FromWorker])
-        self._out = bytearray(framed(msgspec.msgpack.Encoder(), begin))  # what the socket has not taken yet
-        self._batch = Batch()
+        self._encoder = msgspec.msgpack.Encoder()
+        self._out = framed(self._encoder, begin)  # what the socket has not taken yet
+        self._batch: list[ToWorker] = []
+        self._weight = 0  # of the batch, about, bytes
         self._due = False
         self._writing = False  # the socket is full: the loop tells when there is room
         self._loop.add_reader(self._mine, self._readable)
@@ -105,35 +108,38 @@ class Link:
 
     def ask(self, pending: Pending) -> None:
         """Give it a call: at once where it has none, else with the others of this turn of the loop."""
-        batch, idle = self._batch, not self.pending
-        at = len(batch)
-        batch.add(pending.ask)
-        pending.size = len(batch) - at
+        idle = not self.pending
+        pending.weight = size = weight(pending.ask)
         self.pending[pending.ask.number] = pending
         self.asked += 1
+        self._batch.append(pending.ask)
+        self._weight += size
         if idle:
             self._flush()
-        else:
-            self._flush_soon()
-
-    def _flush_soon(self) -> None:
-        if len(self._batch) > FULL:
-            self._out += self._batch.take()
-        if not self._due and not self._writing:
+        elif self._weight > FULL:
+            self._pack()
+        if not self._due and not self._writing and self._batch:
             self._due = True
             self._loop.call_soon(self._flush_turn)
+
+    def _pack(self) -> None:
+        """Write the batch behind what the socket has not taken yet."""
+        frame = framed(self._encoder, self._batch)
+        self._batch.clear()
+        self._weight = 0
+        if self._out:
+            self._out += frame
+        else:
+            self._out = frame
 
     def _flush_turn(self) -> None:
         self._due = False
         self._flush()
 
     def _flush(self) -> None:
-        out = self._out
         if self._batch:
-            if out:
-                out += self._batch.take()
-            else:
-                out = self._out = self._batch.take()
+            self._pack()
+        out = self._out
         if self.eof or not out:
             return
         try:
@@ -192,7 +198,7 @@ class Link:
 
     def _send(self, message: ToWorker) -> None:
         """Send what a call waits for."""
-        self._batch.add(message)
+        self._batch.append(message)
         self._flush()
 
     def drain(self) -> None:

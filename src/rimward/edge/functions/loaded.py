@@ -6,6 +6,7 @@ from typing import NoReturn
 
 import msgspec
 
+from rimward.app.fresh import load_fresh
 from rimward.app.loading import load
 from rimward.edge.functions.confining import ground_of
 from rimward.edge.functions.prepared import prepare
@@ -18,14 +19,14 @@ from rimward.wire.functions import LENGTH, Begin
 class Loaded:
     """One version of an app."""
 
-    def __init__(self, name: str) -> None:
-        """Load it.
+    def __init__(self, name: str, *, fresh: bool = False) -> None:
+        """Load it; `fresh`: another version of it was loaded before.
 
         Raises:
             LoadError: it can't be.
         """
         configure("worker")
-        self._app = load(name)
+        self._app = load_fresh(name)[0] if fresh else load(name)
         self._prepared = prepare(self._app)
         self._ground = ground_of(name)
 

@@ -48,6 +48,7 @@ class Nursery:
         self._app_name = ""
         self._loaded: Loaded | None = None
         self._problem = ""  # why the app can't be loaded
+        self._fresh = False  # another version was loaded before
         self._cgroups = Cgroups()
 
     def take(self, data: bytes, descriptors: list[int]) -> None:
@@ -69,6 +70,9 @@ class Nursery:
     def _open(self, opened: Open) -> None:
         from rimward.edge.functions.confining import ground_of, probe
 
+        if self._app_name:
+            self._anew(opened)
+            return
         self._app_name = opened.app
         try:
             enforced = probe(ground_of(opened.app))
@@ -76,6 +80,14 @@ class Nursery:
             why = f"not tried: {error}"
             enforced = Enforced(why, why, why, why, why)
         self._say(Here(os.getpid(), self._cgroups.told(enforced)))
+        if opened.preload:
+            self._load()
+
+    def _anew(self, opened: Open) -> None:
+        """Forget the version that is loaded: the workers from now on are of the one that is there now."""
+        self._fresh = self._fresh or self._loaded is not None or bool(self._problem)
+        self._app_name, self._loaded, self._problem = opened.app, None, ""
+        gc.unfreeze()
         if opened.preload:
             self._load()
 
@@ -87,7 +99,7 @@ class Nursery:
 
         gc.disable()
         try:
-            self._loaded = Loaded(self._app_name)
+            self._loaded = Loaded(self._app_name, fresh=self._fresh)
         except Exception as error:  # noqa: BLE001 (an app may do anything at import; the node tells it)
             self._problem = f"the app can't be loaded for workers: {error}"
         gc.collect()

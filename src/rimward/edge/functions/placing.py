@@ -92,12 +92,17 @@ class Placing:
             if name in self._placement.functions:
                 self._place(name)
 
+    async def flush(self) -> None:
+        """Write down what has changed, before another version's is read."""
+        if self._changed.is_set():
+            self._changed.clear()
+            await asyncio.to_thread(self._placement.write, self._placement.encoded())
+
     async def keep(self) -> None:
         """Write down what changes, for ever."""
         while True:
             await self._changed.wait()
-            self._changed.clear()
-            await asyncio.to_thread(self._placement.write, self._placement.encoded())
+            await self.flush()
 
     def stopped(self, function: str, place: str, own: int) -> None:
         """Make the function's instance anew, and name it in health."""

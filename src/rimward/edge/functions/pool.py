@@ -85,7 +85,7 @@ class Pool:
         pending = Pending(ask, caller)
         link.ask(pending)
         self.waiting += 1
-        self._bytes += pending.size
+        self._bytes += pending.weight
         if link.asked >= bounds.calls:
             self._retire(link)
         return True
@@ -111,7 +111,7 @@ class Pool:
 
     def _forget(self, pending: Pending) -> None:
         self.waiting -= 1
-        self._bytes -= pending.size
+        self._bytes -= pending.weight
 
     def _fail(self, pending: Pending, link: Link) -> None:
         self._forget(pending)
@@ -160,6 +160,22 @@ class Pool:
         if not link.pending:
             link.close()
 
+    def turn(self, begin: Begin, bounds: Bounds) -> None:
+        """Have the calls from now on worked on by workers of another version of the function."""
+        self.leave()
+        self.begin, self.bounds = begin, bounds
+        self._slots = [None] * bounds.size
+        self._stillborn = 0
+
+    def leave(self) -> None:
+        """Give the workers no new calls: each ends when it has answered those that it has."""
+        slots, self._slots = self._slots, []
+        for link in self._links:
+            link.retiring = link.last = True
+        for link in slots:
+            if link is not None and not link.pending:
+                link.close()
+
     # -- deaths
 
     def closed(self, link: Link) -> None:
@@ -172,7 +188,7 @@ class Pool:
         if link not in self._links:
             return
         self._links.discard(link)
-        if self._slots[link.at] is link:
+        if not link.last and self._slots[link.at] is link:
             self._slots[link.at] = None
         running = link.release()
         pending, link.pending = link.pending, {}
@@ -187,7 +203,7 @@ class Pool:
         elif not innocent:
             self._stillborn += link.calls == 0
         again = self._begin_again(pending, link, known=bool(culprit is not None or innocent))
-        if again or self._stillborn < STILLBORN:
+        if not link.last and (again or self._stillborn < STILLBORN):
             self._give(again, link.at)
 
     def _count_death(self, link: Link) -> None:
@@ -201,7 +217,7 @@ class Pool:
         again: dict[int, Pending] = {}
         for number, one in pending.items():
             one.deaths += not known
-            if one.commanded or one.deaths > 1 or self._stillborn >= STILLBORN:
+            if link.last or one.commanded or one.deaths > 1 or self._stillborn >= STILLBORN:
                 self._fail(one, link)
             else:
                 again[number] = one

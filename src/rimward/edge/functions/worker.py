@@ -17,13 +17,12 @@ from rimward.app import App
 from rimward.app.device import Device
 from rimward.app.effects import current
 from rimward.app.state import State, StateType
-from rimward.edge.functions.calls import FarEffects, failure_of
+from rimward.edge.functions.calls import FarEffects, failure_of, weight_of
 from rimward.edge.functions.confining import Ground, allow_cpu, confine
 from rimward.edge.functions.prepared import Filling, Prepared, answer_of
 from rimward.wire.functions import (
     MARK,
     Ask,
-    Batch,
     Begin,
     Ended,
     Failure,
@@ -32,6 +31,7 @@ from rimward.wire.functions import (
     Look,
     Seen,
     ToWorker,
+    framed,
 )
 
 READ = 1 << 18  # bytes of one read
@@ -57,7 +57,9 @@ class Worker:
         os.close(page)
         self._frames = Frames()
         self._decoder: msgspec.msgpack.Decoder[list[ToWorker]] = msgspec.msgpack.Decoder(list[ToWorker])
-        self._batch = Batch()
+        self._encoder = msgspec.msgpack.Encoder()
+        self._batch: list[FromWorker] = []
+        self._weight = 0  # of the batch, about, bytes
         self._effects = FarEffects(app.facts, 0, _clock)  # of the call that runs
         self._flushed = 0
         self._cpu = begin.confined.cpu
@@ -117,12 +119,16 @@ class Worker:
         try:
             answer = None if result is None else answer_of(result, ask.written)
             left = effects.left(handles)
-            now = _clock()
-            self.send(Ended(ask.number, now - own_since, left, answer))
         except Exception as error:  # noqa: BLE001 (a value that can't be written: nothing of the call is kept)
             self.end(ask, own_since, failure=failure_of(error))
             return
-        if now - self._flushed > HOLD or len(self._batch) > HELD:
+        now = _clock()
+        if answer is not None:
+            self._weight += len(answer.body)
+        if left is not None:
+            self._weight += weight_of(left)
+        self.send(Ended(ask.number, now - own_since, left, answer))
+        if now - self._flushed > HOLD or self._weight > HELD:
             self.flush()
 
     def end(self, ask: Ask, own_since: int, failure: Failure) -> None:
@@ -131,13 +137,30 @@ class Worker:
 
     def send(self, message: FromWorker) -> None:
         """Put a message into what goes out next."""
-        self._batch.add(message)
+        self._batch.append(message)
 
     def flush(self) -> None:
         """Send what waits."""
         if self._batch:
-            self.sock.sendall(self._batch.take())
+            self.sock.sendall(self._frame())
+            self._batch.clear()
+            self._weight = 0
         self._flushed = _clock()
+
+    def _frame(self) -> bytearray:
+        try:
+            return framed(self._encoder, self._batch)
+        except Exception:  # noqa: BLE001 (a value that can't be written: its call has failed, and no other)
+            return framed(self._encoder, [self._writable(message) for message in self._batch])
+
+    def _writable(self, message: FromWorker) -> FromWorker:
+        try:
+            self._encoder.encode(message)
+        except Exception as error:
+            if not isinstance(message, Ended):
+                raise
+            return Ended(message.number, message.own, failure=failure_of(error))
+        return message
 
     # -- what a call asks for
 

@@ -57,6 +57,7 @@ class Workers:
         self._settings = settings
         self._environ = environ
         self._pools: dict[str, Pool] = {}
+        self._leaving: list[Pool] = []  # of functions that are no more, while they have calls
         self._links: dict[int, Link] = {}
         self._numbers = 0
         self._control: Control | None = None
@@ -72,6 +73,33 @@ class Workers:
         for function in self._functions.values():
             if function.run == "process":
                 self.pool(function.name).prepare()
+
+    def check(self, app: App) -> None:
+        """Tell whether the configuration fits another version of the app.
+
+        Raises:
+            LoadError: it names a function that is not there, or confines one that is inline.
+        """
+        _check(self._config, {function.name: function for function in app.edge_functions})
+
+    def turn(self, app: App, settings: Struct | None) -> None:
+        """Have the calls from now on run by workers of another version; the others end when theirs have."""
+        self._functions = {function.name: function for function in app.edge_functions}
+        self._settings = settings
+        pools, self._pools = self._pools, {}
+        for name, pool in pools.items():
+            if (function := self._functions.get(name)) is not None:
+                pool.turn(*self._for(function))
+                self._pools[name] = pool
+            else:
+                pool.leave()
+                self._leaving.append(pool)
+        if self._control is None:
+            return
+        self._control.open()
+        for name, function in self._functions.items():
+            if function.run == "process" or name in self._pools:
+                self.pool(name).prepare()
 
     def _opened(self) -> Open:
         return Open(self._place.app, preload=bool(self._pools))
@@ -93,6 +121,9 @@ class Workers:
         return pool
 
     def _made(self, function: EdgeFunction) -> Pool:
+        return Pool(function.name, *self._for(function), self)
+
+    def _for(self, function: EdgeFunction) -> tuple[Begin, Bounds]:
         config = self._config
         own = config.functions.get(function.name, FunctionConfig())
         confined = self._confined(own.confine(function.confine))
@@ -103,7 +134,7 @@ class Workers:
             config.size(function.name), config.queue, config.queue_bytes, config.calls,
             round(config.age * 1e9), nbytes(config.memory), _limit_of(function),
         )  # fmt: skip
-        return Pool(function.name, Begin(function.name, confined, settings), bounds, self)
+        return Begin(function.name, confined, settings), bounds
 
     def _confined(self, confine: Confine) -> Confined:
         return Confined(
@@ -122,7 +153,8 @@ class Workers:
         self._looking = False
         now = monotonic_ns()
         busy = False
-        for pool in self._pools.values():
+        self._leaving = [pool for pool in self._leaving if pool.waiting]
+        for pool in (*self._pools.values(), *self._leaving):
             if pool.waiting:
                 busy = True
                 pool.over(now, main_thread)
@@ -231,7 +263,7 @@ class Workers:
     def close(self) -> None:
         """End all workers."""
         self._closed = True
-        for pool in self._pools.values():
+        for pool in (*self._pools.values(), *self._leaving):
             pool.close()
         if self._control is not None:
             self._control.close()
