@@ -162,6 +162,7 @@ class Open(Struct, array_like=True, frozen=True, tag=1):
 
     app: str
     preload: bool  # the app is loaded at once, for there are workers to come
+    hidden: tuple[str, ...] = ()  # paths that no worker may read
 
 
 class Fork(Struct, array_like=True, frozen=True, tag=2):

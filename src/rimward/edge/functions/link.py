@@ -30,7 +30,7 @@ from rimward.wire.functions import (
 
 log: Logger = get_logger("rimward.workers")
 
-READ = 1 << 18  # bytes of one read
+READ = 1 << 16  # bytes of one read: more would be mapped anew each time
 FULL = 1 << 20  # bytes of a batch, beyond which another one is begun
 PAGE = mmap.PAGESIZE
 

@@ -18,7 +18,7 @@ from rimward.app.device import Device
 from rimward.app.effects import current
 from rimward.app.state import State, StateType
 from rimward.edge.functions.calls import FarEffects, failure_of, weight_of
-from rimward.edge.functions.confining import Ground, allow_cpu, confine
+from rimward.edge.functions.confining import Confining, allow_cpu
 from rimward.edge.functions.prepared import Filling, Prepared, answer_of
 from rimward.wire.functions import (
     MARK,
@@ -34,7 +34,7 @@ from rimward.wire.functions import (
     framed,
 )
 
-READ = 1 << 18  # bytes of one read
+READ = 1 << 16  # bytes of one read: more would be mapped anew each time
 HOLD = 200_000  # ns that an answer may wait for others to go with it
 HELD = 1 << 16  # bytes of answers that may wait
 CPU_EVERY = 1_000_000_000  # ns between two looks at what it has burnt
@@ -45,7 +45,12 @@ class Worker:
     """The loop of a plain function's worker."""
 
     def __init__(
-        self, app: App, prepared: Prepared, ends: tuple[socket.socket, int], begin: Begin, ground: Ground
+        self,
+        app: App,
+        prepared: Prepared,
+        ends: tuple[socket.socket, int],
+        begin: Begin,
+        confining: Confining,
     ) -> None:
         """Make ready, and confine this process; `ends` are its socket and its page's descriptor."""
         self.app = app
@@ -69,7 +74,7 @@ class Worker:
             settings = msgspec.msgpack.decode(begin.settings, type=prepared.config)
         self.filling: Filling = prepared.filling(settings, self.cells, self)
         os.environ.update(begin.confined.environment)
-        confine(begin.confined, ground)
+        confining.finish(begin.confined)
 
     def read(self) -> None:
         """Wait for messages and put them into the inbox."""

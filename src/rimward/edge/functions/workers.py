@@ -102,7 +102,7 @@ class Workers:
                 self.pool(name).prepare()
 
     def _opened(self) -> Open:
-        return Open(self._place.app, preload=bool(self._pools))
+        return Open(self._place.app, preload=bool(self._pools), hidden=self._place.hidden)
 
     def ask(self, function: str, key: str, ask: Ask, caller: Caller) -> bool:
         """Have a call run by the worker of its key; False where too many calls of the function wait."""
