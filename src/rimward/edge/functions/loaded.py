@@ -8,7 +8,7 @@ import msgspec
 
 from rimward.app.fresh import load_fresh
 from rimward.app.loading import load
-from rimward.edge.functions.confining import ground_of
+from rimward.edge.functions.confining import Confining, ground_of
 from rimward.edge.functions.prepared import prepare
 from rimward.edge.functions.waiter import WaitingWorker
 from rimward.edge.functions.worker import Worker
@@ -19,8 +19,8 @@ from rimward.wire.functions import LENGTH, Begin
 class Loaded:
     """One version of an app."""
 
-    def __init__(self, name: str, *, fresh: bool = False) -> None:
-        """Load it; `fresh`: another version of it was loaded before.
+    def __init__(self, name: str, hidden: tuple[str, ...], *, fresh: bool = False) -> None:
+        """Load it; `fresh`: another version of it was loaded before. `hidden` is what no worker may read.
 
         Raises:
             LoadError: it can't be.
@@ -28,14 +28,18 @@ class Loaded:
         configure("worker")
         self._app = load_fresh(name)[0] if fresh else load(name)
         self._prepared = prepare(self._app)
-        self._ground = ground_of(name)
+        self._ground = ground_of(name, hidden)
 
-    def work(self, sock: socket.socket, page: int) -> NoReturn:
+    def confining(self) -> Confining:
+        """Begin to confine this process."""
+        return Confining(self._ground)
+
+    def work(self, sock: socket.socket, page: int, confining: Confining) -> NoReturn:
         """Be a worker, for what the socket's first frame says."""
         begin = _begin(sock)
         prepared = self._prepared[begin.function]
         kind = WaitingWorker if prepared.is_async else Worker
-        kind(self._app, prepared, (sock, page), begin, self._ground).run()
+        kind(self._app, prepared, (sock, page), begin, confining).run()
 
 
 def _begin(sock: socket.socket) -> Begin:

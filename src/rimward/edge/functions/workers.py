@@ -15,15 +15,14 @@ from rimward.app.functions import EdgeFunction
 from rimward.edge.functions.config import FunctionConfig, WorkersConfig
 from rimward.edge.functions.control import Control
 from rimward.edge.functions.link import Link
-from rimward.edge.functions.pool import Bounds, Pool
-from rimward.edge.functions.processes import resident
+from rimward.edge.functions.pool import LOOK, Bounds, Pool
+from rimward.edge.functions.processes import main_thread, resident
 from rimward.events import LoadError, nbytes
 from rimward.observe import Logger, WorkerStats, get_logger
 from rimward.wire.functions import Ask, Begin, Born, Caller, Confined, Died, Enforced, Fork, Here, Open
 
 log: Logger = get_logger("rimward.workers")
 
-LOOK = 0.02  # seconds between two looks for calls that take too long
 NEWS = 60_000_000_000  # ns for which a death is a problem that health names
 _SHORTEST = 20_000_000  # ns after which a function that is to be cut is, at the earliest
 _LIMIT = 1_000_000_000  # ns of one call, or ten times its budget where that is more
@@ -111,7 +110,7 @@ class Workers:
                 pool.turn(*self._for(function))
 
     def _opened(self) -> Open:
-        return Open(self._place.app, preload=bool(self._pools))
+        return Open(self._place.app, preload=bool(self._pools), hidden=self._place.hidden)
 
     def ask(self, function: str, key: str, ask: Ask, caller: Caller) -> bool:
         """Have a call run by the worker of its key; False where too many calls of the function wait."""
@@ -119,7 +118,7 @@ class Workers:
             return False  # one that is gone is asked for by calls of a version before alone
         if not self._looking:
             self._looking = True
-            asyncio.get_running_loop().call_later(LOOK, self._look)
+            asyncio.get_running_loop().call_later(LOOK / 1e9, self._look)
         return True
 
     def pool(self, name: str) -> Pool:
@@ -166,10 +165,10 @@ class Workers:
         for pool in (*self._pools.values(), *self._leaving):
             if pool.waiting:
                 busy = True
-                pool.over(now)
+                pool.over(now, main_thread)
         if busy and not self._closed:
             self._looking = True
-            asyncio.get_running_loop().call_later(LOOK, self._look)
+            asyncio.get_running_loop().call_later(LOOK / 1e9, self._look)
 
     def tick(self) -> None:
         """Replace workers that are old or large; the node calls this once a second."""
