@@ -54,10 +54,8 @@ def told(site: Site) -> list[Told]:
     found += [Told(row.truck, "silent", to_ns(row.since)) for row in site.rows(Silent)]
     found += [Told(row.truck, f"visit {row.place}", to_ns(row.at)) for row in site.rows(Visit)]
     warm = site.lake.table(TooWarm)
-    times = [to_ns(at) for at in warm.column("_time").to_pylist()]
-    return found + [
-        Told(truck, "warm", at) for truck, at in zip(warm["truck"].to_pylist(), times, strict=True)
-    ]
+    trucks, times = warm.column("truck").to_pylist(), warm.column("_time").to_pylist()
+    return found + [Told(truck, "warm", to_ns(at)) for truck, at in zip(trucks, times, strict=True)]
 
 
 class Expected(NamedTuple):

@@ -8,9 +8,7 @@ from tests.cli.commands import command, lines
 
 ROOT = Path(__file__).parents[2]
 APPS = sorted(ROOT.glob("examples/*/app.py"))
-LONGEST = {
-    "cold_chain": 175
-}  # all that one app may have: the contract's own example, and patterns of its events
+LONGEST = {"cold_chain": 175}  # a function of each kind, and patterns of events
 
 
 def named(app: Path) -> str:
