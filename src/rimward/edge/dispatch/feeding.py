@@ -2,6 +2,7 @@
 
 What has left a chain is the stream's to deliver: until it is in a transaction it stays with its key, on disk
 too, so that neither a full disk nor a kill loses it.
+A stream with `on_full="drop"` gives up what finds no room.
 """
 
 from collections.abc import Sequence
@@ -27,6 +28,8 @@ from rimward.observe import Logger, get_logger
 from rimward.streams import Item
 
 log: Logger = get_logger("rimward.dispatch")
+
+HELD = 1_000  # values of a key that wait for room; a message that would add to them is refused
 
 
 class Host(Ground, Desk, Protocol):
@@ -99,7 +102,7 @@ class Feeder:
                 work.refuse(error.kind, str(error))
                 work.bury(error.kind, str(error), stream.name)
             return
-        except (KeysFull, OutboxBroken) as error:
+        except (KeysFull, OutboxFull, OutboxBroken) as error:
             stream.full += 1
             work.undo()
             work.withhold(str(error))
@@ -126,7 +129,13 @@ class Feeder:
         if not stream.stateful:
             return names, None, stream.pass_by(names, bound.inlet.source, item)
         key = stream.keys.get(text, names)
+        self._check_held(stream, key)
         return names, key, stream.take(key, bound.inlet.source, item, received, host.clocks.monotonic())
+
+    def _check_held(self, stream: StreamRun, key: Key) -> None:
+        """Raise OutboxFull where as many of a key's values wait for room as may."""
+        if len(key.held) >= HELD:
+            raise OutboxFull(f"{stream.name}: {HELD} values of {key.text} wait for room in the outbox")
 
     def _pour(self, tap: Tap, names: tuple[str, ...], item: Item, work: Work) -> None:
         """Give a stream a value that another one's key gave; it is given once, and never taken back."""
@@ -139,15 +148,13 @@ class Feeder:
             item = tap.item_of(names, item)
             if stream.stateful:
                 key = stream.keys.get(text, own)
+                self._check_held(stream, key)
                 received = max(item[0], self._host.wall_of(work.read_at))
                 items = stream.take(key, tap.source, item, received, clocks.monotonic())
             else:
                 items = stream.pass_by(own, tap.source, item)
-        except (
-            KeysFull,
-            OutboxBroken,
-        ) as error:  # its message is folded already: sent again it would count twice
-            stream.full += 1
+        except (KeysFull, OutboxFull, OutboxBroken) as error:
+            stream.full += 1  # the message is folded already: sent again it would count twice
             work.bury("full", str(error), stream.name)
             return
         except Exception as error:  # noqa: BLE001 (a user's filter, map or apply)
@@ -216,6 +223,9 @@ class Feeder:
             try:
                 self._deliver(stream, names, item, work)
             except (OutboxFull, OutboxBroken) as error:
+                if stream.drops:
+                    self._drop(stream, 1)
+                    continue
                 work.undo()
                 work.withhold(str(error))
                 self._count_full(stream)
@@ -231,6 +241,9 @@ class Feeder:
             try:
                 self._deliver(stream, key.names, item, work)
             except (OutboxFull, OutboxBroken):
+                if stream.drops:
+                    self._drop(stream, 1)
+                    continue
                 self._count_full(stream)
                 self._hold(key, waiting[index:])
                 break
@@ -246,6 +259,9 @@ class Feeder:
 
     def _take_back(self, stream: StreamRun, key: Key, items: list[Item]) -> None:
         """Hold again what a transaction had that came to nothing."""
+        if stream.drops:
+            self._drop(stream, len(items))
+            return
         held = stream.keys.current(key)
         self._hold(held, [*items, *held.held])
         stream.keys.touched(held)
@@ -264,6 +280,12 @@ class Feeder:
     def _named(self, item: Item) -> Item:
         """Return an item with a name of its own, now that its message goes on without it."""
         return (item[0], item[1], f"{item[0]}.{self._host.event_id()}")
+
+    def _drop(self, stream: StreamRun, values: int) -> None:
+        """Give values up that found no room, as their stream says."""
+        if not stream.dropped:
+            log.warning("a value was given up for want of room; the others are counted", stream=stream.name)
+        stream.dropped += values
 
     def _count_full(self, stream: StreamRun) -> None:
         counters, name = self._host.counters, f"stream_full:{stream.name}"

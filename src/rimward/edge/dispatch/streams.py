@@ -70,6 +70,8 @@ class StreamRun:
         self.late: int = 0  # events that came too late
         self.ahead: int = 0  # events whose time was too far after their receiving
         self.full: int = 0  # events of keys that there was no room for
+        self.drops: bool = declaration.on_full == "drop"  # what finds no room in the outbox
+        self.dropped: int = 0  # values that were
         self.aside: Aside = Aside()
         self.behind: list[Tap] = []  # streams that take its values
         self.late_behind: list[Tap] = []  # and those that take what came too late for it
