@@ -1,6 +1,7 @@
 """The decorators and verbs that an app and its parts have in common."""
 
 import datetime as dt
+import inspect
 import typing
 from collections.abc import Callable
 from typing import Any, TypeVar, overload
@@ -44,6 +45,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 U = TypeVar("U")
 S = TypeVar("S", bound=Struct)
+Source = Mqtt | Late | Callable[..., Stream[Any]]  # of what a stream takes
 
 
 class Declarations(WithHooks):
@@ -255,25 +257,25 @@ class Declarations(WithHooks):
 
     @overload
     def stream(
-        self, trigger: Mqtt, /, *, on_full: OnFull = "wait", was: str | None = None
+        self, trigger: Source, /, *, on_full: OnFull = "wait", was: str | None = None
     ) -> Callable[[Callable[[Stream[T]], Stream[R]]], Callable[[Stream[T]], Stream[R]]]: ...
     @overload
     def stream(
-        self, trigger: Mqtt, second: Mqtt, /, *, on_full: OnFull = "wait", was: str | None = None
+        self, trigger: Source, second: Source, /, *, on_full: OnFull = "wait", was: str | None = None
     ) -> Callable[
         [Callable[[Stream[T], Stream[U]], Stream[R]]], Callable[[Stream[T], Stream[U]], Stream[R]]
     ]: ...
     @overload
     def stream(
-        self, *triggers: Mqtt, on_full: OnFull = "wait", was: str | None = None
+        self, *triggers: Source, on_full: OnFull = "wait", was: str | None = None
     ) -> Callable[[F], F]: ...
-    def stream(self, *triggers: Mqtt, on_full: OnFull = "wait", was: str | None = None) -> Callable[[F], F]:
+    def stream(self, *triggers: Source, on_full: OnFull = "wait", was: str | None = None) -> Callable[[F], F]:
         """Declare a stream: the function runs once, at load, and says what becomes of the events.
 
         It takes a `Stream[T]` for each trigger, in their order; two meet by `join`, `asof` and the like.
 
         Args:
-            triggers: the topics.
+            triggers: topics, other streams, or what came too late for one: `late(stream)`.
             on_full: what becomes of a value that finds no room in the outbox: "wait" keeps it with its key
                 until there is room, "drop" gives it up, counted.
             was: the stream's name before it was renamed.
@@ -281,9 +283,13 @@ class Declarations(WithHooks):
         check_choice(on_full, FULL, "stream: on_full")
 
         def declare(function: F) -> F:
-            if not triggers or not all(isinstance(one, Mqtt) for one in triggers):  # pyright: ignore[reportUnnecessaryIsInstance] (users pass others)
+            if not triggers or not all(
+                isinstance(one, Mqtt | Late) or inspect.isroutine(one) for one in triggers
+            ):
                 raise Problem(
-                    "stream: the trigger is not a topic", 'write @app.stream(mqtt("…"))', at=function
+                    "stream: the trigger is neither a topic nor a stream",
+                    'write @app.stream(mqtt("…")), or name another stream',
+                    at=function,
                 )
             self._declare(StreamDeclared(function, triggers, was, on_full, *place_of(function)))
             return function

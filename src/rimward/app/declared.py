@@ -10,7 +10,7 @@ from rimward.app.facts import PRIORITIES, Fact, Priority
 from rimward.app.manifest import Keeping
 from rimward.app.problems import Problem
 from rimward.app.state import StateType
-from rimward.app.triggers import Mqtt
+from rimward.app.triggers import Late, Mqtt
 from rimward.events import Duration, seconds
 
 Run = Literal["auto", "inline", "process", "wasm"]
@@ -113,7 +113,7 @@ class StreamDeclared(Struct, frozen=True):
     """A stream's function."""
 
     function: Callable[..., Any]
-    triggers: tuple[Mqtt, ...]  # one for each Stream[T] that it takes
+    triggers: tuple[Mqtt | Late | Callable[..., Any], ...]  # of each Stream[T]; streams are functions
     was: str | None
     on_full: OnFull
     file: str
