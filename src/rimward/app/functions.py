@@ -14,6 +14,7 @@ from rimward.app.plan import Plan
 from rimward.app.steps import Window
 from rimward.app.stream import Stream
 from rimward.app.triggers import Coap, Cron, Every, Http, Mqtt, Trigger, Ws
+from rimward.app.wasm import Component
 
 
 class EdgeFunction(Struct, frozen=True):
@@ -35,6 +36,7 @@ class EdgeFunction(Struct, frozen=True):
     max: int = 10  # events that may run or wait, or run beside each other, as `mode` says
     run: Run = "auto"  # as it was declared
     confine: Confine | None = None
+    component: Component | None = None  # with the code of one that runs in WebAssembly
 
     def spec(self, tables: dict[type[Struct], str]) -> FunctionSpec:
         """Return what the manifest says of it; `tables` are the app's facts."""
@@ -48,6 +50,7 @@ class EdgeFunction(Struct, frozen=True):
             reply=reply_of(plan),
             forwards=named_in(plan.function, tables),
             identity=any(str(parameter.kind) == "device" for parameter in plan.parameters),
+            component=None if self.component is None else self.component.file,
         )  # fmt: skip
 
 

@@ -70,6 +70,7 @@ class FunctionSpec(Struct, frozen=True):
     forwards: tuple[str, ...] = ()  # tables of the facts that it forwards, or that its code names
     identity: bool = False  # takes the Device, so that it can compare what a capture says with who sent it
     window: float | None = None  # seconds of a stream's windows
+    component: str | None = None  # the file with its code, where that runs in WebAssembly
 
 
 class Manifest(Struct, frozen=True):

@@ -3,8 +3,10 @@
 import os
 import socket
 from collections.abc import Mapping
+from pathlib import Path
 
 from rimward.app import App
+from rimward.app.wasm import Component
 from rimward.edge.config import NodeConfig
 from rimward.edge.dispatch import Dispatcher
 from rimward.edge.functions.workers import Place, Workers
@@ -17,6 +19,7 @@ def workers_of(
     dispatcher: Dispatcher,
     listener: socket.socket | None,
     environ: Mapping[str, str],
+    components: Mapping[Component, str],
 ) -> Workers | None:
     """Return a node's workers, employed; None where no zygote is to come and no function needs one.
 
@@ -33,11 +36,16 @@ def workers_of(
                     cure="start it by rimward dev or rimward node run",
                 )
         return None
-    place = Place(config.app, _hidden(config, environ))
+    place = Place(config.app, _hidden(config, environ), components)
     workers = Workers(app, config.workers, place, dispatcher.settings, environ)
     dispatcher.employ(workers)
     workers.listen(listener)
     return workers
+
+
+def components_folder(config: NodeConfig) -> Path:
+    """Return where a node's components are, as built and compiled."""
+    return Path(config.workers.components or Path(config.data) / "wasm")
 
 
 def _hidden(config: NodeConfig, environ: Mapping[str, str]) -> tuple[str, ...]:

@@ -13,7 +13,9 @@ import uvloop
 from rimward.app.loading import load
 from rimward.edge.access import AccessError
 from rimward.edge.config import NodeConfig, read
+from rimward.edge.employing import components_folder
 from rimward.edge.functions.config import LISTENER
+from rimward.edge.functions.wasm.making import components_of, make
 from rimward.edge.gateways.listening.config import ListenerError
 from rimward.edge.hooks import HookFailed
 from rimward.edge.node import Node
@@ -33,8 +35,10 @@ async def run(config: NodeConfig, sockets: dict[str, socket.socket], ready: int 
     for signum in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(signum, stop.set)
     app = load(config.app)
+    components = await make(components_of(app), components_folder(config))
     workers = sockets.pop(LISTENER, None)
     async with Node(app, config) as node:
+        node.components = components
         node.employ(workers)
         await node.be_watched()
         await node.listen(sockets)
