@@ -3,7 +3,6 @@
 import os
 import socket
 from collections.abc import Mapping
-from pathlib import Path
 
 from rimward.app import App
 from rimward.app.wasm import Component
@@ -41,11 +40,6 @@ def workers_of(
     dispatcher.employ(workers)
     workers.listen(listener)
     return workers
-
-
-def components_folder(config: NodeConfig) -> Path:
-    """Return where a node's components are, as built and compiled."""
-    return Path(config.workers.components or Path(config.data) / "wasm")
 
 
 def _hidden(config: NodeConfig, environ: Mapping[str, str]) -> tuple[str, ...]:

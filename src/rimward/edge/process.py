@@ -13,8 +13,8 @@ import uvloop
 from rimward.app.loading import load
 from rimward.edge.access import AccessError
 from rimward.edge.config import NodeConfig, read
-from rimward.edge.employing import components_folder
 from rimward.edge.functions.config import LISTENER
+from rimward.edge.functions.wasm.cache import folder_of
 from rimward.edge.functions.wasm.making import components_of, make
 from rimward.edge.gateways.listening.config import ListenerError
 from rimward.edge.hooks import HookFailed
@@ -35,7 +35,7 @@ async def run(config: NodeConfig, sockets: dict[str, socket.socket], ready: int 
     for signum in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(signum, stop.set)
     app = load(config.app)
-    components = await make(components_of(app), components_folder(config))
+    components = await make(components_of(app), folder_of(config.workers, config.data))
     workers = sockets.pop(LISTENER, None)
     async with Node(app, config) as node:
         node.components = components

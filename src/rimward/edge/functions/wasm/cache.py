@@ -13,6 +13,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from rimward.app.wasm import Component, sources_of
+from rimward.edge.functions.config import WorkersConfig
 from rimward.events import LoadError
 
 BUILDER = "0.25.1"  # of componentize-py, as the extra wasm-build pins it: a part of what is built
@@ -28,6 +29,11 @@ def user_folder() -> Path:
         return Path(named) / "wasm"
     home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(home) / "rimward" / "wasm"
+
+
+def folder_of(config: WorkersConfig, data: str) -> Path:
+    """Return where a node's components are; `data` is its folder."""
+    return Path(config.components or Path(data) / "wasm")
 
 
 class Cache:

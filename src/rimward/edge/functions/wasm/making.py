@@ -35,20 +35,30 @@ def components_of(app: App) -> list[Component]:
     return list(dict.fromkeys(found))
 
 
+async def missing(components: Iterable[Component], folder: Path) -> list[Component]:
+    """Return those that are not there yet.
+
+    Raises:
+        LoadError: wasmtime is not installed, or a file can't be read.
+    """
+    made = await asyncio.to_thread(_places, list(components), Cache(folder))
+    return [one for one, place in made.items() if place is None]
+
+
 async def make(components: Iterable[Component], folder: Path) -> dict[Component, str]:
     """Return where each component is, compiled; what is not there yet is built.
 
     Raises:
         LoadError: one can't be; the message names its file.
     """
-    made = await asyncio.to_thread(_places, list(components), Cache(folder))
-    if missing := [one for one, place in made.items() if place is None]:
-        await _make_elsewhere(missing, folder)
-        made = await asyncio.to_thread(_places, list(made), Cache(folder))
+    components = list(components)
+    if wanted := await missing(components, folder):
+        await _make_elsewhere(wanted, folder)
+    made = await asyncio.to_thread(_places, components, Cache(folder))
     return {one: str(place) for one, place in made.items()}
 
 
-async def _make_elsewhere(missing: list[Component], folder: Path) -> None:
+async def _make_elsewhere(wanted: list[Component], folder: Path) -> None:
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
@@ -58,13 +68,13 @@ async def _make_elsewhere(missing: list[Component], folder: Path) -> None:
         stdout=asyncio.subprocess.PIPE,
     )
     try:
-        out, _ = await process.communicate(msgspec.json.encode(missing))
+        out, _ = await process.communicate(msgspec.json.encode(wanted))
     finally:
         if process.returncode is None:
             process.kill()
             await process.wait()
     if process.returncode:
-        raise _error(out, missing[0])
+        raise _error(out, wanted[0])
 
 
 def make_now(component: Component, cache: Cache) -> Path:
