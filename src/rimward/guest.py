@@ -202,9 +202,12 @@ def _reader(hint: Any) -> Callable[[Any], Any] | None:
         return _moment
     if isinstance(hint, type) and dataclasses.is_dataclass(hint):
         return _of(hint)
-    arguments = typing.get_args(hint)
+    arguments = [one for one in typing.get_args(hint) if one is not type(None)]
     if typing.get_origin(hint) is list and arguments and (inner := _reader(arguments[0])) is not None:
         return lambda values: [inner(value) for value in values]
+    if typing.get_origin(hint) in {typing.Union, types.UnionType} and len(arguments) == 1:
+        some = _reader(arguments[0])
+        return None if some is None else lambda value: None if value is None else some(value)
     return None
 
 
@@ -223,7 +226,7 @@ def _of(type_: type) -> Callable[[dict[str, Any]], Any]:
         for name, inner in readers:
             if name in values:
                 values[name] = inner(values[name])
-        if len(values) > len(names):
+        if not values.keys() <= known:
             values = {name: value for name, value in values.items() if name in known}
         return type_(**values)
 

@@ -3,6 +3,7 @@
 import asyncio
 from pathlib import Path
 
+import pytest
 import wasmtime
 from tests.edge.dispatch.bench import forwarded
 from tests.edge.functions.far import Far, far
@@ -103,6 +104,7 @@ def follow(truck: str, reading: Noted) -> int: ...
 """
 
 
+@pytest.mark.timeout(900)  # it is built once: a minute, and more where all is busy
 async def test_a_python_module_is_built_and_runs_as_a_component(tmp_path: Path) -> None:
     (tmp_path / "rules.py").write_text(rules_of_the_page())
     async with far(tmp_path, RULES) as one:

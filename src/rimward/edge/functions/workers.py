@@ -114,7 +114,7 @@ class Workers:
     def _made(self, function: EdgeFunction) -> Pool:
         config = self._config
         own = config.functions.get(function.name, FunctionConfig())
-        confine, limit = own.confine(function.confine), _limit_of(function)
+        confine, limit = own.confine(function.confine), limit_of(function)
         confined, caged = self._confined(confine), None
         if function.component is not None:
             path = self._place.components[function.component]
@@ -267,7 +267,7 @@ def _pool_of(link: Link) -> Pool:
     return link.owner
 
 
-def _limit_of(function: EdgeFunction) -> int:
+def limit_of(function: EdgeFunction) -> int:
     """Return after how many ns of a call its process is ended."""
     budget = function.budget
     if budget is not None and function.on_overrun != "finish":

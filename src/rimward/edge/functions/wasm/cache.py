@@ -3,12 +3,14 @@
 What is compiled is code of this machine that the node loads as it is, so the folder must be its user's alone.
 """
 
+import fcntl
 import hashlib
 import os
 import platform
 import stat
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -94,6 +96,13 @@ class Cache:
             raise
         self._make_room(path.suffix)
 
+    @contextmanager
+    def alone(self) -> Generator[None]:
+        """Keep other processes from making something meanwhile: it may be the same, and takes memory."""
+        with (self._folder / "lock").open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+
     def _make_room(self, suffix: str) -> None:
         def used(path: Path) -> float:
             return path.stat().st_mtime
@@ -108,7 +117,9 @@ def ready(cache: Cache, component: Component, make: Callable[[Component], None])
     path = cache.path(component)
     if not path.exists():
         cache.open()
-        make(component)
+        with cache.alone():
+            if not path.exists():
+                make(component)
     os.utime(path)  # it is used: others make room
     return path
 

@@ -58,6 +58,11 @@ class Cage:
         self._deadline = Deadline(self._limits.time, self._engine.increment_epoch)
         self._cell = self._made()
 
+    def close(self) -> None:
+        """Let go of the instance."""
+        self._cell = None
+        self._deadline.close()
+
     def _made(self) -> Cell:
         return Cell(self._engine, self._component, self._limits.memory, self._output)
 

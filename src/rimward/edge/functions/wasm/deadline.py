@@ -17,6 +17,7 @@ class Deadline:
         self._act = act
         self._since = 0  # monotonic ns at which the call began that runs; 0: none does
         self._idle = True
+        self._closed = False
         self._wake = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -31,6 +32,11 @@ class Deadline:
         """It has ended."""
         self._since = 0
 
+    def close(self) -> None:
+        """Let the thread end; no call comes any more."""
+        self._closed = True
+        self._wake.set()
+
     def _stir(self) -> None:
         """Wake the thread; it is made with the first call, when the process has confined itself."""
         if self._thread is None:
@@ -41,7 +47,7 @@ class Deadline:
         self._wake.set()
 
     def _watch(self) -> None:
-        while True:
+        while not self._closed:
             since = self._since
             if not since:
                 self._sleep()
