@@ -16,6 +16,9 @@ from rimward.observe import configure
 from rimward.wire.functions import LENGTH, Begin
 
 
+_decode_begin = msgspec.msgpack.Decoder(Begin).decode  # made in the zygote
+
+
 class Loaded:
     """One version of an app."""
 
@@ -44,7 +47,7 @@ class Loaded:
 
 def _begin(sock: socket.socket) -> Begin:
     size = int.from_bytes(_read(sock, LENGTH), "big")
-    return msgspec.msgpack.decode(_read(sock, size), type=Begin)
+    return _decode_begin(_read(sock, size))
 
 
 def _read(sock: socket.socket, size: int) -> bytes:
