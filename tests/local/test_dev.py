@@ -101,10 +101,10 @@ class Bench:
                 os.kill(os.getpid(), signal.SIGTERM)
             await task
 
-    async def ask(self, port: int | None) -> str:
+    async def ask(self, port: int | None, path: str = "/word") -> str:
         """Return what the app answers; the connection waits where the node is away."""
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        writer.write(b"GET /word HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        writer.write(f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
         answer = await reader.read()
         writer.close()
         with suppress(ConnectionError):
@@ -198,6 +198,7 @@ def _break_the_lake(folder: DataFolder, manifest: Manifest) -> None:
 
 
 COUNTING = """\
+import asyncio, os
 from msgspec import Struct
 from rimward import App, State, http
 app = App("tiny", compat="2026-11-01")
@@ -208,6 +209,11 @@ class Count(Struct):
 def count(state: State[Count]) -> str:
     state.value.number += 1
     return f"first {state.value.number}"
+@app.edge(http.get("/apart"), run="process")
+async def apart(gate: str = "") -> str:
+    while gate and not os.path.exists(gate):
+        await asyncio.sleep(0.02)
+    return f"first {os.getpid()}"
 """
 REFUSED = """\
 @app.on_start
@@ -223,9 +229,10 @@ async def test_a_save_is_taken_over_with_every_connection_open_and_what_is_wrong
     async with bench.running() as ready:
         await bench.heard.next("note")
         reader, writer = await asyncio.open_connection("127.0.0.1", ready.http)
+        node = ready.pids["node"]
 
-        async def ask() -> str:
-            writer.write(b"GET /count/a HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        async def ask(path: bytes = b"/count/a") -> str:
+            writer.write(b"GET " + path + b" HTTP/1.1\r\nHost: localhost\r\n\r\n")
             head = await reader.readuntil(b"\r\n\r\n")
             size = int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0])
             return (await reader.readexactly(size)).decode()
@@ -236,18 +243,26 @@ async def test_a_save_is_taken_over_with_every_connection_open_and_what_is_wrong
             return note
 
         assert await ask() == "first 1"
+        worker = (await ask(b"/apart")).split()[1]
+        gate = bench.app.with_name("gate")
+        slow = asyncio.create_task(bench.ask(ready.http, f"/apart?gate={gate}"))
         assert "connections stayed open" in await saved(COUNTING.replace('f"first', 'f"second'))
         assert await ask() == "second 2"
+        said, fresh = (await ask(b"/apart")).split()
+        assert (said, fresh != worker) == ("second", True)
+        assert not slow.done()
+        gate.touch()
+        assert await slow == f"first {worker}"
+        while Path(f"/proc/{worker}").exists():  # noqa: ASYNC110, ASYNC240 (nothing tells; its node reaps none)
+            await asyncio.sleep(0.01)
         note = await saved(COUNTING.replace('f"first', 'f"third') + REFUSED)
         assert note == (
-            "begins: on_start raised ValueError: not today at app.py:13 (what ran before the save runs on)"
+            "begins: on_start raised ValueError: not today at app.py:19 (what ran before the save runs on)"
         )
         assert await ask() == "second 3"
         note = await saved(COUNTING.replace("durable=True", "durable=False"))
-        assert (
-            note == f"{bench.app} was saved: the node starts anew, for the state Count is durable=False now"
-        )
-        assert (await bench.heard.next("pids"))["node"] != ready.pids["node"]
+        assert note.endswith("was saved: the node starts anew, for the state Count is durable=False now")
+        assert (await bench.heard.next("pids"))["node"] != node
         writer.close()
 
 

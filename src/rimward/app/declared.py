@@ -10,12 +10,14 @@ from rimward.app.facts import PRIORITIES, Fact, Priority
 from rimward.app.manifest import Keeping
 from rimward.app.problems import Problem
 from rimward.app.state import StateType
-from rimward.app.triggers import Mqtt
+from rimward.app.triggers import Late, Mqtt
 from rimward.events import Duration, seconds
 
 Run = Literal["auto", "inline", "process", "wasm"]
 Mode = Literal["queued", "single", "restart", "parallel"]
 OnFail = Literal["block", "dead-letter"]
+OnFull = Literal["wait", "drop"]
+FULL = ("wait", "drop")
 Moment = Literal["start", "stop"]
 Overrun = Literal["finish", "cut"] | Callable[..., Any]
 
@@ -34,6 +36,7 @@ class EdgeOptions(Struct, frozen=True):
     on_overrun: Overrun = "finish"
     run: Run = "auto"
     confine: Confine | None = None
+    on_full: OnFull | None = None
 
 
 class CloudOptions(Struct, frozen=True):
@@ -110,8 +113,9 @@ class StreamDeclared(Struct, frozen=True):
     """A stream's function."""
 
     function: Callable[..., Any]
-    triggers: tuple[Mqtt, ...]  # one for each Stream[T] that it takes
+    triggers: tuple[Mqtt | Late | Callable[..., Any], ...]  # of each Stream[T]; streams are functions
     was: str | None
+    on_full: OnFull
     file: str
     line: int
 

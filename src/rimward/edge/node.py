@@ -9,6 +9,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from rimward.app import App
@@ -41,7 +42,7 @@ from rimward.edge.outbox import Outbox
 from rimward.edge.recording.recording import Doors as RecordedDoors
 from rimward.edge.recording.recording import Recording
 from rimward.edge.secrets import give_secrets
-from rimward.edge.settings import read_settings
+from rimward.edge.settings import LiveSettings, read_settings
 from rimward.edge.shelf import Shelf
 from rimward.edge.slot import Slot
 from rimward.edge.versions.versions import Versions
@@ -154,7 +155,7 @@ class Node:
         self.clocks: Clocks = Clocks(time.monotonic_ns, self._wall)
         self.health: Health = Health(config, time.time_ns)
         self._stack = AsyncExitStack()
-        self._tasks: list[asyncio.Task[None]] = []
+        self._tasks: set[asyncio.Task[None]] = set()
         self._watch: Watch | None = None
         self._placing_kept: asyncio.Task[None] | None = None
         self.slot: Slot | None = None  # where a supervisor sees which call runs
@@ -217,10 +218,12 @@ class Node:
                 "listeners": self.listening.problem,
                 "recording": self._recording.problem,
                 "timers": dispatcher.firing.problem,
+                "settings": lambda: self.settings.problem(),  # noqa: PLW0108 (it is made below)
             }
             self.health.watch(dispatcher, outbox, gateways, recorder, problems)
             self.health.placing = self.placing
             self._hooks = Hooks(dispatcher.version, dispatcher)
+            self.settings = LiveSettings(config, lambda: self.app, self._configure, dispatcher.counters)
             self._beats = Beats(lambda name: dispatcher.beat(dispatcher.functions[name]))
             self.versions = Versions(self)
             self.versions.begin()
@@ -273,6 +276,7 @@ class Node:
         self._spawn(self._hand.run())
         self._keep_placing()
         self._spawn(self._recording.follow())
+        self._spawn(self.settings.follow())
         if self._watch is not None:
             self._spawn(self._watch.follow())
         self.dispatcher.firing.wake = self._alarm.set
@@ -299,9 +303,25 @@ class Node:
     async def reload(self) -> None:
         """Read again what may change while devices are connected; no connection is dropped."""
         await self.versions.look()
+        await self.settings.look()
         await self.listening.reload()
         if self._watch is not None:
             self._watch.soon()
+
+    def _configure(self, settings: Struct | None) -> bool:
+        """Have functions see other settings from the next call on; False: they are the same.
+
+        Raises:
+            LoadError: a secret that a function needs is not among them.
+        """
+        dispatcher = self.dispatcher
+        if settings == dispatcher.settings:
+            return False
+        give_secrets(dispatcher.functions.values(), settings, os.environ, self.clocks)
+        dispatcher.configure(settings)
+        if self.workers is not None:
+            self.workers.configure(settings)
+        return True
 
     def check_workers(self, app: App) -> None:
         """Tell whether another version of the app can run here.
@@ -345,8 +365,8 @@ class Node:
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(work)
-        self._tasks = [one for one in self._tasks if not one.done()]
-        self._tasks.append(task)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
         return task
 
     def _beat(self, period: float, action: Callable[[], None]) -> None:

@@ -13,7 +13,7 @@ from rimward.edge.dispatch.functions import Far, FunctionRun, Plain, plain_of
 from rimward.edge.dispatch.keys import Ground
 from rimward.edge.dispatch.ports import TOPICS_CACHED, Listeners
 from rimward.edge.dispatch.routes import Match, Routes, path_segments
-from rimward.edge.dispatch.streams import Inlet, StreamRun
+from rimward.edge.dispatch.streams import Inlet, StreamRun, Tap
 
 WS = "WS"  # the method of messages on a WebSocket; no HTTP request can have it
 
@@ -62,11 +62,21 @@ class Board:
         for declaration in app.streams.values():
             name = declaration.name
             late = followers.get(f"late({name})", [])
+            own = followers.get(name, [])
             stream = self.streams[name] = StreamRun(
-                declaration, followers.get(name, []), late, ground, follows=name in before
+                declaration, own, late, ground, self.streams, follows=name in before
             )
-            for source, trigger in enumerate(declaration.triggers):
+            self._lead(stream)
+
+    def _lead(self, stream: StreamRun) -> None:
+        """Lead to a stream what its sources give."""
+        for source, trigger in enumerate(stream.declaration.triggers):
+            if isinstance(trigger, Mqtt):
                 self._topics.add(trigger.pattern, (Inlet(stream, source), trigger.time))
+                continue
+            taken = self.streams[trigger.name]
+            tap = Tap(stream, source, trigger.stream.keys)
+            (taken.late_behind if trigger.late else taken.behind).append(tap)
 
     def listeners(self, topic: str) -> Listeners:
         """Return what a topic runs, and remember it."""
@@ -74,11 +84,9 @@ class Board:
         if known is not None:
             return known
         if len(self._known) >= TOPICS_CACHED:
-            self._known.clear()
-            self.lane.clear()
-            self.far.clear()
+            self.forget_all()
         segments = topic.split("/")
-        listeners = Listeners([], [], answers=is_answer(segments))
+        listeners = Listeners([], [], answers=is_answer(segments), topic=topic)
         for match in self._topics.match(segments):
             run, time_field = match.target
             if isinstance(run, Inlet):
@@ -102,6 +110,12 @@ class Board:
                 del self._known[topic]
                 self.lane.pop(topic, None)
                 self.far.pop(topic, None)
+
+    def forget_all(self) -> None:
+        """Forget what topics run: what is bound in them has changed."""
+        self._known.clear()
+        self.lane.clear()
+        self.far.clear()
 
     def priority(self, topic: str) -> str:
         """Return the class of a topic: the highest of its functions', "normal" where there is none."""

@@ -5,7 +5,6 @@ functions are committed together, and the answer waits for that; a message with 
 nothing. Actions leave when their call returns.
 """
 
-import asyncio
 from collections.abc import Callable
 from typing import Any
 from zlib import crc32
@@ -14,10 +13,9 @@ from msgspec import Struct
 
 from rimward.app import App
 from rimward.app.effects import Action, current
-from rimward.app.facts import Fact
 from rimward.app.manifest import FactSpec
 from rimward.edge.dispatch.away import Away
-from rimward.edge.dispatch.board import WS, Allowed, Board
+from rimward.edge.dispatch.board import WS, Allowed
 from rimward.edge.dispatch.call import Call, LaneCall
 from rimward.edge.dispatch.calling import call, failing
 from rimward.edge.dispatch.carried import carry_message, carry_request, refuse, wants_structured
@@ -39,22 +37,21 @@ from rimward.edge.dispatch.pouring import socket_of
 from rimward.edge.dispatch.releasing import release
 from rimward.edge.dispatch.routes import Match, path_segments
 from rimward.edge.dispatch.several import held_cell, run_all
-from rimward.edge.dispatch.streams import StreamRun
 from rimward.edge.dispatch.tracing import Tracing
 from rimward.edge.dispatch.types import Message, Reply, Request, Router, Sender, Socket, Ticket
 from rimward.edge.dispatch.version import Site, Version
+from rimward.edge.dispatch.versioned import Versioned
 from rimward.edge.dispatch.waiting import Waiting, queue
 from rimward.edge.dispatch.watching import Watching
 from rimward.edge.dispatch.work import Work
 from rimward.edge.outbox import Transaction
 from rimward.edge.slot import EVENT, FUNCTION, START, Slot
-from rimward.edge.state import Cells
 from rimward.edge.stopping import Stopped
 
 _current, _enter, _leave = current.get, current.set, current.reset
 
 
-class Dispatcher:
+class Dispatcher(Versioned):
     """The `Door` of a node: routes messages to functions and their effects to where they belong."""
 
     def __init__(  # noqa: PLR0913 (what a node has, each by its name)
@@ -88,8 +85,7 @@ class Dispatcher:
         self.waiting: Waiting = Waiting(self, clocks.monotonic)
         self.commands: Commands = Commands(lambda: self.router, tracing.boot, self.counters)
         self.site: Site = Site(outbox, clocks.wall, clocks.monotonic, tracing.boot, streams)
-        self._take(Version(app, settings, self.site))
-        self.facts: dict[type[Struct], Fact] = self.version.facts  # those of calls in flight too
+        super().__init__(Version(app, settings, self.site))
         self.lane_call: LaneCall = LaneCall(self)
         self.words: memoryview = Slot().words  # a node that is watched puts a file's here
         self.conduct: Conduct = Unwatched()
@@ -101,34 +97,6 @@ class Dispatcher:
         self.feeder: Feeder = Feeder(self)
         self.away: Away | None = None  # made by `employ`; without one all calls run on the loop
         self.on_place: list[Callable[[FunctionRun], None]] = []  # told who has moved
-        self.on_turn: list[Callable[[], None]] = []  # told that another version runs
-
-    # -- versions
-
-    def _take(self, version: Version) -> None:
-        self.version: Version = version
-        self.settings: Struct | None = version.settings
-        self.cells: dict[type[Struct], Cells] = version.cells
-        self.functions: dict[str, FunctionRun] = version.functions
-        self.streams: dict[str, StreamRun] = version.streams
-        self.board: Board = version.board
-        self._lane = version.board.lane
-
-    def turn(self, version: Version) -> None:
-        """Go over to another version, between two events; calls that run end on theirs, with its facts."""
-        self._events += version.follow(self.version)
-        self.facts = self.facts | version.facts
-        self._take(version)
-        self.firing.turn(version)
-        if self.away is not None:
-            self.away.turn()
-        for told in self.on_turn:
-            told()
-
-    def in_flight(self) -> list[asyncio.Future[Any]]:
-        """Return what is done once all calls that run now have ended."""
-        far = [] if self.away is None else [self.away.ended()]
-        return [*self.waiting.running, *far]
 
     # -- the door
 
@@ -349,8 +317,11 @@ class Dispatcher:
         return work
 
     def _begin(self, work: Work, listeners: Listeners, *, waits: bool) -> Ticket | None:
+        version = self.version
+
         def begin() -> Ticket | None:
-            return self._begin(work, listeners, waits=waits)
+            now = listeners if self.version is version else self.version.listeners(listeners)
+            return self._begin(work, now, waits=waits)
 
         if (ticket := self.modes.wait(listeners.bounds, work, begin)) is not None:
             return ticket

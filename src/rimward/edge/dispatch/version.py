@@ -13,9 +13,9 @@ from rimward.app import App
 from rimward.app.facts import Fact
 from rimward.app.state import StateType
 from rimward.edge.dispatch.board import Board
-from rimward.edge.dispatch.functions import FunctionRun
+from rimward.edge.dispatch.functions import Bound, FunctionRun
 from rimward.edge.dispatch.keys import StreamsConfig
-from rimward.edge.dispatch.ports import OutboxPort
+from rimward.edge.dispatch.ports import Listeners, OutboxPort
 from rimward.edge.dispatch.renaming import load_cells, stream_ground
 from rimward.edge.dispatch.streams import StreamRun
 from rimward.edge.state import Cells
@@ -66,6 +66,19 @@ class Version:
         made = load_cells(site.outbox, type_, site.wall) if before is None else before.turned(type_)
         self._drawers[type_.name] = made
         return made
+
+    def listeners(self, old: Listeners) -> Listeners:
+        """Return what a message runs that has waited since before this version, and has not begun."""
+        if old.topic is not None:
+            return self.board.listeners(old.topic)
+        return Listeners([(self._bound(bound), field) for bound, field in old.bounds], [])
+
+    def _bound(self, old: Bound) -> Bound:
+        """Return a bound function of this version, or the old one where that is bound otherwise now."""
+        run = self.functions.get(old.run.name)
+        if run is None or str(run.function.trigger) != str(old.run.function.trigger):
+            return old
+        return run.bind(*old.given)
 
     def follow(self, before: "Version") -> int:
         """Take over from the version that has run until now; return how many calls the others had.

@@ -101,13 +101,21 @@ class Workers:
             if function.run == "process" or name in self._pools:
                 self.pool(name).prepare()
 
+    def configure(self, settings: Struct | None) -> None:
+        """Have the calls from now on see other settings."""
+        self._settings = settings
+        for name, pool in self._pools.items():
+            function = self._functions[name]
+            if function.plan.takes("config"):
+                pool.turn(*self._for(function))
+
     def _opened(self) -> Open:
         return Open(self._place.app, preload=bool(self._pools), hidden=self._place.hidden)
 
     def ask(self, function: str, key: str, ask: Ask, caller: Caller) -> bool:
         """Have a call run by the worker of its key; False where too many calls of the function wait."""
-        if not self.pool(function).ask(key, ask, caller):
-            return False
+        if function not in self._functions or not self.pool(function).ask(key, ask, caller):
+            return False  # one that is gone is asked for by calls of a version before alone
         if not self._looking:
             self._looking = True
             asyncio.get_running_loop().call_later(LOOK / 1e9, self._look)
