@@ -209,7 +209,9 @@ class Firing:
             work.cause(Origin(timer.id, wall, wall - late, None, work.read_at))
             self._count("timers_fired", late)
             timers.put(timer.function, timer.key, None)
-            work.steps.append(partial(self._put_back, timer) if timed.waits else partial(self._drop, timer, timed.space))
+            work.steps.append(
+                partial(self._put_back, timer) if timed.waits else partial(self._drop, timer, timed.space)
+            )
             if timed.space is not None:
                 work.tx.puts.append(Put(timed.space, timer.key, None))
             return host.start(bound, work)
@@ -242,7 +244,11 @@ class Firing:
         self._count("crons_fired", wall - at)
         before = schedule.take(at)
         waits = self._crons[run.name].waits
-        back = partial(self._give_back, schedule, at, before) if waits else partial(self._pass_over, run.name, schedule)
+        back = (
+            partial(self._give_back, schedule, at, before)
+            if waits
+            else partial(self._pass_over, run.name, schedule)
+        )
         work.steps.append(back)
         work.tx.puts.append(Put(f"cron:{run.name}", "", schedule.kept()))
         host.start(run.bind({}), work)

@@ -15,7 +15,6 @@ from rimward.edge.functions.worker import Worker
 from rimward.observe import configure
 from rimward.wire.functions import LENGTH, Begin
 
-
 _decode_begin = msgspec.msgpack.Decoder(Begin).decode  # made in the zygote
 
 
