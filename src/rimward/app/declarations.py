@@ -11,6 +11,7 @@ from rimward.app import effects
 from rimward.app.commands import order
 from rimward.app.confine import Confine, check_confine
 from rimward.app.declared import (
+    FULL,
     CloudDeclared,
     Declared,
     EdgeDeclared,
@@ -18,10 +19,12 @@ from rimward.app.declared import (
     FactDeclared,
     Mode,
     OnFail,
+    OnFull,
     Overrun,
     Run,
     StateDeclared,
     StreamDeclared,
+    check_choice,
     check_priority,
     check_run,
     cloud_options,
@@ -160,6 +163,7 @@ class Declarations(WithHooks):
         limit: Duration | None = None,
         on_overrun: Overrun = "finish",
         confine: Confine | None = None,
+        on_full: OnFull | None = None,
         was: str | None = None,
     ) -> Callable[[F], F]:
         """Run the function on the node, next to the socket.
@@ -184,6 +188,8 @@ class Declarations(WithHooks):
             on_overrun: "finish" lets it end, and counts and traces the overrun; "cut" stops it at twice its
                 budget, and at 20 ms at the earliest, and answers in the protocol's words for a timeout; a
                 function with the same parameters is called then, and answers in its place.
+            on_full: of a timer or a cron line, what becomes of a firing that finds no room in the outbox:
+                "wait" (as without it) tries it again until there is room, "drop" gives it up, counted.
             was: the function's name before it was renamed.
         """
         check_priority(priority, "edge")
@@ -201,6 +207,7 @@ class Declarations(WithHooks):
             on_overrun=on_overrun,
             run=run,
             confine=confine,
+            on_full=on_full,
         )
 
         def declare(function: F) -> F:
@@ -248,28 +255,37 @@ class Declarations(WithHooks):
 
     @overload
     def stream(
-        self, trigger: Mqtt, /, *, was: str | None = None
+        self, trigger: Mqtt, /, *, on_full: OnFull = "wait", was: str | None = None
     ) -> Callable[[Callable[[Stream[T]], Stream[R]]], Callable[[Stream[T]], Stream[R]]]: ...
     @overload
     def stream(
-        self, trigger: Mqtt, second: Mqtt, /, *, was: str | None = None
+        self, trigger: Mqtt, second: Mqtt, /, *, on_full: OnFull = "wait", was: str | None = None
     ) -> Callable[
         [Callable[[Stream[T], Stream[U]], Stream[R]]], Callable[[Stream[T], Stream[U]], Stream[R]]
     ]: ...
     @overload
-    def stream(self, *triggers: Mqtt, was: str | None = None) -> Callable[[F], F]: ...
-    def stream(self, *triggers: Mqtt, was: str | None = None) -> Callable[[F], F]:
+    def stream(
+        self, *triggers: Mqtt, on_full: OnFull = "wait", was: str | None = None
+    ) -> Callable[[F], F]: ...
+    def stream(self, *triggers: Mqtt, on_full: OnFull = "wait", was: str | None = None) -> Callable[[F], F]:
         """Declare a stream: the function runs once, at load, and says what becomes of the events.
 
         It takes a `Stream[T]` for each trigger, in their order; two meet by `join`, `asof` and the like.
+
+        Args:
+            triggers: the topics.
+            on_full: what becomes of a value that finds no room in the outbox: "wait" keeps it with its key
+                until there is room, "drop" gives it up, counted.
+            was: the stream's name before it was renamed.
         """
+        check_choice(on_full, FULL, "stream: on_full")
 
         def declare(function: F) -> F:
             if not triggers or not all(isinstance(one, Mqtt) for one in triggers):  # pyright: ignore[reportUnnecessaryIsInstance] (users pass others)
                 raise Problem(
                     "stream: the trigger is not a topic", 'write @app.stream(mqtt("…"))', at=function
                 )
-            self._declare(StreamDeclared(function, triggers, was, *place_of(function)))
+            self._declare(StreamDeclared(function, triggers, was, on_full, *place_of(function)))
             return function
 
         return declare

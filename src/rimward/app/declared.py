@@ -16,6 +16,8 @@ from rimward.events import Duration, seconds
 Run = Literal["auto", "inline", "process", "wasm"]
 Mode = Literal["queued", "single", "restart", "parallel"]
 OnFail = Literal["block", "dead-letter"]
+OnFull = Literal["wait", "drop"]
+FULL = ("wait", "drop")
 Moment = Literal["start", "stop"]
 Overrun = Literal["finish", "cut"] | Callable[..., Any]
 
@@ -34,6 +36,7 @@ class EdgeOptions(Struct, frozen=True):
     on_overrun: Overrun = "finish"
     run: Run = "auto"
     confine: Confine | None = None
+    on_full: OnFull | None = None
 
 
 class CloudOptions(Struct, frozen=True):
@@ -112,6 +115,7 @@ class StreamDeclared(Struct, frozen=True):
     function: Callable[..., Any]
     triggers: tuple[Mqtt, ...]  # one for each Stream[T] that it takes
     was: str | None
+    on_full: OnFull
     file: str
     line: int
 

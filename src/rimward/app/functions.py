@@ -6,7 +6,7 @@ from typing import Any
 from msgspec import Struct
 
 from rimward.app.confine import Confine
-from rimward.app.declared import CloudOptions, Mode, Overrun, Run
+from rimward.app.declared import CloudOptions, Mode, OnFull, Overrun, Run
 from rimward.app.describing import captures_of, named_in, reply_of, schema_of
 from rimward.app.facts import Fact, Priority
 from rimward.app.manifest import FunctionSpec
@@ -35,6 +35,7 @@ class EdgeFunction(Struct, frozen=True):
     max: int = 10  # events that may run or wait, or run beside each other, as `mode` says
     run: Run = "auto"  # as it was declared
     confine: Confine | None = None
+    on_full: OnFull = "wait"  # of a timer or a cron line: what becomes of a firing without room
 
     def spec(self, tables: dict[type[Struct], str]) -> FunctionSpec:
         """Return what the manifest says of it; `tables` are the app's facts."""
@@ -102,6 +103,7 @@ class StreamDeclaration(Struct, frozen=True):
     line: int
     was: str | None = None  # the name under which its windows were kept
     result: Any = None  # the type of what leaves, as its function says it; Unknown where it does not
+    on_full: OnFull = "wait"  # what becomes of a value without room
     late: bool = False  # stands for the values of that stream that came too late
 
     def __str__(self) -> str:

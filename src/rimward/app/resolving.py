@@ -27,7 +27,7 @@ from rimward.app.plan import Plan, Scope, make_plan, returns_something
 from rimward.app.problems import Problem, name_of
 from rimward.app.state import StateType
 from rimward.app.streaming import check_lead_somewhere, check_time, stream_declaration
-from rimward.app.timers import check_timer, check_timers
+from rimward.app.timers import check_full, check_timer, check_timers
 from rimward.app.triggers import (
     Coap,
     Cron,
@@ -134,12 +134,13 @@ class Resolver:
             check_timer(plan, trigger, options, durable=self._app.states[trigger.state].durable)
         check_mode(plan, options, follows=isinstance(trigger, StreamDeclaration))
         check_overrun(function, options)
+        check_full(function, options, fires=isinstance(trigger, Timer | Cron))
         self._clashes.add(trigger, plan, (one.file, one.line))
         return EdgeFunction(
             function.__name__, trigger, plan, options.budget, options.priority, one.file, one.line,
             durable=options.durable, timeout=options.timeout, was=options.was, limit=options.limit,
             on_overrun=options.on_overrun, run=options.run, mode=options.mode, max=options.max or MAX,
-            confine=options.confine,
+            confine=options.confine, on_full=options.on_full or "wait",
         )  # fmt: skip
 
     def _trigger(self, one: EdgeDeclared) -> Trigger | StreamDeclaration:

@@ -59,7 +59,7 @@ def stream_declaration(
     _check_result(function, stream, payloads, said)
     return StreamDeclaration(
         function.__name__, one.triggers, payloads, stream, fact, function, one.file, one.line,
-        was=one.was, result=Unknown if said is None else said,
+        was=one.was, on_full=one.on_full, result=Unknown if said is None else said,
     )  # fmt: skip
 
 

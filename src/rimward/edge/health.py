@@ -56,6 +56,7 @@ class Health:
                 counters[f"errors:{name}"] = stream.errors
                 counters[f"ahead:{name}"] = stream.ahead
                 counters[f"keys_full:{name}"] = stream.full
+                counters[f"dropped:{name}"] = stream.dropped
                 counters[f"keys:{name}"] = len(stream.keys)
                 counters[f"keys_in_memory:{name}"] = stream.keys.in_memory
                 counters[f"unfit:{name}"] = stream.aside.unfit

@@ -2,6 +2,7 @@
 
 What has left a chain is the stream's to deliver: until it is in a transaction it stays with its key, on disk
 too, so that neither a full disk nor a kill loses it.
+A stream with `on_full="drop"` gives up what finds no room.
 """
 
 from collections.abc import Sequence
@@ -27,6 +28,8 @@ from rimward.observe import Logger, get_logger
 from rimward.streams import Item
 
 log: Logger = get_logger("rimward.dispatch")
+
+HELD = 1_000  # values of a key that wait for room; a message that would add to them is refused
 
 
 class Host(Ground, Desk, Protocol):
@@ -101,7 +104,7 @@ class Feeder:
                 work.refuse(error.kind, str(error))
                 work.bury(error.kind, str(error), stream.name)
             return
-        except (KeysFull, OutboxBroken) as error:
+        except (KeysFull, OutboxFull, OutboxBroken) as error:
             stream.full += 1
             work.undo()
             work.withhold(str(error))
@@ -134,6 +137,8 @@ class Feeder:
         if not stream.stateful:
             return names, None, stream.pass_by(names, bound.inlet.source, item)
         key = stream.keys.get(text, names)
+        if len(key.held) >= HELD:
+            raise OutboxFull(f"{stream.name}: {HELD} values of {text} wait for room in the outbox")
         return names, key, stream.take(key, bound.inlet.source, item, received, host.clocks.monotonic())
 
     # -- what falls out
@@ -166,6 +171,9 @@ class Feeder:
             try:
                 self._deliver(stream, names, item, work)
             except (OutboxFull, OutboxBroken) as error:
+                if stream.drops:
+                    self._drop(stream, 1)
+                    continue
                 work.undo()
                 work.withhold(str(error))
                 self._count_full(stream)
@@ -182,6 +190,9 @@ class Feeder:
             try:
                 self._deliver(stream, key.names, item, work)
             except (OutboxFull, OutboxBroken):
+                if stream.drops:
+                    self._drop(stream, 1)
+                    continue
                 self._count_full(stream)
                 self._hold(key, waiting[index:])
                 break
@@ -197,6 +208,9 @@ class Feeder:
 
     def _take_back(self, stream: StreamRun, key: Key, items: list[Item]) -> None:
         """Hold again what a transaction had that came to nothing."""
+        if stream.drops:
+            self._drop(stream, len(items))
+            return
         if (newest := stream.newest()) is not stream:
             stream, items = newest, newest.fits(items)
         held = stream.keys.current(key)
@@ -218,6 +232,12 @@ class Feeder:
     def _named(self, item: Item) -> Item:
         """Return an item with a name of its own, now that its message goes on without it."""
         return (item[0], item[1], f"{item[0]}.{self._host.event_id()}")
+
+    def _drop(self, stream: StreamRun, values: int) -> None:
+        """Give values up that found no room, as their stream says."""
+        if not stream.dropped:
+            log.warning("a value was given up for want of room; the others are counted", stream=stream.name)
+        stream.dropped += values
 
     def _count_full(self, stream: StreamRun) -> None:
         counters, name = self._host.counters, f"stream_full:{stream.name}"

@@ -28,6 +28,9 @@ from rimward.edge.schedules import Schedule
 from rimward.edge.state import MAX_WAITING
 from rimward.edge.timers import PAUSE, Pending, Timers
 from rimward.events import OutboxBroken
+from rimward.observe import Logger, get_logger
+
+log: Logger = get_logger("rimward.dispatch")
 
 AT_ONCE = 256  # timers that one turn of the loop fires; messages come in between
 LATE = 1_000_000_000  # ns after its time from which a firing counts as late
@@ -53,6 +56,15 @@ class _Timed(Struct, frozen=True):
     run: FunctionRun
     capture: str  # its state's key
     space: str | None  # where the disk has its timers; None where its state is not durable
+    waits: bool  # for room in the outbox
+
+
+class _Scheduled(Struct, frozen=True):
+    """A cron line's function."""
+
+    run: FunctionRun
+    schedule: Schedule
+    waits: bool  # for room in the outbox
 
 
 class Firing:
@@ -66,7 +78,7 @@ class Firing:
         self.beats: list[tuple[FunctionRun, float]] = []  # with their periods, seconds
         self.wake: Callable[[], None] = _nobody  # told when something may be due earlier than it was
         self._timed: dict[str, _Timed] = {}
-        self._crons: dict[str, tuple[FunctionRun, Schedule]] = {}
+        self._crons: dict[str, _Scheduled] = {}
         self._positions: dict[str, Schedule] = {}  # of all crons that this process has had
         self.turn(host.version)
 
@@ -84,11 +96,12 @@ class Firing:
                 case Every():
                     self.beats.append((run, trigger.period))
                 case Cron():
-                    self._crons[run.name] = run, self._schedule(run.name, trigger, was)
+                    schedule = self._schedule(run.name, trigger, was)
+                    self._crons[run.name] = _Scheduled(run, schedule, function.on_full == "wait")
                 case Timer():
                     state = version.app.states[trigger.state]
                     space = f"timer:{run.name}" if state.durable else None
-                    timed[run.name] = _Timed(run, state.key, space)
+                    timed[run.name] = _Timed(run, state.key, space, function.on_full == "wait")
                     if not self.timers.wake(run.name):
                         kept = load_renamed(self._host.outbox, "timer", run.name, was) if space else {}
                         self.timers.restore(run.name, kept)
@@ -147,7 +160,8 @@ class Firing:
         monotonic = self._host.clocks.monotonic()
         at, wall = self.timers.due(), self.clock.believed() if self._crons else None
         moments = [] if at is None else [monotonic + at - self.timers.now()]
-        for _, schedule in self._crons.values() if wall is not None else ():
+        for one in self._crons.values() if wall is not None else ():
+            schedule = one.schedule
             moments.append(max(schedule.rests_until, monotonic + (schedule.next_at() or 0) - (wall or 0)))
         return min(moments, default=None)
 
@@ -158,8 +172,8 @@ class Firing:
             for timer in self.timers.ripe(AT_ONCE):
                 self._fire(timer)
         if self._crons and (wall := self.clock.believed()) is not None:
-            for run, schedule in self._crons.values():
-                self._run_missed(run, schedule, wall)
+            for one in self._crons.values():
+                self._run_missed(one.run, one.schedule, wall)
 
     def _keep(self, moved: Iterable[Pending]) -> None:
         """Let the disk have the new times of timers that the wall clock has left."""
@@ -195,7 +209,7 @@ class Firing:
             work.cause(Origin(timer.id, wall, wall - late, None, work.read_at))
             self._count("timers_fired", late)
             timers.put(timer.function, timer.key, None)
-            work.steps.append(partial(self._put_back, timer))
+            work.steps.append(partial(self._put_back if timed.waits else self._drop, timer))
             if timed.space is not None:
                 work.tx.puts.append(Put(timed.space, timer.key, None))
             return host.start(bound, work)
@@ -209,6 +223,13 @@ class Firing:
         self._add("timers_put_off")
         self.wake()
 
+    def _drop(self, timer: Pending) -> None:
+        """Give a firing up that found no room, as its function says."""
+        name, timed = timer.function, self._timed.get(timer.function)
+        if self.timers.find(name, timer.key) is None and timed is not None and timed.space is not None:
+            self._write([Put(timed.space, timer.key, None)])
+        self._given_up(name, "timers_dropped")
+
     def _run_missed(self, run: FunctionRun, schedule: Schedule, wall: int) -> None:
         """Run a function for the newest of its times that have come."""
         host = self._host
@@ -220,7 +241,10 @@ class Firing:
         work = Work(host, run.name, b"", NODE, monotonic)
         work.cause(Origin(f"{host.node}:{run.name}:{at // 1_000_000_000}", wall, at, None, work.read_at))
         self._count("crons_fired", wall - at)
-        work.steps.append(partial(self._give_back, schedule, at, schedule.take(at)))
+        before = schedule.take(at)
+        waits = self._crons[run.name].waits
+        back = partial(self._give_back, schedule, at, before) if waits else partial(self._pass_over, run.name)
+        work.steps.append(back)
         work.tx.puts.append(Put(f"cron:{run.name}", "", schedule.kept()))
         host.start(run.bind({}), work)
 
@@ -228,6 +252,16 @@ class Firing:
         schedule.give_back(at, before)
         schedule.rests_until = self._host.clocks.monotonic() + PAUSE
         self._add("crons_put_off")
+
+    def _pass_over(self, name: str) -> None:
+        """Take a time as run whose firing found no room, as its function says."""
+        self._write([Put(f"cron:{name}", "", self._positions[name].kept())])
+        self._given_up(name, "crons_dropped")
+
+    def _given_up(self, function: str, counter: str) -> None:
+        self._add(counter)
+        if self._host.counters[counter] == 1:
+            log.warning("a firing was given up for want of room; the others are counted", function=function)
 
     def _count(self, name: str, late: int) -> None:
         self._add(name)
@@ -243,8 +277,8 @@ class Firing:
         """Return of each function how many firings are pending, and when the next is, wall ns."""
         found = {name: self.timers.next_of(name) for name in self._timed}
         believed = self.clock.believed()
-        for name, (_, schedule) in self._crons.items():
-            found[name] = 1, None if believed is None else schedule.next_at()
+        for name, one in self._crons.items():
+            found[name] = 1, None if believed is None else one.schedule.next_at()
         return found
 
     def problem(self) -> str | None:

@@ -68,6 +68,8 @@ class StreamRun:
         self.late: int = 0  # events that came too late
         self.ahead: int = 0  # events whose time was too far after their receiving
         self.full: int = 0  # events of keys that there was no room for
+        self.drops: bool = declaration.on_full == "drop"  # what finds no room in the outbox
+        self.dropped: int = 0  # values that were
         self.aside: Aside = Aside()
         self._weaver = Weaver(declaration, self.aside, ground.find_state)
         self.stateful: bool = self._weaver.stateful
