@@ -30,7 +30,7 @@ MAY_BLOCK: tuple[tuple[str, set[str], str], ...] = (
     ("rimward/app/fresh.py", {"load_fresh"}, "a saved app is imported in the thread that runs it (ADR 122)"),
     (
         "rimward/edge/functions/processes.py",
-        {"parent_of", "resident"},
+        {"main_thread", "parent_of", "resident"},
         "what the kernel says of a process lies in memory",
     ),
     (

@@ -68,7 +68,7 @@ class Watch:
         about = self._function(slot, number)
         if slot.words[HANDS] == OFF or self._killed:
             return found
-        cpu, state = _thread(self._pid)
+        cpu, state = thread_of(self._pid)
         if state in "Tt":  # it was made to stand still
             return found
         sleeps = state in "SD"
@@ -213,7 +213,7 @@ def place_in(stack: str, root: str) -> str:
     return ""
 
 
-def _thread(pid: int) -> tuple[int, str]:
+def thread_of(pid: int) -> tuple[int, str]:
     """Return the processor time of a process's main thread, ns, and its state; (0, "?") where it is gone."""
     try:
         with open(f"/proc/{pid}/task/{pid}/stat") as file:  # noqa: PTH123 -- as above

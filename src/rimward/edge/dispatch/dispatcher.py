@@ -23,6 +23,7 @@ from rimward.edge.dispatch.closing import Closing
 from rimward.edge.dispatch.commands import Commands
 from rimward.edge.dispatch.encodings import OBJECTS, agree, encoding_of, media_types
 from rimward.edge.dispatch.failures import bad_payload, check_time, no_route, refused, replied
+from rimward.edge.dispatch.farlane import send
 from rimward.edge.dispatch.feeding import Feeder
 from rimward.edge.dispatch.firing import Firing
 from rimward.edge.dispatch.following import watch
@@ -276,6 +277,15 @@ class Dispatcher(Versioned):
 
     def _several(self, message: Message) -> Ticket | None:
         """Run what is more than one plain function, goes wrong before it runs, or is not known yet."""
+        if (
+            (far := self.board.far.get(message.topic)) is not None
+            and self.away is not None
+            and message.content_type is None
+            and message.commits is None
+            and not message.attributes
+            and (ticket := send(self.away, far, message)) is not None
+        ):
+            return ticket
         listeners = self.board.listeners(message.topic)
         if listeners.answers:
             self.commands.answered(message)

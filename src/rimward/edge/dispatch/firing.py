@@ -209,7 +209,9 @@ class Firing:
             work.cause(Origin(timer.id, wall, wall - late, None, work.read_at))
             self._count("timers_fired", late)
             timers.put(timer.function, timer.key, None)
-            work.steps.append(partial(self._put_back if timed.waits else self._drop, timer))
+            work.steps.append(
+                partial(self._put_back, timer) if timed.waits else partial(self._drop, timer, timed.space)
+            )
             if timed.space is not None:
                 work.tx.puts.append(Put(timed.space, timer.key, None))
             return host.start(bound, work)
@@ -223,12 +225,11 @@ class Firing:
         self._add("timers_put_off")
         self.wake()
 
-    def _drop(self, timer: Pending) -> None:
+    def _drop(self, timer: Pending, space: str | None) -> None:
         """Give a firing up that found no room, as its function says."""
-        name, timed = timer.function, self._timed.get(timer.function)
-        if self.timers.find(name, timer.key) is None and timed is not None and timed.space is not None:
-            self._write([Put(timed.space, timer.key, None)])
-        self._given_up(name, "timers_dropped")
+        if self.timers.find(timer.function, timer.key) is None and space is not None:
+            self._write([Put(space, timer.key, None)])
+        self._given_up(timer.function, "timers_dropped")
 
     def _run_missed(self, run: FunctionRun, schedule: Schedule, wall: int) -> None:
         """Run a function for the newest of its times that have come."""
@@ -243,7 +244,11 @@ class Firing:
         self._count("crons_fired", wall - at)
         before = schedule.take(at)
         waits = self._crons[run.name].waits
-        back = partial(self._give_back, schedule, at, before) if waits else partial(self._pass_over, run.name)
+        back = (
+            partial(self._give_back, schedule, at, before)
+            if waits
+            else partial(self._pass_over, run.name, schedule)
+        )
         work.steps.append(back)
         work.tx.puts.append(Put(f"cron:{run.name}", "", schedule.kept()))
         host.start(run.bind({}), work)
@@ -253,9 +258,9 @@ class Firing:
         schedule.rests_until = self._host.clocks.monotonic() + PAUSE
         self._add("crons_put_off")
 
-    def _pass_over(self, name: str) -> None:
+    def _pass_over(self, name: str, schedule: Schedule) -> None:
         """Take a time as run whose firing found no room, as its function says."""
-        self._write([Put(f"cron:{name}", "", self._positions[name].kept())])
+        self._write([Put(f"cron:{name}", "", schedule.kept())])
         self._given_up(name, "crons_dropped")
 
     def _given_up(self, function: str, counter: str) -> None:

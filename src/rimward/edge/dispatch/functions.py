@@ -201,12 +201,34 @@ class Bound(Struct):
         return (
             self.run.is_plain
             and not self.run.killers
-            and self.run.runs == "inline"
             and self.problem is None
             and not self.slots
             and self.event_at < 0
             and self.device_at < 0
         )
+
+    def given(self) -> list[Any]:
+        """Return the arguments that captures and the query give, in their order."""
+        return [self.arguments[at] for at in self.run.given_at]
+
+
+class Far:
+    """As `Plain`, of a function that runs elsewhere."""
+
+    __slots__ = ("arguments", "bound", "decode", "figures", "key", "name")
+
+    def __init__(self, bound: Bound) -> None:
+        self.name: str = bound.run.name
+        self.bound: Bound = bound
+        self.figures: Figures = bound.run.figures
+        self.decode: Decode | None = bound.run.decode
+        self.arguments: list[Any] = bound.given()
+        self.key: str = key_of(self.arguments)  # empty: the sender is
+
+
+def key_of(arguments: list[Any]) -> str:
+    """Return what tells which worker a call goes to, by its captures and query; empty where it has none."""
+    return str(arguments[0]) if arguments else ""
 
 
 def plain_of(bound: Bound, source: str) -> Plain:
@@ -247,6 +269,8 @@ class FunctionRun:
         self.offers: tuple[Encoding, ...] | None = offers_for(function.plan.returns)
         self.is_plain: bool = not self.is_async and self.durable and not returns_something(function.plan)
         self.streams: bool = function.plan.streams
+        kinds = [parameter.kind for parameter in function.plan.parameters]
+        self.given_at: list[int] = [at for at, kind in enumerate(kinds) if kind in {"capture", "query"}]
         self.check: Check | None = None  # of signed requests; set by the node, which has the secrets
         self.figures: Figures = Figures(function.budget)
         self.settings = settings

@@ -14,6 +14,9 @@ from rimward.wire.functions import Ask, Begin, Caller
 
 log: Logger = get_logger("rimward.workers")
 
+LOOK = 20_000_000  # ns between two looks for calls that take too long
+PATIENCE = 5_000_000_000  # ns after which a call is ended that has had no processor for most of its limit
+_SLEEPS = "SD"  # states of a thread that waits for something else
 STILLBORN = 3  # workers one after the other that ended before they did anything: then calls are failed
 
 
@@ -65,7 +68,6 @@ class Pool:
         self._host = host
         self._slots: list[Link | None] = [None] * bounds.size
         self._links: set[Link] = set()  # those that end too
-        self._encode = msgspec.msgpack.Encoder().encode
         self._stillborn = 0
         self._calls = self._busy = self._died = self._recycled = 0
         self._died_at = 0
@@ -77,12 +79,13 @@ class Pool:
         if self.waiting >= bounds.queue or self._bytes >= bounds.queue_bytes:
             self._busy += 1
             return False
-        ask.number = number = self._host.number()
-        frame = self._encode(ask)
+        ask.number = self._host.number()
+        at = crc32(key.encode()) % bounds.size if bounds.size > 1 else 0
+        link = self._slots[at] or self._link(at)
+        pending = Pending(ask, caller)
+        link.ask(pending)
         self.waiting += 1
-        self._bytes += len(frame)
-        link = self._link(crc32(key.encode()) % bounds.size if bounds.size > 1 else 0)
-        link.ask(number, Pending(frame, caller))
+        self._bytes += pending.weight
         if link.asked >= bounds.calls:
             self._retire(link)
         return True
@@ -108,18 +111,31 @@ class Pool:
 
     def _forget(self, pending: Pending) -> None:
         self.waiting -= 1
-        self._bytes -= len(pending.frame)
+        self._bytes -= pending.weight
 
     def _fail(self, pending: Pending, link: Link) -> None:
         self._forget(pending)
         why = self._why(link)
         pending.caller.died(WorkerStopped(why) if link.over else WorkerDied(why))
 
-    def over(self, now: int) -> None:
-        """End the workers that have been at one call for longer than its limit."""
+    def over(self, now: int, thread: Callable[[int], tuple[int, str]]) -> None:
+        """End the workers that have been at one call for longer than its limit; called each `LOOK`.
+
+        One that waits for a processor, and has not had the limit's worth of it, is let go on until it has
+        been at it for `PATIENCE`: a machine with too much to do is no call's fault. `thread` tells the CPU
+        time of a process, ns, and its state.
+        """
+        limit = self.bounds.limit
         for link in self._links:
             number, since = int(link.marks[0]), int(link.marks[1])
-            if number and now - since > self.bounds.limit and not link.over:
+            if not number or link.over or link.pid is None:
+                continue
+            if link.seen[0] != number:
+                link.seen = (number, thread(link.pid)[0] - min(now - since, LOOK))
+            if now - since <= limit:
+                continue
+            cpu, state = thread(link.pid)
+            if state in _SLEEPS or cpu - link.seen[1] >= limit or now - since > max(limit, PATIENCE):
                 link.over = number
                 self._host.kill(link)
 
@@ -210,8 +226,8 @@ class Pool:
     def _give(self, pending: dict[int, Pending], at: int) -> None:
         """Give calls to the worker that comes after theirs."""
         link = self._link(at)
-        for number, one in pending.items():
-            link.ask(number, one)
+        for one in pending.values():
+            link.ask(one)
 
     def _why(self, link: Link) -> str:
         if link.over:
