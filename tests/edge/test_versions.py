@@ -21,7 +21,7 @@ class Settings(Struct, frozen=True):
     limit: int = 1
     token: str = "first"
 app = App("tiny", compat="2026-11-01", config=Settings)
-@app.edge(http.get("/word"))
+@app.edge(http.get("/word"), priority="critical")
 def word(settings: Settings) -> str:
     return f"first {settings.limit}"
 @app.edge(http.post("/hook", signed=webhook.github(secret="config:token")))
