@@ -16,6 +16,7 @@ class Deadline:
         self.limit: int = limit
         self._act = act
         self._since = 0  # monotonic ns at which the call began that runs; 0: none does
+        self._last = 0  # when the newest call began
         self._idle = True
         self._closed = False
         self._wake = threading.Event()
@@ -23,7 +24,7 @@ class Deadline:
 
     def begin(self) -> int:
         """A call begins; return when, monotonic ns."""
-        self._since = now = time.monotonic_ns()
+        self._since = self._last = now = time.monotonic_ns()
         if self._idle:
             self._stir()
         return now
@@ -47,10 +48,14 @@ class Deadline:
         self._wake.set()
 
     def _watch(self) -> None:
+        seen = 0
         while not self._closed:
-            since = self._since
+            since, before, seen = self._since, seen, self._last
             if not since:
-                self._sleep()
+                if seen == before:
+                    self._sleep()
+                else:  # more may come: to be woken by each costs more than a call
+                    time.sleep(self.limit / 1e9)
                 continue
             left = since + self.limit - time.monotonic_ns()
             if left > 0:
