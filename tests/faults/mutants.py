@@ -979,7 +979,7 @@ MUTANTS = (
         "edge/functions/wasm/engine.py",
         "set_limits(memory_size=memory, ",
         "set_limits(",
-        ("tests/edge/functions/test_wasm.py",),
+        ("tests/edge/functions/test_components.py",),
     ),
     Mutant(
         "an instance that a call has broken is called again",

@@ -5,13 +5,14 @@ from pathlib import Path
 
 import pytest
 import wasmtime
+import wasmtime.component
 from tests.edge.functions.test_wasm import TOY, write_toy
 
 from rimward.app.wasm import Component
 from rimward.edge.functions.wasm import building
 from rimward.edge.functions.wasm.cache import KEPT, Cache
 from rimward.edge.functions.wasm.deadline import Deadline
-from rimward.edge.functions.wasm.engine import compiled
+from rimward.edge.functions.wasm.engine import Cell, compiled, engine
 from rimward.edge.functions.wasm.making import make, make_now
 from rimward.events import LoadError
 
@@ -118,3 +119,11 @@ def test_a_deadline_ends_what_runs_too_long_and_nothing_else() -> None:
     deadline.close()
     assert deadline._thread is not None
     deadline._thread.join()
+
+
+def test_an_instance_has_no_more_memory_than_it_is_given() -> None:
+    own = engine()
+    component = wasmtime.component.Component(own, TOY)  # begins with a page of 64 KiB
+    assert Cell(own, component, 1 << 16, print).call('{"function":"count"}') == '{"json":1}'
+    with pytest.raises(wasmtime.WasmtimeError, match="memory"):
+        Cell(own, component, 1 << 15, print)
