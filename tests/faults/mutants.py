@@ -967,6 +967,34 @@ MUTANTS = (
         "if False:",
         ("tests/streams/test_tumbling.py", "tests/testing/test_streams.py"),
     ),
+    Mutant(
+        "a component's calls have no deadline",
+        "edge/functions/wasm/deadline.py",
+        "elif self._since == since:",
+        "elif False:",
+        ("tests/edge/functions/test_components.py", "tests/edge/functions/test_wasm.py"),
+    ),
+    Mutant(
+        "an instance takes all the memory that it asks for",
+        "edge/functions/wasm/engine.py",
+        "set_limits(memory_size=memory, ",
+        "set_limits(",
+        ("tests/edge/functions/test_wasm.py",),
+    ),
+    Mutant(
+        "an instance that a call has broken is called again",
+        "edge/functions/wasm/cage.py",
+        "                self._cell = None\n                interrupted",
+        "                interrupted",
+        ("tests/edge/functions/test_wasm.py",),
+    ),
+    Mutant(
+        "compiled code is loaded from where others can write",
+        "edge/functions/wasm/cache.py",
+        "stat.S_IMODE(found.st_mode) & 0o022",
+        "False",
+        ("tests/edge/functions/test_components.py",),
+    ),
 )
 
 
