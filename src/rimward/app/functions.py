@@ -5,6 +5,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from rimward.app.codes import assigned_globals
 from rimward.app.confine import Confine
 from rimward.app.declared import CloudOptions, Mode, OnFull, Overrun, Run
 from rimward.app.describing import captures_of, named_in, reply_of, schema_of
@@ -53,6 +54,7 @@ class EdgeFunction(Struct, frozen=True):
             identity=any(str(parameter.kind) == "device" for parameter in plan.parameters),
             behind=(trigger.name,) if isinstance(trigger, StreamDeclaration) else (),
             component=None if self.component is None else self.component.file,
+            keeps=tuple(sorted(assigned_globals(plan.function))),
         )  # fmt: skip
 
 

@@ -10,7 +10,7 @@ from rimward.app.manifest import Manifest
 from rimward.edge.functions.wasm.cache import user_folder
 from rimward.edge.versions.wanted import Taken, Wanted
 from rimward.local.attending import Attendant
-from rimward.local.checking import check
+from rimward.local.checking import check, warnings
 from rimward.local.components import make_components
 from rimward.local.differing import differs
 from rimward.local.errors import DevError
@@ -127,6 +127,8 @@ class Dev:
         self._teller.ready(ready, manifest.app, link, send_line(manifest, self._options.data, time.time_ns()))
         if not self._extras.cloud:
             self._teller.note(EDGE_ALONE)
+        for warning in warnings(manifest):
+            self._teller.note(warning)
         for name in self._plan.devices:
             self._supervision.restart(name)
         if (devices := self._options.simulate) > 0:

@@ -20,7 +20,6 @@ from rimward.edge.dispatch.commands import Commands
 from rimward.edge.dispatch.encodings import dressed, encoding_of, from_cbor, media_types
 from rimward.edge.dispatch.failures import FarError
 from rimward.edge.dispatch.functions import Bound, FunctionRun, Held, key_of
-from rimward.edge.dispatch.marking import event_of
 from rimward.edge.dispatch.modes import Replaced
 from rimward.edge.dispatch.ports import Workers
 from rimward.edge.dispatch.types import Message, Reply, Router
@@ -29,7 +28,7 @@ from rimward.edge.dispatch.waiting import Host as WaitingHost
 from rimward.edge.dispatch.waiting import hold, settle
 from rimward.edge.dispatch.work import Desk, Work
 from rimward.edge.state import Cells
-from rimward.events import CloudEvent, Reject, RimwardError, WorkerDied, WorkerStopped
+from rimward.events import CloudEvent, Reject, RimwardError, WorkerStopped
 from rimward.wire.functions import (
     BYTES,
     EMPTY,
@@ -49,8 +48,6 @@ from rimward.wire.functions import (
 )
 
 _encode = msgspec.msgpack.Encoder().encode
-KILLS = 2  # of one event, after which it is not run any more
-DEATHS = 1024  # events that a worker died of that are remembered
 
 
 class Host(WaitingHost, Ground, Desk, Protocol):
@@ -60,7 +57,6 @@ class Host(WaitingHost, Ground, Desk, Protocol):
     version: Version
     node: str
     commands: Commands
-    functions: dict[str, FunctionRun]
     counters: dict[str, int]
     router: Router
     actions: int
@@ -96,7 +92,6 @@ class Away:
         self.tasks: set[asyncio.Task[None]] = set()  # commands to devices
         self._idle: asyncio.Event | None = None
         self._awaited: list[tuple[set[Caller], asyncio.Future[None]]] = []
-        self._deaths: dict[tuple[str, int], int] = {}  # by function and event, the oldest first
         self.turn()
 
     def turn(self) -> None:
@@ -112,7 +107,7 @@ class Away:
         run, host = bound.run, self.host
         held = Held(bound) if bound.slots else None
         body, form = _payload(run, payload, given, work)
-        arguments = bound.given()
+        arguments = bound.sent()
         ask = Ask(
             0, body, form, arguments, [], host.wall_of(0), "json" if work.encoding in _JSON else "msgpack"
         )
@@ -133,18 +128,6 @@ class Away:
         work.pending += 1
         self.running.add(call)
         host.modes.began(bound, call.cancel)
-
-    def blame(self, run: FunctionRun, event: int) -> None:
-        """A worker died of an event; one that comes again and kills again is not run a third time."""
-        key = (run.name, event)
-        self._deaths[key] = self._deaths.pop(key, 0) + 1
-        if self._deaths[key] >= KILLS:
-            run.killers.add(event)
-        if len(self._deaths) > DEATHS:
-            name, oldest = next(iter(self._deaths))
-            del self._deaths[name, oldest]
-            if (old := self.host.functions.get(name)) is not None:
-                old.killers.discard(oldest)
 
     def over(self, call: Caller) -> None:
         """Forget a call that has ended."""
@@ -220,8 +203,6 @@ class FarCall:
         if self in self._away.running:
             self._work.pending -= 1
             now = self._away.clock()
-            if isinstance(error, WorkerDied):
-                self._away.blame(self._bound.run, event_of(self._work))
             self._settle(error, (now, now))
 
     def _settle(self, error: BaseException | None, times: tuple[int, int]) -> None:

@@ -207,7 +207,7 @@ class Bound(Struct):
             and self.device_at < 0
         )
 
-    def given(self) -> list[Any]:
+    def sent(self) -> list[Any]:
         """Return the arguments that captures and the query give, in their order."""
         return [self.arguments[at] for at in self.run.given_at]
 
@@ -222,7 +222,7 @@ class Far:
         self.bound: Bound = bound
         self.figures: Figures = bound.run.figures
         self.decode: Decode | None = bound.run.decode
-        self.arguments: list[Any] = bound.given()
+        self.arguments: list[Any] = bound.sent()
         self.key: str = key_of(self.arguments)  # empty: the sender is
 
 

@@ -147,7 +147,7 @@ def allow_cpu(seconds: float, used: float) -> None:
 
 def _prepare_filter() -> None:
     """Find out whether `_filter` will do, and make the usual filter."""
-    seccomp.compiled(os.getpid(), network=False, processes=False)
+    seccomp.compiled(os.getpid(), False, False)
     with open("/proc/self/status") as file:  # noqa: PTH123 (once a worker)
         if "\nSeccomp:" not in file.read():
             raise OSError(38, "the kernel has no seccomp")

@@ -20,6 +20,8 @@ from rimward.wire.functions import LENGTH, Begin, Caged
 
 log: Logger = get_logger("rimward.functions")
 
+_decode_begin = msgspec.msgpack.Decoder(Begin).decode  # made in the zygote
+
 
 class Loaded:
     """One version of an app."""
@@ -71,7 +73,7 @@ def log_of(function: str) -> Callable[[str], None]:
 
 def _begin(sock: socket.socket) -> Begin:
     size = int.from_bytes(_read(sock, LENGTH), "big")
-    return msgspec.msgpack.decode(_read(sock, size), type=Begin)
+    return _decode_begin(_read(sock, size))
 
 
 def _read(sock: socket.socket, size: int) -> bytes:

@@ -146,7 +146,9 @@ class Placing:
         kills = self._placement.killed(function, f"{event:08x}")
         self._changed.set()
         if kills >= KILLS:
-            self._runs[function].killers.add(event)
+            killers = self._runs[function].killers
+            killers.clear()  # those that the placement had no room for any more
+            killers |= self._placement.killers(function)
 
     def problems(self) -> dict[str, str]:
         """Return what health says of functions, by "function NAME"."""

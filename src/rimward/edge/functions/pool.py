@@ -17,6 +17,8 @@ log: Logger = get_logger("rimward.workers")
 LOOK = 20_000_000  # ns between two looks for calls that take too long
 PATIENCE = 5_000_000_000  # ns after which a call is ended that has had no processor for most of its limit
 _SLEEPS = "SD"  # states of a thread that waits for something else
+FREE = 3  # workers that may die one after the other, and the next is made at once
+SHORTEST, LONGEST = 0.01, 1.0  # seconds that it waits after these, doubled with each further one
 STILLBORN = 3  # workers one after the other that ended before they did anything: then calls are failed
 
 
@@ -27,8 +29,8 @@ class Host(Protocol):
         """Return a number that no other call and no other worker has."""
         ...
 
-    def fork(self, link: Link) -> None:
-        """Have a worker made."""
+    def fork(self, link: Link, after: float) -> None:
+        """Have a worker made, in so many seconds."""
         ...
 
     def kill(self, link: Link) -> None:
@@ -69,6 +71,7 @@ class Pool:
         self._slots: list[Link | None] = [None] * bounds.size
         self._links: set[Link] = set()  # those that end too
         self._stillborn = 0
+        self._deaths = 0  # of workers, since a call was answered
         self._calls = self._busy = self._died = self._recycled = 0
         self._died_at = 0
         self._died_of = ""
@@ -100,13 +103,18 @@ class Pool:
             host = self._host
             link = self._slots[at] = Link(self, (host.number(), at), host.monotonic(), self.begin)
             self._links.add(link)
-            host.fork(link)
+            host.fork(link, self._pause())
         return link
+
+    def _pause(self) -> float:
+        """Return the seconds until the next worker is made: more with each that dies before it answers."""
+        over = self._deaths - FREE
+        return min(LONGEST, SHORTEST * 2.0**over) if over >= 0 else 0.0
 
     def done(self, pending: Pending) -> None:
         """A worker has answered a call."""
         self._calls += 1
-        self._stillborn = 0
+        self._stillborn = self._deaths = 0
         self._forget(pending)
 
     def _forget(self, pending: Pending) -> None:
@@ -208,6 +216,7 @@ class Pool:
 
     def _count_death(self, link: Link) -> None:
         self._died += 1
+        self._deaths += 1
         self._died_at = self._host.wall()
         self._died_of = self._why(link)
         log.error("a worker died", function=self.name, pid=link.pid, why=self._died_of)

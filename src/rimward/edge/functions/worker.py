@@ -39,6 +39,7 @@ HOLD = 200_000  # ns that an answer may wait for others to go with it
 HELD = 1 << 16  # bytes of answers that may wait
 CPU_EVERY = 1_000_000_000  # ns between two looks at what it has burnt
 _clock = time.monotonic_ns
+_messages = msgspec.msgpack.Decoder(list[ToWorker]).decode  # made in the zygote: it takes a millisecond
 
 
 class Worker:
@@ -61,7 +62,6 @@ class Worker:
         self.marks: memoryview = memoryview(mmap.mmap(page, MARK)).cast("Q")
         os.close(page)
         self._frames = Frames()
-        self._decoder: msgspec.msgpack.Decoder[list[ToWorker]] = msgspec.msgpack.Decoder(list[ToWorker])
         self._encoder = msgspec.msgpack.Encoder()
         self._batch: list[FromWorker] = []
         self._weight = 0  # of the batch, about, bytes
@@ -82,7 +82,7 @@ class Worker:
         if not data:
             os._exit(0)
         for frame in self._frames.take(data):
-            self.inbox += self._decoder.decode(frame)
+            self.inbox += _messages(frame)
 
     def run(self) -> NoReturn:
         """Work until the node closes the socket."""

@@ -208,14 +208,15 @@ class Workers:
         self._numbers += 1
         return self._numbers
 
-    def fork(self, link: Link) -> None:
-        """Have a worker made."""
-        self._links[link.number] = link
-        assert self._control is not None
-        owner = link.owner
-        assert isinstance(owner, Pool)
-        confined = owner.begin.confined
-        self._control.fork(link, Fork(link.number, confined.memory, confined.processes))
+    def fork(self, link: Link, after: float) -> None:
+        """Have a worker made, in so many seconds; calls wait for it meanwhile."""
+        if after:
+            asyncio.get_running_loop().call_later(after, self.fork, link, 0.0)
+        elif not link.eof:
+            self._links[link.number] = link
+            assert self._control is not None
+            confined = _pool_of(link).begin.confined
+            self._control.fork(link, Fork(link.number, confined.memory, confined.processes))
 
     def kill(self, link: Link) -> None:
         """End a worker at once."""
