@@ -97,7 +97,9 @@ MUTANTS = (
     Mutant(
         "a timer is over before its transaction",
         "edge/dispatch/firing.py",
-        "            work.steps.append(partial(self._put_back, timer))\n",
+        "            work.steps.append(\n"
+        "                partial(self._put_back, timer) if timed.waits else partial(self._drop, timer, timed.space)\n"
+        "            )\n",
         "",
         ("tests/testing/test_timers.py",),
     ),
@@ -118,8 +120,8 @@ MUTANTS = (
     Mutant(
         "a timer that is cancelled while it waits fires",
         "edge/dispatch/firing.py",
-        "            if not timers.is_pending(timer):  # it was cancelled while it waited\n",
-        "            if False:\n",
+        "            if timed is None or not timers.is_pending(timer):  # it was cancelled while it waited\n",
+        "            if timed is None:\n",
         ("tests/testing/test_timers.py",),
     ),
     Mutant(
