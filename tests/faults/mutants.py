@@ -97,10 +97,8 @@ MUTANTS = (
     Mutant(
         "a timer is over before its transaction",
         "edge/dispatch/firing.py",
-        "            work.steps.append(\n"
-        "                partial(self._put_back, timer) if timed.waits else partial(self._drop, timer, timed.space)\n"
-        "            )\n",
-        "",
+        "            work.steps.append(\n                partial(self._put_back",
+        "            (\n                partial(self._put_back",
         ("tests/testing/test_timers.py",),
     ),
     Mutant(
