@@ -15,6 +15,7 @@ from rimward.app.plan import Plan
 from rimward.app.steps import Window
 from rimward.app.stream import Stream
 from rimward.app.triggers import Coap, Cron, Every, Http, Mqtt, Trigger, Ws
+from rimward.app.wasm import Component
 
 
 class EdgeFunction(Struct, frozen=True):
@@ -37,6 +38,7 @@ class EdgeFunction(Struct, frozen=True):
     run: Run = "auto"  # as it was declared
     confine: Confine | None = None
     on_full: OnFull = "wait"  # of a timer or a cron line: what becomes of a firing without room
+    component: Component | None = None  # with the code of one that runs in WebAssembly
 
     def spec(self, tables: dict[type[Struct], str]) -> FunctionSpec:
         """Return what the manifest says of it; `tables` are the app's facts."""
@@ -52,6 +54,7 @@ class EdgeFunction(Struct, frozen=True):
             identity=any(str(parameter.kind) == "device" for parameter in plan.parameters),
             behind=(trigger.name,) if isinstance(trigger, StreamDeclaration) else (),
             keeps=tuple(sorted(assigned_globals(plan.function))),
+            component=None if self.component is None else self.component.file,
         )  # fmt: skip
 
 

@@ -72,6 +72,7 @@ class FunctionSpec(Struct, frozen=True):
     window: float | None = None  # seconds of a stream's windows
     behind: tuple[str, ...] = ()  # streams whose values run it, or those that came too late
     keeps: tuple[str, ...] = ()  # globals of its module that it assigns: they end with the process
+    component: str | None = None  # the file with its code, where that runs in WebAssembly
 
 
 class Manifest(Struct, frozen=True):

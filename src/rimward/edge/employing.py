@@ -5,6 +5,7 @@ import socket
 from collections.abc import Mapping
 
 from rimward.app import App
+from rimward.app.wasm import Component
 from rimward.edge.config import NodeConfig
 from rimward.edge.dispatch import Dispatcher
 from rimward.edge.functions.workers import Place, Workers
@@ -17,6 +18,7 @@ def workers_of(
     dispatcher: Dispatcher,
     listener: socket.socket | None,
     environ: Mapping[str, str],
+    components: Mapping[Component, str],
 ) -> Workers | None:
     """Return a node's workers, employed; None where no zygote is to come and no function needs one.
 
@@ -26,7 +28,7 @@ def workers_of(
     if listener is None:
         check_workers(app)
         return None
-    place = Place(config.app, _hidden(config, environ))
+    place = Place(config.app, _hidden(config, environ), components)
     workers = Workers(app, config.workers, place, dispatcher.settings, environ)
     dispatcher.employ(workers)
     workers.listen(listener)

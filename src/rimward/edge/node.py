@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from rimward.app import App
 from rimward.app.triggers import Ws
+from rimward.app.wasm import Component
 from rimward.edge.access import Access, Watch, open_access
 from rimward.edge.access.clock import TrustedClock
 from rimward.edge.beats import Alarm, Beats, beat
@@ -146,11 +147,13 @@ class Node:
     placing: Placing
     versions: Versions
     workers: Workers | None = None
+    components: Mapping[Component, str]  # where those of the app are, compiled
 
     def __init__(self, app: App, config: NodeConfig) -> None:
         self.app = app
         self.config = config
         self.folder: Path = Path(config.data) / "node"
+        self.components = {}
         self._wall = ShiftedWall(time.time_ns, Faults(Path(config.data)))
         self.clocks: Clocks = Clocks(time.monotonic_ns, self._wall)
         self.health: Health = Health(config, time.time_ns)
@@ -294,7 +297,8 @@ class Node:
         Raises:
             LoadError: there is none, and a function needs it.
         """
-        self.workers = workers_of(self.app, self.config, self.dispatcher, listener, os.environ)
+        components = self.components
+        self.workers = workers_of(self.app, self.config, self.dispatcher, listener, os.environ, components)
         if self.workers is not None:
             self._stack.callback(self.workers.close)
             self.health.workers = self.workers

@@ -14,6 +14,8 @@ from rimward.app.loading import load
 from rimward.edge.access import AccessError
 from rimward.edge.config import NodeConfig, read
 from rimward.edge.functions.config import LISTENER
+from rimward.edge.functions.wasm.cache import folder_of
+from rimward.edge.functions.wasm.making import components_of, make
 from rimward.edge.gateways.listening.config import ListenerError
 from rimward.edge.hooks import HookFailed
 from rimward.edge.node import Node
@@ -34,8 +36,10 @@ async def run(config: NodeConfig, sockets: dict[str, socket.socket], ready: int 
         loop.add_signal_handler(signum, stop.set)
     gc.freeze()  # what was imported is not looked at again; collecting first would free 60 KB in 10 ms
     app = load(config.app)
+    components = await make(components_of(app), folder_of(config.workers, config.data))
     workers = sockets.pop(LISTENER, None)
     async with Node(app, config) as node:
+        node.components = components
         node.employ(workers)
         await node.be_watched()
         await node.listen(sockets)

@@ -7,9 +7,11 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 from rimward.app.manifest import Manifest
+from rimward.edge.functions.wasm.cache import user_folder
 from rimward.edge.versions.wanted import Taken, Wanted
 from rimward.local.attending import Attendant
 from rimward.local.checking import check, warnings
+from rimward.local.components import make_components
 from rimward.local.differing import differs
 from rimward.local.errors import DevError
 from rimward.local.folder import DataFolder
@@ -38,6 +40,7 @@ async def run(options: DevOptions, teller: Teller) -> None:
     folder = await asyncio.to_thread(DataFolder, options.data)
     extras = await asyncio.to_thread(installed)
     manifest = await check(options.app, options.check_timeout)
+    await make_components(manifest, await asyncio.to_thread(user_folder), teller.note)
     if options.simulate and not takes(manifest):
         raise DevError(
             f"{options.app} has no MQTT function, and simulated devices speak MQTT: "
@@ -141,6 +144,7 @@ class Dev:
             taken = takes(manifest)
             try:
                 checked = await check(self._options.app, self._options.check_timeout)
+                await make_components(checked, await asyncio.to_thread(user_folder), self._teller.note)
                 await self._compare(checked)
                 await asyncio.to_thread(self._plan.refresh, checked)
                 runs = await self._renew(checked)
@@ -206,4 +210,5 @@ class Dev:
 
 def _folders(manifest: Manifest) -> list[Path]:
     """Return the folders whose Python files an app is made of."""
-    return sorted({Path(function.file).resolve().parent for function in manifest.functions if function.file})
+    files = [file for one in manifest.functions for file in (one.file, one.component) if file]
+    return sorted({Path(file).resolve().parent for file in files})

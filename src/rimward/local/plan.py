@@ -16,7 +16,8 @@ from msgspec import Struct
 from rimward.app.manifest import Manifest, encode
 from rimward.edge.config import NodeConfig
 from rimward.edge.deep.config import DeepConfig
-from rimward.edge.functions.config import LISTENER
+from rimward.edge.functions.config import LISTENER, WorkersConfig
+from rimward.edge.functions.wasm.cache import user_folder
 from rimward.edge.gateways.listening.config import ListenerConfig
 from rimward.edge.slot import watch_spec
 from rimward.local.folder import DataFolder
@@ -103,6 +104,7 @@ class Plan:
             anonymous=self._options.anonymous,
             listeners=self.listeners,
             watch="report",
+            workers=WorkersConfig(components=str(user_folder())),
         )
         folder.write(folder.run / "node.json", node)
 

@@ -34,6 +34,15 @@ class Confined(Struct, frozen=True):
     memory: int = 512 << 20  # bytes that it may make its own
     cpu: float | None = None  # seconds of CPU time that one call may take
     processes: int = 0  # that it may start
+    mapped: int = 0  # bytes of address space that are reserved and never filled, beside its memory
+
+
+class Caged(Struct, frozen=True):
+    """Where a worker's function is that runs in WebAssembly, and what it may take."""
+
+    path: str  # of the compiled component
+    memory: int  # bytes
+    limit: int  # ns of one call
 
 
 class Begin(Struct, frozen=True):
@@ -42,6 +51,7 @@ class Begin(Struct, frozen=True):
     function: str
     confined: Confined
     settings: bytes | None = None  # of the app, msgpack, where the function takes them
+    caged: Caged | None = None
 
 
 class Ask(Struct, array_like=True, gc=False, tag=1):
@@ -80,6 +90,7 @@ class Failure(Struct, array_like=True, gc=False):
     text: str
     place: str  # file:line
     reject: str | None = None  # the code of a `Reject`, whose detail is the text
+    stopped: bool = False  # its time was over, and its worker goes on
 
 
 class Timer(Struct, array_like=True, gc=False):

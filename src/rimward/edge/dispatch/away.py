@@ -28,7 +28,7 @@ from rimward.edge.dispatch.waiting import Host as WaitingHost
 from rimward.edge.dispatch.waiting import hold, settle
 from rimward.edge.dispatch.work import Desk, Work
 from rimward.edge.state import Cells
-from rimward.events import CloudEvent, Reject, RimwardError
+from rimward.events import CloudEvent, Reject, RimwardError, WorkerStopped
 from rimward.wire.functions import (
     BYTES,
     EMPTY,
@@ -295,6 +295,8 @@ def action_of(action: Action, event: CloudEvent | None) -> Action:
 
 
 def _raised(failure: Failure) -> BaseException:
+    if failure.stopped:
+        return WorkerStopped(failure.text)
     if failure.reject is not None:
         return Reject(failure.reject, failure.text)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType] (it raises for one that is none)
     return FarError(failure.name, failure.text, failure.place)

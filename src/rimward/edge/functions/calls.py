@@ -85,8 +85,21 @@ def weight_of(left: Left) -> int:
     )
 
 
+class ForeignError(Exception):
+    """What a function raised that is no Python of this process, or why it was ended."""
+
+    def __init__(self, name: str, text: str, place: str, *, stopped: bool = False) -> None:
+        """`name` is that of its type there, `place` is where it was raised; `stopped`: its time was over."""
+        super().__init__(text)
+        self.name = name
+        self.place = place
+        self.stopped = stopped
+
+
 def failure_of(error: BaseException) -> Failure:
     """Return what a function raised as it goes to the node."""
+    if isinstance(error, ForeignError):
+        return Failure(error.name, str(error), error.place, stopped=error.stopped)
     if isinstance(error, Reject):
         return Failure("Reject", error.detail, "", error.kind)
     return Failure(type(error).__name__, str(error), place_of(error))

@@ -135,7 +135,7 @@ def _limit(confined: Confined) -> None:
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         most = own + confined.memory
         resource.setrlimit(resource.RLIMIT_DATA, (most, most))
-        most = mapped + 2 * confined.memory + _ROOM
+        most = mapped + 2 * confined.memory + confined.mapped + _ROOM
         resource.setrlimit(resource.RLIMIT_AS, (most, most))
 
 

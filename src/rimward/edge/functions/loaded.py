@@ -2,18 +2,23 @@
 
 import os
 import socket
-from typing import NoReturn
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NoReturn
 
 import msgspec
 
+from rimward.app import App
 from rimward.app.fresh import load_fresh
 from rimward.app.loading import load
 from rimward.edge.functions.confining import Confining, ground_of
-from rimward.edge.functions.prepared import prepare
+from rimward.edge.functions.prepared import Prepared, prepare
 from rimward.edge.functions.waiter import WaitingWorker
 from rimward.edge.functions.worker import Worker
-from rimward.observe import configure
-from rimward.wire.functions import LENGTH, Begin
+from rimward.observe import Logger, configure, get_logger
+from rimward.wire.functions import LENGTH, Begin, Caged
+
+log: Logger = get_logger("rimward.functions")
 
 _decode_begin = msgspec.msgpack.Decoder(Begin).decode  # made in the zygote
 
@@ -40,8 +45,30 @@ class Loaded:
         """Be a worker, for what the socket's first frame says."""
         begin = _begin(sock)
         prepared = self._prepared[begin.function]
+        if begin.caged is not None:
+            prepared.call = caged(self._app, prepared, begin.caged)
         kind = WaitingWorker if prepared.is_async else Worker
         kind(self._app, prepared, (sock, page), begin, confining).run()
+
+
+def caged(app: App, prepared: Prepared, where: Caged) -> Callable[..., Any]:
+    """Return what calls a function that runs in WebAssembly."""
+    from rimward.edge.functions.wasm.cage import Cage, Limits
+
+    names = tuple(one.name for one in prepared.parameters)
+    cage = Cage(prepared.name, names, app.facts, Limits(where.memory, where.limit), log_of(prepared.name))
+    cage.open(Path(where.path))
+    return cage.call
+
+
+def log_of(function: str) -> Callable[[str], None]:
+    """Return what logs a function's own words."""
+
+    def say(text: str) -> None:
+        for line in filter(None, text.splitlines()):
+            log.info("a function says", function=function, text=line)
+
+    return say
 
 
 def _begin(sock: socket.socket) -> Begin:

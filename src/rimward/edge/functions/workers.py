@@ -8,10 +8,12 @@ from time import monotonic_ns, time_ns
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from rimward.app import App
 from rimward.app.confine import Confine
 from rimward.app.functions import EdgeFunction
+from rimward.app.wasm import Component
 from rimward.edge.functions.config import FunctionConfig, WorkersConfig
 from rimward.edge.functions.control import Control
 from rimward.edge.functions.link import Link
@@ -19,13 +21,28 @@ from rimward.edge.functions.pool import LOOK, Bounds, Pool
 from rimward.edge.functions.processes import main_thread, resident
 from rimward.events import LoadError, nbytes
 from rimward.observe import Logger, WorkerStats, get_logger
-from rimward.wire.functions import Ask, Begin, Born, Caller, Confined, Died, Enforced, Fork, Here, Open
+from rimward.wire.functions import (
+    Ask,
+    Begin,
+    Born,
+    Caged,
+    Caller,
+    Confined,
+    Died,
+    Enforced,
+    Fork,
+    Here,
+    Open,
+)
 
 log: Logger = get_logger("rimward.workers")
 
 NEWS = 60_000_000_000  # ns for which a death is a problem that health names
 _SHORTEST = 20_000_000  # ns after which a function that is to be cut is, at the earliest
 _LIMIT = 1_000_000_000  # ns of one call, or ten times its budget where that is more
+_GRACE = 250_000_000  # ns that a worker has to stop a call in WebAssembly by itself, and stay
+_BESIDE = 128 << 20  # bytes that such a worker may have beside what its function may
+_MAPPED = 20 << 30  # bytes of address space for two instances of it, which each reserve 4 GiB a memory
 
 
 class Place(Struct, frozen=True):
@@ -33,6 +50,7 @@ class Place(Struct, frozen=True):
 
     app: str  # as the node loads it
     hidden: tuple[str, ...]  # paths that no worker may read
+    components: Mapping[Component, str] = {}  # where each is, compiled
 
 
 class Workers:
@@ -71,7 +89,7 @@ class Workers:
         """Wait for the zygote on a socket that listens, and have it make what is surely needed."""
         self._control = Control(listener, self, self._opened)
         for function in self._functions.values():
-            if function.run == "process":
+            if function.run in {"process", "wasm"}:
                 self.pool(function.name).prepare()
 
     def check(self, app: App) -> None:
@@ -98,7 +116,7 @@ class Workers:
             return
         self._control.open()
         for name, function in self._functions.items():
-            if function.run == "process" or name in self._pools:
+            if function.run in {"process", "wasm"} or name in self._pools:
                 self.pool(name).prepare()
 
     def configure(self, settings: Struct | None) -> None:
@@ -134,15 +152,21 @@ class Workers:
     def _for(self, function: EdgeFunction) -> tuple[Begin, Bounds]:
         config = self._config
         own = config.functions.get(function.name, FunctionConfig())
-        confined = self._confined(own.confine(function.confine))
+        confine, limit = own.confine(function.confine), limit_of(function)
+        confined, caged = self._confined(confine), None
+        if function.component is not None:
+            path = self._place.components[function.component]
+            caged = Caged(path, confine.memory_bytes, limit)
+            confined = replace(confined, memory=confined.memory + _BESIDE, mapped=_MAPPED)
+            limit += _GRACE
         settings = None
         if self._settings is not None and function.plan.takes("config"):
             settings = msgspec.msgpack.encode(self._settings)
         bounds = Bounds(
             config.size(function.name), config.queue, config.queue_bytes, config.calls,
-            round(config.age * 1e9), nbytes(config.memory), _limit_of(function),
+            round(config.age * 1e9), nbytes(config.memory), limit,
         )  # fmt: skip
-        return Begin(function.name, confined, settings), bounds
+        return Begin(function.name, confined, settings, caged), bounds
 
     def _confined(self, confine: Confine) -> Confined:
         return Confined(
@@ -283,7 +307,7 @@ def _pool_of(link: Link) -> Pool:
     return link.owner
 
 
-def _limit_of(function: EdgeFunction) -> int:
+def limit_of(function: EdgeFunction) -> int:
     """Return after how many ns of a call its process is ended."""
     budget = function.budget
     if budget is not None and function.on_overrun != "finish":
