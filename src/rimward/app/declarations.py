@@ -166,6 +166,8 @@ class Declarations(WithHooks):
         on_overrun: Overrun = "finish",
         confine: Confine | None = None,
         on_full: OnFull | None = None,
+        module: str | None = None,
+        component: str | None = None,
         was: str | None = None,
     ) -> Callable[[F], F]:
         """Run the function on the node, next to the socket.
@@ -175,8 +177,11 @@ class Declarations(WithHooks):
             budget: from the bytes' arrival to the answer ready; overruns are counted and traced.
             priority: the class by which the door admits its messages.
             run: where: "inline" on the loop, "process" in a process of its own; "auto" is inline, until it
-                is slow too often.
+                is slow too often. "wasm" is for code that nobody trusts: the function here says its name
+                and its parameters alone, its code is in a file of its own.
             confine: what it may reach, where it runs in a process of its own.
+            module: with run="wasm", that file: Python that needs the standard library alone, beside this one.
+            component: with run="wasm", that file: a component of the world rimward:edge/edge-function.
             mode: what an event does that comes while the function still works on another with the same
                 captures: "queued" waits for its turn, "single" is left out and told so, "restart" ends the
                 other and takes its place, "parallel" runs beside it (not with a State parameter).
@@ -210,6 +215,8 @@ class Declarations(WithHooks):
             run=run,
             confine=confine,
             on_full=on_full,
+            module=module,
+            component=component,
         )
 
         def declare(function: F) -> F:

@@ -37,6 +37,8 @@ class EdgeOptions(Struct, frozen=True):
     run: Run = "auto"
     confine: Confine | None = None
     on_full: OnFull | None = None
+    module: str | None = None  # with the code of one that runs in WebAssembly
+    component: str | None = None  # the same
 
 
 class CloudOptions(Struct, frozen=True):
@@ -190,14 +192,9 @@ def check_priority(value: object, what: str) -> None:
 
 
 def check_run(run: object) -> None:
-    """Refuse a way to run that is none, or that is not built yet.
+    """Refuse a way to run that is none.
 
     Raises:
         Problem: it is one of these.
     """
     check_choice(run, ("auto", "inline", "process", "wasm"), "edge: run")
-    if run == "wasm":
-        raise Problem(
-            'edge: run="wasm" comes with a later version, with components',
-            'write run="process"',
-        )

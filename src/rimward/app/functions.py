@@ -5,6 +5,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from rimward.app.codes import assigned_globals
 from rimward.app.confine import Confine
 from rimward.app.declared import CloudOptions, Mode, OnFull, Overrun, Run
 from rimward.app.describing import captures_of, named_in, reply_of, schema_of
@@ -14,6 +15,7 @@ from rimward.app.plan import Plan
 from rimward.app.steps import Window
 from rimward.app.stream import Stream
 from rimward.app.triggers import Coap, Cron, Every, Http, Mqtt, Trigger, Ws
+from rimward.app.wasm import Component
 
 
 class EdgeFunction(Struct, frozen=True):
@@ -36,6 +38,7 @@ class EdgeFunction(Struct, frozen=True):
     run: Run = "auto"  # as it was declared
     confine: Confine | None = None
     on_full: OnFull = "wait"  # of a timer or a cron line: what becomes of a firing without room
+    component: Component | None = None  # with the code of one that runs in WebAssembly
 
     def spec(self, tables: dict[type[Struct], str]) -> FunctionSpec:
         """Return what the manifest says of it; `tables` are the app's facts."""
@@ -50,6 +53,8 @@ class EdgeFunction(Struct, frozen=True):
             forwards=named_in(plan.function, tables),
             identity=any(str(parameter.kind) == "device" for parameter in plan.parameters),
             behind=(trigger.name,) if isinstance(trigger, StreamDeclaration) else (),
+            component=None if self.component is None else self.component.file,
+            keeps=tuple(sorted(assigned_globals(plan.function))),
         )  # fmt: skip
 
 

@@ -41,6 +41,7 @@ from rimward.app.triggers import (
     Ws,
     is_trigger,
 )
+from rimward.app.wasm import component_of
 
 
 class Resolved(Struct):
@@ -173,7 +174,7 @@ class Resolver:
             function.__name__, trigger, plan, options.budget, options.priority, one.file, one.line,
             durable=options.durable, timeout=options.timeout, was=options.was, limit=options.limit,
             on_overrun=options.on_overrun, run=options.run, mode=options.mode, max=options.max or MAX,
-            confine=options.confine, on_full=options.on_full or "wait",
+            confine=options.confine, on_full=options.on_full or "wait", component=component_of(one, plan),
         )  # fmt: skip
 
     def _trigger(self, one: EdgeDeclared) -> Trigger | StreamDeclaration:

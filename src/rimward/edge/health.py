@@ -15,6 +15,7 @@ class Health:
 
     def __init__(self, config: NodeConfig, wall: Callable[[], int]) -> None:
         self._config = config
+        self.digest: str = config.digest  # of the app's file
         self._wall = wall
         self._started_at = wall()
         self._dispatcher: Dispatcher | None = None
@@ -82,7 +83,7 @@ class Health:
             started_at=self._started_at,
             node=self._config.node,
             app=self._config.app,
-            digest=self._config.digest,
+            digest=self.digest,
             functions=functions,
             gateways={name: stats() for name, stats in self._gateways.items()},
             outbox={name: float(value) for name, value in outbox.items()},

@@ -1,5 +1,6 @@
 """Cells: the node's keyed state in memory, one call at a time for a key."""
 
+import copy
 from collections import deque
 from collections.abc import Callable
 from typing import Any
@@ -51,6 +52,16 @@ class Cells:
         known = {key: int.from_bytes(times[key], "big") if key in times else now for key in self._cells}
         return dict(sorted(known.items(), key=lambda item: item[1]))
 
+    def turned(self, type_: StateType[Any]) -> "Cells":
+        """Return the same cells for another version of the code, to which their values are of its type."""
+        other = copy.copy(self)  # what they hold is in containers, which both have
+        other.type = type_
+        return other
+
+    def _fit(self, cell: Cell) -> None:
+        """Make a value that another version has left one of this version's type."""
+        cell.value = self.type.decoder.decode(msgspec.msgpack.encode(cell.value))
+
     def __len__(self) -> int:
         return len(self._cells)
 
@@ -59,12 +70,18 @@ class Cells:
         cell = self._cells.get(key)
         if cell is None or (self._lifetime is not None and not cell.held and self._is_over(key)):
             return Cell(self.type.struct())
+        if type(cell.value) is not self.type.struct:
+            self._fit(cell)
         return cell
 
     def find(self, key: str) -> Struct | None:
         """Return a cell's committed value."""
         cell = self._cells.get(key)
-        return None if cell is None or (self._lifetime is not None and self._is_over(key)) else cell.value
+        if cell is None or (self._lifetime is not None and self._is_over(key)):
+            return None
+        if type(cell.value) is not self.type.struct:
+            self._fit(cell)
+        return cell.value
 
     def keys(self) -> list[str]:
         """Return the keys of all cells."""

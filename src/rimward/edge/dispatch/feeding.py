@@ -262,12 +262,15 @@ class Feeder:
         if stream.drops:
             self._drop(stream, len(items))
             return
+        if (newest := stream.newest()) is not stream:
+            stream, items = newest, newest.fits(items)
         held = stream.keys.current(key)
         self._hold(held, [*items, *held.held])
         stream.keys.touched(held)
 
     def _settle(self, stream: StreamRun, key: Key, items: list[Item]) -> None:
         """Let go of what the transaction now has."""
+        stream = stream.newest()
         held = stream.keys.current(key)
         held.held = [one for one in held.held if one[2] not in {item[2] for item in items}]
         held.again = 0

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, cast
 
+import msgspec
 from msgspec import Struct, structs
 
 from rimward.app.flowing import Unknown
@@ -55,8 +56,14 @@ class StreamRun:
         late_followers: list[FunctionRun],
         ground: Ground,
         before: Mapping[str, "StreamRun"],
+        *,
+        follows: bool = False,
     ) -> None:
-        """`before` are the streams that it may take the values of, by their names."""
+        """Take a declaration and who follows it.
+
+        `before` are the streams that it may take the values of, by their names; `follows`: another version
+        of this one has its keys, until `follow`.
+        """
         taken = [
             before[one.name] if isinstance(one, StreamDeclaration) else None for one in declaration.triggers
         ]
@@ -83,8 +90,31 @@ class StreamRun:
         self.stateful: bool = self._weaver.stateful or any(one is not None and one.stateful for one in taken)
         kept = declaration.stream.forget or FORGET
         result = Any if declaration.result is Unknown else declaration.result
-        reviving = Reviving(self._weaver.chain, kept, result, self._old)
-        self.keys: Keys = Keys(ground, self.name, reviving)
+        self._ground = ground
+        self._reviving = Reviving(self._weaver.chain, kept, result, self._old)
+        self.keys: Keys
+        if not follows:
+            self.keys = Keys(ground, self.name, self._reviving)
+        self._next: StreamRun | None = None  # the version that has its keys now
+
+    def follow(self, before: "StreamRun") -> None:
+        """Take over the keys and the figures of the version that has run until now."""
+        self.keys = Keys(self._ground, self.name, self._reviving, before.keys)
+        self.errors, self.late, self.ahead, self.full = before.errors, before.late, before.ahead, before.full
+        self.dropped = before.dropped
+        self.aside.unfit = before.aside.unfit
+        before._next = self
+
+    def newest(self) -> "StreamRun":
+        """Return the version that has the keys now."""
+        return self if self._next is None else self._next.newest()
+
+    def fits(self, items: Sequence[Item]) -> list[Item]:
+        """Return items that another version has made, with values of this one's type."""
+        held = self._reviving.held
+        return [
+            (time, msgspec.convert(msgspec.to_builtins(value), held), mark) for time, value, mark in items
+        ]
 
     def take(self, key: Key, source: int, item: Item, received: int, now: int) -> Sequence[Item]:
         """Take an item of a key; return what falls out.
