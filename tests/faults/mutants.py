@@ -32,6 +32,13 @@ class Mutant(Struct, frozen=True):
 
 MUTANTS = (
     Mutant(
+        "a version takes over that can not take the cells there are",
+        "edge/versions/versions.py",
+        "        await _check_cells(version)\n",
+        "",
+        ("tests/edge/test_versions.py",),
+    ),
+    Mutant(
         "a call of the version before lets go of its key",
         "edge/state.py",
         "        other = copy.copy(self)  # what they hold is in containers, which both have\n",
