@@ -3,8 +3,10 @@
 import http.client
 import json
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from pathlib import Path
@@ -13,6 +15,7 @@ from typing import Any, Self
 import msgspec
 
 from rimward.edge.api import dead_letters, read_account
+from rimward.edge.functions.config import BASICS
 from rimward.observe import Snapshot, read_snapshot
 
 PATIENCE = 60.0  # seconds that anything may take before a run gives up; never a measure of speed
@@ -123,32 +126,47 @@ class Node:
     """One node under one supervisor."""
 
     def __init__(
-        self, folder: Path, *, hands: str = "stop", uid: int | None = None, python: str = sys.executable
+        self,
+        folder: Path,
+        *,
+        hands: str = "stop",
+        uid: int | None = None,
+        python: str = sys.executable,
+        workers: bool = False,
+        app: str = APP,
     ) -> None:
         """`uid` is the user that runs it, where that is another, with a Python that this one may run."""
         self.folder = folder
+        self._short = Path(tempfile.mkdtemp(prefix="hostile-")) if workers else None  # for a socket's path
         self.events: list[dict[str, Any]] = []
         self.port = 0
         self._uid = uid
         self._python = python
         self._said = threading.Condition()
-        (folder / "app.py").write_text(APP)
+        (folder / "app.py").write_text(app)
         config = {"app": str(folder / "app.py"), "data": str(folder), "watch": hands}
         (folder / "node.json").write_text(json.dumps(config | {"listeners": {"http": {"protocol": "http"}}}))
         words = ["--fd", "http={fd:http}", "--ready", "{ready}"]
         watch = {name: str(folder / "node" / name) for name in ("slot", "deaths", "stack")}
         node = [python, "-m", "rimward.edge", str(folder / "node.json"), *words]
-        spec = {
+        spec: dict[str, Any] = {
             "logs": str(folder / "logs"),
             "state": str(folder / "processes.json"),
             "listeners": {"http": ["127.0.0.1", 0]},
             "processes": [{"name": "node", "argv": node, "watch": watch}],
         }
+        if self._short is not None:
+            path = str(self._short / "workers")
+            zygote = [python, "-m", "rimward.edge.functions.zygote", path]
+            spec["listeners"]["workers"] = {"unix": path, "mode": 0o600}
+            spec["processes"].insert(0, {"name": "zygote", "argv": zygote, "keeps": list(BASICS)})
+            node += ["--fd", "workers={fd:workers}"]
         (folder / "spec.json").write_text(json.dumps(spec))
 
     def __enter__(self) -> Self:
         if self._uid is not None:
-            for path in (self.folder, *self.folder.rglob("*")):
+            short = () if self._short is None else (self._short,)
+            for path in (self.folder, *short, *self.folder.rglob("*")):
                 os.chown(path, self._uid, self._uid)
         self._popen = subprocess.Popen(
             [self._python, "-m", "rimward_supervisor", str(self.folder / "spec.json")],
@@ -171,6 +189,8 @@ class Node:
             self._popen.wait()
             self._reader.join(PATIENCE)
             self._popen.stdout.close()
+            if self._short is not None:
+                shutil.rmtree(self._short)
 
     def _read(self) -> None:
         assert self._popen.stdout is not None

@@ -45,3 +45,18 @@ def test_a_node_that_only_reports_is_not_killed_and_says_what_blocks_it(tmp_path
         assert told["function"] == "sleeps"
         assert told["place"].endswith("in sleeps")
         assert node.pid == pid
+
+
+def test_what_has_killed_the_process_runs_on_in_a_worker_and_kills_nobody(tmp_path: Path) -> None:
+    with Node(tmp_path, workers=True) as node:
+        node.forward(1)
+        since = len(node.events)
+        assert node.ask("/leaves")[0] == 0
+        node.until("ready", since)
+        pid = node.pid
+        assert node.ask("/leaves")[0] == 500
+        assert node.ask("/leaves")[0] == 500, "it has killed twice: it is not run any more"
+        node.forward(1)
+        assert (node.pid, node.forwarded()) == (pid, 2)
+        assert [function for function in node.buried() if function] == ["leaves", "leaves"]
+        assert "runs in a process" in node.snapshot("function leaves").health["function leaves"]

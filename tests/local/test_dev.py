@@ -74,6 +74,7 @@ class Bench:
             http=0,
             duration=duration,
             ready_timeout=ready_timeout,
+            check_timeout=30.0,
             simulate=simulate,
         )
 
