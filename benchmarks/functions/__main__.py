@@ -5,7 +5,7 @@ import sys
 
 import uvloop
 
-from benchmarks.functions import workers
+from benchmarks.functions import wasm, workers
 from benchmarks.report import print_report
 
 
@@ -15,7 +15,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--json", action="store_true", help="a line of JSON for each figure")
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args(arguments)
-    found = uvloop.run(workers.figures(options.rounds))
+    found = uvloop.run(workers.figures(options.rounds)) + wasm.figures(options.rounds)
     return print_report(found, workers.machine(), as_json=options.json)
 
 

@@ -21,7 +21,7 @@ class Settings(Struct, frozen=True):
     limit: int = 1
     token: str = "first"
 app = App("tiny", compat="2026-11-01", config=Settings)
-@app.edge(http.get("/word"))
+@app.edge(http.get("/word"), priority="critical")
 def word(settings: Settings) -> str:
     return f"first {settings.limit}"
 @app.edge(http.post("/hook", signed=webhook.github(secret="config:token")))
@@ -31,9 +31,9 @@ def hook(body: bytes) -> str:
 
 
 @asynccontextmanager
-async def running(folder: Path) -> AsyncGenerator[tuple[Node, int]]:
+async def running(folder: Path, app: str = APP) -> AsyncGenerator[tuple[Node, int]]:
     """Run a node with an app and a file of settings; yield it and its port."""
-    (folder / "app.py").write_text(APP)
+    (folder / "app.py").write_text(app)
     (folder / "settings.json").write_text("{}")
     config = NodeConfig(
         app=str(folder / "app.py"), data=str(folder / "data"), settings=str(folder / "settings.json")
@@ -46,9 +46,9 @@ async def running(folder: Path) -> AsyncGenerator[tuple[Node, int]]:
             yield node, listener.getsockname()[1]
 
 
-async def asked(port: int) -> str:
+async def asked(port: int, path: str = "/word") -> str:
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    writer.write(b"GET /word HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+    writer.write(f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
     answer = await reader.read()
     writer.close()
     return answer.partition(b"\r\n\r\n")[2].decode()
@@ -111,3 +111,26 @@ async def test_changed_settings_are_the_next_calls_and_those_that_do_not_fit_are
         assert "settings" not in node.health.snapshot().health
         counters = node.dispatcher.counters
         assert (counters["settings_taken"], counters["settings_refused"]) == (2, 2)
+
+
+STATEFUL = (
+    APP.replace("import App,", "import App, State,")
+    + """\
+@app.state(key="name")
+class Count(Struct):
+    number: int = 0
+@app.edge(http.get("/count/{name}"), priority="critical")
+def count(state: State[Count]) -> None:
+    state.value.number += 1
+"""
+)
+
+
+async def test_a_version_that_can_not_take_the_cells_there_are_is_refused(tmp_path: Path) -> None:
+    async with running(tmp_path, STATEFUL) as (node, port):
+        await asked(port, "/count/a")
+        changed = STATEFUL.replace("number: int = 0", "number: bool = False")
+        await asyncio.to_thread((tmp_path / "app.py").write_text, changed)
+        taken = await node.versions.take(Wanted(1, node.config.app))
+        assert taken.outcome == "kept"
+        assert taken.reason.startswith("the cell 'a' of the state Count is no Count now: Expected `bool`")

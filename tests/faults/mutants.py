@@ -32,6 +32,48 @@ class Mutant(Struct, frozen=True):
 
 MUTANTS = (
     Mutant(
+        "a version takes over that can not take the cells there are",
+        "edge/versions/versions.py",
+        "        await _check_cells(version)\n",
+        "",
+        ("tests/edge/test_versions.py",),
+    ),
+    Mutant(
+        "a call of the version before lets go of its key",
+        "edge/state.py",
+        "        other = copy.copy(self)  # what they hold is in containers, which both have\n",
+        "        other = Cells(type_, {}, {}, self._wall)\n",
+        ("tests/edge/dispatch/test_versions.py",),
+    ),
+    Mutant(
+        "a message that waited runs on the version before",
+        "edge/dispatch/dispatcher.py",
+        "            now = listeners if self.version is version else self.version.listeners(listeners)\n",
+        "            now = listeners\n",
+        ("tests/edge/dispatch/test_versions.py",),
+    ),
+    Mutant(
+        "facts of calls in flight are forgotten at the swap",
+        "edge/dispatch/versioned.py",
+        "        self.facts = self.facts | version.facts\n",
+        "        self.facts = version.facts\n",
+        ("tests/edge/dispatch/test_versions.py",),
+    ),
+    Mutant(
+        "a version whose start hook fails takes over",
+        "edge/versions/versions.py",
+        "        await hooks.start()\n",
+        "",
+        ("tests/local/test_dev.py",),
+    ),
+    Mutant(
+        "changed settings are not seen",
+        "edge/settings.py",
+        "            taken = self._take(settings)\n",
+        "            taken = True\n",
+        ("tests/edge/test_versions.py",),
+    ),
+    Mutant(
         "a value that is tried again for its row goes on a second time",
         "edge/dispatch/feeding.py",
         "items = stream.finish(items, names) if items else ()\n",
@@ -62,8 +104,8 @@ MUTANTS = (
     Mutant(
         "a timer is over before its transaction",
         "edge/dispatch/firing.py",
-        "            work.steps.append(partial(self._put_back, timer))\n",
-        "",
+        "            work.steps.append(\n                partial(self._put_back",
+        "            (\n                partial(self._put_back",
         ("tests/testing/test_timers.py",),
     ),
     Mutant(
@@ -83,8 +125,8 @@ MUTANTS = (
     Mutant(
         "a timer that is cancelled while it waits fires",
         "edge/dispatch/firing.py",
-        "            if not timers.is_pending(timer):  # it was cancelled while it waited\n",
-        "            if False:\n",
+        "            if timed is None or not timers.is_pending(timer):  # it was cancelled while it waited\n",
+        "            if timed is None:\n",
         ("tests/testing/test_timers.py",),
     ),
     Mutant(
@@ -987,6 +1029,34 @@ MUTANTS = (
         "if start + self._size <= self._watermark.value:",
         "if False:",
         ("tests/streams/test_tumbling.py", "tests/testing/test_streams.py"),
+    ),
+    Mutant(
+        "a component's calls have no deadline",
+        "edge/functions/wasm/deadline.py",
+        "elif self._since == since:",
+        "elif False:",
+        ("tests/edge/functions/test_components.py", "tests/edge/functions/test_wasm.py"),
+    ),
+    Mutant(
+        "an instance takes all the memory that it asks for",
+        "edge/functions/wasm/engine.py",
+        "set_limits(memory_size=memory, ",
+        "set_limits(",
+        ("tests/edge/functions/test_wasm.py",),
+    ),
+    Mutant(
+        "an instance that a call has broken is called again",
+        "edge/functions/wasm/cage.py",
+        "                self._cell = None\n                interrupted",
+        "                interrupted",
+        ("tests/edge/functions/test_wasm.py",),
+    ),
+    Mutant(
+        "compiled code is loaded from where others can write",
+        "edge/functions/wasm/cache.py",
+        "stat.S_IMODE(found.st_mode) & 0o022",
+        "False",
+        ("tests/edge/functions/test_components.py",),
     ),
 )
 

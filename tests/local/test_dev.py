@@ -74,6 +74,7 @@ class Bench:
             http=0,
             duration=duration,
             ready_timeout=ready_timeout,
+            check_timeout=30.0,
             simulate=simulate,
         )
 
@@ -205,11 +206,11 @@ app = App("tiny", compat="2026-11-01")
 @app.state(key="name", durable=True)
 class Count(Struct):
     number: int = 0
-@app.edge(http.get("/count/{name}"))
+@app.edge(http.get("/count/{name}"), priority="critical")
 def count(state: State[Count]) -> str:
     state.value.number += 1
     return f"first {state.value.number}"
-@app.edge(http.get("/apart"), run="process")
+@app.edge(http.get("/apart"), run="process", priority="critical")
 async def apart(gate: str = "") -> str:
     while gate and not os.path.exists(gate):
         await asyncio.sleep(0.02)

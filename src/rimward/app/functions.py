@@ -53,8 +53,8 @@ class EdgeFunction(Struct, frozen=True):
             forwards=named_in(plan.function, tables),
             identity=any(str(parameter.kind) == "device" for parameter in plan.parameters),
             behind=(trigger.name,) if isinstance(trigger, StreamDeclaration) else (),
-            keeps=tuple(sorted(assigned_globals(plan.function))),
             component=None if self.component is None else self.component.file,
+            keeps=tuple(sorted(assigned_globals(plan.function))),
         )  # fmt: skip
 
 

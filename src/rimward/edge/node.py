@@ -343,7 +343,7 @@ class Node:
         self.app, self.health.digest = version.app, digest
         before, self._hooks = self._hooks, hooks
         if self.workers is not None:
-            self.workers.turn(version.app, version.settings)
+            self.workers.turn(version.app, version.settings, self.components)
         self.placing = self.health.placing = self.dispatcher.conduct = placing
         placing.start()
         self._keep_placing()

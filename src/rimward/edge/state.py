@@ -58,6 +58,16 @@ class Cells:
         other.type = type_
         return other
 
+    def misfit(self, value: Struct) -> str | None:
+        """Return why a value of another version can't be made one of this version's type, if so."""
+        if type(value) is self.type.struct:
+            return None
+        try:
+            self.type.decoder.decode(msgspec.msgpack.encode(value))
+        except (msgspec.MsgspecError, TypeError, ValueError, OverflowError) as error:
+            return str(error)
+        return None
+
     def _fit(self, cell: Cell) -> None:
         """Make a value that another version has left one of this version's type."""
         cell.value = self.type.decoder.decode(msgspec.msgpack.encode(cell.value))

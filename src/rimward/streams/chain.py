@@ -11,6 +11,7 @@ class Chain(Protocol):
     """What becomes of the items of one key, from one or more sources."""
 
     delay: int
+    timed: bool  # whether the passing of time can do anything: else `deadline` is None for good
 
     @property
     def lag(self) -> int:
@@ -61,6 +62,7 @@ class Line:
         "_steps",
         "_timed",
         "delay",
+        "timed",
     )
 
     def __init__(
@@ -97,6 +99,7 @@ class Line:
                 self._timed.append((index, waits, self._opened, one))
             waits += one.delay
         self.delay: int = waits
+        self.timed: bool = bool(self._timed)
         self._only: Callable[[], int | None] | None = None  # the deadline, where one operator alone has one
         if len(self._timed) == 1 and not self._timed[0][1] and not self._timed[0][2]:
             self._only = self._timed[0][3].deadline
@@ -224,7 +227,7 @@ class Joined:
     An item that goes both ways is a right one first.
     """
 
-    __slots__ = ("_after", "_aside", "_left", "_pair", "_right", "delay")
+    __slots__ = ("_after", "_aside", "_left", "_pair", "_right", "delay", "timed")
 
     def __init__(self, left: Chain, right: Chain, pair: Pair, after: Line, aside: Aside) -> None:
         self._left = left
@@ -233,6 +236,7 @@ class Joined:
         self._after = after
         self._aside = aside
         self.delay: int = max(left.delay, right.delay) + pair.delay + after.delay
+        self.timed: bool = True
 
     @property
     def lag(self) -> int:
@@ -295,7 +299,7 @@ class Joined:
 def run(chain: Chain, source: int, item: Item, clock: int) -> Sequence[Item]:
     """Take an item of a source when the key's clock, this item's time among it, stands at `clock`."""
     items = chain.insert(source, item)
-    due = chain.deadline()
+    due = chain.deadline() if chain.timed else None
     if due is not None and due <= clock:
         return [*items, *chain.advance(clock)]
     return items

@@ -90,6 +90,9 @@ class AggFold:
             for (name, (_, how)), place in zip(fields.items(), places, strict=True)
         )
         self._getters = {source: attrgetter(source) for source, _ in self._kinds}
+        self.alone: Callable[[Any], Any] | None = None  # reads the field, where there is one alone
+        if len(self._getters) == 1:
+            [self.alone] = self._getters.values()
 
     def new(self) -> "AggCell":
         """Return a cell without values."""
@@ -127,10 +130,10 @@ class AggCell:
     def __init__(self, fold: AggFold, accumulators: list[Accumulator]) -> None:
         self._fold = fold
         self.accumulators: list[Accumulator] = accumulators
-        self._columns = fold.columns(accumulators)
         # One field, and accumulators that take every number: they need no check first.
-        plain = len(self._columns) == 1 and all(isinstance(one, NUMERIC) for one in accumulators)
-        self._numbers = self._columns[0][0] if plain else None
+        plain = fold.alone is not None and all(isinstance(one, NUMERIC) for one in accumulators)
+        self._numbers = fold.alone if plain else None
+        self._columns: list[_Column] | None = None  # made when a value is no plain number
         first = [one for one in accumulators if isinstance(one, Extremes)]  # they alone may raise
         ordered = [*first, *(one for one in accumulators if one not in first)] if plain else []
         self._adds: tuple[_Add, ...] = tuple(one.add for one in ordered)
@@ -149,6 +152,8 @@ class AggCell:
                 for add in self._adds:
                     add(time, item)
                 return
+        if self._columns is None:
+            self._columns = self._fold.columns(self.accumulators)
         taken: list[tuple[tuple[_Add, ...], Any]] = []
         for get, checks, adds in self._columns:
             item = get(value)

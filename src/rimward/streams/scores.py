@@ -39,14 +39,18 @@ class Ewma(Untimed):
         value = self._get(item[1])
         if value is None or value != value:  # noqa: PLR0124 (NaN is what differs from itself)
             return _NOTHING
-        distance = value - self._mean
-        score = 0.0 if self._count < self._warm else ratio(abs(distance), math.sqrt(self._variance))
+        distance, variance, score = value - self._mean, self._variance, 0.0
+        if self._count >= self._warm:
+            if variance > 0:
+                score = abs(distance) / math.sqrt(variance)
+            elif distance:
+                score = math.inf
         if self._count == 0:
             self._mean = float(value)
         else:
             step = self._alpha * distance
             self._mean += step
-            self._variance = (1 - self._alpha) * (self._variance + distance * step)
+            self._variance = (1 - self._alpha) * (variance + distance * step)
         self._count += 1
         return ((item[0], Scored(item[1], score), item[2]),)
 

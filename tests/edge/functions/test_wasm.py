@@ -9,22 +9,25 @@ from tests.edge.dispatch.bench import forwarded
 from tests.edge.functions.far import Far, far
 
 TOY = (Path(__file__).parent / "toy.wat").read_text()
-APP = """
+COUNT = """
 from rimward import Confine
-small = Confine(memory="1MiB")
 @app.edge(mqtt("count/{truck}"), run="wasm", component="toy.wasm")
 def count(truck: str, reading: Reading) -> int: ...
-@app.edge(mqtt("effects/{truck}"), run="wasm", component="toy.wasm")
+"""
+ANSWERS = f"""{COUNT}
+@app.edge(mqtt("effects/{{truck}}"), run="wasm", component="toy.wasm")
 def effects(truck: str, reading: Reading, event: Event, device: Device) -> str: ...
-@app.edge(mqtt("deny/{truck}"), run="wasm", component="toy.wasm")
+@app.edge(mqtt("deny/{{truck}}"), run="wasm", component="toy.wasm")
 def deny(truck: str, reading: Reading) -> None: ...
-@app.edge(mqtt("nonsense/{truck}"), run="wasm", component="toy.wasm")
+@app.edge(mqtt("nonsense/{{truck}}"), run="wasm", component="toy.wasm")
 def nonsense(truck: str, reading: Reading) -> None: ...
-@app.edge(mqtt("hostile/{truck}"), run="wasm", component="toy.wasm", limit="50ms")
+"""
+HOSTILE = f"""{COUNT}
+@app.edge(mqtt("hostile/{{truck}}"), run="wasm", component="toy.wasm", limit="50ms")
 def loop(truck: str, reading: Reading) -> None: ...
-@app.edge(mqtt("deep/{truck}"), run="wasm", component="toy.wasm")
+@app.edge(mqtt("deep/{{truck}}"), run="wasm", component="toy.wasm")
 def recurse(truck: str, reading: Reading) -> None: ...
-@app.edge(mqtt("greedy/{truck}"), run="wasm", component="toy.wasm", confine=small)
+@app.edge(mqtt("greedy/{{truck}}"), run="wasm", component="toy.wasm", confine=Confine(memory="1MiB"))
 def grow(truck: str, reading: Reading) -> None: ...
 """
 
@@ -50,7 +53,7 @@ async def reply(one: Far, topic: str, **reading: object) -> bytes:
 
 async def test_a_component_answers_acts_and_forwards(tmp_path: Path) -> None:
     write_toy(tmp_path)
-    async with far(tmp_path, APP) as one:
+    async with far(tmp_path, ANSWERS) as one:
         assert [await reply(one, "count/7") for _ in range(3)] == [b"1", b"2", b"3"]
         assert await reply(one, "effects/7") == b"hi"
         assert one.bench.sent == [("c/7", b'{"mode":"max"}')]
@@ -64,7 +67,7 @@ async def test_a_component_answers_acts_and_forwards(tmp_path: Path) -> None:
 
 async def test_no_component_hurts_more_than_its_own_call(tmp_path: Path) -> None:
     write_toy(tmp_path)
-    async with far(tmp_path, APP) as one:
+    async with far(tmp_path, HOSTILE) as one:
         for topic, kind, why in (
             ("hostile/7", "timeout", "0.05 s"),
             ("deep/7", "failed", "Trap"),

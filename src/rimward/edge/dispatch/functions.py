@@ -193,7 +193,7 @@ class Bound(Struct):
     problem: str | None  # why the captures don't fit
     device_at: int = -1
     captures: tuple[str, ...] = ()  # their values: events of one lane have the same
-    given: tuple[dict[str, str], str] = ({}, "")  # what it was bound with: captures by name, and the query
+    named: tuple[dict[str, str], str] = ({}, "")  # what it was bound with: captures by name, and the query
 
     @property
     def is_plain(self) -> bool:
@@ -299,7 +299,7 @@ class FunctionRun:
 
     def bind(self, captures: dict[str, str], query: str = "") -> Bound:
         """Fill in what the topic or path gives; a capture of the wrong form is kept for the answer."""
-        bound = Bound(self, [], -1, -1, [], None, captures=tuple(captures.values()), given=(captures, query))
+        bound = Bound(self, [], -1, -1, [], None, captures=tuple(captures.values()), named=(captures, query))
         values = parse_qs(query, keep_blank_values=True, max_num_fields=100) if query else {}
         for index, parameter in enumerate(self.function.plan.parameters):
             try:

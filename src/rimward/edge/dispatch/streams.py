@@ -133,11 +133,12 @@ class StreamRun:
         chain, aside = key.chain, self.aside
         aside.until = received + MAX_AHEAD
         items = chain.insert(source, item)
-        due = chain.deadline()
-        if due is not None and due <= clock:
-            items = [*items, *chain.advance(clock)]
+        if chain.timed:
             due = chain.deadline()
-        key.deadline = due
+            if due is not None and due <= clock:
+                items = [*items, *chain.advance(clock)]
+                due = chain.deadline()
+            key.deadline = due
         if aside.ahead:
             self.ahead += aside.ahead
             aside.ahead = 0

@@ -78,7 +78,7 @@ class Version:
         run = self.functions.get(old.run.name)
         if run is None or str(run.function.trigger) != str(old.run.function.trigger):
             return old
-        return run.bind(*old.given)
+        return run.bind(*old.named)
 
     def follow(self, before: "Version") -> int:
         """Take over from the version that has run until now; return how many calls the others had.

@@ -100,8 +100,9 @@ class Workers:
         """
         _check(self._config, {function.name: function for function in app.edge_functions})
 
-    def turn(self, app: App, settings: Struct | None) -> None:
+    def turn(self, app: App, settings: Struct | None, components: Mapping[Component, str]) -> None:
         """Have the calls from now on run by workers of another version; the others end when theirs have."""
+        self._place = replace(self._place, components=components)
         self._functions = {function.name: function for function in app.edge_functions}
         self._settings = settings
         pools, self._pools = self._pools, {}

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 from rimward.app import App
 from rimward.app.fresh import forget_types, load_fresh
 from rimward.edge.dispatch.version import Version
+from rimward.edge.functions.wasm.cache import folder_of
+from rimward.edge.functions.wasm.making import components_of, make
 from rimward.edge.hooks import Hooks
 from rimward.edge.secrets import give_secrets
 from rimward.edge.settings import read_settings
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 
 log: Logger = get_logger("rimward.versions")
 
+SLICE = 500  # cells that are looked at in one turn of the loop
 FINISH = 60.0  # seconds that calls of the version before get to end before its stop hooks run
 
 
@@ -108,17 +111,20 @@ class Versions:
         if (why := why_restart(node.app, app, coap=node.speaks_coap)) is not None:
             raise _NotHere(why)
         settings = await asyncio.to_thread(read_settings, app, node.config)
+        components = await make(components_of(app), folder_of(node.config.workers, node.config.data))
         began = clock()
         version = Version(app, settings, dispatcher.site, dispatcher.version)
         give_secrets(version.functions.values(), settings, os.environ, node.clocks)
         node.check_workers(app)
         still = clock() - began
+        await _check_cells(version)
         dispatcher.facts = dispatcher.facts | version.facts
         hooks = Hooks(version, dispatcher)
         await hooks.start()
         await node.placing.flush()
         placing = await placing_for(version, dispatcher, node.config, node.folder, node.clocks)
         began = clock()
+        node.components = components
         self._swap(version, hooks, placing, wanted)
         return max(still, clock() - began)
 
@@ -163,3 +169,20 @@ class Versions:
         for task in self.ending:
             task.cancel()
         await asyncio.gather(*self.ending, return_exceptions=True)
+
+
+async def _check_cells(version: Version) -> None:
+    """Look whether all cells are what the version takes, a slice in each turn of the loop.
+
+    Raises:
+        LoadError: one is not.
+    """
+    for struct, cells in version.cells.items():
+        for number, (key, value) in enumerate(cells.values(), 1):
+            if (why := cells.misfit(value)) is not None:
+                raise LoadError(
+                    f"the cell {key!r} of the state {cells.type.name} is no {struct.__name__} now: {why}",
+                    cure="give the field another name, or a type that takes what is there",
+                )
+            if number % SLICE == 0:
+                await asyncio.sleep(0)

@@ -58,6 +58,10 @@ class Cage:
         self._deadline = Deadline(self._limits.time, self._engine.increment_epoch)
         self._cell = self._made()
 
+    def renew(self) -> None:
+        """Have the next call made by another instance."""
+        self._cell = None
+
     def close(self) -> None:
         """Let go of the instance."""
         self._cell = None
