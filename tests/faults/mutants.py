@@ -298,6 +298,27 @@ MUTANTS = (
         ("tests/edge/functions/test_workers.py",),
     ),
     Mutant(
+        "a call that waits for a processor is ended as if it ran",
+        "edge/functions/pool.py",
+        "            if state in _SLEEPS or cpu - link.seen[1] >= limit or",
+        "            if True or",
+        ("tests/edge/functions/test_pool.py",),
+    ),
+    Mutant(
+        "workers that die one after the other follow each other at once",
+        "edge/functions/pool.py",
+        "        self._deaths += 1\n",
+        "",
+        ("tests/edge/functions/test_pool.py",),
+    ),
+    Mutant(
+        "what a plain call forwards in a worker is dropped",
+        "edge/dispatch/farlane.py",
+        "        if left.rows or left.states or left.timers or left.events:\n",
+        "        if left.states or left.timers or left.events:\n",
+        ("tests/edge/functions/test_workers.py",),
+    ),
+    Mutant(
         "workers have the network",
         "edge/functions/seccomp.py",
         "    network_calls = () if network else _NETWORK\n",
