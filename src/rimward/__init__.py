@@ -45,6 +45,7 @@ from rimward.events import (
     Reject,
     RimwardError,
     RowTooLarge,
+    StateInvalid,
     TimersFull,
 )
 
@@ -73,6 +74,7 @@ __all__ = [
     "RowTooLarge",
     "Scored",
     "State",
+    "StateInvalid",
     "States",
     "Stream",
     "Table",

@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Struct
 
 from rimward.app.effects import TimerAsk, ask_timer
+from rimward.app.forms import Form, Written
 from rimward.app.problems import Problem, name_of
 from rimward.events import Duration, nanoseconds
 
@@ -31,7 +32,7 @@ _SCALARS = (
 class StateType(Generic[S]):
     """One declared state type: its key, and whether its cells outlive the process."""
 
-    __slots__ = ("decoder", "durable", "expires", "flat", "key", "name", "struct", "timers", "was")
+    __slots__ = ("durable", "expires", "flat", "form", "key", "name", "struct", "timers", "was")
 
     def __init__(
         self,
@@ -59,7 +60,7 @@ class StateType(Generic[S]):
                     at=type_,
                 )
         self.flat: bool = all(_is_flat(field.type) for field in info.fields)
-        self.decoder: msgspec.msgpack.Decoder[S] = msgspec.msgpack.Decoder(type_)
+        self.form: Form[S] = Form(type_, type_.__name__)
 
     def copy(self, value: S) -> S:
         """Return a working copy that shares nothing that can change."""
@@ -154,6 +155,15 @@ class State(Generic[S]):
         """Return the working copy if it differs from the committed value."""
         working = self._working
         return working if working is not None and working != self._committed else None
+
+    def written(self) -> Written[S] | None:
+        """Return the working copy as it is kept, if it differs from the committed value.
+
+        Raises:
+            StateInvalid: it can't be kept.
+        """
+        changed = self.changed()
+        return None if changed is None else self._type.form.write(changed)
 
 
 class StateCells(Protocol):

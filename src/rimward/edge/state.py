@@ -4,9 +4,9 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-import msgspec
 from msgspec import Struct
 
+from rimward.app.forms import Written
 from rimward.app.state import State, StateType
 from rimward.edge.outbox import Put
 
@@ -39,7 +39,7 @@ class Cells:
         self.type = type_
         self.space: str = f"state:{type_.name}"
         self.times_space: str = f"changed:{type_.name}"
-        self._cells = {key: Cell(type_.decoder.decode(value)) for key, value in stored.items()}
+        self._cells = {key: Cell(type_.form.read(value)) for key, value in stored.items()}
         self._lifetime = None if type_.expires is None or wall is None else round(type_.expires * 1e9)
         self._wall = wall or int
         self._changed: dict[str, int] = {}  # wall ns of each cell's last change, the oldest first
@@ -93,11 +93,13 @@ class Cells:
         """Return a function's hold on the cell."""
         return State(self.type, key, cell.value)
 
-    def commit(self, key: str, cell: Cell, value: Struct, undo: list[Callable[[], None]]) -> list[Put]:
+    def commit(
+        self, key: str, cell: Cell, written: Written[Any], undo: list[Callable[[], None]]
+    ) -> list[Put]:
         """Make a call's working copy the value; return what the disk must hold."""
         before = cell.value
-        puts = [Put(self.space, key, msgspec.msgpack.encode(value))] if self.type.durable else []
-        cell.value = value
+        puts = [Put(self.space, key, written.body)] if self.type.durable else []
+        cell.value = written.value
         self._cells[key] = cell
         undo.append(lambda: setattr(cell, "value", before))
         if self._lifetime is not None:

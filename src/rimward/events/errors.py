@@ -5,6 +5,7 @@ RimwardError
 ├── NoNode          an effect was asked for where no node runs
 ├── OutboxFull      the outbox has no room for the fact
 ├── TimersFull      too many timers are pending on the node
+├── StateInvalid    a call leaves a state that can't be kept
 ├── OutboxBroken    the outbox can't write to its disk
 ├── RowTooLarge     the fact is larger than an envelope may be
 ├── CommandTimeout  a device did not answer a command in time
@@ -76,6 +77,12 @@ class TimersFull(RimwardError):
 
     code = "timers-full"
     retryable = True
+
+
+class StateInvalid(RimwardError):
+    """A call leaves a state with a value that can't be kept; it fails, and nothing of it is."""
+
+    code = "state-invalid"
 
 
 class OutboxBroken(RimwardError):

@@ -44,7 +44,7 @@ class CloudCells:
         """Return a cell's value, None where there is none or its time is over."""
         changed = self._unit.cells.get((self.type.name, key))
         if changed is not None:
-            return self.type.decoder.decode(changed)
+            return self.type.form.read(changed)
         kept = self._ground.journal.cell(self.type.name, key)
         if kept is None:
             return None
@@ -52,7 +52,7 @@ class CloudCells:
         lifetime = self.type.expires
         if lifetime is not None and self._ground.now() - at > lifetime * 1e9:
             return None
-        return self.type.decoder.decode(value)
+        return self.type.form.read(value)
 
     def keys(self) -> list[str]:
         """Return the keys of all cells."""
@@ -105,10 +105,8 @@ class Call(CloudEffects):
 
     def _join(self) -> None:
         """Let the unit have the effects; a state that can't be written raises before anything is there."""
-        changed = [(space, handle.key, handle.changed()) for space, handle in self._handles]
-        cells = {
-            (space, key): msgspec.msgpack.encode(value) for space, key, value in changed if value is not None
-        }
+        written = [(space, handle.key, handle.written()) for space, handle in self._handles]
+        cells = {(space, key): one.body for space, key, one in written if one is not None}
         self._unit.cells.update(cells)
         self._unit.forwards += self._forwards
         self._unit.commands += self._commands

@@ -211,7 +211,7 @@ class FarCall:
         if left.states and self._held is not None:
             for slot, handle, value in zip(self._bound.slots, self._held.handles, left.states, strict=True):
                 if value is not None:
-                    handle.value = slot.cells.type.decoder.decode(value)
+                    handle.value = slot.cells.type.form.read(value)
 
     def look(self, look: Look) -> Seen:
         """Return committed values."""

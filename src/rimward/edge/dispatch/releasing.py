@@ -45,17 +45,17 @@ def take_reply(counters: dict[str, int], work: Work, result: Any) -> None:
 
 
 def release(host: Host, bound: Bound, call: Call, held: Held | None, work: Work, result: Any) -> None:
-    """Release a call's effects; it raises, and releases nothing, where its reply can't be written."""
+    """Release a call's effects; it raises, and releases nothing, where reply or state can't be written."""
+    changes = None if held is None else [handle.written() for handle in held.handles]
     if bound.run.streams:
         result = pour(result, bound.run, work, host)
     take_reply(host.counters, work, result)  # first: a reply that can't be written leaves nothing else
-    if held is not None:
-        for slot, cell, handle in zip(bound.slots, held.cells, held.handles, strict=True):
-            value = handle.changed()
-            if value is None:
+    if held is not None and changes is not None:
+        for slot, cell, change in zip(bound.slots, held.cells, changes, strict=True):
+            if change is None:
                 continue
             undo: list[Callable[[], None]] = []
-            puts = slot.cells.commit(slot.key, cell, value, undo)
+            puts = slot.cells.commit(slot.key, cell, change, undo)
             if puts:
                 work.tx.puts += puts
             work.steps += undo

@@ -180,7 +180,7 @@ class FarCells:
     def find(self, key: str) -> Any:
         """Return a cell's committed value."""
         found = self._look(key).get(key)
-        return None if found is None else self._type.decoder.decode(found)
+        return None if found is None else self._type.form.read(found)
 
     def keys(self) -> list[str]:
         """Return the keys of all cells."""
