@@ -46,6 +46,7 @@ from rimward.events import (
     RimwardError,
     RowTooLarge,
     StateInvalid,
+    StateUnreadable,
     TimersFull,
 )
 
@@ -75,6 +76,7 @@ __all__ = [
     "Scored",
     "State",
     "StateInvalid",
+    "StateUnreadable",
     "States",
     "Stream",
     "Table",

@@ -34,15 +34,15 @@ MUTANTS = (
     Mutant(
         "a state that can't be kept stops the call after others are",
         "edge/dispatch/releasing.py",
-        "    changes = None if held is None else [handle.written() for handle in held.handles]\n",
-        "    changes = None if held is None else (handle.written() for handle in held.handles)\n",
+        "    changes = None if held is None else [handle.checked() for handle in held.handles]\n",
+        "    changes = None if held is None else (handle.checked() for handle in held.handles)\n",
         ("tests/testing/test_state.py",),
     ),
     Mutant(
         "a state is kept without a look at its types",
         "app/forms.py",
-        "            return Written(body, self._decode(body))\n",
-        "            return Written(body, value)\n",
+        "            return Checked(body, self._decode(body))\n",
+        "            return Checked(body, value)\n",
         ("tests/testing/test_state.py",),
     ),
     Mutant(

@@ -1,56 +1,189 @@
-"""How a state's cells are written and read: checked by its type before anything of the call is kept."""
+"""How a state's cells are written and read: checked by its type, over its versions, and nothing unknown lost.
 
-from collections.abc import Iterator
+A cell is a map of its fields by their names. From version 2 on the empty name says which version wrote it.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Generic, NamedTuple, NoReturn, TypeVar, cast
 
 import msgspec
 from msgspec import Struct
 
-from rimward.events import StateInvalid
+from rimward.app.effects import NOWHERE, current
+from rimward.app.unknown import unknown_in, with_unknown
+from rimward.events import StateInvalid, StateUnreadable
+from rimward.events.raised import place_of
 
 S = TypeVar("S", bound=Struct)
+MARK = ""  # the name under which a cell has its version
 _BITS = 64  # of the largest whole number that is kept
+_SMALL, _MAP16, _MAP32 = 0x80, 0xDE, 0xDF  # first bytes of msgpack's maps
+_FIRST = b"\x01"  # the version of a cell that says none
 _encode = msgspec.msgpack.Encoder().encode
+_raw = msgspec.msgpack.Decoder(dict[str, msgspec.Raw]).decode
+_unpack = msgspec.msgpack.Decoder().decode
+_number = msgspec.msgpack.Decoder(int).decode
 
 
-class Written(NamedTuple, Generic[S]):
-    """A value as the disk has it, and as it is read from there: nothing that a function holds is in it."""
+class Step(Struct, frozen=True):
+    """A function from one version of a state to the next."""
+
+    takes: Any  # a Struct, or dict
+    function: Callable[[Any], Any]
+    read: Callable[[bytes], Any]  # makes what it takes of a stored cell
+
+
+class Versions(Struct, frozen=True):
+    """What a state says of its earlier forms."""
+
+    version: int = 1
+    was: Mapping[str, str] = {}  # a field's name, and its name before
+    removed: frozenset[str] = frozenset()  # fields that may go
+
+
+class Checked(NamedTuple, Generic[S]):
+    """A value as msgpack, and as it is read from there: nothing that a function holds is in it."""
 
     body: bytes
     value: S
 
 
+class Kept(NamedTuple, Generic[S]):
+    """A cell as it was read."""
+
+    value: S
+    unknown: Any  # what other versions have in it; None where nothing is
+
+
 class Form(Generic[S]):
     """The form in which the cells of one state type are kept."""
 
-    __slots__ = ("_decode", "name")
+    __slots__ = ("_decode", "_flat", "_known", "_positional", "_strict", "_was", "name", "steps", "versions")
 
-    def __init__(self, type_: type[S], name: str) -> None:
-        self.name: str = name  # in errors
+    def __init__(
+        self, type_: type[S], info: msgspec.inspect.StructType, versions: Versions, *, flat: bool
+    ) -> None:
+        """`flat`: no field of it has fields of its own."""
+        self.name: str = type_.__name__  # in errors
+        self.versions: Versions = versions
+        self.steps: dict[int, Step] = {}  # by the version that they start from; set once an app is resolved
         self._decode = msgspec.msgpack.Decoder(type_).decode
+        names = {field.name: field.encode_name for field in info.fields}
+        self._known = frozenset(names.values()) | ({info.tag_field} if info.tag_field else frozenset[str]())
+        self._was = [(names[field], before) for field, before in versions.was.items()]
+        self._flat = flat
+        self._strict = info.forbid_unknown_fields
+        self._positional = info.array_like
 
-    def read(self, body: bytes) -> S:
-        """Return a value that was written.
+    # -- between a function and the node
+
+    def check(self, value: S) -> Checked[S]:
+        """Return what a function has left, as msgpack.
 
         Raises:
-            msgspec.ValidationError: it does not fit the type.
-        """
-        return self._decode(body)
-
-    def write(self, value: S) -> Written[S]:
-        """Return a value as it is kept.
-
-        Raises:
-            StateInvalid: it can't be, or a field's value is not of its type.
+            StateInvalid: it can't be kept, or a field's value is not of its type.
         """
         try:
             body = _encode(value)
         except (TypeError, ValueError, OverflowError, RecursionError):
             _refuse(self.name, value)
         try:
-            return Written(body, self._decode(body))
+            return Checked(body, self._decode(body))
         except (msgspec.ValidationError, RecursionError) as error:
             raise StateInvalid(f"state {self.name}: {error}") from None
+
+    def read(self, body: bytes) -> S:
+        """Return a value that was checked.
+
+        Raises:
+            msgspec.ValidationError: it was not, by this type.
+        """
+        return self._decode(body)
+
+    # -- between the node and its disk
+
+    def sealed(self, value: S, unknown: Any) -> bytes:
+        """Return a value that was checked, or read, as the disk has it."""
+        return self.seal(_encode(value), unknown)
+
+    def seal(self, body: bytes, unknown: Any = None) -> bytes:
+        """Return a checked value's msgpack as the disk has it."""
+        if unknown is not None or self._was:
+            fields = with_unknown(_unpack(body), unknown)
+            fields |= {before: fields[name] for name, before in self._was if name in fields}
+            body = _encode(fields)
+        version = self.versions.version
+        return body if version == 1 else _with_field(body, _encode(MARK) + _encode(version))
+
+    def is_newer(self, stored: bytes) -> bool:
+        """Tell whether a cell is of a version that this one does not know."""
+        try:
+            return not self._positional and _number(_raw(stored).get(MARK, _FIRST)) > self.versions.version
+        except msgspec.DecodeError:
+            return False
+
+    def load(self, stored: bytes) -> Kept[S]:
+        """Return a cell as this version of its type has it.
+
+        Raises:
+            StateUnreadable: it can't.
+        """
+        try:
+            if self._positional:
+                return Kept(self._decode(stored), None)
+            fields = _raw(stored)
+            version = _number(fields.pop(MARK, _FIRST))
+            if version != self.versions.version:
+                return self._migrated(fields, version)
+            return self._known_and_unknown(fields, stored)
+        except msgspec.DecodeError as error:  # a ValidationError is one too
+            raise StateUnreadable(f"a cell of state {self.name}: {error}") from None
+
+    def _known_and_unknown(self, fields: dict[str, msgspec.Raw], stored: bytes) -> Kept[S]:
+        changed = self._strict
+        for name, before in self._was:
+            if before in fields:
+                fields[name] = fields.pop(before)
+                changed = True
+        if not changed and self._flat and fields.keys() <= self._known:
+            return Kept(self._decode(stored), None)
+        for name in self.versions.removed & fields.keys():
+            del fields[name]
+        value = self._decode(_encode({name: part for name, part in fields.items() if name in self._known}))
+        return Kept(value, unknown_in(_unpack(_encode(fields)), _unpack(_encode(value))))
+
+    def _migrated(self, fields: dict[str, msgspec.Raw], version: int) -> Kept[S]:
+        if version > self.versions.version:
+            raise StateUnreadable(
+                f"a cell of state {self.name} is of version {version}, "
+                f"and this app knows {self.versions.version}"
+            )
+        if version not in self.steps:
+            raise StateUnreadable(
+                f"a cell of state {self.name} is of version {version}, from which nothing migrates; "
+                f"write @app.migrate({self.name}, version={version})"
+            )
+        value: Any = self.steps[version].read(_encode(fields))
+        token = current.set(NOWHERE)
+        try:
+            for at in range(version, self.versions.version):
+                value = self.steps[at].function(value)
+            checked = self.check(value)
+        except Exception as error:
+            told = f"{type(error).__name__}: {error} at {place_of(error)}"
+            raise StateUnreadable(f"a cell of state {self.name} could not be migrated: {told}") from error
+        finally:
+            current.reset(token)
+        return Kept(checked.value, None)
+
+
+def _with_field(body: bytes, pair: bytes) -> bytes:
+    """Return a msgpack map with one more pair."""
+    first = body[0]
+    start = 3 if first == _MAP16 else 5 if first == _MAP32 else 1
+    count = 1 + (int.from_bytes(body[1:start], "big") if start > 1 else first & 0x0F)
+    head = bytes((_SMALL | count,)) if count < 16 else bytes((_MAP32,)) + count.to_bytes(4, "big")
+    return head + body[start:] + pair
 
 
 def _refuse(name: str, value: Struct) -> NoReturn:

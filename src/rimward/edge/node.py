@@ -35,7 +35,7 @@ from rimward.edge.gateways.listening.listening import Listening
 from rimward.edge.gateways.mqtt.gateway import MqttGateway
 from rimward.edge.gateways.overload import Overload
 from rimward.edge.gateways.websocket.topics import BothWays
-from rimward.edge.health import Health
+from rimward.edge.health import Health, problem_of
 from rimward.edge.hooks import Hooks
 from rimward.edge.keeping import Keeper
 from rimward.edge.kernel import boot_id, boottime
@@ -178,6 +178,7 @@ class Node:
                 tracing,
                 settings=read_settings(self.app, config),
                 streams=config.streams,
+                states=config.states,
             )
             dispatcher.firing.timers.limit = config.limits.timers
             damaged = bool(outbox.stats()["quarantined"])
@@ -213,6 +214,7 @@ class Node:
                 "listeners": self.listening.problem,
                 "recording": self._recording.problem,
                 "timers": dispatcher.firing.problem,
+                "states": partial(problem_of, dispatcher),
             }
             self.health.watch(dispatcher, outbox, gateways, recorder, problems)
             self.health.placing = self.placing

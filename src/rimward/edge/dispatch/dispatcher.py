@@ -15,6 +15,7 @@ from rimward.app import App
 from rimward.app.effects import Action, current
 from rimward.app.facts import Fact
 from rimward.app.manifest import FactSpec
+from rimward.edge.cells import STATES, StatesConfig
 from rimward.edge.dispatch.away import Away
 from rimward.edge.dispatch.board import WS, Allowed, Board
 from rimward.edge.dispatch.call import Call, LaneCall
@@ -65,6 +66,7 @@ class Dispatcher:
         *,
         settings: Struct | None = None,
         streams: StreamsConfig = STREAMS,
+        states: StatesConfig = STATES,
     ) -> None:
         """`settings` are of the type that the app names as its `config`."""
         self.facts: dict[type[Struct], Fact] = app.facts
@@ -88,7 +90,7 @@ class Dispatcher:
         self.waiting: Waiting = Waiting(self, clocks.monotonic)
         self.commands: Commands = Commands(lambda: self.router, tracing.boot, self.counters)
         self.cells: dict[type[Struct], Cells] = {
-            struct: load_cells(outbox, type_, clocks.wall) for struct, type_ in app.states.items()
+            struct: load_cells(outbox, type_, clocks.wall, states) for struct, type_ in app.states.items()
         }
         self.functions: dict[str, FunctionRun] = {
             function.name: FunctionRun(function, self.cells, settings) for function in app.edge_functions

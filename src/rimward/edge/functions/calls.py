@@ -53,7 +53,7 @@ class FarEffects:
         """
         states: list[bytes | None] = []
         if handles:
-            changed = [handle.written() for handle in handles]
+            changed = [handle.checked() for handle in handles]
             if any(value is not None for value in changed):
                 states = [None if value is None else value.body for value in changed]
         if not (self.actions or self.rows or states or self.timers):
