@@ -27,9 +27,10 @@ GRACE = 1.0  # seconds that a closing task, thread or process gets to end by its
 MAY_BLOCK: tuple[tuple[str, set[str], str], ...] = (
     ("rimward/edge/node.py", {"__aenter__"}, "a node opens its files before it serves anyone"),
     ("rimward/app/loading.py", {"load"}, "an app is imported before its node serves anyone"),
+    ("rimward/app/fresh.py", {"load_fresh"}, "a saved app is imported in the thread that runs it (ADR 122)"),
     (
         "rimward/edge/functions/processes.py",
-        {"parent_of", "resident"},
+        {"main_thread", "parent_of", "resident"},
         "what the kernel says of a process lies in memory",
     ),
     (

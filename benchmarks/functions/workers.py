@@ -1,6 +1,7 @@
 """Workers measured from the node's loop: what it pays, what a call waits, what the neighbours feel."""
 
 import asyncio
+import gc
 import os
 import shutil
 import signal
@@ -24,6 +25,7 @@ from rimward.edge.functions.config import WorkersConfig
 from rimward.edge.functions.workers import Place, Workers
 from rimward.edge.outbox import Outbox
 from rimward.edge.outbox.config import OutboxConfig
+from rimward.edge.process import YOUNG
 from rimward.events import RimwardError
 from rimward.observe import Trace
 from rimward.wire.functions import Ask, Command, Ended, Look, Seen, Told
@@ -126,6 +128,8 @@ async def node() -> AsyncGenerator[Node]:
             one = Node(dispatcher, workers)
             for topic in ("far/7", "slow/7", "near/7"):
                 await one.answered(topic)
+            gc.freeze()  # as a node does when it has started
+            gc.set_threshold(YOUNG)
             yield one
         finally:
             workers.close()

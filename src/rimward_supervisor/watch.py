@@ -62,12 +62,13 @@ class Watch:
         slot = self._slot or self._open()
         if slot is None:
             return []
+        slot.refresh()
         found = self._with_stack(slot)
         start, number = slot.words[START], slot.words[FUNCTION]
         about = self._function(slot, number)
         if slot.words[HANDS] == OFF or self._killed:
             return found
-        cpu, state = _thread(self._pid)
+        cpu, state = thread_of(self._pid)
         if state in "Tt":  # it was made to stand still
             return found
         sleeps = state in "SD"
@@ -88,6 +89,7 @@ class Watch:
         slot = self._slot
         if slot is None or not (start := slot.words[START]) or not slot.words[FUNCTION]:
             return None
+        slot.refresh()
         ran = time.monotonic_ns() - start
         outside = code in {-signal.SIGKILL, -signal.SIGTERM, -signal.SIGINT} and not self._killed
         if outside and ran < LONG:
@@ -211,7 +213,7 @@ def place_in(stack: str, root: str) -> str:
     return ""
 
 
-def _thread(pid: int) -> tuple[int, str]:
+def thread_of(pid: int) -> tuple[int, str]:
     """Return the processor time of a process's main thread, ns, and its state; (0, "?") where it is gone."""
     try:
         with open(f"/proc/{pid}/task/{pid}/stat") as file:  # noqa: PTH123 -- as above

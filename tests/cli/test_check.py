@@ -12,6 +12,11 @@ app = App("good", compat="2026-11-01")
 @app.edge(mqtt("a/{b}"))
 def f(b: str, payload: bytes) -> None: ...
 """
+KEEPS = """\
+f(b: str, payload: bytes) -> None:
+    global seen
+    seen = b
+"""
 
 
 @pytest.fixture
@@ -34,6 +39,18 @@ def test_an_app_that_is_fine_is_summed_up(app: Path, before: str) -> None:
     done = command("check", "app.py", at=app.parent)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == "app.py is fine: good has 1 at the edge, 0 as streams, 0 in the cloud, 0 facts\n"
+
+
+def test_a_function_that_assigns_globals_is_warned_about(app: Path) -> None:
+    app.write_text(GOOD.replace("f(b: str, payload: bytes) -> None: ...", KEEPS))
+    done = command("check", "app.py", at=app.parent)
+    assert done.returncode == 0
+    assert done.stderr == (
+        "warning: app.py:3: f assigns the global 'seen', which ends with the node's process and is nobody "
+        "else's: keep it in a State[T]\n"
+    )
+    (summary,) = lines(command("check", "app.py", "--json", at=app.parent))
+    assert len(summary["warnings"]) == 1
 
 
 def test_an_editor_gets_the_functions_with_their_lines(app: Path) -> None:

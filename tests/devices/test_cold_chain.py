@@ -1,17 +1,21 @@
 """The simulated cold chain: plausible physics, repeatable bytes, labels that tell what happened."""
 
 import hashlib
-from itertools import pairwise
+from datetime import datetime
+from itertools import islice, pairwise
 from math import inf
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rimward.devices.cold_chain import ColdChain, CommandError, Label
+from rimward.devices.cold_chain import ColdChain, CommandError, Label, Report
 from rimward.devices.cold_chain.box import Box, Mode
 from rimward.devices.cold_chain.episodes import Rate
-from rimward.devices.cold_chain.truck import Rates
+from rimward.devices.cold_chain.journeys import FAULTS, PLACES, legs
+from rimward.devices.cold_chain.truck import WARM, Rates
+from rimward.events import from_ns
 
 NEVER = Rate(every=inf, lasts=1)
 QUIET = Rates(door=NEVER, drift=NEVER, stuck=NEVER, dropout=NEVER)
@@ -211,6 +215,75 @@ def test_a_command_that_is_none_is_refused_and_changes_nothing(command: bytes) -
     with pytest.raises(CommandError, match="truck 1: "):
         fleet.command("1", command)
     assert fleet.trucks["1"].box.mode is Mode.AUTO
+
+
+def driven(seed: int, steps: int, dt: float) -> tuple[list[Label], list[Report]]:
+    fleet = ColdChain(seed, 2, drive=True)
+    for _ in range(steps):
+        fleet.step(dt)
+    return fleet.take_labels(), fleet.take_reports()
+
+
+def test_what_happens_on_the_road_does_not_depend_on_how_often_trucks_report() -> None:
+    (fine, often), (coarse, seldom) = driven(241, 360, 10), driven(241, 60, 60)
+    assert set(fine) == set(coarse)
+    doors = [[report for report in reports if report.what == "door"] for reports in (often, seldom)]
+    assert sorted(map(repr, doors[0])) == sorted(map(repr, doors[1]))
+    assert len(often) - len(seldom) == 2 * 300
+
+
+def test_doors_are_reported_when_the_labels_say_that_they_were_open() -> None:
+    labels, reports = driven(241, 240, 20)
+    told = [msgspec.json.decode(one.payload) for one in reports if (one.truck, one.what) == ("1", "door")]
+    opened = [from_ns(label.start) for label in labels if (label.truck, label.kind) == ("1", "door")]
+    assert [datetime.fromisoformat(one["at"]) for one in told if one["open"]] == opened
+    assert [one["open"] for one in told][:2] == [True, False]
+
+
+def test_a_truck_is_at_the_place_of_its_visit_and_opens_its_door_there() -> None:
+    fleet, near, far = ColdChain(7, 3, drive=True), 0, 0
+    for _ in range(900):
+        fleet.step(10)
+        now = round(fleet.now * SECOND)
+        for report in fleet.take_reports():
+            mine = [one for one in fleet.labels if one.truck == report.truck and one.start <= now < one.end]
+            kinds = {one.kind: one.place for one in mine}
+            if report.what == "position":
+                where = msgspec.json.decode(report.payload)
+                at = [
+                    one.name
+                    for one in PLACES
+                    if abs(where["lon"] - one.lon) + abs(where["lat"] - one.lat) < 0.001
+                ]
+                near += "visit" in kinds
+                far += "visit" not in kinds and not at
+                assert "visit" not in kinds or at == [kinds["visit"]]
+            if "door" in kinds:
+                assert ("visit" in kinds) != ("on-the-road" in kinds)
+    assert near > 500
+    assert far > 500
+
+
+def test_one_thing_goes_wrong_at_a_time_and_every_kind_does() -> None:
+    kinds: set[str] = set()
+    for seed in range(20):
+        faults = [leg.fault for leg in islice(legs(str(seed)), 60) if leg.fault is not None]
+        assert all(later.start - earlier.end > 1_000 for (_, earlier), (_, later) in pairwise(faults))
+        kinds |= {kind for kind, _ in faults}
+    assert kinds == set(FAULTS)
+
+
+def test_a_compressor_that_fails_lets_the_air_get_warm_and_the_label_says_from_when_to_when() -> None:
+    fleet = ColdChain(14, 3, drive=True)
+    warm = dict.fromkeys(fleet.trucks, 0)
+    for _ in range(9_000):
+        fleet.step(1)
+        for name, truck in fleet.trucks.items():
+            warm[name] += truck.box.celsius > WARM
+    labels = [label for label in fleet.take_labels() + fleet.going_on() if label.kind == "warm"]
+    for name, seconds in warm.items():
+        assert sum(one.end - one.start for one in labels if one.truck == name) == seconds * SECOND
+    assert max(warm.values()) > 600
 
 
 def test_a_command_for_a_truck_that_is_not_there_is_refused() -> None:

@@ -60,6 +60,16 @@ async def test_a_truck_obeys_the_chillers_topic(peer: Peer) -> None:
     assert outcome["bad_commands"] == outcome["readings"] // 2
 
 
+async def test_trucks_that_drive_tell_of_their_doors_and_where_they_are(peer: Peer) -> None:
+    code, out, err = await run(
+        "--port", str(peer.port), "--trucks", "3", "--every", "60", "--speed", "2400", "--for", "0.8",
+        "--drive",
+    )  # fmt: skip
+    assert (code, err) == (0, "")
+    assert json.loads(out)["acknowledged"] == len(peer.published)
+    assert {packet.topic.split("/")[2] for packet in peer.published} == {"temperature", "position", "door"}
+
+
 async def test_nobody_at_the_port_is_said_in_one_line() -> None:
     code, out, err = await run("--port", str(await closed_port()))
     assert (code, out, err.count("\n")) == (1, "", 1)

@@ -25,7 +25,12 @@ from rimward.events import REFUSALS
 from rimward.events.refusals import markdown
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PAGES = [
+    ROOT / "README.md",
+    ROOT / "CONTRIBUTING.md",
+    *sorted((ROOT / "examples").rglob("*.md")),
+    *sorted((ROOT / "docs").rglob("*.md")),
+]
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
@@ -71,6 +76,7 @@ def test_python_in_the_documentation_is_an_app_that_loads(
     assert manifest.functions
 
 
+@pytest.mark.timeout(900)  # a component is built from a module once: a minute, and more where all is busy
 @pytest.mark.parametrize(("place", "source"), TESTS, ids=[place for place, _ in TESTS])
 def test_tests_in_the_documentation_pass_with_their_pages_first_app(
     place: str, source: str, tmp_path: Path

@@ -70,7 +70,7 @@ async def test_a_start_hook_that_fails_lets_nobody_in_and_says_why(
         with pytest.raises(HookFailed) as caught:
             await node.listen({})
         assert str(caught.value).startswith(why)
-        assert node._tasks == []
+        assert node._tasks == set()
     assert said(node) == []  # what has not started does not stop
 
 

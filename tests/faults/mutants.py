@@ -34,7 +34,7 @@ MUTANTS = (
     Mutant(
         "a state that can't be kept stops the call after others are",
         "edge/dispatch/releasing.py",
-        "    changes = None if held is None else [handle.checked() for handle in held.handles]\n",
+        "    changes = None if held is None else _changes(bound, held)\n",
         "    changes = None if held is None else (handle.checked() for handle in held.handles)\n",
         ("tests/testing/test_state.py",),
     ),
@@ -44,6 +44,27 @@ MUTANTS = (
         "            return Checked(body, self._decode(body))\n",
         "            return Checked(body, value)\n",
         ("tests/testing/test_state.py",),
+    ),
+    Mutant(
+        "a value that is tried again for its row goes on a second time",
+        "edge/dispatch/feeding.py",
+        "items = stream.finish(items, names) if items else ()\n",
+        "items = [*(key.held if key else ()), *stream.finish(items, names)]\n",
+        ("tests/edge/dispatch/test_behind.py",),
+    ),
+    Mutant(
+        "a topic does not wait for the stream beside it",
+        "edge/dispatch/streams.py",
+        "behind = tuple(delay - min(delays) for delay in delays)",
+        "behind = (0,) * len(delays)",
+        ("tests/testing/test_streams_behind.py",),
+    ),
+    Mutant(
+        "values of two keys have one identity in a third",
+        "edge/dispatch/streams.py",
+        "return item if mark is None or self._follows else",
+        "return item if True else",
+        ("tests/testing/test_streams_behind.py",),
     ),
     Mutant(
         "devices are let in though a start hook has failed",

@@ -48,6 +48,29 @@ def kept(rows: list[Mean]) -> None: ...
 """
 
 
+HOURS = """
+from rimward import late
+@app.fact
+class Hour(Struct):
+    celsius: float
+@app.stream(means)
+def hours(means: Stream[Mean]) -> Stream[Hour]:
+    return means.key_by("house").tumbling("1h").agg(Hour, celsius=("celsius", "mean")).forward()
+@app.fact
+class Highest(Struct):
+    celsius: float
+@app.stream(means)
+def highest(means: Stream[Mean]) -> Stream[Highest]:
+    return means.map(lambda mean: Highest(mean.celsius)).forward()
+@app.fact
+class Missed(Struct):
+    celsius: float
+@app.stream(late(means))
+def missed(readings: Stream[Reading]) -> Stream[Missed]:
+    return readings.map(lambda reading: Missed(reading.celsius)).forward()
+"""
+
+
 @pytest.fixture(scope="module")
 def manifest(tmp_path_factory: pytest.TempPathFactory) -> Manifest:
     file = tmp_path_factory.mktemp("boundary") / "app.py"
@@ -78,6 +101,15 @@ def test_an_estimate_is_a_row_a_message_a_window_a_device_and_a_beat_a_period(ma
     assert rows["mean"] == pytest.approx((30 / 60 + 1 / 10) * DAY)
     assert flows(boundary(manifest, rate=0.1, devices=30))["mean"].rows_a_day == pytest.approx(0.2 * DAY)
     assert all(flow.bytes_a_day == pytest.approx(flow.rows_a_day * flow.row_bytes) for flow in found.flows)
+
+
+def test_a_stream_behind_a_stream_is_estimated_by_what_that_gives(tmp_path: Path) -> None:
+    file = tmp_path / "app.py"
+    file.write_text(APP + HOURS)
+    found = boundary(load_manifest(str(file)), rate=20.0, devices=30)
+    assert flows(found)["hour"].rows_a_day == pytest.approx(30 / 3600 * DAY)
+    assert flows(found)["highest"].rows_a_day == pytest.approx(30 / 60 * DAY)
+    assert flows(found)["missed"].rows_a_day == 0, "what comes too late is not counted on"
 
 
 def test_what_was_recorded_is_scaled_to_a_day_unless_a_rate_is_asked_for(manifest: Manifest) -> None:

@@ -1,10 +1,10 @@
-"""`./dev soak [floods|fuzz|hostile|kills|links|machine|model|mutants|power] …`; each module says more."""
+"""`./dev soak [floods|fuzz|hostile|kills|links|machine|model|mutants|power|trucks] …`; each says more."""
 
 import sys
 
 from tests.faults import mutants
 from tests.faults.model import sizes, test_machine
-from tests.soak import floods, fuzz, hostile, kills, links, power
+from tests.soak import floods, fuzz, hostile, kills, links, power, trucks
 
 RUNS = {
     "floods": floods.main,
@@ -16,6 +16,7 @@ RUNS = {
     "model": sizes.main,
     "mutants": mutants.main,
     "power": power.main,
+    "trucks": trucks.main,
 }
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from rimward import TimersFull
+from rimward import App, State, TimersFull, mqtt, timer
 from rimward.testing import Site, effects, state
 
 from .cooling import Fired, Reading, TooWarm, Truck, app, gate, guard
@@ -137,6 +137,32 @@ async def test_a_firing_without_room_for_its_fact_is_tried_again_as_the_same_one
         [row] = site.rows(Fired)
         assert row.at - row.due >= timedelta(0)
         assert site.dead_letters == []
+
+
+async def test_a_firing_without_room_is_given_up_where_its_function_says_so_for_good() -> None:
+    dropping = App("dropping", compat="2026-11-01")
+    dropping.fact(TooWarm)
+    dropping.state(key="truck", durable=True)(Truck)
+
+    @dropping.edge(mqtt("trucks/{truck}/bomb"))
+    def arm(payload: bytes, state: State[Truck]) -> None:
+        state.after("1s", explode)
+
+    @dropping.edge(timer(Truck), on_full="drop")
+    def explode(state: State[Truck]) -> None:
+        dropping.forward(TooWarm("7", 9.5))
+
+    async with Site(dropping) as site:
+        await site.device("7").publish("trucks/7/bomb", b"", qos=1)
+        room, site.node.outbox.core.room.limit = site.node.outbox.core.room.limit, 0
+        await site.advance("30s")
+        counters = site.node.dispatcher.counters
+        assert (counters["timers_fired"], counters["timers_dropped"]) == (1, 1)
+        site.node.outbox.core.room.limit = room
+        await site.kill9()
+        await site.advance("1h")
+        await site.settle()
+        assert site.rows(TooWarm) == []
 
 
 async def test_a_timer_that_is_cancelled_while_it_waits_for_its_cell_does_not_run() -> None:

@@ -1,6 +1,7 @@
 """The decorators and verbs that an app and its parts have in common."""
 
 import datetime as dt
+import inspect
 from collections.abc import Callable
 from typing import Any, TypeVar, overload
 
@@ -10,6 +11,7 @@ from rimward.app import effects
 from rimward.app.commands import order
 from rimward.app.confine import Confine, check_confine
 from rimward.app.declared import (
+    FULL,
     CloudDeclared,
     Declared,
     EdgeDeclared,
@@ -17,9 +19,11 @@ from rimward.app.declared import (
     FactDeclared,
     Mode,
     OnFail,
+    OnFull,
     Overrun,
     Run,
     StreamDeclared,
+    check_choice,
     check_priority,
     check_run,
     check_struct,
@@ -41,6 +45,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 U = TypeVar("U")
 S = TypeVar("S", bound=Struct)
+Source = Mqtt | Late | Callable[..., Stream[Any]]  # of what a stream takes
 
 
 class Declarations(WithHooks, WithStates):
@@ -130,6 +135,9 @@ class Declarations(WithHooks, WithStates):
         limit: Duration | None = None,
         on_overrun: Overrun = "finish",
         confine: Confine | None = None,
+        on_full: OnFull | None = None,
+        module: str | None = None,
+        component: str | None = None,
         was: str | None = None,
     ) -> Callable[[F], F]:
         """Run the function on the node, next to the socket.
@@ -139,8 +147,11 @@ class Declarations(WithHooks, WithStates):
             budget: from the bytes' arrival to the answer ready; overruns are counted and traced.
             priority: the class by which the door admits its messages.
             run: where: "inline" on the loop, "process" in a process of its own; "auto" is inline, until it
-                is slow too often.
+                is slow too often. "wasm" is for code that nobody trusts: the function here says its name
+                and its parameters alone, its code is in a file of its own.
             confine: what it may reach, where it runs in a process of its own.
+            module: with run="wasm", that file: Python that needs the standard library alone, beside this one.
+            component: with run="wasm", that file: a component of the world rimward:edge/edge-function.
             mode: what an event does that comes while the function still works on another with the same
                 captures: "queued" waits for its turn, "single" is left out and told so, "restart" ends the
                 other and takes its place, "parallel" runs beside it (not with a State parameter).
@@ -154,6 +165,8 @@ class Declarations(WithHooks, WithStates):
             on_overrun: "finish" lets it end, and counts and traces the overrun; "cut" stops it at twice its
                 budget, and at 20 ms at the earliest, and answers in the protocol's words for a timeout; a
                 function with the same parameters is called then, and answers in its place.
+            on_full: of a timer or a cron line, what becomes of a firing that finds no room in the outbox:
+                "wait" (as without it) tries it again until there is room, "drop" gives it up, counted.
             was: the function's name before it was renamed.
         """
         check_priority(priority, "edge")
@@ -171,6 +184,9 @@ class Declarations(WithHooks, WithStates):
             on_overrun=on_overrun,
             run=run,
             confine=confine,
+            on_full=on_full,
+            module=module,
+            component=component,
         )
 
         def declare(function: F) -> F:
@@ -218,28 +234,41 @@ class Declarations(WithHooks, WithStates):
 
     @overload
     def stream(
-        self, trigger: Mqtt, /, *, was: str | None = None
+        self, trigger: Source, /, *, on_full: OnFull = "wait", was: str | None = None
     ) -> Callable[[Callable[[Stream[T]], Stream[R]]], Callable[[Stream[T]], Stream[R]]]: ...
     @overload
     def stream(
-        self, trigger: Mqtt, second: Mqtt, /, *, was: str | None = None
+        self, trigger: Source, second: Source, /, *, on_full: OnFull = "wait", was: str | None = None
     ) -> Callable[
         [Callable[[Stream[T], Stream[U]], Stream[R]]], Callable[[Stream[T], Stream[U]], Stream[R]]
     ]: ...
     @overload
-    def stream(self, *triggers: Mqtt, was: str | None = None) -> Callable[[F], F]: ...
-    def stream(self, *triggers: Mqtt, was: str | None = None) -> Callable[[F], F]:
+    def stream(
+        self, *triggers: Source, on_full: OnFull = "wait", was: str | None = None
+    ) -> Callable[[F], F]: ...
+    def stream(self, *triggers: Source, on_full: OnFull = "wait", was: str | None = None) -> Callable[[F], F]:
         """Declare a stream: the function runs once, at load, and says what becomes of the events.
 
         It takes a `Stream[T]` for each trigger, in their order; two meet by `join`, `asof` and the like.
+
+        Args:
+            triggers: topics, other streams, or what came too late for one: `late(stream)`.
+            on_full: what becomes of a value that finds no room in the outbox: "wait" keeps it with its key
+                until there is room, "drop" gives it up, counted.
+            was: the stream's name before it was renamed.
         """
+        check_choice(on_full, FULL, "stream: on_full")
 
         def declare(function: F) -> F:
-            if not triggers or not all(isinstance(one, Mqtt) for one in triggers):  # pyright: ignore[reportUnnecessaryIsInstance] (users pass others)
+            if not triggers or not all(
+                isinstance(one, Mqtt | Late) or inspect.isroutine(one) for one in triggers
+            ):
                 raise Problem(
-                    "stream: the trigger is not a topic", 'write @app.stream(mqtt("…"))', at=function
+                    "stream: the trigger is neither a topic nor a stream",
+                    'write @app.stream(mqtt("…")), or name another stream',
+                    at=function,
                 )
-            self._declare(StreamDeclared(function, triggers, was, *place_of(function)))
+            self._declare(StreamDeclared(function, triggers, was, on_full, *place_of(function)))
             return function
 
         return declare

@@ -12,12 +12,14 @@ from rimward.app.forms import Versions
 from rimward.app.manifest import Keeping
 from rimward.app.problems import Problem, name_of
 from rimward.app.state import StateType
-from rimward.app.triggers import Mqtt
+from rimward.app.triggers import Late, Mqtt
 from rimward.events import Duration, seconds
 
 Run = Literal["auto", "inline", "process", "wasm"]
 Mode = Literal["queued", "single", "restart", "parallel"]
 OnFail = Literal["block", "dead-letter"]
+OnFull = Literal["wait", "drop"]
+FULL = ("wait", "drop")
 Moment = Literal["start", "stop"]
 Overrun = Literal["finish", "cut"] | Callable[..., Any]
 
@@ -36,6 +38,9 @@ class EdgeOptions(Struct, frozen=True):
     on_overrun: Overrun = "finish"
     run: Run = "auto"
     confine: Confine | None = None
+    on_full: OnFull | None = None
+    module: str | None = None  # with the code of one that runs in WebAssembly
+    component: str | None = None  # the same
 
 
 class CloudOptions(Struct, frozen=True):
@@ -124,8 +129,9 @@ class StreamDeclared(Struct, frozen=True):
     """A stream's function."""
 
     function: Callable[..., Any]
-    triggers: tuple[Mqtt, ...]  # one for each Stream[T] that it takes
+    triggers: tuple[Mqtt | Late | Callable[..., Any], ...]  # of each Stream[T]; streams are functions
     was: str | None
+    on_full: OnFull
     file: str
     line: int
 
@@ -208,17 +214,12 @@ def check_priority(value: object, what: str) -> None:
 
 
 def check_run(run: object) -> None:
-    """Refuse a way to run that is none, or that is not built yet.
+    """Refuse a way to run that is none.
 
     Raises:
         Problem: it is one of these.
     """
     check_choice(run, ("auto", "inline", "process", "wasm"), "edge: run")
-    if run == "wasm":
-        raise Problem(
-            'edge: run="wasm" comes with a later version, with components',
-            'write run="process"',
-        )
 
 
 def check_struct(struct: Any, what: str) -> None:

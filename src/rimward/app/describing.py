@@ -20,6 +20,11 @@ def schema_of(type_: Any) -> dict[str, Any] | None:
         return None
 
 
+def forget_schemas() -> None:
+    """Forget the schemas that are remembered, and their types with them."""
+    _remembered.cache_clear()
+
+
 @lru_cache(typed=True)
 def _remembered(type_: Any) -> dict[str, Any]:
     """Return a schema; a hundred functions of one app take the same few types."""

@@ -35,6 +35,7 @@ from rimward.app.stream import Stream
 
 Context = Callable[..., Any]  # the stream's function, which errors name
 CHANGING = (Map, FlatMap, Enrich, Ewma, Hampel, Geofence, Window, Meet)  # the type of what goes through
+WAITING = (Debounce, Sample, Ordered, Geofence, Window)  # what may find a value too late
 NUMERIC = {"sum", "mean", "std", "var", "median", "time_weighted_mean"}
 
 
@@ -61,6 +62,18 @@ def in_types(stream: "Stream[Any]", payloads: tuple[Any, ...], said: Any = Unkno
         found[index] = said
         if isinstance(stream.steps[index - 1], CHANGING):
             break
+    return found
+
+
+def late_types(stream: "Stream[Any]", payloads: tuple[Any, ...], said: Any = Unknown) -> set[Any]:
+    """Return the types of the values that can come too late for a stream."""
+    found: set[Any] = set()
+    for step, type_ in zip(stream.steps, in_types(stream, payloads, said)[:-1], strict=True):
+        if isinstance(step, Meet):
+            for side in (step.left, step.right):
+                found |= late_types(side, payloads) | {out_type(side, payloads)}
+        elif isinstance(step, WAITING) and not (isinstance(step, Window) and step.kind == "count"):
+            found.add(of_items(step, type_) if isinstance(step, Window) else type_)
     return found
 
 

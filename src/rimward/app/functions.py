@@ -5,8 +5,9 @@ from typing import Any
 
 from msgspec import Struct
 
+from rimward.app.codes import assigned_globals
 from rimward.app.confine import Confine
-from rimward.app.declared import CloudOptions, Mode, Overrun, Run
+from rimward.app.declared import CloudOptions, Mode, OnFull, Overrun, Run
 from rimward.app.describing import captures_of, named_in, reply_of, schema_of
 from rimward.app.facts import Fact, Priority
 from rimward.app.manifest import FunctionSpec
@@ -14,6 +15,7 @@ from rimward.app.plan import Plan
 from rimward.app.steps import Window
 from rimward.app.stream import Stream
 from rimward.app.triggers import Coap, Cron, Every, Http, Mqtt, Trigger, Ws
+from rimward.app.wasm import Component
 
 
 class EdgeFunction(Struct, frozen=True):
@@ -35,6 +37,8 @@ class EdgeFunction(Struct, frozen=True):
     max: int = 10  # events that may run or wait, or run beside each other, as `mode` says
     run: Run = "auto"  # as it was declared
     confine: Confine | None = None
+    on_full: OnFull = "wait"  # of a timer or a cron line: what becomes of a firing without room
+    component: Component | None = None  # with the code of one that runs in WebAssembly
 
     def spec(self, tables: dict[type[Struct], str]) -> FunctionSpec:
         """Return what the manifest says of it; `tables` are the app's facts."""
@@ -48,6 +52,9 @@ class EdgeFunction(Struct, frozen=True):
             reply=reply_of(plan),
             forwards=named_in(plan.function, tables),
             identity=any(str(parameter.kind) == "device" for parameter in plan.parameters),
+            behind=(trigger.name,) if isinstance(trigger, StreamDeclaration) else (),
+            component=None if self.component is None else self.component.file,
+            keeps=tuple(sorted(assigned_globals(plan.function))),
         )  # fmt: skip
 
 
@@ -93,7 +100,7 @@ class StreamDeclaration(Struct, frozen=True):
     """A stream that runs on the node; its name keys its windows."""
 
     name: str
-    triggers: tuple[Mqtt, ...]
+    triggers: "tuple[Mqtt | StreamDeclaration, ...]"
     payloads: tuple[Any, ...]  # T of the Stream[T] that it takes for each trigger
     stream: Stream[Any]
     fact: Fact | None  # what it forwards
@@ -102,27 +109,44 @@ class StreamDeclaration(Struct, frozen=True):
     line: int
     was: str | None = None  # the name under which its windows were kept
     result: Any = None  # the type of what leaves, as its function says it; Unknown where it does not
+    on_full: OnFull = "wait"  # what becomes of a value without room
     late: bool = False  # stands for the values of that stream that came too late
 
     def __str__(self) -> str:
         return f"late({self.name})" if self.late else self.name
 
     def spec(self) -> FunctionSpec:
-        """Return what the manifest says of it, by its first trigger."""
+        """Return what the manifest says of it, by its first topic."""
         facts = (self.fact.spec.table,) if self.fact else ()
-        trigger = self.triggers[0]
+        topics = [
+            (one, payload)
+            for one, payload in zip(self.triggers, self.payloads, strict=True)
+            if isinstance(one, Mqtt)
+        ]
+        topic, payload = topics[0] if topics else (None, None)
         windows = [
             step.step for step in self.stream.steps if isinstance(step, Window) and step.kind != "count"
         ]
         return FunctionSpec(
             self.name, "stream", " + ".join(map(str, self.triggers)), None, facts, batch=False,
             file=self.file, line=self.line,
-            protocol="mqtt", path=trigger.pattern.text,
-            captures=captures_of(trigger.pattern.names),
-            payload=schema_of(self.payloads[0]),
+            protocol="mqtt" if topic else None, path=topic.pattern.text if topic else None,
+            captures=captures_of(topic.pattern.names) if topic else (),
+            payload=schema_of(payload) if topic else None,
             forwards=facts,
             window=windows[0] / 1e9 if windows else None,
+            behind=tuple(one.name for one in self.triggers if isinstance(one, StreamDeclaration)),
         )  # fmt: skip
+
+
+def names_given(source: Mqtt | StreamDeclaration) -> tuple[str, ...]:
+    """Return the names that a stream's source gives with each value: of captures, or of a stream's keys."""
+    return source.pattern.names if isinstance(source, Mqtt) else source.stream.keys
+
+
+def time_field(source: Mqtt | StreamDeclaration) -> str | None:
+    """Return the field of a source's values that is their time; a stream's values have one already."""
+    return source.time if isinstance(source, Mqtt) else None
 
 
 def _source(

@@ -70,6 +70,9 @@ class FunctionSpec(Struct, frozen=True):
     forwards: tuple[str, ...] = ()  # tables of the facts that it forwards, or that its code names
     identity: bool = False  # takes the Device, so that it can compare what a capture says with who sent it
     window: float | None = None  # seconds of a stream's windows
+    behind: tuple[str, ...] = ()  # streams whose values run it, or those that came too late
+    component: str | None = None  # the file with its code, where that runs in WebAssembly
+    keeps: tuple[str, ...] = ()  # globals of its module that it assigns: they end with the process
 
 
 class Manifest(Struct, frozen=True):

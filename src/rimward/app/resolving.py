@@ -29,7 +29,7 @@ from rimward.app.plan import Plan, Scope, make_plan, returns_something
 from rimward.app.problems import Problem, name_of
 from rimward.app.state import StateType
 from rimward.app.streaming import check_lead_somewhere, check_time, stream_declaration
-from rimward.app.timers import check_timer, check_timers
+from rimward.app.timers import check_full, check_timer, check_timers
 from rimward.app.triggers import (
     Coap,
     Cron,
@@ -43,6 +43,7 @@ from rimward.app.triggers import (
     Ws,
     is_trigger,
 )
+from rimward.app.wasm import component_of
 
 
 class Resolved(Struct):
@@ -65,6 +66,7 @@ class Resolver:
         self._names = Names()
         self._clashes = Clashes()
         self._app = Resolved({}, {}, [], [], {})
+        self._streams: dict[Callable[..., Any], StreamDeclared] = {}
 
     def resolve(self, declared: Iterable[Declared]) -> Resolved:
         """Check the whole and return it.
@@ -77,9 +79,9 @@ class Resolver:
             self._add_name(one)
         self._names.check_renamed(declared)
         self._add_migrations([one for one in declared if isinstance(one, MigrationDeclared)])
-        for one in declared:
-            if isinstance(one, StreamDeclared):
-                self._app.streams[one.function] = stream_declaration(one, self._app.facts, self._app.states)
+        self._streams = {one.function: one for one in declared if isinstance(one, StreamDeclared)}
+        for one in self._streams.values():
+            self._stream(one)
         for one in declared:
             if isinstance(one, EdgeDeclared):
                 self._app.edge_functions.append(self._edge(one))
@@ -129,6 +131,38 @@ class Resolver:
         for struct, state in self._app.states.items():
             state.form.steps = chain_migrations([one for one in declared if one.struct is struct], state)
 
+    # -- streams
+
+    def _stream(self, one: StreamDeclared, above: tuple[StreamDeclared, ...] = ()) -> StreamDeclaration:
+        """Return what a stream declares; those that it takes are put together first."""
+        app = self._app
+        if one.function not in app.streams:
+            if one in above:
+                raise Problem(
+                    f"the stream {one.function.__name__} takes what it gives itself",
+                    "end the circle",
+                    at=one.function,
+                )
+            sources = tuple(self._source(trigger, one, (*above, one)) for trigger in one.triggers)
+            app.streams[one.function] = stream_declaration(one, sources, app.facts, app.states)
+        return app.streams[one.function]
+
+    def _source(
+        self, trigger: Any, one: StreamDeclared, above: tuple[StreamDeclared, ...]
+    ) -> Mqtt | StreamDeclaration:
+        if isinstance(trigger, Mqtt):
+            return trigger
+        function = trigger.stream if isinstance(trigger, Late) else trigger
+        declared = self._streams.get(function)
+        if declared is None:
+            raise Problem(
+                f"{one.function.__name__} takes {name_of(function)}, which is not a stream of this app",
+                "declare that with @app.stream first, or name a topic",
+                at=one.function,
+            )
+        made = self._stream(declared, above)
+        return structs.replace(made, late=True) if isinstance(trigger, Late) else made
+
     # -- functions at the edge
 
     def _edge(self, one: EdgeDeclared) -> EdgeFunction:
@@ -151,12 +185,13 @@ class Resolver:
             check_timer(plan, trigger, options, durable=self._app.states[trigger.state].durable)
         check_mode(plan, options, follows=isinstance(trigger, StreamDeclaration))
         check_overrun(function, options)
+        check_full(function, options, fires=isinstance(trigger, Timer | Cron))
         self._clashes.add(trigger, plan, (one.file, one.line))
         return EdgeFunction(
             function.__name__, trigger, plan, options.budget, options.priority, one.file, one.line,
             durable=options.durable, timeout=options.timeout, was=options.was, limit=options.limit,
             on_overrun=options.on_overrun, run=options.run, mode=options.mode, max=options.max or MAX,
-            confine=options.confine,
+            confine=options.confine, on_full=options.on_full or "wait", component=component_of(one, plan),
         )  # fmt: skip
 
     def _trigger(self, one: EdgeDeclared) -> Trigger | StreamDeclaration:

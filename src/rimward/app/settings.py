@@ -1,5 +1,6 @@
 """An app's settings: its `config` type filled from the environment, a JSON file and its own defaults."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,6 +11,7 @@ from rimward.app.application import App
 from rimward.events import LoadError
 
 PREFIX = "RIMWARD_CONFIG_"
+_SECRET = ("secret", "token", "passw", "key", "pin", "credential")  # in names of fields that are not shown
 
 
 def settings_of(app: App, file: bytes | None, environ: Mapping[str, str]) -> Struct | None:
@@ -39,9 +41,23 @@ def settings_of(app: App, file: bytes | None, environ: Mapping[str, str]) -> Str
         return msgspec.convert(values, config)
     except msgspec.ValidationError as error:
         raise LoadError(
-            f"the settings do not fit {config.__name__}: {error}",
+            f"the settings do not fit {config.__name__}: {error}{_found(values, str(error))}",
             cure=f"set {PREFIX}<FIELD> or correct the file of settings",
         ) from None
+
+
+def _found(values: Any, error: str) -> str:
+    """Return the value that an error is about, as the error's end; none of what may be a secret."""
+    _, at, path = error.rpartition(" - at `$")
+    value = values
+    for part in re.findall(r"\.(\w+)|\[(\d+)\]", path) if at else ():
+        if any(word in part[0].lower() for word in _SECRET):
+            return ""
+        try:
+            value = value[part[0] or int(part[1])]
+        except (LookupError, TypeError):
+            return ""
+    return f", where {str(value)[:64]!r} was found" if at else ""
 
 
 def _from_file(config: type[Struct], file: bytes | None) -> dict[str, Any]:

@@ -2,15 +2,15 @@
 
 import datetime as dt
 import typing
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
 from msgspec import Struct
 
 from rimward.app.declared import StreamDeclared
 from rimward.app.facts import Fact
-from rimward.app.flowing import Unknown, check_flow, out_type
-from rimward.app.functions import EdgeFunction, StreamDeclaration
+from rimward.app.flowing import Unknown, check_flow, late_types, out_type
+from rimward.app.functions import EdgeFunction, StreamDeclaration, names_given
 from rimward.app.plan import hints_of
 from rimward.app.problems import Problem, name_of
 from rimward.app.state import StateType
@@ -19,17 +19,18 @@ from rimward.app.stream import Stream, stream_argument
 from rimward.app.triggers import Mqtt
 
 States = Mapping[type[Struct], StateType[Any]]
+Source = Mqtt | StreamDeclaration
 
 
 def stream_declaration(
-    one: StreamDeclared, facts: Mapping[type[Struct], Fact], states: States
+    one: StreamDeclared, sources: tuple[Source, ...], facts: Mapping[type[Struct], Fact], states: States
 ) -> StreamDeclaration:
-    """Return what a stream's function declares.
+    """Return what a stream's function declares; `sources` are what its triggers stand for.
 
     Raises:
         Problem: it takes or gives no stream, or a step makes no sense.
     """
-    function, count = one.function, len(one.triggers)
+    function, count = one.function, len(sources)
     hints = hints_of(function)
     payloads = tuple(stream_argument(hint) for name, hint in hints.items() if name != "return")
     if len(payloads) != count or None in payloads:
@@ -42,8 +43,11 @@ def stream_declaration(
             "Stream[Both]",
             at=function,
         )
-    for payload, trigger in zip(payloads, one.triggers, strict=True):
-        check_time(function, payload, trigger)
+    for payload, source in zip(payloads, sources, strict=True):
+        if isinstance(source, Mqtt):
+            check_time(function, payload, source)
+        else:
+            _check_taken(function, payload, source)
     declared = function(*(Stream(source=index) for index in range(count)))
     if not isinstance(declared, Stream):
         raise Problem(
@@ -51,29 +55,27 @@ def stream_declaration(
         )
     stream = typing.cast("Stream[Any]", declared)
     for index in sorted(_sources(stream)):
-        _check_keys(function, stream, one.triggers[index], payloads[index])
+        _check_keys(function, stream, sources[index], payloads[index])
     _check_tables(function, stream, states)
     said = stream_argument(hints.get("return"))
     check_flow(function, stream, payloads, Unknown if said is None else said)
     fact = _fact(function, stream, said, facts)
     _check_result(function, stream, payloads, said)
     return StreamDeclaration(
-        function.__name__, one.triggers, payloads, stream, fact, function, one.file, one.line,
-        was=one.was, result=Unknown if said is None else said,
+        function.__name__, sources, payloads, stream, fact, function, one.file, one.line,
+        was=one.was, on_full=one.on_full, result=Unknown if said is None else said,
     )  # fmt: skip
 
 
-def check_lead_somewhere(streams: Iterable[StreamDeclaration], functions: Iterable[EdgeFunction]) -> None:
+def check_lead_somewhere(streams: Collection[StreamDeclaration], functions: Iterable[EdgeFunction]) -> None:
     """Refuse a stream whose values nobody gets.
 
     Raises:
         Problem: there is one.
     """
-    followed = {
-        function.trigger.name
-        for function in functions
-        if isinstance(function.trigger, StreamDeclaration) and not function.trigger.late
-    }
+    triggers: list[Any] = [function.trigger for function in functions]
+    triggers += [source for stream in streams for source in stream.triggers]
+    followed = {one.name for one in triggers if isinstance(one, StreamDeclaration) and not one.late}
     for stream in streams:
         if not stream.stream.forwards and stream.name not in followed:
             raise Problem(
@@ -105,6 +107,33 @@ def check_time(function: Callable[..., Any], payload: Any, trigger: Mqtt) -> Non
             )
 
 
+def _check_taken(function: Callable[..., Any], payload: Any, source: StreamDeclaration) -> None:
+    """Refuse a stream that takes values of another type than the stream before it gives."""
+    given: set[Any] = {source.result}
+    if source.late:
+        given = late_types(source.stream, source.payloads, source.result)
+        if not given:
+            raise Problem(
+                f"{function.__name__} takes what is late for {source.name}, where nothing can be",
+                f"take its values: @app.stream({source.name})",
+                at=function,
+            )
+    known = [one for one in given if one is not Unknown]
+    if len(known) == 1 and not _fits(known[0], payload):
+        raise Problem(
+            f"{function.__name__} takes Stream[{name_of(payload)}], and {source} gives {name_of(known[0])}",
+            f"write Stream[{name_of(known[0])}]",
+            at=function,
+        )
+
+
+def _fits(given: Any, wanted: Any) -> bool:
+    """Tell whether a value of one type may be one of another, as far as that can be seen."""
+    if isinstance(given, type) and isinstance(wanted, type):
+        return issubclass(given, wanted)
+    return given == wanted or wanted is Any or not isinstance(given, type) or bool(typing.get_args(wanted))
+
+
 def _sources(stream: Stream[Any]) -> set[int]:
     """Return which triggers a stream begins with."""
     first = stream.steps[0] if stream.steps else None
@@ -113,15 +142,24 @@ def _sources(stream: Stream[Any]) -> set[int]:
     return {stream.source}
 
 
-def _check_keys(function: Callable[..., Any], stream: Stream[Any], trigger: Mqtt, payload: Any) -> None:
+def _check_keys(function: Callable[..., Any], stream: Stream[Any], source: Source, payload: Any) -> None:
+    names = names_given(source)
     fields: tuple[str, ...] = getattr(payload, "__struct_fields__", ())
     for key in stream.keys:
-        if key not in trigger.pattern.names and key not in fields:
+        if key in names or key in fields:
+            continue
+        if isinstance(source, Mqtt):
             raise Problem(
                 f"{function.__name__} is keyed by {key!r}, neither a capture nor a field of the payload",
                 f"write {{{key}}} in the topic",
                 at=function,
             )
+        raise Problem(
+            f"{function.__name__} is keyed by {key!r}, neither a key of {source.name} "
+            "nor a field of its values",
+            f"the keys are {', '.join(names)}" if names else f"give {source.name} a key_by",
+            at=function,
+        )
 
 
 def _check_tables(function: Callable[..., Any], stream: Stream[Any], states: States) -> None:

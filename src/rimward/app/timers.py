@@ -7,7 +7,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from rimward.app.declared import EdgeOptions
+from rimward.app.declared import FULL, EdgeOptions
 from rimward.app.functions import CloudFunction, EdgeFunction
 from rimward.app.plan import Plan
 from rimward.app.problems import Problem
@@ -41,6 +41,29 @@ def check_timer(plan: Plan, trigger: Timer, options: EdgeOptions, *, durable: bo
             f"{name} does not take its durable state, which holds the key until its effects are on disk",
             f"add the parameter 'state: State[{state.__name__}]'",
             at=plan.function,
+        )
+
+
+def check_full(function: Callable[..., Any], options: EdgeOptions, *, fires: bool) -> None:
+    """Refuse `on_full=` where somebody is told that there is no room; `fires` says that nobody is.
+
+    Raises:
+        Problem: it is there, or is none.
+    """
+    if options.on_full is None:
+        return
+    if options.on_full not in FULL:
+        raise Problem(
+            f"{function.__name__}: on_full is {options.on_full!r}",
+            f"write one of {', '.join(FULL)}",
+            at=function,
+        )
+    if not fires:
+        raise Problem(
+            f"{function.__name__}: on_full= is for timers and cron lines",
+            "take it away: whoever sent the message is told that there is no room, a stream has its own "
+            "on_full=, and every(…) comes again by itself",
+            at=function,
         )
 
 

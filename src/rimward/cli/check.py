@@ -1,6 +1,7 @@
 """`rimward check APP`: every rule of the contract, without starting anything."""
 
 import argparse
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,8 @@ examples:
   rimward check app.py --against .rimward
 
 It imports the app in a process of its own, for 5 s at most, with the packages of the cloud blocked: a file
-that needs them on a node is found here. With --json one line a problem: file, line, message, cure, code.
+that needs them on a node is found here. It warns of functions that assign globals. With --json one line a
+problem: file, line, message, cure, code.
 Exit codes: 0 fine, 1 a problem.
 """
 
@@ -36,7 +38,7 @@ def add_arguments(parser: Parser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Tell what is wrong, or what there is."""
-    from rimward.local.checking import AppMistake, check_now, short
+    from rimward.local.checking import AppMistake, check_now, short, warnings
 
     try:
         manifest = check_now(options.app, 5.0)
@@ -60,9 +62,12 @@ def run(options: argparse.Namespace) -> int:
             options.manifest.write_bytes(encode(manifest))
         except OSError as error:
             raise CommandError(f"{options.manifest} can't be written ({error.strerror})") from None
+    told = warnings(manifest)
     if options.json:
-        json_line(summary(manifest))
+        json_line(summary(manifest) | ({"warnings": told} if told else {}))
     else:
+        for warning in told:
+            print(f"warning: {warning}", file=sys.stderr)
         counts = [f"{_count(manifest, layer)} {where}" for layer, where in LAYERS.items()]
         print(f"{options.app} is fine: {manifest.app} has {', '.join(counts)}, {len(manifest.facts)} facts")
     return 0

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable
+from functools import partial
 
 from rimward.observe import Logger, get_logger
 
@@ -23,6 +24,32 @@ async def beat(period: float, action: Callable[[], None]) -> None:
         due += period
         if due <= now:  # missed some: the next one is in the future
             due += ((now - due) // period + 1) * period
+
+
+class Beats:
+    """The beats of functions, by name: they follow from one version of an app to the next."""
+
+    def __init__(self, run: Callable[[str], None]) -> None:
+        """`run` is called at each function's beat."""
+        self._run = run
+        self._tasks: dict[str, tuple[float, asyncio.Task[None]]] = {}
+
+    def follow(self, periods: dict[str, float]) -> None:
+        """Beat for these functions, seconds; one whose period is the same stays on its schedule."""
+        for name in [one for one, (period, _) in self._tasks.items() if periods.get(one) != period]:
+            self._tasks.pop(name)[1].cancel()
+        loop = asyncio.get_running_loop()
+        for name, period in periods.items():
+            if name not in self._tasks:
+                self._tasks[name] = period, loop.create_task(beat(period, partial(self._run, name)))
+
+    async def close(self) -> None:
+        """Beat no more."""
+        tasks = [task for _, task in self._tasks.values()]
+        self._tasks.clear()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 class Alarm:

@@ -5,6 +5,7 @@ import socket
 from collections.abc import Mapping
 
 from rimward.app import App
+from rimward.app.wasm import Component
 from rimward.edge.config import NodeConfig
 from rimward.edge.dispatch import Dispatcher
 from rimward.edge.functions.workers import Place, Workers
@@ -17,6 +18,7 @@ def workers_of(
     dispatcher: Dispatcher,
     listener: socket.socket | None,
     environ: Mapping[str, str],
+    components: Mapping[Component, str],
 ) -> Workers | None:
     """Return a node's workers, employed; None where no zygote is to come and no function needs one.
 
@@ -24,20 +26,29 @@ def workers_of(
         LoadError: a function needs one, or the configuration names one that is not there.
     """
     if listener is None:
-        for function in app.edge_functions:
-            if function.run in {"process", "wasm"}:
-                raise LoadError(
-                    f'{function.name}: run="{function.run}", and this node was started without a zygote',
-                    file=function.file,
-                    line=function.line,
-                    cure="start it by rimward dev or rimward node run",
-                )
+        check_workers(app)
         return None
-    place = Place(config.app, _hidden(config, environ))
+    place = Place(config.app, _hidden(config, environ), components)
     workers = Workers(app, config.workers, place, dispatcher.settings, environ)
     dispatcher.employ(workers)
     workers.listen(listener)
     return workers
+
+
+def check_workers(app: App) -> None:
+    """Tell whether an app can run without workers.
+
+    Raises:
+        LoadError: a function needs one.
+    """
+    for function in app.edge_functions:
+        if function.run in {"process", "wasm"}:
+            raise LoadError(
+                f'{function.name}: run="{function.run}", and this node was started without a zygote',
+                file=function.file,
+                line=function.line,
+                cure="start it by rimward dev or rimward node run",
+            )
 
 
 def _hidden(config: NodeConfig, environ: Mapping[str, str]) -> tuple[str, ...]:

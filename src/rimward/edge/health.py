@@ -16,6 +16,7 @@ class Health:
 
     def __init__(self, config: NodeConfig, wall: Callable[[], int]) -> None:
         self._config = config
+        self.digest: str = config.digest  # of the app's file
         self._wall = wall
         self._started_at = wall()
         self._dispatcher: Dispatcher | None = None
@@ -56,6 +57,7 @@ class Health:
                 counters[f"errors:{name}"] = stream.errors
                 counters[f"ahead:{name}"] = stream.ahead
                 counters[f"keys_full:{name}"] = stream.full
+                counters[f"dropped:{name}"] = stream.dropped
                 counters[f"keys:{name}"] = len(stream.keys)
                 counters[f"keys_in_memory:{name}"] = stream.keys.in_memory
                 counters[f"unfit:{name}"] = stream.aside.unfit
@@ -84,7 +86,7 @@ class Health:
             started_at=self._started_at,
             node=self._config.node,
             app=self._config.app,
-            digest=self._config.digest,
+            digest=self.digest,
             functions=functions,
             gateways={name: stats() for name, stats in self._gateways.items()},
             outbox={name: float(value) for name, value in outbox.items()},

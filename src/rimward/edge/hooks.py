@@ -8,13 +8,14 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any, NoReturn
 
-from rimward.app import App, States
+from rimward.app import States
 from rimward.app.effects import current
 from rimward.app.hooks import Hook
 from rimward.edge.dispatch import Dispatcher
 from rimward.edge.dispatch.call import Call
 from rimward.edge.dispatch.ports import NODE
 from rimward.edge.dispatch.types import Ticket
+from rimward.edge.dispatch.version import Version
 from rimward.edge.dispatch.work import Work
 from rimward.events import RimwardError
 from rimward.events.raised import place_of
@@ -36,10 +37,11 @@ class _TimeIsUp(BaseException):
 
 
 class Hooks:
-    """What runs once when a node starts, and once when it stops."""
+    """What runs once when a version of an app starts on a node, and once when it stops."""
 
-    def __init__(self, app: App, dispatcher: Dispatcher) -> None:
-        self._app = app
+    def __init__(self, version: Version, dispatcher: Dispatcher) -> None:
+        """The dispatcher knows the version's facts, whether or not it runs it."""
+        self._version = version
         self._dispatcher = dispatcher
         self._started = False
 
@@ -49,7 +51,7 @@ class Hooks:
         Raises:
             HookFailed: one raised or took too long, or what it forwards can't be kept.
         """
-        for hook in self._app.hooks:
+        for hook in self._version.app.hooks:
             if hook.moment == "start":
                 await self._run(hook, hook.timeout)
         self._started = True
@@ -60,7 +62,7 @@ class Hooks:
             return
         loop, self._started = asyncio.get_running_loop(), False
         end = loop.time() + STOPPING
-        for hook in reversed(self._app.hooks):
+        for hook in reversed(self._version.app.hooks):
             if hook.moment != "stop":
                 continue
             try:
@@ -94,9 +96,9 @@ class Hooks:
         await _ended(dispatcher.end(work), hook)
 
     def _arguments(self, hook: Hook) -> list[Any]:
-        cells = self._dispatcher.cells
+        cells = self._version.cells
         return [
-            self._dispatcher.settings
+            self._version.settings
             if parameter.kind == "config"
             else States(cells[parameter.type].type, cells[parameter.type])
             for parameter in hook.plan.parameters

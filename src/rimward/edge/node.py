@@ -4,21 +4,21 @@ import asyncio
 import os
 import socket
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from rimward.app import App
-from rimward.app.settings import settings_of
 from rimward.app.triggers import Ws
+from rimward.app.wasm import Component
 from rimward.edge.access import Access, Watch, open_access
 from rimward.edge.access.clock import TrustedClock
-from rimward.edge.beats import Alarm, beat
+from rimward.edge.beats import Alarm, Beats, beat
 from rimward.edge.clock import ShiftedWall, machine_clock
 from rimward.edge.commands.file import Boot
 from rimward.edge.commands.hand import Hand
@@ -26,7 +26,8 @@ from rimward.edge.config import NodeConfig
 from rimward.edge.dispatch import Clocks, Dispatcher, Tracing
 from rimward.edge.dispatch.asked import Asked
 from rimward.edge.dispatch.ports import OutboxPort
-from rimward.edge.employing import workers_of
+from rimward.edge.dispatch.version import Version
+from rimward.edge.employing import check_workers, workers_of
 from rimward.edge.functions.placing import Placing
 from rimward.edge.functions.workers import Workers
 from rimward.edge.gateways.admission import Load
@@ -43,7 +44,10 @@ from rimward.edge.outbox import Outbox
 from rimward.edge.recording.recording import Doors as RecordedDoors
 from rimward.edge.recording.recording import Recording
 from rimward.edge.secrets import give_secrets
+from rimward.edge.settings import LiveSettings, read_settings
 from rimward.edge.shelf import Shelf
+from rimward.edge.slot import Slot
+from rimward.edge.versions.versions import Versions
 from rimward.edge.watched import be_watched, placing_of
 from rimward.observe import Recorder
 from rimward.observe.faults import Faults
@@ -70,14 +74,14 @@ def doors_of(
         dispatcher,
         clock=clocks.monotonic,
         config=replace(config.mqtt, max_packet_size=limits.payload_bytes, max_connections=limits.connections),
-        priority=dispatcher.board.priority,
+        priority=lambda topic: dispatcher.board.priority(topic),  # noqa: PLW0108 (of the board that is there then)
         fill=outbox.fill,
         disk=keeper,
         on_dead=keeper.bury,
         access=access,
     )
     dispatcher.router = mqtt
-    load = Load(mqtt.overload, dispatcher.board.priority_of)
+    load = Load(mqtt.overload, dispatcher.priority_of)
     http = HttpGateway(
         dispatcher,
         clock=clocks.monotonic,
@@ -97,6 +101,7 @@ def doors_of(
         lane=Asked(dispatcher),
     )
     http.mqtt = mqtt.connection
+    dispatcher.on_turn += [http.known.forget, mqtt.broker.table.forget_all]
     if any(isinstance(trigger := run.function.trigger, Ws) and trigger.topic for run in runs):
         dispatcher.router = BothWays(mqtt, http.topics)
     give_secrets(runs, dispatcher.settings, os.environ, clocks)
@@ -119,17 +124,16 @@ def coap_of(
         links=links_of(run.function for run in dispatcher.functions.values()),
         access=access,
         disk=Keeper(outbox, clocks),
-        load=Load(overload, dispatcher.board.priority_of),
+        load=Load(overload, dispatcher.priority_of),
     )
     dispatcher.commands.routers["coap"] = coap
+
+    def turn() -> None:
+        coap.serving.links = links_of(run.function for run in dispatcher.functions.values())
+
+    dispatcher.on_turn.append(turn)
     coap.serving.commanding.replies = dispatcher.commands
     return coap
-
-
-def read_settings(app: App, config: NodeConfig) -> Struct | None:
-    """Return the app's own settings, from the environment and a file."""
-    name = config.settings or os.environ.get("RIMWARD_CONFIG")
-    return settings_of(app, Path(name).read_bytes() if name else None, os.environ)
 
 
 class Node:
@@ -142,18 +146,23 @@ class Node:
     access: Access
     listening: Listening
     placing: Placing
+    versions: Versions
     workers: Workers | None = None
+    components: Mapping[Component, str]  # where those of the app are, compiled
 
     def __init__(self, app: App, config: NodeConfig) -> None:
         self.app = app
         self.config = config
         self.folder: Path = Path(config.data) / "node"
+        self.components = {}
         self._wall = ShiftedWall(time.time_ns, Faults(Path(config.data)))
         self.clocks: Clocks = Clocks(time.monotonic_ns, self._wall)
         self.health: Health = Health(config, time.time_ns)
         self._stack = AsyncExitStack()
-        self._tasks: list[asyncio.Task[None]] = []
+        self._tasks: set[asyncio.Task[None]] = set()
         self._watch: Watch | None = None
+        self._placing_kept: asyncio.Task[None] | None = None
+        self.slot: Slot | None = None  # where a supervisor sees which call runs
         self._coap: CoapGateway | None = None  # made with its first socket
 
     async def __aenter__(self) -> Self:
@@ -215,10 +224,15 @@ class Node:
                 "recording": self._recording.problem,
                 "timers": dispatcher.firing.problem,
                 "states": partial(problem_of, dispatcher),
+                "settings": lambda: self.settings.problem(),  # noqa: PLW0108 (it is made below)
             }
             self.health.watch(dispatcher, outbox, gateways, recorder, problems)
             self.health.placing = self.placing
-            self._hooks = Hooks(self.app, dispatcher)
+            self._hooks = Hooks(dispatcher.version, dispatcher)
+            self.settings = LiveSettings(config, lambda: self.app, self._configure, dispatcher.counters)
+            self._beats = Beats(lambda name: dispatcher.beat(dispatcher.functions[name]))
+            self.versions = Versions(self)
+            self.versions.begin()
             self._alarm = Alarm(lambda: dispatcher.firing.due, dispatcher.firing.look)
             self._stack = stack.pop_all()
         return self
@@ -261,24 +275,24 @@ class Node:
             self.coap.open()
         await self.listening.open(sockets)
         self._recorder.tell()  # its first was taken before there was a gateway
-        self._tasks.append(asyncio.get_running_loop().create_task(self._wall.follow()))
+        self._spawn(self._wall.follow())
         self._beat(1.0, self.dispatcher.feeder.advance)
         self._beat(1.0, self.dispatcher.follow_wall_clock)
         self._beat(1.0, self.dispatcher.expire)
-        self._tasks.append(asyncio.get_running_loop().create_task(self._hand.run()))
-        self._tasks.append(asyncio.get_running_loop().create_task(self.placing.keep()))
-        self._tasks.append(asyncio.get_running_loop().create_task(self._recording.follow()))
+        self._spawn(self._hand.run())
+        self._keep_placing()
+        self._spawn(self._recording.follow())
+        self._spawn(self.settings.follow())
         if self._watch is not None:
-            self._tasks.append(asyncio.get_running_loop().create_task(self._watch.follow()))
+            self._spawn(self._watch.follow())
         self.dispatcher.firing.wake = self._alarm.set
         self._beat(1.0, self._alarm.ring)
         self._alarm.ring()  # what was missed while the node was off
-        for run, period in self.dispatcher.beats:
-            self._beat(period, partial(self.dispatcher.beat, run))
+        self._follow_beats()
 
     async def be_watched(self) -> None:
         """Let a supervisor watch over the calls; it takes signals, so only the process's own node does."""
-        await be_watched(self.dispatcher, self.config, self.folder)
+        self.slot = await be_watched(self.dispatcher, self.config, self.folder)
 
     def employ(self, listener: socket.socket | None) -> None:
         """Have functions run in processes of their own; their zygote connects to the socket given.
@@ -286,7 +300,8 @@ class Node:
         Raises:
             LoadError: there is none, and a function needs it.
         """
-        self.workers = workers_of(self.app, self.config, self.dispatcher, listener, os.environ)
+        components = self.components
+        self.workers = workers_of(self.app, self.config, self.dispatcher, listener, os.environ, components)
         if self.workers is not None:
             self._stack.callback(self.workers.close)
             self.health.workers = self.workers
@@ -294,16 +309,81 @@ class Node:
 
     async def reload(self) -> None:
         """Read again what may change while devices are connected; no connection is dropped."""
+        await self.versions.look()
+        await self.settings.look()
         await self.listening.reload()
         if self._watch is not None:
             self._watch.soon()
 
+    def _configure(self, settings: Struct | None) -> bool:
+        """Have functions see other settings from the next call on; False: they are the same.
+
+        Raises:
+            LoadError: a secret that a function needs is not among them.
+        """
+        dispatcher = self.dispatcher
+        if settings == dispatcher.settings:
+            return False
+        give_secrets(dispatcher.functions.values(), settings, os.environ, self.clocks)
+        dispatcher.configure(settings)
+        if self.workers is not None:
+            self.workers.configure(settings)
+        return True
+
+    def check_workers(self, app: App) -> None:
+        """Tell whether another version of the app can run here.
+
+        Raises:
+            LoadError: a function needs a worker, and no zygote is to come, or they are configured otherwise.
+        """
+        if self.workers is not None:
+            self.workers.check(app)
+        else:
+            check_workers(app)
+
+    def turn(self, version: Version, hooks: Hooks, placing: Placing, digest: str) -> Hooks:
+        """Take over what belongs to the version that the dispatcher runs now; return the hooks before."""
+        self.app, self.health.digest = version.app, digest
+        before, self._hooks = self._hooks, hooks
+        if self.workers is not None:
+            self.workers.turn(version.app, version.settings, self.components)
+        self.placing = self.health.placing = self.dispatcher.conduct = placing
+        placing.start()
+        self._keep_placing()
+        self._follow_beats()
+        if self._watch is not None:
+            self._watch.turn(version.app.manifest().functions)
+        if (rest := self._recording.turn(version.app)) is not None:
+            self._spawn(rest)
+        return before
+
+    @property
+    def speaks_coap(self) -> bool:
+        """Whether there is a CoAP gateway."""
+        return self._coap is not None
+
+    def _follow_beats(self) -> None:
+        self._beats.follow({run.name: period for run, period in self.dispatcher.beats})
+
+    def _keep_placing(self) -> None:
+        if self._placing_kept is not None:
+            self._placing_kept.cancel()
+        self._placing_kept = self._spawn(self.placing.keep())
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
     def _beat(self, period: float, action: Callable[[], None]) -> None:
-        self._tasks.append(asyncio.get_running_loop().create_task(beat(period, action)))
+        self._spawn(beat(period, action))
 
     async def __aexit__(self, *_: object) -> None:
         """Stop listening, finish the calls in flight, flush the log, close the files."""
         self._alarm.close()
+        await self._beats.close()
+        await self.versions.close()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

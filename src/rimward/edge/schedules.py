@@ -26,13 +26,13 @@ class Schedule:
     def __init__(self, trigger: Cron, stored: bytes | None = None) -> None:
         """`stored` is the position that an earlier start has kept."""
         self._trigger = trigger
-        self._line = str(trigger)
+        self.line: str = str(trigger)
         self._at: int | None = None  # the last time that ran, or the beginning
         self._next: tuple[int, int] | None = None  # of which last time it follows, and the next time
         self.rests_until: int = 0  # monotonic ns: a run was refused, and is tried again then
         if stored is not None:
             position = msgspec.msgpack.decode(stored, type=Position)
-            self._at = position.at if position.line == self._line else None
+            self._at = position.at if position.line == self.line else None
 
     def begin(self, now: int) -> bool:
         """Begin at a wall time, ns, where there is no position that fits the clock; tell whether so."""
@@ -70,4 +70,4 @@ class Schedule:
     def kept(self) -> bytes:
         """Return the position for the disk."""
         assert self._at is not None
-        return msgspec.msgpack.encode(Position(self._line, self._at))
+        return msgspec.msgpack.encode(Position(self.line, self._at))

@@ -22,12 +22,16 @@ def give_secrets(
     """Give each function with a signed trigger what checks its requests.
 
     Raises:
-        LoadError: a secret is not there, or is no key of its kind.
+        LoadError: a secret is not there, or is no key of its kind; then all stays as it was.
     """
+    checks: list[tuple[FunctionRun, Check]] = []
     for run in runs:
         trigger = run.function.trigger
         if isinstance(trigger, Http) and trigger.signed is not None:
-            run.check = _check(trigger.signed, _key(run, trigger.signed, settings, environ), clocks)
+            key = _key(run, trigger.signed, settings, environ)
+            checks.append((run, _check(trigger.signed, key, clocks)))
+    for run, check in checks:
+        run.check = check
 
 
 def _check(signed: Signed, key: bytes, clocks: Clocks) -> Check:

@@ -52,17 +52,36 @@ class Slot:
         Raises:
             OSError: the disk refused it.
         """
-        watched = [
-            Watched(one.name, round(soft * 1e9), round(limit * 1e9))
-            for one in functions
-            for soft, limit in (soft_and_limit(one),)
-        ]
-        limit = round(LIMIT * 1e9)
-        watched += [Watched(name, limit, limit) for name in streams]
-        write(str(path), watched, hands, str(root))
-        self.names = [one.name for one in watched]
+        watched = _watched(functions, streams)
+        write(str(path), list(watched.values()), hands, str(root))
+        self.names = list(watched)
         self._file = SlotFile(str(path))
         self.words = self._file.words
+
+    def turn(self, functions: Iterable[EdgeFunction], streams: Iterable[str], root: Path) -> bool:
+        """Tell whoever watches of another version: new names get new numbers, the others keep theirs.
+
+        False: there is no room for that many.
+        """
+        if self._file is None:
+            return True
+        known = {one.name: one for one in self._file.functions} | _watched(functions, streams)
+        if not self._file.rewrite(list(known.values()), str(root)):
+            return False
+        self._file.refresh()
+        self.names = list(known)
+        return True
+
+
+def _watched(functions: Iterable[EdgeFunction], streams: Iterable[str]) -> dict[str, Watched]:
+    """Return what is watched of an app, by name, in the order of its numbers."""
+    found = {
+        one.name: Watched(one.name, round(soft * 1e9), round(limit * 1e9))
+        for one in functions
+        for soft, limit in (soft_and_limit(one),)
+    }
+    limit = round(LIMIT * 1e9)
+    return found | {name: Watched(name, limit, limit) for name in streams}
 
 
 def soft_and_limit(function: EdgeFunction) -> tuple[float, float]:

@@ -81,6 +81,7 @@ class Timers:
         self.clock = clock
         self.limit: int = limit
         self._queues: dict[str, Queue] = {}  # by function
+        self._resting: dict[str, Queue] = {}  # of functions that the app has no more
         self._doubtful: list[Pending] = []  # whose time is guessed until the wall clock is believed
         self._offset: int | None = None  # the wall clock less this boot's count, where it is believed
 
@@ -107,11 +108,24 @@ class Timers:
         for key, value in stored.items():
             self._place(function, key, decoder.decode(value))
 
+    def rest(self, function: str) -> None:
+        """Let a function's timers be, neither due nor lost, until it is woken."""
+        self._resting[function] = self._queues.pop(function)
+
+    def wake(self, function: str) -> bool:
+        """Go on with a function's timers; False where it is not known."""
+        if function in self._resting:
+            self._queues[function] = self._resting.pop(function)
+        return function in self._queues
+
+    def _queue(self, function: str) -> Queue:
+        return self._queues[function] if function in self._queues else self._resting[function]
+
     # -- one timer
 
     def find(self, function: str, key: str) -> Pending | None:
         """Return a key's pending timer of a function."""
-        return self._queues[function].pending.get(key)
+        return self._queue(function).pending.get(key)
 
     def pending(self, function: str) -> list[Pending]:
         """Return the pending timers of a function."""
@@ -124,7 +138,7 @@ class Timers:
 
     def put(self, function: str, key: str, timer: Pending | None) -> None:
         """Make a timer the pending one of its function and key, or leave none."""
-        queue = self._queues[function]
+        queue = self._queue(function)
         if timer is None:
             queue.pending.pop(key, None)
             return
@@ -189,7 +203,7 @@ class Timers:
         for timer in self._doubtful:
             if self.is_pending(timer):
                 timer.due = min(timer.due, now + self._left(timer.delay, timer.wall))
-                self._queues[timer.function].push(timer)
+                self._queue(timer.function).push(timer)
         self._doubtful.clear()
         first = self._offset is None
         if self._offset is not None and abs(wall - now - self._offset) <= MOVED:

@@ -53,6 +53,10 @@ class Attendant:
             return False
         return True
 
+    def serving_node(self) -> int | None:
+        """Return the node's pid, None where it does not serve."""
+        return self.pids.get("node") if "node" in self._serving else None
+
     def fail(self, sentence: str) -> None:
         """Stop everything for a reason."""
         self.failure = DevError(sentence)

@@ -123,6 +123,9 @@ def _estimated(manifest: Manifest, fact: FactSpec, rate: float, devices: int) ->
 def _rate(one: FunctionSpec, streams: dict[str, FunctionSpec], rate: float, devices: int) -> float:
     """Return how often a second a function runs, or a stream tells something."""
     if one.layer == "stream":
+        if one.protocol is None:
+            taken = {*one.behind} & {*one.trigger.split(" + ")}  # what comes too late is not counted on
+            rate = sum(_rate(streams[name], streams, rate, devices) for name in taken)
         return rate if one.window is None else min(rate, devices / one.window)
     if one.trigger in streams:
         return _rate(streams[one.trigger], streams, rate, devices)

@@ -33,6 +33,16 @@ class AppMistake(DevError):
         self.mistake = mistake
 
 
+def warnings(manifest: Manifest) -> list[str]:
+    """Return what an app that is fine had better not do, a sentence each."""
+    return [
+        f"{short(one.file)}:{one.line}: {one.name} assigns the global {name!r}, which ends with the node's "
+        "process and is nobody else's: keep it in a State[T]"
+        for one in manifest.functions
+        for name in one.keeps
+    ]
+
+
 async def check(app: str, timeout: float) -> Manifest:  # noqa: ASYNC109 -- told to the person by its number
     """Import an app and return its manifest; `timeout` in seconds.
 

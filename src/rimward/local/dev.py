@@ -7,14 +7,18 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 from rimward.app.manifest import Manifest
+from rimward.edge.functions.wasm.cache import user_folder
+from rimward.edge.versions.wanted import Taken, Wanted
 from rimward.local.attending import Attendant
-from rimward.local.checking import check
+from rimward.local.checking import check, warnings
+from rimward.local.components import make_components
 from rimward.local.differing import differs
 from rimward.local.errors import DevError
 from rimward.local.folder import DataFolder
 from rimward.local.listeners import HOST, further, takes_coap
 from rimward.local.options import DevOptions
 from rimward.local.plan import Extras, Plan, installed
+from rimward.local.renewing import renew, told
 from rimward.local.supervision import Supervision
 from rimward.local.telling import Ready, Teller
 from rimward.local.trying import send_line, takes
@@ -36,6 +40,7 @@ async def run(options: DevOptions, teller: Teller) -> None:
     folder = await asyncio.to_thread(DataFolder, options.data)
     extras = await asyncio.to_thread(installed)
     manifest = await check(options.app, options.check_timeout)
+    await make_components(manifest, await asyncio.to_thread(user_folder), teller.note)
     if options.simulate and not takes(manifest):
         raise DevError(
             f"{options.app} has no MQTT function, and simulated devices speak MQTT: "
@@ -122,6 +127,8 @@ class Dev:
         self._teller.ready(ready, manifest.app, link, send_line(manifest, self._options.data, time.time_ns()))
         if not self._extras.cloud:
             self._teller.note(EDGE_ALONE)
+        for warning in warnings(manifest):
+            self._teller.note(warning)
         for name in self._plan.devices:
             self._supervision.restart(name)
         if (devices := self._options.simulate) > 0:
@@ -137,21 +144,42 @@ class Dev:
             taken = takes(manifest)
             try:
                 checked = await check(self._options.app, self._options.check_timeout)
+                await make_components(checked, await asyncio.to_thread(user_folder), self._teller.note)
                 await self._compare(checked)
                 await asyncio.to_thread(self._plan.refresh, checked)
+                runs = await self._renew(checked)
+                if not runs:
+                    await asyncio.to_thread(self._plan.refresh, manifest)
             except DevError as error:
                 self._teller.note(f"{error} (what ran before the save runs on)")
                 continue
+            if not runs:
+                continue
             manifest = checked
             self._sources = await asyncio.to_thread(_folders, manifest)
-            if takes_coap(manifest) and "coap" not in self._plan.listeners:
-                self._teller.note("CoAP is listened for from the next start on: stop dev and start it again")
-            runs_it = [name for name in self._plan.names if name in {"node", "hub"} or is_ingest(name)]
-            self._teller.note(f"{self._options.app} was saved: restarting {' and '.join(runs_it)}")
-            for name in runs_it:
-                self._supervision.restart(name)
             if self._options.simulate and takes(manifest) != taken:
                 self._supervision.restart("simulate")  # what devices say has changed
+
+    async def _renew(self, manifest: Manifest) -> bool:
+        """Have everything that runs the app go over to it; False: it can't, and what ran before runs on.
+
+        The node does so with its connections open, or starts anew where it can't; the hub starts anew.
+        """
+        if takes_coap(manifest) and "coap" not in self._plan.listeners:
+            self._teller.note("CoAP is listened for from the next start on: stop dev and start it again")
+        app, node = self._options.app, self._folder.root / "node"
+        wanted = Wanted(time.time_ns(), self._plan.app, manifest.digest)
+        taken = await renew(node, wanted, self._attendant.serving_node, self._options.check_timeout)
+        if taken is None:
+            taken = Taken(wanted.number, "restart", "it gives no answer")
+        self._teller.note(told(app, taken))
+        if taken.outcome == "kept":
+            return False
+        behind = [name for name in self._plan.names if name == "hub" or is_ingest(name)]
+        anew = ["node", *behind] if taken.outcome == "restart" else behind
+        for name in anew:
+            self._supervision.restart(name)
+        return True
 
     async def _compare(self, manifest: Manifest) -> None:
         """Compare the app's facts with what the lake has of them.
@@ -182,4 +210,5 @@ class Dev:
 
 def _folders(manifest: Manifest) -> list[Path]:
     """Return the folders whose Python files an app is made of."""
-    return sorted({Path(function.file).resolve().parent for function in manifest.functions if function.file})
+    files = [file for one in manifest.functions for file in (one.file, one.component) if file]
+    return sorted({Path(file).resolve().parent for file in files})

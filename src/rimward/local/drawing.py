@@ -129,10 +129,7 @@ def arrange(found: Boundary) -> Picture:
             unbound = f"unbound: {', '.join(loose)}" if loose else None
             picture.add(source, "device", [one.path, how, unbound])
             picture.arrows.append((source, key))
-        elif f"edge {one.trigger}" in picture.boxes or any(
-            one.trigger == other.name for other in found.functions
-        ):
-            picture.arrows.append((f"edge {one.trigger}", key))
+        picture.arrows += [(f"edge {name}", key) for name in one.behind]
     for flow in found.flows:
         _cross(picture, flow)
     return picture

@@ -5,6 +5,7 @@ import os
 
 from rimward.local.attending import Attendant
 from rimward.local.checking import check
+from rimward.local.components import make_components
 from rimward.local.dev import PROCESSES
 from rimward.local.folder import DataFolder
 from rimward.local.listeners import further
@@ -27,6 +28,7 @@ async def run(options: NodeOptions, lines: Lines) -> None:
     lock = await asyncio.to_thread(folder.lock)
     try:
         plan = await asyncio.to_thread(NodePlan, folder, options, manifest)
+        await make_components(manifest, plan.components, lines.note)
         await asyncio.to_thread(plan.write)
 
         def ready(attendant: Attendant) -> Ready:

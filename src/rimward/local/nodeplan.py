@@ -9,6 +9,7 @@ from msgspec import Struct, structs, to_builtins
 from rimward.app.manifest import Manifest, encode
 from rimward.edge.config import NodeConfig
 from rimward.edge.deep.config import DeepConfig
+from rimward.edge.functions.wasm.cache import folder_of
 from rimward.edge.gateways.listening.config import ListenerConfig
 from rimward.edge.joining import Identity, IdentityFolder
 from rimward.local.errors import DevError
@@ -79,6 +80,11 @@ class NodePlan:
     def listeners(self) -> dict[str, ListenerConfig]:
         """The listeners by name."""
         return self._node.listeners
+
+    @property
+    def components(self) -> Path:
+        """Where the node's components are."""
+        return folder_of(self._node.workers, self._node.data)
 
     def write(self) -> None:
         """Write everything that the processes read.

@@ -16,7 +16,8 @@ from msgspec import Struct
 from rimward.app.manifest import Manifest, encode
 from rimward.edge.config import NodeConfig
 from rimward.edge.deep.config import DeepConfig
-from rimward.edge.functions.config import LISTENER
+from rimward.edge.functions.config import LISTENER, WorkersConfig
+from rimward.edge.functions.wasm.cache import user_folder
 from rimward.edge.gateways.listening.config import ListenerConfig
 from rimward.edge.slot import watch_spec
 from rimward.local.folder import DataFolder
@@ -70,7 +71,7 @@ class Plan:
         self.devices: list[str] = ["replay"] * (options.replay is not None) + ["simulate"] * bool(
             options.simulate
         )
-        self._app = absolute(options.app)
+        self.app: str = absolute(options.app)
         self.listeners: dict[str, ListenerConfig] = listeners_of(options, coap=False)
 
     def write(self, manifest: Manifest) -> None:
@@ -94,7 +95,7 @@ class Plan:
         folder.write(folder.manifest, encode(manifest))
         access = self._options.access
         node = NodeConfig(
-            app=self._app,
+            app=self.app,
             data=str(folder.root),
             node=NODE,
             region=REGION,
@@ -103,6 +104,7 @@ class Plan:
             anonymous=self._options.anonymous,
             listeners=self.listeners,
             watch="report",
+            workers=WorkersConfig(components=str(user_folder())),
         )
         folder.write(folder.run / "node.json", node)
 
@@ -144,7 +146,7 @@ class Plan:
         )
         folder.write(folder.run / "deep.json", deep)
         config = HubConfig(
-            data=str(folder.root), manifest=str(folder.manifest), app=self._app, bus_url=url,
+            data=str(folder.root), manifest=str(folder.manifest), app=self.app, bus_url=url,
             user=hub.user, password=hub.password, region=REGION, events=events,
             ingest_processes=self._options.ingest_processes,
         )  # fmt: skip

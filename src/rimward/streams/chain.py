@@ -64,9 +64,23 @@ class Line:
     )
 
     def __init__(
-        self, operators: Sequence[Operator], aside: Aside, source: int = 0, labels: Sequence[str] = ()
+        self,
+        operators: Sequence[Operator],
+        aside: Aside,
+        source: int = 0,
+        labels: Sequence[str] = (),
+        *,
+        behind: int = 0,
     ) -> None:
-        """`labels` name the operators in snapshots, so that each finds its state when others come and go."""
+        """Name the operators and say how far the items are behind the key's clock.
+
+        Args:
+            operators: in their order.
+            aside: takes what leaves by the side.
+            source: whose items it takes.
+            labels: name the operators in snapshots, so that each finds its state when others come and go.
+            behind: ns by which the source's items may come later than those that move the clock.
+        """
         self._aside = aside
         self._source = source
         self._steps = tuple(operators)
@@ -75,7 +89,7 @@ class Line:
         self._rest = tuple(one.insert for one in self._steps[1:])
         self._opened: tuple[FlatMap, ...] = ()
         self._timed: list[tuple[int, int, tuple[FlatMap, ...], Operator]] = []  # index, and what is before it
-        waits = 0
+        waits = behind
         for index, one in enumerate(self._steps):
             if isinstance(one, FlatMap):
                 self._opened += (one,)

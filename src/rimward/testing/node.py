@@ -6,11 +6,12 @@ import random
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
 from rimward.app import App
+from rimward.app.functions import EdgeFunction
 from rimward.edge.access import Access
 from rimward.edge.clock import plain_clock
 from rimward.edge.commands.file import Boot
@@ -27,6 +28,9 @@ from rimward.testing.clock import Clock, Loop
 from rimward.testing.coap import Call
 from rimward.testing.line import Line, Peer
 from rimward.testing.outbox import SiteOutbox
+
+if TYPE_CHECKING:
+    from rimward.testing.caging import Caged
 
 TRACES = 1000  # kept, newest
 PRUNE = 64  # connections that are over and still listed
@@ -89,7 +93,11 @@ class SiteNode:
         self.mqtt.begin(self.loop)
         self.http.begin(self.loop)
         self.coap.connect(self._sent, self.loop)
+        self._cages: list[Caged] = []
         for run in self.dispatcher.functions.values():
+            if run.function.component is not None:
+                self._cages.append(_caged(app, run.function))
+                run.call = self._cages[-1].call
             run.call = self._watched(run)
         self.boot: Boot = Boot("site", clock.monotonic)
         self.hand: Hand | None = None
@@ -164,6 +172,8 @@ class SiteNode:
         for line in self._lines:
             line.cut()
         self.outbox.close()
+        for cage in self._cages:
+            cage.close()
         if self.on_death is not None:
             self.on_death()
 
@@ -190,3 +200,9 @@ class SiteNode:
                 raise
 
         return functools.wraps(call)(watched_async if run.is_async else watched)
+
+
+def _caged(app: App, function: EdgeFunction) -> "Caged":
+    from rimward.testing.caging import Caged  # where there is one: wasmtime is large
+
+    return Caged(app, function)

@@ -1,8 +1,10 @@
 """What a node's I/O process, the zygote and the workers of functions say to each other.
 
 Frames are msgpack behind their length in four bytes, big-endian. A worker gets `Begin` once and then `Ask`s,
-any number of which may be on their way; it answers each with `Ended`. The zygote gets `Fork`s, each with the
-worker's end of a socket and the page in which it says what it works on (`MARK`).
+any number of which may be on their way; it answers each with `Ended`. What goes to a worker and comes from it
+travels in batches, a list of messages a frame, for many small ones are encoded and decoded in one go at a
+fifth of the cost. The zygote gets `Fork`s, each with the worker's end of a socket and the page in which it
+says what it works on (`MARK`).
 """
 
 from collections.abc import Callable, Iterator
@@ -16,6 +18,7 @@ from rimward.events import CloudEvent, Event, RimwardError
 LENGTH = 4  # bytes in front of each frame
 MAX_FRAME = 64 << 20  # bytes; a longer one is a fault of who sent it
 MARK = 16  # bytes of the page: the number of the call that runs, 0 for none, and since when, monotonic ns
+_BARE = 64  # bytes of a call beside its payload and its states
 EMPTY, BYTES, TEXT, WRITTEN, EVENT = range(5)  # kinds of an answer
 Form = Literal["json", "msgpack"]
 
@@ -31,6 +34,15 @@ class Confined(Struct, frozen=True):
     memory: int = 512 << 20  # bytes that it may make its own
     cpu: float | None = None  # seconds of CPU time that one call may take
     processes: int = 0  # that it may start
+    mapped: int = 0  # bytes of address space that are reserved and never filled, beside its memory
+
+
+class Caged(Struct, frozen=True):
+    """Where a worker's function is that runs in WebAssembly, and what it may take."""
+
+    path: str  # of the compiled component
+    memory: int  # bytes
+    limit: int  # ns of one call
 
 
 class Begin(Struct, frozen=True):
@@ -39,6 +51,7 @@ class Begin(Struct, frozen=True):
     function: str
     confined: Confined
     settings: bytes | None = None  # of the app, msgpack, where the function takes them
+    caged: Caged | None = None
 
 
 class Ask(Struct, array_like=True, gc=False, tag=1):
@@ -53,6 +66,12 @@ class Ask(Struct, array_like=True, gc=False, tag=1):
     written: Form  # of the answer, unless it is bytes or text
     event: Event | None = None
     device: tuple[str, str | None, str] | None = None  # id, user, protocol
+
+
+def weight(ask: Ask) -> int:
+    """Return about how many bytes a call takes on its way."""
+    size = _BARE if ask.payload is None else _BARE + len(ask.payload)
+    return size + sum(len(value) for _, value in ask.states) if ask.states else size
 
 
 class Answer(Struct, array_like=True, gc=False):
@@ -71,6 +90,7 @@ class Failure(Struct, array_like=True, gc=False):
     text: str
     place: str  # file:line
     reject: str | None = None  # the code of a `Reject`, whose detail is the text
+    stopped: bool = False  # its time was over, and its worker goes on
 
 
 class Timer(Struct, array_like=True, gc=False):
@@ -156,6 +176,7 @@ class Open(Struct, array_like=True, frozen=True, tag=1):
 
     app: str
     preload: bool  # the app is loaded at once, for there are workers to come
+    hidden: tuple[str, ...] = ()  # paths that no worker may read
 
 
 class Fork(Struct, array_like=True, frozen=True, tag=2):
@@ -221,12 +242,12 @@ class Caller(Protocol):
         ...
 
 
-def framed(encoder: msgspec.msgpack.Encoder, message: Struct) -> bytes:
-    """Return a message as a frame."""
+def framed(encoder: msgspec.msgpack.Encoder, message: object) -> bytearray:
+    """Return a message, or a batch of them, as a frame."""
     buffer = bytearray(LENGTH)
     encoder.encode_into(message, buffer, LENGTH)
     buffer[:LENGTH] = (len(buffer) - LENGTH).to_bytes(LENGTH, "big")
-    return bytes(buffer)
+    return buffer
 
 
 class FrameError(ValueError):

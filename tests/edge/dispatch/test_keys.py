@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from tests.edge.dispatch.bench import bench, forwarded
 
 from rimward.app.manifest import FactSpec
+from rimward.edge.dispatch import feeding
 from rimward.edge.dispatch.keys import Ground, Key, Keys, KeysFull, Reviving, StreamsConfig
 from rimward.events import OutboxFull
 from rimward.streams import ApplyFold, Aside, Chain, Line, Tumbling, Windowed, run
@@ -221,3 +222,37 @@ async def test_a_window_that_finds_no_room_is_kept_and_comes_later(tmp_path: Pat
         await b.message("t/7", {"celsius": 1.5, "at": start + timedelta(seconds=2)})
         assert b.sent == [("mean/7", b'{"truck":"7","mean":1.5}')]
         assert await forwarded(tmp_path) == {"mean": 1}
+
+
+async def test_a_value_without_room_is_given_up_where_its_stream_says_so(tmp_path: Path) -> None:
+    start = datetime.now(UTC).replace(microsecond=0)
+    dropping = STREAM.replace('time="at")', 'time="at"), on_full="drop"', 1)
+    async with bench(tmp_path, dropping) as b:
+        admit = b.dispatcher.admit
+        b.dispatcher.admit = _full
+        for second in (0, 2):
+            await b.message("t/7", {"celsius": 1.5, "at": start + timedelta(seconds=second)})
+        assert b.dispatcher.streams["means"].dropped == 1
+        b.dispatcher.admit = admit
+        await b.message("t/7", {"celsius": 2.5, "at": start + timedelta(seconds=4)})
+        assert b.sent == [("mean/7", b'{"truck":"7","mean":1.5}')], "of the second window alone"
+        assert await forwarded(tmp_path) == {"mean": 1}
+
+
+async def test_a_key_whose_values_find_no_room_refuses_messages_at_its_limit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(feeding, "HELD", 2)
+    start = datetime.now(UTC).replace(microsecond=0)
+    async with bench(tmp_path, STREAM) as b:
+        b.dispatcher.admit = _full
+        kinds: list[str | None] = []
+        for second in range(0, 10, 2):
+            ticket = await b.message("t/7", {"celsius": 1.5, "at": start + timedelta(seconds=second)})
+            kinds.append(ticket.refusal.kind if ticket and ticket.refusal else None)
+        assert kinds == [None, None, None, "full", "full"]
+        assert b.dispatcher.streams["means"].full == 2
+
+
+def _full(spec: FactSpec, about: int, values: tuple[object, ...]) -> None:
+    raise OutboxFull("outbox: no room")

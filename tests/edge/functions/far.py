@@ -14,6 +14,8 @@ from msgspec import Struct
 from tests.edge.dispatch.bench import Bench, bench
 
 from rimward.edge.functions.config import WorkersConfig
+from rimward.edge.functions.wasm.cache import user_folder
+from rimward.edge.functions.wasm.making import components_of, make
 from rimward.edge.functions.workers import Place, Workers
 
 EVERYBODY = 0o755
@@ -56,10 +58,11 @@ async def far(
     listener.listen()
     async with bench(folder, functions, settings) as made:
         hidden = (str(folder / "node"),)
+        components = await make(components_of(made.app), user_folder())  # seconds, once for all runs
         workers = Workers(
             made.app,
             config or WorkersConfig(),
-            Place(str(folder / "app.py"), hidden),
+            Place(str(folder / "app.py"), hidden, components),
             made.dispatcher.settings,
             environ or {},
         )

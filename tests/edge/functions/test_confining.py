@@ -115,19 +115,21 @@ def test_a_worker_has_control_groups_of_its_own_where_some_can_be_made(tmp_path:
     (tmp_path / "own").write_text("3:pids:/here\n2:memory:/\n0::/\n")
     for kind, file in (("memory", "memory.limit_in_bytes"), ("pids", "pids.max")):
         parent = tmp_path / kind / ("here" if kind == "pids" else "")
-        base = parent / f"rimward-workers-{os.getpid()}"
-        (base / "5").mkdir(parents=True)
+        base = parent / f"rimward-workers-{os.getpid()}-x"
+        (base / "42").mkdir(parents=True)
         (base / file).touch()
-        (parent / "rimward-workers-999999999").mkdir()
-    groups = Cgroups(tmp_path, tmp_path / "own")
+        (parent / "rimward-workers-999999999-y").mkdir()
+    groups = Cgroups(tmp_path, tmp_path / "own", "x")
     assert groups.told(Enforced()).by == ("pids cgroup", "memory cgroup")
-    assert not (tmp_path / "memory" / "rimward-workers-999999999").exists()
-    memory = tmp_path / "memory" / f"rimward-workers-{os.getpid()}" / "5"
+    assert not (tmp_path / "memory" / "rimward-workers-999999999-y").exists()
+    memory = tmp_path / "memory" / f"rimward-workers-{os.getpid()}-x" / "42"
     (memory / "memory.oom_control").write_text("under_oom 0\noom_kill 1\n")
+    groups.hold(42, None)
+    assert (memory / "cgroup.procs").read_text() == "42"
     groups.hold(42, Fork(5, 1 << 20, 0))
-    assert memory.exists()
-    assert "memory" in groups.release(5)
-    assert groups.release(6) == ""
+    assert int((memory / "memory.limit_in_bytes").read_text()) >= 1 << 20
+    assert "memory" in groups.why(42)
+    assert groups.why(43) == ""
 
 
 def test_what_begins_with_a_dot_beside_the_app_is_hidden(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from tests.edge.dispatch.bench import forwarded
 from tests.edge.functions.far import Far, far, until
+from tests.edge.functions.test_placing import placing_of
 
 from rimward.edge.functions.config import WorkersConfig
 
@@ -67,6 +68,9 @@ async def test_what_a_call_elsewhere_leaves_is_what_an_inline_call_leaves(tmp_pa
         tickets = await asyncio.gather(*(b.message(f"slow/{n}", {"celsius": 1}) for n in range(20)))
         assert {ticket.reply.body for ticket in tickets if ticket and ticket.reply} == {b"UTC"}
         assert len(b.sent) == 21
+
+
+SPARED = 2  # children of a zygote at least, once one was forked ahead; more where there is a porter
 
 
 DEADLY = """
@@ -188,6 +192,7 @@ async def test_a_function_that_is_moved_runs_in_a_worker_from_the_next_call_on(t
 
 async def test_an_event_that_killed_two_workers_is_not_run_again(tmp_path: Path) -> None:
     async with far(tmp_path, DEADLY) as one:
+        one.bench.dispatcher.conduct = await placing_of(one.bench, tmp_path)
         for dead in (1, 2, 2):
             ticket = await one.bench.message("t/7", {"celsius": 2})
             assert ticket is not None
@@ -213,19 +218,87 @@ async def test_functions_of_one_message_that_share_a_cell_take_turns(tmp_path: P
         assert [ticket.reply.body for ticket in tickets if ticket and ticket.reply] == [b"11", b"22", b"33"]
 
 
-async def test_a_timer_asked_for_in_a_worker_is_the_nodes(tmp_path: Path) -> None:
+async def test_a_timer_asked_for_in_a_worker_is_the_nodes_and_fires_in_one(tmp_path: Path) -> None:
     functions = """
     from rimward import timer
     @app.edge(mqtt("t/{truck}"), run="process")
     def first(truck: str, reading: Reading, state: State[Truck]) -> None:
-        state.after("1h", late)
+        state.after("1ms", late)
     @app.edge(timer(Truck), run="process")
     def late(truck: str, state: State[Truck]) -> None:
         app.publish("late", truck)
     """
     async with far(tmp_path, functions) as one:
         await one.bench.message("t/7", {"celsius": 1})
-        assert one.bench.dispatcher.firing.timers.find("late", "7") is not None
+        firing = one.bench.dispatcher.firing
+        assert firing.timers.find("late", "7") is not None
+        await until(lambda: firing.look() or one.bench.sent)
+        assert one.bench.sent == [("late", b"7")]
+
+
+LANE = """
+@app.fact
+class Big(Struct):
+    n: int
+@app.edge(mqtt("t/{truck}"), run="process", budget="1h")
+def guard(truck: str, reading: Reading):
+    if reading.celsius == 1:
+        raise RuntimeError("no")
+    if reading.celsius == 2:
+        app.forward(Warm(truck, reading.celsius))
+    if reading.celsius == 3:
+        return {"truck": truck}
+    if reading.celsius == 4:
+        app.publish(f"c/{truck}", "x", qos=1)
+    if reading.celsius == 5:
+        app.forward(Big(1 << 70))
+"""
+
+
+async def test_a_plain_function_leaves_what_the_longer_way_would(tmp_path: Path) -> None:
+    async with far(tmp_path, LANE) as one:
+        b = one.bench
+        sent = [await b.message(f"t/{n}", {"celsius": n}) for n in range(6)]
+        kinds = [ticket.refusal and ticket.refusal.kind for ticket in sent if ticket is not None]
+        assert kinds == [None, "failed", None, None, None, "failed"]
+        assert sent[3] is not None
+        assert sent[3].reply is not None
+        assert sent[3].reply.body == b'{"truck":"3"}'
+        assert b.sent == [("c/4", b"x")]
+        assert await forwarded(tmp_path) == {"warm": 1}
+        bad = await b.message("t/7", b'{"celsius":"x"}')
+        assert bad is not None
+        assert bad.refusal is not None
+        assert bad.refusal.kind == "payload"
+        assert b.outbox.stats()["dead_letters"] == 3
+        stats = b.dispatcher.functions["guard"].figures.stats()
+        assert (stats.calls, stats.errors, b.dispatcher.events) == (7, 3, 7)
+
+
+async def test_calls_that_go_out_together_are_each_answered(tmp_path: Path) -> None:
+    async with far(tmp_path, LANE, WorkersConfig(each=2)) as one:
+        b = one.bench
+        tickets = await asyncio.gather(*(b.message(f"t/{n}", {"celsius": n % 6}) for n in range(300)))
+        refused = [n for n, ticket in enumerate(tickets) if ticket is not None and ticket.refusal]
+        assert refused == [n for n in range(300) if n % 6 in (1, 5)]
+        assert sorted(topic for topic, _ in b.sent) == sorted(f"c/{n}" for n in range(4, 300, 6))
+        assert await forwarded(tmp_path) == {"warm": 50}
+        assert one.workers.stats()["guard"].waiting == 0
+
+
+async def test_the_worker_after_one_that_died_was_forked_before(tmp_path: Path) -> None:
+    async with far(tmp_path, DEADLY, WorkersConfig(each=1)) as one:
+        await one.bench.message("t/7", {"celsius": 0})
+        await until(lambda: bool(one.workers.stats()["guard"].pids))
+        [pid] = one.workers.stats()["guard"].pids
+        children = Path(f"/proc/{one.zygote.pid}/task/{one.zygote.pid}/children")
+        known = set(await asyncio.to_thread(lambda: children.read_text().split()))
+        while len(known) < SPARED:
+            await asyncio.sleep(0.01)
+            known = set(await asyncio.to_thread(lambda: children.read_text().split()))
+        os.kill(pid, signal.SIGKILL)
+        await until(lambda: one.workers.stats()["guard"].pids not in ([pid], []))
+        assert {str(one) for one in one.workers.stats()["guard"].pids} <= known
 
 
 async def pid_of(one: Far, topic: str) -> int:

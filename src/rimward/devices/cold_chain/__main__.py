@@ -20,7 +20,7 @@ import uvloop
 from msgspec import Struct
 
 from rimward.devices.client import Acknowledgement, Client, Settings
-from rimward.devices.cold_chain import ColdChain, CommandError
+from rimward.devices.cold_chain import ColdChain, CommandError, Label
 from rimward.devices.reconnect import Backoff
 from rimward.events import RimwardError
 from rimward.protocols.mqtt import Publish
@@ -32,7 +32,7 @@ class Outcome(Struct):
     """What the fleet did."""
 
     trucks: int = 0
-    readings: int = 0
+    readings: int = 0  # of thermometers, doors and positions
     acknowledged: int = 0
     refused: int = 0
     dropped: int = 0  # readings that found no connection, or a full window
@@ -68,21 +68,29 @@ class Runner:
                 self._step(every)
                 n += 1
                 await _wait(stop, start + n * every / speed - loop.time())
+            self._write(self._fleet.going_on())
             await asyncio.gather(*[client.settle(DRAIN) for client in self._clients.values()])
 
     def _step(self, every: float) -> None:
         for sample in self._fleet.step(every):
-            client = self._clients[sample.truck]
-            self.outcome.readings += 1
-            if client.can_send:
-                topic = f"trucks/{sample.truck}/temperature"
-                client.send(topic, sample.payload(), 1, done=self._answered)
-            else:
-                self.outcome.dropped += 1
-        for label in self._fleet.take_labels():
+            self._send(sample.truck, "temperature", sample.payload())
+        for report in self._fleet.take_reports():
+            self._send(report.truck, report.what, report.payload)
+        self._write(self._fleet.take_labels())
+
+    def _write(self, labels: list[Label]) -> None:
+        for label in labels:
             self.outcome.labels += 1
             if self._labels is not None:
                 self._labels.write(msgspec.json.encode(label).decode() + "\n")
+
+    def _send(self, truck: str, what: str, payload: bytes) -> None:
+        client = self._clients[truck]
+        self.outcome.readings += 1
+        if client.can_send:
+            client.send(f"trucks/{truck}/{what}", payload, 1, done=self._answered)
+        else:
+            self.outcome.dropped += 1
 
     def _answered(self, answer: Acknowledgement) -> None:
         self.outcome.acknowledged += answer.accepted
@@ -111,7 +119,7 @@ async def _main(options: argparse.Namespace, labels: TextIO | None) -> Outcome:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    fleet = ColdChain(options.seed, options.trucks, start=time.time_ns())
+    fleet = ColdChain(options.seed, options.trucks, start=time.time_ns(), drive=options.drive)
     runner = Runner(fleet, Settings(host=options.host, port=options.port), labels, options.seed)
     await runner.run(every=options.every, speed=options.speed, seconds=options.seconds, stop=stop)
     return runner.outcome
@@ -144,6 +152,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--speed", type=_positive, default=1.0, help="simulated seconds in a second")
     parser.add_argument("--for", type=_positive, dest="seconds", metavar="SECONDS")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--drive", action="store_true", help="drive, and report positions and doors as well")
     parser.add_argument("--labels", type=Path, metavar="FILE", help="write what truly happened there")
     return parser
 

@@ -37,6 +37,7 @@ class Box:
     lowest: float = 0.5  # °C, where `MAX` stops
     is_open: bool = False
     is_cooling: bool = False
+    is_broken: bool = False  # the compressor runs and takes nothing out
     mode: Mode = Mode.AUTO
     cooled: float = 0.0  # J taken out so far
     starts: int = 0  # of the compressor
@@ -98,7 +99,7 @@ class Box:
         return self.lowest if self.mode is Mode.MAX else self.set_point - self.band
 
     def _cooling(self) -> float:
-        if not self.is_cooling:
+        if not self.is_cooling or self.is_broken:
             return 0.0
         return self.power * (self.boost if self.mode is Mode.MAX else 1.0)
 

@@ -1,5 +1,6 @@
-"""Things that begin at random and last for a while: door openings and the faults of a sensor."""
+"""Things that begin and last for a while: door openings, stops, and the faults of a sensor."""
 
+from collections.abc import Iterator
 from math import inf
 from random import Random
 from typing import NamedTuple
@@ -19,24 +20,37 @@ class Episode(NamedTuple):
 
     start: float
     end: float
+    place: str = ""
+
+
+NEVER = Episode(inf, inf)
+
+
+def at_random(rate: Rate, seed: str) -> Iterator[Episode]:
+    """Yield episodes as their rate says."""
+    random = Random(seed)  # noqa: S311 (a simulation; the seed is its identity)
+    time = 0.0
+    while rate.every < inf:
+        start = time + random.expovariate(1 / rate.every)
+        time = start + random.expovariate(1 / rate.lasts)
+        yield Episode(start, time)
 
 
 class Episodes:
     """The episodes of one kind at one truck, in order; they never overlap."""
 
-    __slots__ = ("_random", "_rate", "current")
+    __slots__ = ("_plan", "current")
 
-    def __init__(self, rate: Rate, seed: str) -> None:
-        self._rate = rate
-        self._random = Random(seed)  # noqa: S311 (a simulation; the seed is its identity)
-        self.current = self._after(0.0)  # the episode that goes on, or comes next
+    def __init__(self, plan: Iterator[Episode]) -> None:
+        self._plan = plan
+        self.current: Episode = next(plan, NEVER)  # the episode that goes on, or comes next
 
     def advance(self, now: float) -> list[Episode]:
         """Move on to `now` and return the episodes that are over."""
         over: list[Episode] = []
         while now >= self.current.end:
             over.append(self.current)
-            self.current: Episode = self._after(self.current.end)
+            self.current = next(self._plan, NEVER)
         return over
 
     def is_on(self, now: float) -> bool:
@@ -46,9 +60,3 @@ class Episodes:
     def next_change(self, now: float) -> float:
         """Return when the next episode starts, or the one that goes on ends."""
         return self.current.end if self.is_on(now) else self.current.start
-
-    def _after(self, time: float) -> Episode:
-        if self._rate.every == inf:
-            return Episode(inf, inf)
-        start = time + self._random.expovariate(1 / self._rate.every)
-        return Episode(start, start + self._random.expovariate(1 / self._rate.lasts))

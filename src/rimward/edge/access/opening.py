@@ -56,22 +56,34 @@ def open_access(
     book = load_book(path, own, now)
     stamp += stamp_of(path, book)[1:]
     access = Access(book, monotonic)
-    return access, Watch(access, path, lambda: load_book(path, own, now), stamp, now.note)
+    return access, Watch(access, path, lambda own: load_book(path, own, now), (stamp, own), now.note)
 
 
 class Watch:
     """Looks at the files and reloads; what can't be used is told, and the book stays as it was."""
 
     def __init__(
-        self, access: Access, path: Path, load: "Callable[[], Book]", stamp: Stamp, note: Callable[[], None]
+        self,
+        access: Access,
+        path: Path,
+        load: "Callable[[Patterns], Book]",
+        seen: tuple[Stamp, Patterns],
+        note: Callable[[], None],
     ) -> None:
-        """`note` keeps the time that credentials are judged by."""
+        """`seen` is what access was opened with; `note` keeps the time that credentials are judged by."""
         self._access = access
         self._note = note
         self._path = path
         self._load = load
-        self._stamp = stamp
+        self._stamp, self._own = seen
         self._now = asyncio.Event()
+
+    def turn(self, functions: Iterable[FunctionSpec]) -> None:
+        """Reload at once, with what the triggers of another version of the app let an identity do."""
+        from rimward.edge.access.own import own_patterns
+
+        self._own = own_patterns(functions)
+        self.soon()
 
     def soon(self) -> None:
         """Reload at once, as SIGHUP asks."""
@@ -115,7 +127,7 @@ class Watch:
         if stamp == self._stamp:
             return None
         try:
-            return stamp, self._load()
+            return stamp, self._load(self._own)
         except AccessError as error:
             return stamp, error
 

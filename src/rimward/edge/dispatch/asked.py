@@ -65,6 +65,7 @@ class Asked:
         self._span = dispatcher.tracing.ring.add
         self._lanes: WeakSet[PlainRequest] = WeakSet()  # gateways keep what they were given
         dispatcher.on_place.append(self._forget)
+        dispatcher.on_turn.append(self._turn)
 
     def known(
         self, method: str, path: str, query: str, content_type: str | None, accept: str | None
@@ -182,6 +183,13 @@ class Asked:
         plain = PlainRequest(bound, decode, path, content_type)
         self._lanes.add(plain)
         return partial(self.ask, plain)
+
+    def _turn(self) -> None:
+        """Send all requests the longer way, and then to another version of the app."""
+        self._known.clear()
+        for plain in self._lanes:
+            plain.decode = _elsewhere
+        self._lanes.clear()
 
     def _forget(self, run: FunctionRun) -> None:
         """Send the requests of a function the longer way, unless it runs on the loop."""

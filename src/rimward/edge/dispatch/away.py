@@ -20,16 +20,16 @@ from rimward.edge.dispatch.call import Call, Ground, forward_of, row_bytes
 from rimward.edge.dispatch.commands import Commands
 from rimward.edge.dispatch.encodings import dressed, encoding_of, from_cbor, media_types
 from rimward.edge.dispatch.failures import FarError
-from rimward.edge.dispatch.functions import Bound, FunctionRun, Held
-from rimward.edge.dispatch.marking import event_of
+from rimward.edge.dispatch.functions import Bound, FunctionRun, Held, key_of
 from rimward.edge.dispatch.modes import Replaced
 from rimward.edge.dispatch.ports import Workers
-from rimward.edge.dispatch.types import Message, Reply
+from rimward.edge.dispatch.types import Message, Reply, Router
+from rimward.edge.dispatch.version import Version
 from rimward.edge.dispatch.waiting import Host as WaitingHost
 from rimward.edge.dispatch.waiting import hold, settle
 from rimward.edge.dispatch.work import Desk, Work
 from rimward.edge.state import Cells
-from rimward.events import CloudEvent, OutboxBroken, Reject, RimwardError, StateUnreadable, WorkerDied
+from rimward.events import CloudEvent, OutboxBroken, Reject, RimwardError, StateUnreadable, WorkerStopped
 from rimward.wire.functions import (
     BYTES,
     EMPTY,
@@ -37,6 +37,7 @@ from rimward.wire.functions import (
     TEXT,
     Answer,
     Ask,
+    Caller,
     Command,
     Ended,
     Failure,
@@ -48,50 +49,70 @@ from rimward.wire.functions import (
 )
 
 _encode = msgspec.msgpack.Encoder().encode
-_GIVEN = ("capture", "query")
-KILLS = 2  # of one event, after which it is not run any more
 SEEN = 500  # cells that a call gets in one go, where it reads all
 READINGS = 16  # of all cells that one call may be at at a time
-DEATHS = 1024  # events that a worker died of that are remembered
 
 
 class Host(WaitingHost, Ground, Desk, Protocol):
     """What calls elsewhere ask of the dispatcher."""
 
     facts: dict[type[Struct], Fact]
+    version: Version
     node: str
     commands: Commands
-    functions: dict[str, FunctionRun]
     counters: dict[str, int]
+    router: Router
+    actions: int
+
+    def work_of(self, message: Message) -> Work:
+        """Return the work that a message is."""
+        ...
+
+
+class Declared(Struct, frozen=True):
+    """What a version of the app declares, as far as calls elsewhere need it."""
+
+    cells: dict[str, Cells]  # of each state, by its name
+    tables: dict[str, Fact]  # facts by table
+
+    def look(self, look: Look) -> Seen:
+        """Return committed values."""
+        cells = self.cells[look.state]
+        try:
+            values = cells.items() if look.key is None else [(look.key, cells.find(look.key))]
+            found = {key: value for key, value in values if value is not None}
+        except (StateUnreadable, OutboxBroken) as error:
+            return Seen(look.number, {}, error=str(error))
+        return Seen(look.number, {key: _encode(value) for key, value in found.items()})
 
 
 class Away:
     """Sends calls to workers and takes what comes back."""
 
-    def __init__(
-        self, host: Host, workers: Workers, cells: dict[str, Cells], clock: Callable[[], int]
-    ) -> None:
-        """`cells` are those of each state, by its name; `clock` is monotonic ns."""
+    def __init__(self, host: Host, workers: Workers, clock: Callable[[], int]) -> None:
+        """`clock` is monotonic ns."""
         self.host: Host = host
         self.workers: Workers = workers
-        self.cells: dict[str, Cells] = cells
         self.clock: Callable[[], int] = clock
-        self.tables: dict[str, Fact] = {fact.spec.table: fact for fact in host.facts.values()}
-        self.running: set[FarCall] = set()
+        self.running: set[Caller] = set()
         self.tasks: set[asyncio.Task[None]] = set()  # commands to devices
-        self._given: dict[str, list[int]] = {}  # by function: the places of captures and the query
         self._idle: asyncio.Event | None = None
-        self._deaths: dict[tuple[str, int], int] = {}  # by function and event, the oldest first
+        self._awaited: list[tuple[set[Caller], asyncio.Future[None]]] = []
+        self.turn()
+
+    def turn(self) -> None:
+        """Take over what the host's version declares; calls that run keep what theirs did."""
+        version = self.host.version
+        self.declared: Declared = Declared(
+            {cells.type.name: cells for cells in version.cells.values()},
+            {fact.spec.table: fact for fact in version.facts.values()},
+        )
 
     def run(self, bound: Bound, payload: Any, given: Any, work: Work, held: Held | None) -> None:
         """Send one call; `payload` is decoded, `given` is a stream's value where it is one."""
         run, host = bound.run, self.host
         body, form = _payload(run, payload, given, work)
-        at = self._given.get(run.name)
-        if at is None:
-            parameters = enumerate(run.function.plan.parameters)
-            at = self._given[run.name] = [place for place, one in parameters if one.kind in _GIVEN]
-        arguments = [bound.arguments[place] for place in at]
+        arguments = bound.sent()
         ask = Ask(
             0, body, form, arguments, [], host.wall_of(0), "json" if work.encoding in _JSON else "msgpack"
         )
@@ -104,7 +125,7 @@ class Away:
         if bound.device_at >= 0:
             ask.device = (work.sender.id, work.sender.user, work.sender.protocol)
         call = FarCall(self, bound, held, work)
-        key = bound.slots[0].key if bound.slots else str(arguments[0]) if arguments else work.sender.id
+        key = bound.slots[0].key if bound.slots else key_of(arguments) or work.sender.id
         if not self.workers.ask(run.name, key, ask, call):
             work.refuse("busy", f"too many calls of {run.name} wait")
             return
@@ -113,22 +134,25 @@ class Away:
         self.running.add(call)
         host.modes.began(bound, call.cancel)
 
-    def blame(self, run: FunctionRun, event: int) -> None:
-        """A worker died of an event; one that comes again and kills again is not run a third time."""
-        key = (run.name, event)
-        self._deaths[key] = self._deaths.pop(key, 0) + 1
-        if self._deaths[key] >= KILLS:
-            run.killers.add(event)
-        if len(self._deaths) > DEATHS:
-            name, oldest = next(iter(self._deaths))
-            del self._deaths[name, oldest]
-            self.host.functions[name].killers.discard(oldest)
-
-    def over(self, call: "FarCall") -> None:
+    def over(self, call: Caller) -> None:
         """Forget a call that has ended."""
         self.running.discard(call)
+        for calls, ended in tuple(self._awaited):
+            calls.discard(call)
+            if not calls:
+                self._awaited.remove((calls, ended))
+                ended.set_result(None)
         if self._idle is not None and not self.running:
             self._idle.set()
+
+    def ended(self) -> asyncio.Future[None]:
+        """Return what is done once the calls that run now have ended."""
+        ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        if self.running:
+            self._awaited.append((set(self.running), ended))
+        else:
+            ended.set_result(None)
+        return ended
 
     async def close(self, grace: float) -> None:
         """Wait up to `grace` seconds for the calls that run; the rest is lost, and was not acknowledged."""
@@ -146,10 +170,14 @@ class Away:
 class FarCall:
     """One call in a worker: a `wire.functions.Caller`."""
 
-    __slots__ = ("_away", "_bound", "_held", "_readings", "_work")
+    __slots__ = ("_away", "_bound", "_declared", "_held", "_readings", "_work")
 
-    def __init__(self, away: Away, bound: Bound, held: Held | None, work: Work) -> None:
+    def __init__(
+        self, away: Away, bound: Bound, held: Held | None, work: Work, declared: Declared | None = None
+    ) -> None:
+        """`declared` is what the version has that it began on; None: the one that runs now."""
         self._away = away
+        self._declared = declared or away.declared
         self._bound = bound
         self._held = held
         self._work = work
@@ -181,8 +209,6 @@ class FarCall:
         if self in self._away.running:
             self._work.pending -= 1
             now = self._away.clock()
-            if isinstance(error, WorkerDied):
-                self._away.blame(self._bound.run, event_of(self._work))
             self._settle(error, (now, now))
 
     def _settle(self, error: BaseException | None, times: tuple[int, int]) -> None:
@@ -200,9 +226,9 @@ class FarCall:
     def _take(self, left: Left, call: Call) -> None:
         """Hold what a call left, as the call itself would have; what it may not leave is an error."""
         for at, action in enumerate(left.actions):
-            call.actions.append(_action(action, left.events.get(at)))
+            call.actions.append(action_of(action, left.events.get(at)))
         for table, values in left.rows:
-            fact = self._away.tables[table]
+            fact = self._declared.tables[table]
             row = fact.checked(values)
             self._away.host.admit(fact.spec, row_bytes(row), row)
             if call.forwards is None:
@@ -218,7 +244,7 @@ class FarCall:
 
     def look(self, look: Look) -> Seen:
         """Return committed values."""
-        cells = self._away.cells[look.state]
+        cells = self._declared.cells[look.state]
         try:
             if look.key is not None:
                 value = cells.find(look.key)
@@ -272,7 +298,7 @@ def _payload(run: FunctionRun, payload: Any, given: Any, work: Work) -> tuple[by
     return work.data, "msgpack" if encoding == "msgpack" else "json"
 
 
-def _action(action: Action, event: CloudEvent | None) -> Action:
+def action_of(action: Action, event: CloudEvent | None) -> Action:
     """Return an action as the dispatcher has them, checked: a worker's word is not enough.
 
     Raises:
@@ -290,6 +316,8 @@ def _action(action: Action, event: CloudEvent | None) -> Action:
 
 
 def _raised(failure: Failure) -> BaseException:
+    if failure.stopped:
+        return WorkerStopped(failure.text)
     if failure.reject is not None:
         return Reject(failure.reject, failure.text)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType] (it raises for one that is none)
     return FarError(failure.name, failure.text, failure.place)

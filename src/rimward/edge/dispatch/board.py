@@ -1,16 +1,19 @@
 """The board: which functions and streams a topic or a request runs."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 from msgspec import Struct
 
 from rimward.app import App
 from rimward.app.functions import StreamDeclaration
 from rimward.app.triggers import Coap, Cron, Every, Http, Mqtt, Pattern, Timer, Ws
 from rimward.edge.dispatch.commands import is_answer
-from rimward.edge.dispatch.functions import FunctionRun, Plain, plain_of
+from rimward.edge.dispatch.functions import Far, FunctionRun, Plain, plain_of
 from rimward.edge.dispatch.keys import Ground
 from rimward.edge.dispatch.ports import TOPICS_CACHED, Listeners
 from rimward.edge.dispatch.routes import Match, Routes, path_segments
-from rimward.edge.dispatch.streams import Inlet, StreamRun
+from rimward.edge.dispatch.streams import Inlet, StreamRun, Tap
 
 WS = "WS"  # the method of messages on a WebSocket; no HTTP request can have it
 
@@ -25,8 +28,16 @@ class Allowed(Struct, frozen=True):
 class Board:
     """All routes of an app. What a topic runs is remembered."""
 
-    def __init__(self, app: App, functions: dict[str, FunctionRun], ground: Ground) -> None:
+    def __init__(
+        self,
+        app: App,
+        functions: dict[str, FunctionRun],
+        ground: Ground,
+        before: Mapping[str, StreamRun] = MappingProxyType({}),
+    ) -> None:
+        """`before` are the streams of the version that runs now, whose keys are taken over later."""
         self.lane: dict[str, Plain] = {}  # of those topics that have one plain function and nothing else
+        self.far: dict[str, Far] = {}  # the same of those that run elsewhere
         self._known: dict[str, Listeners] = {}
         self.streams: dict[str, StreamRun] = {}
         self._topics: Routes[tuple[FunctionRun | Inlet, str | None]] = Routes()
@@ -51,9 +62,21 @@ class Board:
         for declaration in app.streams.values():
             name = declaration.name
             late = followers.get(f"late({name})", [])
-            stream = self.streams[name] = StreamRun(declaration, followers.get(name, []), late, ground)
-            for source, trigger in enumerate(declaration.triggers):
+            own = followers.get(name, [])
+            stream = self.streams[name] = StreamRun(
+                declaration, own, late, ground, self.streams, follows=name in before
+            )
+            self._lead(stream)
+
+    def _lead(self, stream: StreamRun) -> None:
+        """Lead to a stream what its sources give."""
+        for source, trigger in enumerate(stream.declaration.triggers):
+            if isinstance(trigger, Mqtt):
                 self._topics.add(trigger.pattern, (Inlet(stream, source), trigger.time))
+                continue
+            taken = self.streams[trigger.name]
+            tap = Tap(stream, source, trigger.stream.keys)
+            (taken.late_behind if trigger.late else taken.behind).append(tap)
 
     def listeners(self, topic: str) -> Listeners:
         """Return what a topic runs, and remember it."""
@@ -61,10 +84,9 @@ class Board:
         if known is not None:
             return known
         if len(self._known) >= TOPICS_CACHED:
-            self._known.clear()
-            self.lane.clear()
+            self.forget_all()
         segments = topic.split("/")
-        listeners = Listeners([], [], answers=is_answer(segments))
+        listeners = Listeners([], [], answers=is_answer(segments), topic=topic)
         for match in self._topics.match(segments):
             run, time_field = match.target
             if isinstance(run, Inlet):
@@ -74,7 +96,10 @@ class Board:
         if len(listeners.bounds) == 1 and not listeners.streams and not listeners.answers:
             bound, time_field = listeners.bounds[0]
             if time_field is None and bound.is_plain:
-                self.lane[topic] = plain_of(bound, topic)
+                if bound.run.runs == "inline":
+                    self.lane[topic] = plain_of(bound, topic)
+                elif bound.run.function.mode is None:
+                    self.far[topic] = Far(bound)
         self._known[topic] = listeners
         return listeners
 
@@ -84,6 +109,13 @@ class Board:
             if any(bound.run is run for bound, _ in listeners.bounds):
                 del self._known[topic]
                 self.lane.pop(topic, None)
+                self.far.pop(topic, None)
+
+    def forget_all(self) -> None:
+        """Forget what topics run: what is bound in them has changed."""
+        self._known.clear()
+        self.lane.clear()
+        self.far.clear()
 
     def priority(self, topic: str) -> str:
         """Return the class of a topic: the highest of its functions', "normal" where there is none."""

@@ -13,11 +13,10 @@ from msgspec import Struct
 
 from rimward.app import App
 from rimward.app.effects import Action, current
-from rimward.app.facts import Fact
 from rimward.app.manifest import FactSpec
 from rimward.edge.cells import STATES, StatesConfig
 from rimward.edge.dispatch.away import Away
-from rimward.edge.dispatch.board import WS, Allowed, Board
+from rimward.edge.dispatch.board import WS, Allowed
 from rimward.edge.dispatch.call import Call, LaneCall
 from rimward.edge.dispatch.calling import call, failing
 from rimward.edge.dispatch.carried import carry_message, carry_request, refuse, wants_structured
@@ -25,6 +24,7 @@ from rimward.edge.dispatch.closing import Closing
 from rimward.edge.dispatch.commands import Commands
 from rimward.edge.dispatch.encodings import OBJECTS, agree, encoding_of, media_types
 from rimward.edge.dispatch.failures import bad_payload, check_time, no_route, refused, replied
+from rimward.edge.dispatch.farlane import send
 from rimward.edge.dispatch.feeding import Feeder
 from rimward.edge.dispatch.firing import Firing
 from rimward.edge.dispatch.following import watch
@@ -36,24 +36,23 @@ from rimward.edge.dispatch.payloads import BadPayloadError
 from rimward.edge.dispatch.ports import NODE, Clocks, Conduct, Ear, Listeners, OutboxPort, Unwatched, Workers
 from rimward.edge.dispatch.pouring import socket_of
 from rimward.edge.dispatch.releasing import release
-from rimward.edge.dispatch.renaming import load_cells, stream_ground
 from rimward.edge.dispatch.routes import Match, path_segments
 from rimward.edge.dispatch.several import held_cell, run_all
-from rimward.edge.dispatch.streams import StreamRun
 from rimward.edge.dispatch.tracing import Tracing
 from rimward.edge.dispatch.types import Message, Reply, Request, Router, Sender, Socket, Ticket
+from rimward.edge.dispatch.version import Site, Version
+from rimward.edge.dispatch.versioned import Versioned
 from rimward.edge.dispatch.waiting import Waiting, queue
 from rimward.edge.dispatch.watching import Watching
 from rimward.edge.dispatch.work import Work
 from rimward.edge.outbox import Transaction
 from rimward.edge.slot import EVENT, FUNCTION, START, Slot
-from rimward.edge.state import Cells
 from rimward.edge.stopping import Stopped
 
 _current, _enter, _leave = current.get, current.set, current.reset
 
 
-class Dispatcher:
+class Dispatcher(Versioned):
     """The `Door` of a node: routes messages to functions and their effects to where they belong."""
 
     def __init__(  # noqa: PLR0913 (what a node has, each by its name)
@@ -69,9 +68,7 @@ class Dispatcher:
         states: StatesConfig = STATES,
     ) -> None:
         """`settings` are of the type that the app names as its `config`."""
-        self.facts: dict[type[Struct], Fact] = app.facts
         self.node = node
-        self.settings = settings
         self.clocks = clocks
         self.tracing = tracing
         self.admit: Callable[[FactSpec, int, tuple[object, ...]], None] = outbox.admit
@@ -89,30 +86,19 @@ class Dispatcher:
         self._event_count = self._events = 0  # the latter without those of the fast lane
         self.waiting: Waiting = Waiting(self, clocks.monotonic)
         self.commands: Commands = Commands(lambda: self.router, tracing.boot, self.counters)
-        self.cells: dict[type[Struct], Cells] = {
-            struct: load_cells(outbox, type_, clocks.wall, states) for struct, type_ in app.states.items()
-        }
-        self.functions: dict[str, FunctionRun] = {
-            function.name: FunctionRun(function, self.cells, settings) for function in app.edge_functions
-        }
-        ground = stream_ground(app, outbox, self.cells, tracing.boot, self._clock, streams)
-        self.board: Board = Board(app, self.functions, ground)
-        self._lane = self.board.lane
+        self.site: Site = Site(outbox, clocks.wall, clocks.monotonic, tracing.boot, streams, states)
+        super().__init__(Version(app, settings, self.site))
         self.lane_call: LaneCall = LaneCall(self)
         self.words: memoryview = Slot().words  # a node that is watched puts a file's here
         self.conduct: Conduct = Unwatched()
         self.modes: Modes = Modes(self.counters)
         self._span = tracing.ring.add
-        self.firing: Firing = Firing(self, app)
+        self.firing: Firing = Firing(self)
         self.beats: list[tuple[FunctionRun, float]] = self.firing.beats
         self.admit_timer: Callable[[str, str], None] = self.firing.timers.admit
-        self.streams: dict[str, StreamRun] = self.board.streams
-        watched: list[FunctionRun | StreamRun] = [*self.functions.values(), *self.streams.values()]
-        for number, one in enumerate(watched, 1):
-            one.number = number
         self.feeder: Feeder = Feeder(self)
         self.away: Away | None = None  # made by `employ`; without one all calls run on the loop
-        self.on_place: list[Callable[[FunctionRun], None]] = [self.board.forget]
+        self.on_place: list[Callable[[FunctionRun], None]] = []  # told who has moved
 
     # -- the door
 
@@ -226,6 +212,10 @@ class Dispatcher:
         match = None if segments is None else self.board.serve("ws", WS, segments)
         return socket_of(match) if isinstance(match, Match) else None
 
+    def priority_of(self, protocol: str, method: str, path: str) -> str:
+        """Return the class of a request, as the version that runs has it."""
+        return self.board.priority_of(protocol, method, path)
+
     def watch(self, request: Request, changed: Callable[[], None]) -> Callable[[], None] | None:
         """Call `changed` after each change of what a request's function reads; return what ends it."""
         return watch(self, request, changed)
@@ -243,13 +233,13 @@ class Dispatcher:
 
     def employ(self, workers: Workers) -> None:
         """Have the calls that do not run on the loop run by workers."""
-        cells = {cells.type.name: cells for cells in self.cells.values()}
-        self.away = Away(self, workers, cells, self._clock)
+        self.away = Away(self, workers, self._clock)
 
     def place(self, name: str, where: Runs) -> None:
         """Have a function's calls run elsewhere from the next one on; those that run end where they are."""
         run = self.functions[name]
         run.runs = where
+        self.board.forget(run)
         for forget in self.on_place:
             forget(run)
 
@@ -289,6 +279,15 @@ class Dispatcher:
 
     def _several(self, message: Message) -> Ticket | None:
         """Run what is more than one plain function, goes wrong before it runs, or is not known yet."""
+        if (
+            (far := self.board.far.get(message.topic)) is not None
+            and self.away is not None
+            and message.content_type is None
+            and message.commits is None
+            and not message.attributes
+            and (ticket := send(self.away, far, message)) is not None
+        ):
+            return ticket
         listeners = self.board.listeners(message.topic)
         if listeners.answers:
             self.commands.answered(message)
@@ -320,8 +319,11 @@ class Dispatcher:
         return work
 
     def _begin(self, work: Work, listeners: Listeners, *, waits: bool) -> Ticket | None:
+        version = self.version
+
         def begin() -> Ticket | None:
-            return self._begin(work, listeners, waits=waits)
+            now = listeners if self.version is version else self.version.listeners(listeners)
+            return self._begin(work, now, waits=waits)
 
         if (ticket := self.modes.wait(listeners.bounds, work, begin)) is not None:
             return ticket

@@ -2,6 +2,7 @@
 
 What has left a chain is the stream's to deliver: until it is in a transaction it stays with its key, on disk
 too, so that neither a full disk nor a kill loses it.
+A stream with `on_full="drop"` gives up what finds no room.
 """
 
 from collections.abc import Sequence
@@ -17,7 +18,7 @@ from rimward.edge.dispatch.keys import AGAIN, Key, KeysFull
 from rimward.edge.dispatch.marking import Mark
 from rimward.edge.dispatch.payloads import BadPayloadError
 from rimward.edge.dispatch.ports import NODE, Clocks, OutboxPort
-from rimward.edge.dispatch.streams import MAX_AHEAD, BoundInlet, Emitted, StreamRun
+from rimward.edge.dispatch.streams import MAX_AHEAD, BoundInlet, Emitted, StreamRun, Tap
 from rimward.edge.dispatch.types import Ticket
 from rimward.edge.dispatch.work import Desk, Work
 from rimward.edge.stopping import Stopped
@@ -27,6 +28,8 @@ from rimward.observe import Logger, get_logger
 from rimward.streams import Item
 
 log: Logger = get_logger("rimward.dispatch")
+
+HELD = 1_000  # values of a key that wait for room; a message that would add to them is refused
 
 
 class Host(Ground, Desk, Protocol):
@@ -82,9 +85,7 @@ class Feeder:
             finally:
                 mark.end()
                 key.deadline = key.chain.deadline()
-        self._aside(stream, key.names, work)
-        self._emit(stream, key, items, work)
-        stream.keys.touched(key)
+        self._hand_out(stream, key.names, key, items, work)
         if not work.pending:  # else a follower that goes on ends it
             self._host.end(work)
 
@@ -101,7 +102,7 @@ class Feeder:
                 work.refuse(error.kind, str(error))
                 work.bury(error.kind, str(error), stream.name)
             return
-        except (KeysFull, OutboxBroken) as error:
+        except (KeysFull, OutboxFull, OutboxBroken) as error:
             stream.full += 1
             work.undo()
             work.withhold(str(error))
@@ -114,15 +115,9 @@ class Feeder:
             return
         finally:
             mark.end()
-        if key is None:
-            self._pass(stream, names, items, work)
-            return
-        work.must_wait = work.must_wait or waits
-        if stream.aside.lates or stream.aside.errors:
-            self._aside(stream, names, work)
-        if items or key.held:
-            self._emit(stream, key, items, work)
-        stream.keys.touched(key)
+        if key is not None:
+            work.must_wait = work.must_wait or waits
+        self._hand_out(stream, names, key, items, work)
 
     def _taken(self, bound: BoundInlet, work: Work) -> tuple[tuple[str, ...], Key | None, Sequence[Item]]:
         """Run a message through a stream; return its key, None where nothing is kept, and what falls out."""
@@ -134,9 +129,68 @@ class Feeder:
         if not stream.stateful:
             return names, None, stream.pass_by(names, bound.inlet.source, item)
         key = stream.keys.get(text, names)
+        self._check_held(stream, key)
         return names, key, stream.take(key, bound.inlet.source, item, received, host.clocks.monotonic())
 
+    def _check_held(self, stream: StreamRun, key: Key) -> None:
+        """Raise OutboxFull where as many of a key's values wait for room as may."""
+        if len(key.held) >= HELD:
+            raise OutboxFull(f"{stream.name}: {HELD} values of {key.text} wait for room in the outbox")
+
+    def _pour(self, tap: Tap, names: tuple[str, ...], item: Item, work: Work) -> None:
+        """Give a stream a value that another one's key gave; it is given once, and never taken back."""
+        stream, clocks = tap.stream, self._host.clocks
+        mark = Mark(self._host.words, stream, work)
+        key: Key | None = None
+        mark.begin(clocks.monotonic())
+        try:
+            text, own = tap.key_of(names, item[1])
+            item = tap.item_of(names, item)
+            if stream.stateful:
+                key = stream.keys.get(text, own)
+                self._check_held(stream, key)
+                received = max(item[0], self._host.wall_of(work.read_at))
+                items = stream.take(key, tap.source, item, received, clocks.monotonic())
+            else:
+                items = stream.pass_by(own, tap.source, item)
+        except (KeysFull, OutboxFull, OutboxBroken) as error:
+            stream.full += 1  # the message is folded already: sent again it would count twice
+            work.bury("full", str(error), stream.name)
+            return
+        except Exception as error:  # noqa: BLE001 (a user's filter, map or apply)
+            self._failed(stream, error, work)
+            return
+        except Stopped as stopped:
+            self._stopped(stream, stopped.settle(), work)
+            return
+        finally:
+            mark.end()
+        self._hand_out(stream, own, key, items, work)
+
     # -- what falls out
+
+    def _hand_out(
+        self, stream: StreamRun, names: tuple[str, ...], key: Key | None, items: Sequence[Item], work: Work
+    ) -> None:
+        """Deliver what a stream gave, and give it to the streams behind; there is no key where none is kept.
+
+        Nothing is committed meanwhile: a kill finds a value with the key that gave it, or with those that
+        took it.
+        """
+        lates = stream.aside.lates
+        if lates or stream.aside.errors:
+            self._aside(stream, names, work)
+        items = stream.finish(items, names) if items else ()
+        if key is not None:
+            if items or key.held:
+                self._emit(stream, key, items, work)
+            stream.keys.touched(key)
+        elif not self._pass(stream, names, items, work):
+            return
+        for taps, given in ((stream.behind, items), (stream.late_behind, lates)):
+            for item in given if taps else ():
+                for tap in taps:
+                    self._pour(tap, names, item, work)
 
     def _aside(self, stream: StreamRun, names: tuple[str, ...], work: Work) -> None:
         """Tell of what came too late, and of what users' functions raised."""
@@ -160,28 +214,36 @@ class Feeder:
         work.refuse("failed", f"{stream.name} raised {type(error).__name__}")
         work.bury("failed", f"{type(error).__name__}: {error} at {place_of(error)}", stream.name)
 
-    def _pass(self, stream: StreamRun, names: tuple[str, ...], items: Sequence[Item], work: Work) -> None:
-        """Deliver what a stream gave that keeps nothing: the message brings again what finds no room."""
-        for item in stream.finish(items, names):
+    def _pass(self, stream: StreamRun, names: tuple[str, ...], items: Sequence[Item], work: Work) -> bool:
+        """Deliver what a stream gave that keeps nothing: the message brings again what finds no room.
+
+        Tell whether there was room.
+        """
+        for item in items:
             try:
                 self._deliver(stream, names, item, work)
             except (OutboxFull, OutboxBroken) as error:
+                if stream.drops:
+                    self._drop(stream, 1)
+                    continue
                 work.undo()
                 work.withhold(str(error))
                 self._count_full(stream)
-                return
-        if stream.aside.errors:
-            self._aside(stream, names, work)
+                return False
+        return True
 
     def _emit(self, stream: StreamRun, key: Key, items: Sequence[Item], work: Work) -> None:
         """Deliver what a key gave, after what it holds from before; keep what finds no room."""
-        waiting = [*key.held, *stream.finish(items, key.names)]
+        waiting = [*key.held, *items]
         key.held = []
         delivered: list[Item] = []
         for index, item in enumerate(waiting):
             try:
                 self._deliver(stream, key.names, item, work)
             except (OutboxFull, OutboxBroken):
+                if stream.drops:
+                    self._drop(stream, 1)
+                    continue
                 self._count_full(stream)
                 self._hold(key, waiting[index:])
                 break
@@ -197,12 +259,18 @@ class Feeder:
 
     def _take_back(self, stream: StreamRun, key: Key, items: list[Item]) -> None:
         """Hold again what a transaction had that came to nothing."""
+        if stream.drops:
+            self._drop(stream, len(items))
+            return
+        if (newest := stream.newest()) is not stream:
+            stream, items = newest, newest.fits(items)
         held = stream.keys.current(key)
         self._hold(held, [*items, *held.held])
         stream.keys.touched(held)
 
     def _settle(self, stream: StreamRun, key: Key, items: list[Item]) -> None:
         """Let go of what the transaction now has."""
+        stream = stream.newest()
         held = stream.keys.current(key)
         held.held = [one for one in held.held if one[2] not in {item[2] for item in items}]
         held.again = 0
@@ -215,6 +283,12 @@ class Feeder:
     def _named(self, item: Item) -> Item:
         """Return an item with a name of its own, now that its message goes on without it."""
         return (item[0], item[1], f"{item[0]}.{self._host.event_id()}")
+
+    def _drop(self, stream: StreamRun, values: int) -> None:
+        """Give values up that found no room, as their stream says."""
+        if not stream.dropped:
+            log.warning("a value was given up for want of room; the others are counted", stream=stream.name)
+        stream.dropped += values
 
     def _count_full(self, stream: StreamRun) -> None:
         counters, name = self._host.counters, f"stream_full:{stream.name}"

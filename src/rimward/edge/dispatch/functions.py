@@ -76,6 +76,12 @@ class Figures:
         self._spans: list[Span] = []  # not counted yet; each 1,024th call counts them
         self.take: Callable[[Span], None] = self._spans.append  # count a call; the caller then asks `keeps`
 
+    def aim(self, budget: float | None) -> None:
+        """Take another budget, seconds, for the calls from now on."""
+        self.count()
+        self.budget = None if budget is None else round(budget * 1e9)
+        self.limit = NEVER if self.budget is None else self.budget
+
     @property
     def calls(self) -> int:
         """How many calls there were."""
@@ -188,6 +194,7 @@ class Bound(Struct):
     problem: str | None  # why the captures don't fit
     device_at: int = -1
     captures: tuple[str, ...] = ()  # their values: events of one lane have the same
+    given: tuple[dict[str, str], str] = ({}, "")  # what it was bound with: captures by name, and the query
 
     @property
     def is_plain(self) -> bool:
@@ -195,12 +202,34 @@ class Bound(Struct):
         return (
             self.run.is_plain
             and not self.run.killers
-            and self.run.runs == "inline"
             and self.problem is None
             and not self.slots
             and self.event_at < 0
             and self.device_at < 0
         )
+
+    def sent(self) -> list[Any]:
+        """Return the arguments that captures and the query give, in their order."""
+        return [self.arguments[at] for at in self.run.given_at]
+
+
+class Far:
+    """As `Plain`, of a function that runs elsewhere."""
+
+    __slots__ = ("arguments", "bound", "decode", "figures", "key", "name")
+
+    def __init__(self, bound: Bound) -> None:
+        self.name: str = bound.run.name
+        self.bound: Bound = bound
+        self.figures: Figures = bound.run.figures
+        self.decode: Decode | None = bound.run.decode
+        self.arguments: list[Any] = bound.sent()
+        self.key: str = key_of(self.arguments)  # empty: the sender is
+
+
+def key_of(arguments: list[Any]) -> str:
+    """Return what tells which worker a call goes to, by its captures and query; empty where it has none."""
+    return str(arguments[0]) if arguments else ""
 
 
 def plain_of(bound: Bound, source: str) -> Plain:
@@ -241,6 +270,8 @@ class FunctionRun:
         self.offers: tuple[Encoding, ...] | None = offers_for(function.plan.returns)
         self.is_plain: bool = not self.is_async and self.durable and not returns_something(function.plan)
         self.streams: bool = function.plan.streams
+        kinds = [parameter.kind for parameter in function.plan.parameters]
+        self.given_at: list[int] = [at for at, kind in enumerate(kinds) if kind in {"capture", "query"}]
         self.check: Check | None = None  # of signed requests; set by the node, which has the secrets
         self.figures: Figures = Figures(function.budget)
         self.settings = settings
@@ -269,7 +300,7 @@ class FunctionRun:
 
     def bind(self, captures: dict[str, str], query: str = "") -> Bound:
         """Fill in what the topic or path gives; a capture of the wrong form is kept for the answer."""
-        bound = Bound(self, [], -1, -1, [], None, captures=tuple(captures.values()))
+        bound = Bound(self, [], -1, -1, [], None, captures=tuple(captures.values()), given=(captures, query))
         values = parse_qs(query, keep_blank_values=True, max_num_fields=100) if query else {}
         for index, parameter in enumerate(self.function.plan.parameters):
             try:

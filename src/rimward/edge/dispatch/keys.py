@@ -72,6 +72,7 @@ class Ground(Struct, frozen=True):
     find_state: Callable[[type[Struct]], Callable[[str], Struct | None]]
     config: StreamsConfig
     moved: dict[str, int]  # by stream, how many keys have just come from its old name, not committed yet
+    running: bool = False  # keys that another version of the app had may not be committed yet
 
 
 class Reviving(Struct, frozen=True):
@@ -147,8 +148,8 @@ class Key:
 class Keys:
     """All keys of one stream."""
 
-    def __init__(self, ground: Ground, name: str, reviving: Reviving) -> None:
-        """Take over the keys that are stored under the stream's name."""
+    def __init__(self, ground: Ground, name: str, reviving: Reviving, before: "Keys | None" = None) -> None:
+        """Take over the keys that are stored under the stream's name; `before` had them until now."""
         store, now = ground.store, ground.now
         moved = ground.moved.get(name, 0)
         self._store = store
@@ -166,12 +167,25 @@ class Keys:
         self._started = now()
         self._evicted = -(1 << 62)  # monotonic ns at which a key last left memory
         self.known: int = max(store.count(self.space), moved)
-        self._complete = not moved and self.known <= ground.config.keys_in_memory  # all are in memory
+        few = self.known <= ground.config.keys_in_memory
+        self._complete = few and not moved and not ground.running  # all are in memory
         self._cold_due: int = NEVER if self._complete else self._started
         self._adopted = ""  # the last key without a row, of an older version or name, that was looked at
         self._adopts = ADOPTING if not self._complete and (moved or not store.count(self.rows)) else 0
         if self._complete:
             self._load_all()
+        if before is not None:
+            before.leave()
+            self.known, self._evicted = before.known, before._evicted
+            self._adopted, self._adopts = before._adopted, before._adopts
+
+    def leave(self) -> None:
+        """Let all keys leave memory: another version of the code has them from now on."""
+        self._complete = False
+        while self._hot:
+            _, key = self._hot.popitem()
+            self._left(key)
+        self._evicted = self.now()
 
     def __len__(self) -> int:
         return self.known

@@ -127,3 +127,4 @@ class Listeners(Struct):
     bounds: list[tuple[Bound, str | None]]  # with the payload's time field
     streams: list[BoundInlet]
     answers: bool = False  # devices acknowledge commands here
+    topic: str | None = None  # that has them; None: a request, or what no message runs

@@ -45,15 +45,19 @@ def load_cells(
 
 def stream_ground(
     app: App,
-    outbox: OutboxPort,
+    node: tuple[OutboxPort, str, Callable[[], int]],
     cells: dict[type[Struct], Cells],
-    boot: str,
-    now: Callable[[], int],
     config: StreamsConfig,
+    *,
+    running: bool,
 ) -> Ground:
-    """Return what an app's streams stand on, the keys of renamed ones moved; `now` is monotonic ns."""
+    """Return what an app's streams stand on, the keys of renamed ones moved.
+
+    `node` is its outbox, its start's id and its monotonic clock, ns; `running`: another version ran before.
+    """
+    outbox, boot, now = node
     moved = {one.name: move_windows(outbox, one) for one in app.streams.values()}
-    return Ground(outbox, boot, now, lambda struct: cells[struct].find, config, moved)
+    return Ground(outbox, boot, now, lambda struct: cells[struct].find, config, moved, running=running)
 
 
 def move_windows(outbox: OutboxPort, stream: StreamDeclaration) -> int:

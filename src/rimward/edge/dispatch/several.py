@@ -7,6 +7,7 @@ from rimward.edge.dispatch.feeding import Feeder
 from rimward.edge.dispatch.functions import Bound
 from rimward.edge.dispatch.ports import Listeners
 from rimward.edge.dispatch.types import Ticket
+from rimward.edge.dispatch.version import Version
 from rimward.edge.dispatch.work import Work
 
 
@@ -14,6 +15,7 @@ class Host(Protocol):
     """What it asks of the dispatcher."""
 
     feeder: Feeder
+    version: Version
 
     def run(self, bound: Bound, time_field: str | None, work: Work) -> None:
         """Run one function."""
@@ -51,8 +53,12 @@ def held_cell(bound: Bound) -> Cell | None:
 
 
 def _wait(host: Host, work: Work, listeners: Listeners, number: int, cell: Cell, *, waits: bool) -> None:
+    version = host.version
+
     def go_on() -> None:
         work.pending -= 1
+        if host.version is not version:  # functions that have begun go on; the keys of streams have moved
+            listeners.streams = host.version.listeners(listeners).streams
         run_all(host, work, listeners, number, waits=waits)
         if not work.pending:
             ticket = work.ticket

@@ -1,13 +1,14 @@
 """Streams at run time: messages in, a chain of operators per key, and what falls out."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, cast
 
+import msgspec
 from msgspec import Struct, structs
 
 from rimward.app.flowing import Unknown
-from rimward.app.functions import StreamDeclaration
+from rimward.app.functions import StreamDeclaration, time_field
 from rimward.app.steps import Window
 from rimward.edge.dispatch.call import Origin
 from rimward.edge.dispatch.encodings import typed_decoder
@@ -54,7 +55,19 @@ class StreamRun:
         followers: list[FunctionRun],
         late_followers: list[FunctionRun],
         ground: Ground,
+        before: Mapping[str, "StreamRun"],
+        *,
+        follows: bool = False,
     ) -> None:
+        """Take a declaration and who follows it.
+
+        `before` are the streams that it may take the values of, by their names; `follows`: another version
+        of this one has its keys, until `follow`.
+        """
+        taken = [
+            before[one.name] if isinstance(one, StreamDeclaration) else None for one in declaration.triggers
+        ]
+        delays = [0 if one is None else one.delay for one in taken]
         self.declaration = declaration
         self.name: str = declaration.name
         self.number: int = 0  # in the slot; set by the dispatcher
@@ -64,13 +77,44 @@ class StreamRun:
         self.late: int = 0  # events that came too late
         self.ahead: int = 0  # events whose time was too far after their receiving
         self.full: int = 0  # events of keys that there was no room for
+        self.drops: bool = declaration.on_full == "drop"  # what finds no room in the outbox
+        self.dropped: int = 0  # values that were
         self.aside: Aside = Aside()
-        self._weaver = Weaver(declaration, self.aside, ground.find_state)
-        self.stateful: bool = self._weaver.stateful
+        self.behind: list[Tap] = []  # streams that take its values
+        self.late_behind: list[Tap] = []  # and those that take what came too late for it
+        behind = tuple(delay - min(delays) for delay in delays)
+        self._weaver = Weaver(declaration, self.aside, ground.find_state, behind)
+        names = ("",) * len(declaration.stream.keys)
+        self.delay: int = min(delays) + self._weaver.chain(names).delay  # ns by which its values come later
+        # A value that a stream behind others finds no room for can't come again: it waits with a key.
+        self.stateful: bool = self._weaver.stateful or any(one is not None and one.stateful for one in taken)
         kept = declaration.stream.forget or FORGET
         result = Any if declaration.result is Unknown else declaration.result
-        reviving = Reviving(self._weaver.chain, kept, result, self._old)
-        self.keys: Keys = Keys(ground, self.name, reviving)
+        self._ground = ground
+        self._reviving = Reviving(self._weaver.chain, kept, result, self._old)
+        self.keys: Keys
+        if not follows:
+            self.keys = Keys(ground, self.name, self._reviving)
+        self._next: StreamRun | None = None  # the version that has its keys now
+
+    def follow(self, before: "StreamRun") -> None:
+        """Take over the keys and the figures of the version that has run until now."""
+        self.keys = Keys(self._ground, self.name, self._reviving, before.keys)
+        self.errors, self.late, self.ahead, self.full = before.errors, before.late, before.ahead, before.full
+        self.dropped = before.dropped
+        self.aside.unfit = before.aside.unfit
+        before._next = self
+
+    def newest(self) -> "StreamRun":
+        """Return the version that has the keys now."""
+        return self if self._next is None else self._next.newest()
+
+    def fits(self, items: Sequence[Item]) -> list[Item]:
+        """Return items that another version has made, with values of this one's type."""
+        held = self._reviving.held
+        return [
+            (time, msgspec.convert(msgspec.to_builtins(value), held), mark) for time, value, mark in items
+        ]
 
     def take(self, key: Key, source: int, item: Item, received: int, now: int) -> Sequence[Item]:
         """Take an item of a key; return what falls out.
@@ -125,7 +169,7 @@ class Inlet:
         self.stream: StreamRun = stream
         self.source = source
         self._payload = declaration.payloads[source]
-        self._time = declaration.triggers[source].time
+        self._time = time_field(declaration.triggers[source])
         self._keys = declaration.stream.keys
         self._decode = decoder_for(self._payload)
         self._decoders: dict[str, Decode] = {}  # by encoding, made when one is met
@@ -176,6 +220,30 @@ class BoundInlet:
             return self.text, self._names
         names = self.inlet.names(value, self._captures)
         return key_text(names), names
+
+
+class Tap:
+    """A stream's way to the values of another one."""
+
+    __slots__ = ("_at", "_follows", "source", "stream")
+
+    def __init__(self, stream: StreamRun, source: int, names: tuple[str, ...]) -> None:
+        """`names` are the keys of the stream that it takes the values of."""
+        keys = stream.declaration.stream.keys
+        self.stream: StreamRun = stream
+        self.source = source
+        self._at = [(names.index(key) if key in names else None, key) for key in keys]
+        self._follows = all(name in keys for name in names)
+
+    def key_of(self, names: tuple[str, ...], value: Any) -> tuple[str, tuple[str, ...]]:
+        """Return the key of a value that another key gave, as text and in parts."""
+        own = tuple(str(getattr(value, key)) if at is None else names[at] for at, key in self._at)
+        return key_text(own), own
+
+    def item_of(self, names: tuple[str, ...], item: Item) -> Item:
+        """Return an item that another key gave, told apart from those of all other keys."""
+        time, value, mark = item
+        return item if mark is None or self._follows else (time, value, f"{key_text(names)}.{mark}")
 
 
 def key_text(names: tuple[str, ...]) -> str:

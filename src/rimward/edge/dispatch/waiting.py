@@ -82,6 +82,11 @@ class Waiting:
             lambda done: self._ended(bound, call, held, work, done, (running, limit, cancel))
         )
 
+    @property
+    def running(self) -> list[asyncio.Task[Any]]:
+        """The calls that go on."""
+        return list(self._tasks)
+
     def _expire(self, task: asyncio.Task[Any]) -> None:
         self._expired.add(task)
         task.cancel()

@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Struct
 
 from rimward.app.flowing import Unknown, fields_of, in_types, of_items, out_type
-from rimward.app.functions import StreamDeclaration
+from rimward.app.functions import StreamDeclaration, time_field
 from rimward.app.steps import (
     Change,
     Deadband,
@@ -68,8 +68,12 @@ STATELESS = (Filter, Map, FlatMap, Enrich)
 class Weaver:
     """Makes the chain of a key; what all keys share is made once."""
 
-    def __init__(self, declaration: StreamDeclaration, aside: Aside, find: FindState) -> None:
+    def __init__(
+        self, declaration: StreamDeclaration, aside: Aside, find: FindState, behind: tuple[int, ...] = ()
+    ) -> None:
+        """`behind` is by how much each source's values come later than those of the promptest one, ns."""
         self._declaration = declaration
+        self._behind = behind or (0,) * len(declaration.triggers)
         self._payloads = declaration.payloads
         self._keys = declaration.stream.keys
         self._aside = aside
@@ -89,7 +93,10 @@ class Weaver:
         makes = [self._make(step, type_, stream) for step, type_ in own]
         labels = _labels([step for step, _ in own])
         if meet is None:
-            return lambda names: Line([make(names) for make in makes], aside, stream.source, labels)
+            behind = self._behind[stream.source]
+            return lambda names: Line(
+                [make(names) for make in makes], aside, stream.source, labels, behind=behind
+            )
         left, right, pair = self._woven(meet.left), self._woven(meet.right), self._pair(meet)
 
         def joined(names: Names) -> Chain:
@@ -120,7 +127,7 @@ class Weaver:
             case Map():
                 return lambda _: operators.Map(step.change)
             case FlatMap():
-                time = partial(time_in, self._declaration.triggers[stream.source].time)
+                time = partial(time_in, time_field(self._declaration.triggers[stream.source]))
                 return lambda _: operators.FlatMap(step.open, time, self._aside)
             case Window() | Sample():
                 return self._windows(step, type_)

@@ -4,6 +4,7 @@ Both versions of control groups; where there are none that can be written, what 
 """
 
 import os
+import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -21,47 +22,68 @@ _KINDS = ("memory", "pids")
 class Cgroups:
     """The control groups of one zygote's workers."""
 
-    def __init__(self, root: Path = Path("/sys/fs/cgroup"), own: Path = Path("/proc/self/cgroup")) -> None:
-        """`root` is where they are mounted, `own` says in which this process is."""
+    def __init__(
+        self,
+        root: Path = Path("/sys/fs/cgroup"),
+        own: Path = Path("/proc/self/cgroup"),
+        mark: str = "",
+    ) -> None:
+        """`root` is where they are mounted, `own` says in which this process is; `mark` is in their names."""
         self._bases: dict[str, Path] = {}
-        self._root = root
         for kind, parent in _parents(root, own).items():
             _sweep(parent)
-            base = parent / f"{_NAME}{os.getpid()}"
+            base = parent / f"{_NAME}{os.getpid()}-{mark or f'{time.monotonic_ns():x}'}"
             with suppress(OSError):
                 base.mkdir(exist_ok=True)
                 if (base / _limit_file(kind, base)).exists():
                     self._bases[kind] = base
 
+    def __bool__(self) -> bool:
+        """Tell whether there are any."""
+        return bool(self._bases)
+
     def told(self, enforced: Enforced) -> Enforced:
         """Add to what is enforced by what."""
         return replace(enforced, by=(*enforced.by, *(f"{kind} cgroup" for kind in self._bases)))
 
-    def hold(self, pid: int, fork: Fork) -> None:
-        """Put a worker into groups of its own."""
-        limits = {"memory": fork.memory + _ROOM, "pids": fork.processes + fork.threads}
+    def hold(self, pid: int, fork: Fork | None) -> None:
+        """Put a process into groups of its own; bound what it may take, once that is known."""
         for kind, base in self._bases.items():
-            group = base / str(fork.number)
+            group = base / str(pid)
             with suppress(OSError):
-                group.mkdir()
-                (group / _limit_file(kind, group)).write_text(str(limits[kind]))
-                (group / "cgroup.procs").write_text(str(pid))
+                group.mkdir(exist_ok=True)
+                if fork is not None:
+                    limits = {"memory": fork.memory + _ROOM, "pids": fork.processes + fork.threads}
+                    (group / _limit_file(kind, group)).write_text(str(limits[kind]))
+                if not _holds(group):
+                    (group / "cgroup.procs").write_text(str(pid))
 
-    def release(self, number: int) -> str:
-        """Take a worker's groups away; return why it ended, if that was the kernel's doing for its memory."""
-        text = ""
-        for kind, base in self._bases.items():
-            group = base / str(number)
-            if kind == "memory" and _killed(group):
-                text = "it took more memory than its control group has"
+    def why(self, pid: int) -> str:
+        """Return why a process ended, if that was the kernel's doing for its memory."""
+        base = self._bases.get("memory")
+        if base is not None and _killed(base / str(pid)):
+            return "it took more memory than its control group has"
+        return ""
+
+    def remove(self, pid: int) -> None:
+        """Take away the groups of one that has ended."""
+        for base in self._bases.values():
             with suppress(OSError):
-                group.rmdir()
-        return text
+                (base / str(pid)).rmdir()
 
-    def close(self) -> None:
-        """Take all away."""
+    def close(self) -> bool:
+        """Take all away; tell whether nothing is left."""
         for base in self._bases.values():
             _remove(base)
+        return not any(base.exists() for base in self._bases.values())
+
+
+def _holds(group: Path) -> bool:
+    """Tell whether something is in a group."""
+    try:
+        return bool((group / "cgroup.procs").read_text())
+    except OSError:
+        return False
 
 
 def _parents(root: Path, own: Path) -> dict[str, Path]:
@@ -101,7 +123,7 @@ def _sweep(parent: Path) -> None:
     """Take away what zygotes that were killed have left."""
     with suppress(OSError):
         for base in parent.glob(f"{_NAME}*"):
-            if not Path("/proc", base.name.removeprefix(_NAME)).exists():
+            if not Path("/proc", base.name.removeprefix(_NAME).partition("-")[0]).exists():
                 _remove(base)
 
 

@@ -52,6 +52,7 @@ class WorkersConfig(Struct, frozen=True, forbid_unknown_fields=True):
     calls: int = 1_000_000  # after which a worker is replaced
     age: float = 3600.0  # seconds after which it is
     memory: Size = "256MiB"  # that it has more than at its start, after which it is
+    components: str = ""  # the folder for components, as built and compiled; by default DATA/wasm
     functions: dict[str, FunctionConfig] = field(default_factory=dict[str, FunctionConfig])  # by name
 
     def size(self, name: str) -> int:

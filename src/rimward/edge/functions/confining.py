@@ -41,7 +41,7 @@ class Ground(NamedTuple):
     hidden: tuple[str, ...] = ()
 
 
-def ground_of(app: str) -> Ground:
+def ground_of(app: str, hidden: tuple[str, ...] = ()) -> Ground:
     """Return what an app's code and its interpreter read; `app` is a file, or a module's name.
 
     What begins with a dot in the app's folder, and in the one where the node was started, is hidden, such as
@@ -58,26 +58,67 @@ def ground_of(app: str) -> Ground:
             names = os.listdir(folder)  # noqa: PTH208 (text, as the rest)
             dotted += [os.path.join(folder, name) for name in names if name.startswith(".")]  # noqa: PTH118 (as above)
     needed = (os.path.realpath(sys.prefix), os.path.realpath(sys.base_prefix))
-    return Ground(tuple(places), tuple(one for one in dotted if not any(p.startswith(one) for p in needed)))
+    dotted = [one for one in dotted if not any(path.startswith(one) for path in needed)]
+    return Ground(tuple(places), (*dotted, *map(os.path.realpath, hidden)))
 
 
 def confine(confined: Confined, ground: Ground) -> dict[str, str]:
     """Confine this process, which has one thread; return what could not be, by mechanism, and why."""
-    missing: dict[str, str] = {}
-    with suppress(OSError):
-        os.nice(NICE)
-    _limit(confined)
-    filtered = _try(missing, "seccomp", lambda: _filter_later(confined))
-    if not confined.network and not filtered:
-        _try(missing, "network namespace", _leave_network)
-    _try(missing, "capabilities", _drop_capabilities)
-    _try(missing, "landlock", lambda: _files(confined, ground))
-    if filtered:
-        _try(missing, "seccomp", lambda: _filter(confined))
-    return missing
+    return Confining(ground).finish(confined)
 
 
-def _try(missing: dict[str, str], name: str, action: Callable[[], None]) -> bool:
+class Confining:
+    """The confinement of this process: begun when it is made, finished when it is known for what.
+
+    What is begun is most of the work, and does not bind it yet.
+    """
+
+    def __init__(self, ground: Ground) -> None:
+        self._ground = ground
+        self.missing: dict[str, str] = {}  # what could not be done, by mechanism, and why
+        with suppress(OSError):
+            os.nice(NICE)
+        self._filtered = _try(self.missing, "seccomp", _prepare_filter)
+        if self._filtered:  # else it may have to leave the network, which takes a capability
+            _try(self.missing, "capabilities", _drop_capabilities)
+        self._rules: landlock.Rules | None = None
+        _try(self.missing, "landlock", lambda: self._allow(ground.hidden))
+
+    def _allow(self, hidden: tuple[str, ...]) -> landlock.Rules:
+        rules = self._rules = landlock.Rules(hidden)
+        rules.allow(self._ground.paths)
+        rules.allow(_DEVICES, write=True)
+        return rules
+
+    def finish(self, confined: Confined) -> dict[str, str]:
+        """Confine it for good; return what could not be, by mechanism, and why."""
+        missing = self.missing
+        _limit(confined)
+        if not confined.network and not self._filtered:
+            _try(missing, "network namespace", _leave_network)
+        if not self._filtered:
+            _try(missing, "capabilities", _drop_capabilities)
+        if self._rules is not None:
+            _try(missing, "landlock", lambda: self._enforce(confined))
+        if self._filtered:
+            _try(missing, "seccomp", lambda: _filter(confined))
+        return missing
+
+    def _enforce(self, confined: Confined) -> None:
+        rules, execute = self._rules, confined.processes > 0
+        assert rules is not None
+        hidden = tuple(os.path.realpath(path) for path in confined.hidden)
+        if not set(hidden) <= set(rules.hidden):
+            rules.close()
+            rules = self._allow((*rules.hidden, *hidden))
+        if execute:
+            rules.allow((*self._ground.paths, *_DEVICES), execute=True)
+        rules.allow(confined.read, execute=execute)
+        rules.allow(confined.write, write=True, execute=execute)
+        rules.enforce()
+
+
+def _try(missing: dict[str, str], name: str, action: Callable[[], object]) -> bool:
     try:
         action()
     except (OSError, ValueError) as error:
@@ -94,7 +135,7 @@ def _limit(confined: Confined) -> None:
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         most = own + confined.memory
         resource.setrlimit(resource.RLIMIT_DATA, (most, most))
-        most = mapped + 2 * confined.memory + _ROOM
+        most = mapped + 2 * confined.memory + confined.mapped + _ROOM
         resource.setrlimit(resource.RLIMIT_AS, (most, most))
 
 
@@ -104,10 +145,10 @@ def allow_cpu(seconds: float, used: float) -> None:
     resource.setrlimit(resource.RLIMIT_CPU, (int(used + seconds) + _SPARE, hard))
 
 
-def _filter_later(confined: Confined) -> None:
-    """Find out whether `_filter` will do."""
-    seccomp.program(pid=1, network=confined.network, processes=confined.processes > 0)
-    with open("/proc/self/status") as file:  # noqa: PTH123 (as above)
+def _prepare_filter() -> None:
+    """Find out whether `_filter` will do, and make the usual filter."""
+    seccomp.compiled(os.getpid(), False, False)
+    with open("/proc/self/status") as file:  # noqa: PTH123 (once a worker)
         if "\nSeccomp:" not in file.read():
             raise OSError(38, "the kernel has no seccomp")
 
@@ -131,13 +172,6 @@ def _drop_capabilities() -> None:
     head = ctypes.create_string_buffer(struct.pack("=II", _CAPABILITIES, 0))
     none = ctypes.create_string_buffer(bytes(24))
     syscalls.call("capset", ctypes.c_void_p(ctypes.addressof(head)), ctypes.c_void_p(ctypes.addressof(none)))
-
-
-def _files(confined: Confined, ground: Ground) -> None:
-    read = (*ground.paths, *confined.read)
-    write = (*_DEVICES, *confined.write)
-    hidden = (*(os.path.realpath(path) for path in confined.hidden), *ground.hidden)
-    landlock.apply(read, write, hidden, execute=confined.processes > 0)
 
 
 # -- what this machine enforces

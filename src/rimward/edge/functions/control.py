@@ -90,6 +90,10 @@ class Control:
         for one, fork in waiting:
             self.fork(one, fork)
 
+    def open(self) -> None:
+        """Tell the zygote anew what each is told first: it loads what is there now."""
+        self._send(self._opened())
+
     def fork(self, link: Link, fork: Fork) -> None:
         """Have a worker made; it waits for a zygote where there is none."""
         if link.eof:

@@ -28,39 +28,54 @@ def version() -> int:
         return 0
 
 
-def apply(read: Iterable[str], write: Iterable[str], hidden: tuple[str, ...], *, execute: bool) -> None:
-    """Let this process read and write below some paths and no others; never below those hidden.
+class Rules:
+    """What this process may read and write once they are enforced; all else it may not."""
 
-    Raises:
-        OSError: the kernel has no landlock.
-    """
-    abi = version()
-    if abi == 0:
-        raise OSError(38, "the kernel has no landlock")
-    handled = (
-        _ALL | (_REFER if abi >= 2 else 0) | (_TRUNCATE if abi >= 3 else 0) | (_IOCTL if abi >= 5 else 0)
-    )
-    fields = [handled, *([0] if abi >= 4 else []), *([_SCOPES] if abi >= 6 else [])]
-    attributes = ctypes.create_string_buffer(struct.pack(f"={len(fields)}Q", *fields))
-    ruleset = call(
-        "landlock_create_ruleset", ctypes.c_void_p(ctypes.addressof(attributes)), 8 * len(fields), 0
-    )
-    reading = _READ_FILE | _READ_DIR | (_EXECUTE if execute else 0)
-    writing = (reading | _WRITE_FILE | _MAKE | _REFER | _TRUNCATE | _IOCTL) & handled
-    try:
-        for paths, rights in ((read, reading), (write, writing)):
-            for path in paths:
-                _allow(ruleset, path, rights, hidden)
-        prctl(_SET_NO_NEW_PRIVS, 1)
-        call("landlock_restrict_self", ruleset, 0)
-    finally:
-        os.close(ruleset)
+    def __init__(self, hidden: tuple[str, ...]) -> None:
+        """`hidden` is never allowed, nor what lies below it.
 
+        Raises:
+            OSError: the kernel has no landlock.
+        """
+        abi = version()
+        if abi == 0:
+            raise OSError(38, "the kernel has no landlock")
+        handled = (
+            _ALL | (_REFER if abi >= 2 else 0) | (_TRUNCATE if abi >= 3 else 0) | (_IOCTL if abi >= 5 else 0)
+        )
+        fields = [handled, *([0] if abi >= 4 else []), *([_SCOPES] if abi >= 6 else [])]
+        attributes = ctypes.create_string_buffer(struct.pack(f"={len(fields)}Q", *fields))
+        self.hidden: tuple[str, ...] = hidden
+        self._handled = handled
+        self._ruleset = call(
+            "landlock_create_ruleset", ctypes.c_void_p(ctypes.addressof(attributes)), 8 * len(fields), 0
+        )
 
-def _allow(ruleset: int, path: str, rights: int, hidden: tuple[str, ...]) -> None:
-    for place, given in around(os.path.realpath(path), rights, hidden):
-        with suppress(OSError):  # it is not there, or nobody may open it: then nobody reads it either
-            _rule(ruleset, place, given)
+    def allow(self, paths: Iterable[str], *, write: bool = False, execute: bool = False) -> None:
+        """Let it read, or write and read, below some paths; what is allowed already stays so."""
+        rights = _READ_FILE | _READ_DIR | (_EXECUTE if execute else 0)
+        if write:
+            rights = (rights | _WRITE_FILE | _MAKE | _REFER | _TRUNCATE | _IOCTL) & self._handled
+        for path in paths:
+            for place, given in around(os.path.realpath(path), rights, self.hidden):
+                with suppress(OSError):  # it is not there, or nobody may open it: then nobody reads it either
+                    _rule(self._ruleset, place, given)
+
+    def enforce(self) -> None:
+        """Enforce them, for good.
+
+        Raises:
+            OSError: the kernel says no.
+        """
+        try:
+            prctl(_SET_NO_NEW_PRIVS, 1)
+            call("landlock_restrict_self", self._ruleset, 0)
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """Forget them."""
+        os.close(self._ruleset)
 
 
 def around(path: str, rights: int, hidden: tuple[str, ...]) -> Iterator[tuple[str, int]]:

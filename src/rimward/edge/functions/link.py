@@ -12,8 +12,8 @@ from msgspec import Struct
 
 from rimward.observe import Logger, get_logger
 from rimward.wire.functions import (
-    LENGTH,
     MARK,
+    Ask,
     Begin,
     Caller,
     Command,
@@ -23,19 +23,24 @@ from rimward.wire.functions import (
     FromWorker,
     Look,
     Told,
+    ToWorker,
+    framed,
+    weight,
 )
 
 log: Logger = get_logger("rimward.workers")
 
-READ = 1 << 18  # bytes of one read
+READ = 1 << 16  # bytes of one read: more would be mapped anew each time
+FULL = 1 << 20  # bytes of a batch, beyond which another one is begun
 PAGE = mmap.PAGESIZE
 
 
-class Pending(Struct):
+class Pending(Struct, gc=False):
     """A call that has been given to a worker."""
 
-    frame: bytes  # without its length
+    ask: Ask
     caller: Caller
+    weight: int = 0  # bytes that it takes on its way, about
     commanded: bool = False  # an effect has left: it can't be begun again
     deaths: int = 0  # of workers that had it, and of which none knows what they worked on
 
@@ -66,7 +71,9 @@ class Link:
         self.calls: int = 0  # that have ended
         self.asked: int = 0
         self.retiring: bool = False  # it gets no new calls
+        self.last: bool = False  # and no worker of its version comes after it: its calls begin nowhere again
         self.over: int = 0  # the call that was over its limit, for which it was killed
+        self.seen: tuple[int, int] = (0, 0)  # the call that it was last seen at, and its CPU time then, ns
         self.excused: bool = False  # its zygote has died: that was no call's fault
         self.status: int | None = None  # exit code, negative for a signal
         self.text: str = ""  # what the zygote says of its end
@@ -82,13 +89,15 @@ class Link:
         self._memory = mmap.mmap(self.page, MARK)
         self.marks: memoryview = memoryview(self._memory).cast("Q")
         self._frames = Frames()
-        self._decoder: msgspec.msgpack.Decoder[FromWorker] = msgspec.msgpack.Decoder(FromWorker)
-        self._encode = msgspec.msgpack.Encoder().encode
-        self._out: list[bytes] = []
+        self._decoder: msgspec.msgpack.Decoder[list[FromWorker]] = msgspec.msgpack.Decoder(list[FromWorker])
+        self._encoder = msgspec.msgpack.Encoder()
+        self._out = framed(self._encoder, begin)  # what the socket has not taken yet
+        self._batch: list[ToWorker] = []
+        self._weight = 0  # of the batch, about, bytes
         self._due = False
         self._writing = False  # the socket is full: the loop tells when there is room
         self._loop.add_reader(self._mine, self._readable)
-        self._send(self._encode(begin))
+        self._flush()
 
     def give_away(self) -> None:
         """Close what the worker has now."""
@@ -97,39 +106,55 @@ class Link:
             os.close(self.page)
             self.page = -1
 
-    def ask(self, number: int, pending: Pending) -> None:
-        """Give it a call."""
-        self.pending[number] = pending
+    def ask(self, pending: Pending) -> None:
+        """Give it a call: at once where it has none, else with the others of this turn of the loop."""
+        idle = not self.pending
+        pending.weight = size = weight(pending.ask)
+        self.pending[pending.ask.number] = pending
         self.asked += 1
-        self._send(pending.frame)
-
-    def _send(self, frame: bytes) -> None:
-        self._out.append(len(frame).to_bytes(LENGTH, "big"))
-        self._out.append(frame)
-        if not self._due and not self._writing:
+        self._batch.append(pending.ask)
+        self._weight += size
+        if idle:
+            self._flush()
+        elif self._weight > FULL:
+            self._pack()
+        if not self._due and not self._writing and self._batch:
             self._due = True
-            self._loop.call_soon(self._flush)
+            self._loop.call_soon(self._flush_turn)
+
+    def _pack(self) -> None:
+        """Write the batch behind what the socket has not taken yet."""
+        frame = framed(self._encoder, self._batch)
+        self._batch.clear()
+        self._weight = 0
+        if self._out:
+            self._out += frame
+        else:
+            self._out = frame
+
+    def _flush_turn(self) -> None:
+        self._due = False
+        self._flush()
 
     def _flush(self) -> None:
-        self._due = False
-        if self.eof or not self._out:
+        if self._batch:
+            self._pack()
+        out = self._out
+        if self.eof or not out:
             return
-        data = b"".join(self._out) if len(self._out) > 1 else self._out[0]
-        self._out.clear()
         try:
-            sent = self._mine.send(data)
+            sent = self._mine.send(out)
         except BlockingIOError:
             sent = 0
         except OSError:  # it is gone: the end of its socket says so too
             return
-        if sent < len(data):
-            self._out.append(data[sent:])
-            if not self._writing:
-                self._writing = True
+        del out[:sent]
+        if bool(out) is not self._writing:
+            self._writing = bool(out)
+            if out:
                 self._loop.add_writer(self._mine, self._flush)
-        elif self._writing:
-            self._writing = False
-            self._loop.remove_writer(self._mine)
+            else:
+                self._loop.remove_writer(self._mine)
 
     def _readable(self) -> None:
         try:
@@ -141,17 +166,16 @@ class Link:
         if not data:
             self.close()
             return
-        decode, pending = self._decoder.decode, self.pending
+        decode, pending, done = self._decoder.decode, self.pending, self.owner.done
         try:
             for frame in self._frames.take(data):
-                message = decode(frame)
-                if type(message) is Ended:
-                    if (ended := pending.pop(message.number, None)) is not None:
+                for message in decode(frame):
+                    if type(message) is not Ended:
+                        self._serve(message)
+                    elif (ended := pending.pop(message.number, None)) is not None:
                         self.calls += 1
-                        self.owner.done(ended)
+                        done(ended)
                         ended.caller.ended(message)
-                else:
-                    self._serve(message)
         except (msgspec.MsgspecError, FrameError) as error:
             log.error("a worker speaks nonsense", pid=self.pid, error=str(error))  # noqa: TRY400 (the sentence says it all)
             self.close()
@@ -166,11 +190,16 @@ class Link:
             asked.commanded = True
             asked.caller.command(message, self._tell)
         elif isinstance(message, Look):
-            self._send(self._encode(asked.caller.look(message)))
+            self._send(asked.caller.look(message))
 
     def _tell(self, told: Told) -> None:
         if not self.eof:
-            self._send(self._encode(told))
+            self._send(told)
+
+    def _send(self, message: ToWorker) -> None:
+        """Send what a call waits for."""
+        self._batch.append(message)
+        self._flush()
 
     def drain(self) -> None:
         """Read all that it has sent; nothing more comes."""

@@ -1,17 +1,18 @@
 """The zygote's workers: forked on request, reported when they are there and when they have ended."""
 
-import ctypes
 import gc
 import os
 import signal
 import socket
 from collections import deque
 from contextlib import suppress
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from rimward.edge.functions.cgroups import Cgroups
+from rimward.edge.functions.porter import Porter
+from rimward.edge.functions.spare import Spare
 from rimward.wire.functions import (
     Born,
     Died,
@@ -29,10 +30,6 @@ from rimward.wire.functions import (
 if TYPE_CHECKING:
     from rimward.edge.functions.loaded import Loaded
 
-_PR_SET_PDEATHSIG = 1
-_OOM_FIRST = "1000"  # where memory is short a worker goes before anything else
-_libc = ctypes.CDLL(None)
-
 
 class Nursery:
     """Forks workers for one node."""
@@ -46,9 +43,13 @@ class Nursery:
         self._workers: dict[int, int] = {}  # pids by number
         self._numbers: dict[int, int] = {}  # and the other way
         self._app_name = ""
+        self._hidden: tuple[str, ...] = ()
         self._loaded: Loaded | None = None
         self._problem = ""  # why the app can't be loaded
-        self._cgroups = Cgroups()
+        self._fresh = False  # another version was loaded before
+        self._porter = Porter(Cgroups())
+        self._spare: Spare | None = None
+        self._wants_spare = False
 
     def take(self, data: bytes, descriptors: list[int]) -> None:
         """Do what the node asks for."""
@@ -69,13 +70,28 @@ class Nursery:
     def _open(self, opened: Open) -> None:
         from rimward.edge.functions.confining import ground_of, probe
 
-        self._app_name = opened.app
+        if self._app_name:
+            self._anew(opened)
+            return
+        self._app_name, self._hidden = opened.app, opened.hidden
         try:
             enforced = probe(ground_of(opened.app))
         except OSError as error:
             why = f"not tried: {error}"
             enforced = Enforced(why, why, why, why, why)
-        self._say(Here(os.getpid(), self._cgroups.told(enforced)))
+        self._say(Here(os.getpid(), self._porter.told(enforced)))
+        if opened.preload:
+            self._load()
+
+    def _anew(self, opened: Open) -> None:
+        """Forget the version that is loaded: the workers from now on are of the one that is there now."""
+        self._fresh = self._fresh or self._loaded is not None or bool(self._problem)
+        self._app_name, self._loaded, self._problem = opened.app, None, ""
+        self._hidden = opened.hidden
+        if self._spare is not None:
+            self._spare.close()  # it ends, and is buried
+            self._spare = None
+        gc.unfreeze()
         if opened.preload:
             self._load()
 
@@ -87,7 +103,7 @@ class Nursery:
 
         gc.disable()
         try:
-            self._loaded = Loaded(self._app_name)
+            self._loaded = Loaded(self._app_name, self._hidden, fresh=self._fresh)
         except Exception as error:  # noqa: BLE001 (an app may do anything at import; the node tells it)
             self._problem = f"the app can't be loaded for workers: {error}"
         gc.collect()
@@ -97,47 +113,47 @@ class Nursery:
     def _fork(self, wanted: Fork) -> None:
         sock, page = self._fds.popleft(), self._fds.popleft()
         self._load()
-        pid = 0
         problem = self._problem
-        if not problem:
-            parent = os.getpid()
-            try:
-                pid = os.fork()
-            except OSError as error:
-                problem = f"no process is to be had: {error.strerror}"
-            else:
-                if pid == 0:
-                    self._become(parent, sock, page)
+        try:
+            worker = None if problem else self._worker(sock, page)
+        except OSError as error:
+            worker, problem = None, f"no process is to be had: {error.strerror}"
         os.close(sock)
         os.close(page)
-        if problem:
+        if worker is None:
             self._say(Died(wanted.number, 1, problem))
             return
-        self._workers[wanted.number], self._numbers[pid] = pid, wanted.number
-        self._cgroups.hold(pid, wanted)
-        self._say(Born(wanted.number, pid))
+        self._workers[wanted.number], self._numbers[worker.pid] = worker.pid, wanted.number
+        self._porter.hold(worker.pid, wanted)
+        self._say(Born(wanted.number, worker.pid))
+        self._wants_spare = True
 
-    def _become(self, parent: int, sock: int, page: int) -> NoReturn:
-        """Be a worker, in the copy of the zygote; nothing of it may run on."""
-        code = 70
-        try:
-            os.setpgid(0, 0)  # what it starts ends with it
-            _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-            if os.getppid() != parent:  # it died before the line above
-                os._exit(code)
-            signal.set_wakeup_fd(-1)
-            for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT):
-                signal.signal(number, signal.SIG_DFL)
-            _close_all_but(sock, page)
-            with suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:  # noqa: PTH123 (once a worker)
-                file.write(_OOM_FIRST)
-            assert self._loaded is not None
-            self._loaded.work(socket.socket(fileno=sock), page)
-        except BaseException as error:  # noqa: BLE001 (as the docstring says)
-            with suppress(OSError):
-                os.write(2, f"a worker ends: {type(error).__name__}: {error}\n".encode())
-        finally:
-            os._exit(code)
+    def _worker(self, sock: int, page: int) -> Spare:
+        """Have the spare begin, or one that is forked now.
+
+        Raises:
+            OSError: no process is to be had.
+        """
+        spare, self._spare = self._spare, None
+        if spare is not None and spare.begin(sock, page):
+            return spare
+        assert self._loaded is not None
+        fresh = Spare.fork(self._loaded)
+        fresh.begin(sock, page)
+        return fresh
+
+    @property
+    def wants_spare(self) -> bool:
+        """Whether a worker is to be forked ahead once there is nothing else to do."""
+        return self._wants_spare and self._spare is None and self._loaded is not None
+
+    def fork_spare(self) -> None:
+        """Fork a worker ahead, for whichever function needs one next."""
+        self._wants_spare = False
+        if self._loaded is not None:
+            with suppress(OSError):  # no process is to be had: whoever needs one is told
+                self._spare = Spare.fork(self._loaded)
+                self._porter.hold(self._spare.pid)
 
     def _kill(self, wanted: Kill) -> None:
         if (pid := self._workers.get(wanted.number)) is not None:
@@ -155,14 +171,24 @@ class Nursery:
                 return
             number = self._numbers.pop(pid, None)
             if number is None:
+                self._bury_spare(pid)
                 continue
             del self._workers[number]
             with suppress(OSError):  # what it has started, where it was allowed to
                 os.killpg(pid, signal.SIGKILL)
-            self._say(Died(number, os.waitstatus_to_exitcode(status), self._cgroups.release(number)))
+            self._say(Died(number, os.waitstatus_to_exitcode(status), self._porter.release(pid)))
+
+    def _bury_spare(self, pid: int) -> None:
+        self._porter.release(pid)
+        if self._spare is not None and self._spare.pid == pid:
+            self._spare.close()
+            self._spare, self._wants_spare = None, True
 
     def end(self) -> None:
         """End every worker."""
+        if self._spare is not None:
+            self._spare.close()
+            self._numbers[self._spare.pid] = 0
         for pid in self._numbers:
             with suppress(OSError):
                 os.killpg(pid, signal.SIGKILL)
@@ -171,12 +197,4 @@ class Nursery:
         for pid in list(self._numbers):
             with suppress(ChildProcessError):
                 os.waitpid(pid, 0)
-        self._cgroups.close()
-
-
-def _close_all_but(*kept: int) -> None:
-    last = 2
-    for descriptor in sorted(kept):
-        os.closerange(last + 1, descriptor)
-        last = descriptor
-    os.closerange(last + 1, 65_536)
+        self._porter.close()

@@ -92,12 +92,17 @@ class Placing:
             if name in self._placement.functions:
                 self._place(name)
 
+    async def flush(self) -> None:
+        """Write down what has changed, before another version's is read."""
+        if self._changed.is_set():
+            self._changed.clear()
+            await asyncio.to_thread(self._placement.write, self._placement.encoded())
+
     async def keep(self) -> None:
         """Write down what changes, for ever."""
         while True:
             await self._changed.wait()
-            self._changed.clear()
-            await asyncio.to_thread(self._placement.write, self._placement.encoded())
+            await self.flush()
 
     def stopped(self, function: str, place: str, own: int) -> None:
         """Make the function's instance anew, and name it in health."""
@@ -141,7 +146,9 @@ class Placing:
         kills = self._placement.killed(function, f"{event:08x}")
         self._changed.set()
         if kills >= KILLS:
-            self._runs[function].killers.add(event)
+            killers = self._runs[function].killers
+            killers.clear()  # those that the placement had no room for any more
+            killers |= self._placement.killers(function)
 
     def problems(self) -> dict[str, str]:
         """Return what health says of functions, by "function NAME"."""

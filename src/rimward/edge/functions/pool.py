@@ -14,6 +14,11 @@ from rimward.wire.functions import Ask, Begin, Caller
 
 log: Logger = get_logger("rimward.workers")
 
+LOOK = 20_000_000  # ns between two looks for calls that take too long
+PATIENCE = 5_000_000_000  # ns after which a call is ended that has had no processor for most of its limit
+_SLEEPS = "SD"  # states of a thread that waits for something else
+FREE = 3  # workers that may die one after the other, and the next is made at once
+SHORTEST, LONGEST = 0.01, 1.0  # seconds that it waits after these, doubled with each further one
 STILLBORN = 3  # workers one after the other that ended before they did anything: then calls are failed
 
 
@@ -24,8 +29,8 @@ class Host(Protocol):
         """Return a number that no other call and no other worker has."""
         ...
 
-    def fork(self, link: Link) -> None:
-        """Have a worker made."""
+    def fork(self, link: Link, after: float) -> None:
+        """Have a worker made, in so many seconds."""
         ...
 
     def kill(self, link: Link) -> None:
@@ -65,8 +70,8 @@ class Pool:
         self._host = host
         self._slots: list[Link | None] = [None] * bounds.size
         self._links: set[Link] = set()  # those that end too
-        self._encode = msgspec.msgpack.Encoder().encode
         self._stillborn = 0
+        self._deaths = 0  # of workers, since a call was answered
         self._calls = self._busy = self._died = self._recycled = 0
         self._died_at = 0
         self._died_of = ""
@@ -77,12 +82,13 @@ class Pool:
         if self.waiting >= bounds.queue or self._bytes >= bounds.queue_bytes:
             self._busy += 1
             return False
-        ask.number = number = self._host.number()
-        frame = self._encode(ask)
+        ask.number = self._host.number()
+        at = crc32(key.encode()) % bounds.size if bounds.size > 1 else 0
+        link = self._slots[at] or self._link(at)
+        pending = Pending(ask, caller)
+        link.ask(pending)
         self.waiting += 1
-        self._bytes += len(frame)
-        link = self._link(crc32(key.encode()) % bounds.size if bounds.size > 1 else 0)
-        link.ask(number, Pending(frame, caller))
+        self._bytes += pending.weight
         if link.asked >= bounds.calls:
             self._retire(link)
         return True
@@ -97,29 +103,47 @@ class Pool:
             host = self._host
             link = self._slots[at] = Link(self, (host.number(), at), host.monotonic(), self.begin)
             self._links.add(link)
-            host.fork(link)
+            host.fork(link, self._pause())
         return link
+
+    def _pause(self) -> float:
+        """Return the seconds until the next worker is made: more with each that dies before it answers."""
+        over = self._deaths - FREE
+        return min(LONGEST, SHORTEST * 2.0**over) if over >= 0 else 0.0
 
     def done(self, pending: Pending) -> None:
         """A worker has answered a call."""
         self._calls += 1
-        self._stillborn = 0
+        self._stillborn = self._deaths = 0
         self._forget(pending)
 
     def _forget(self, pending: Pending) -> None:
         self.waiting -= 1
-        self._bytes -= len(pending.frame)
+        self._bytes -= pending.weight
 
     def _fail(self, pending: Pending, link: Link) -> None:
         self._forget(pending)
         why = self._why(link)
         pending.caller.died(WorkerStopped(why) if link.over else WorkerDied(why))
 
-    def over(self, now: int) -> None:
-        """End the workers that have been at one call for longer than its limit."""
+    def over(self, now: int, thread: Callable[[int], tuple[int, str]]) -> None:
+        """End the workers that have been at one call for longer than its limit; called each `LOOK`.
+
+        One that waits for a processor, and has not had the limit's worth of it, is let go on until it has
+        been at it for `PATIENCE`: a machine with too much to do is no call's fault. `thread` tells the CPU
+        time of a process, ns, and its state.
+        """
+        limit = self.bounds.limit
         for link in self._links:
             number, since = int(link.marks[0]), int(link.marks[1])
-            if number and now - since > self.bounds.limit and not link.over:
+            if not number or link.over or link.pid is None:
+                continue
+            if link.seen[0] != number:
+                link.seen = (number, thread(link.pid)[0] - min(now - since, LOOK))
+            if now - since <= limit:
+                continue
+            cpu, state = thread(link.pid)
+            if state in _SLEEPS or cpu - link.seen[1] >= limit or now - since > max(limit, PATIENCE):
                 link.over = number
                 self._host.kill(link)
 
@@ -144,6 +168,22 @@ class Pool:
         if not link.pending:
             link.close()
 
+    def turn(self, begin: Begin, bounds: Bounds) -> None:
+        """Have the calls from now on worked on by workers of another version of the function."""
+        self.leave()
+        self.begin, self.bounds = begin, bounds
+        self._slots = [None] * bounds.size
+        self._stillborn = 0
+
+    def leave(self) -> None:
+        """Give the workers no new calls: each ends when it has answered those that it has."""
+        slots, self._slots = self._slots, []
+        for link in self._links:
+            link.retiring = link.last = True
+        for link in slots:
+            if link is not None and not link.pending:
+                link.close()
+
     # -- deaths
 
     def closed(self, link: Link) -> None:
@@ -156,7 +196,7 @@ class Pool:
         if link not in self._links:
             return
         self._links.discard(link)
-        if self._slots[link.at] is link:
+        if not link.last and self._slots[link.at] is link:
             self._slots[link.at] = None
         running = link.release()
         pending, link.pending = link.pending, {}
@@ -171,11 +211,12 @@ class Pool:
         elif not innocent:
             self._stillborn += link.calls == 0
         again = self._begin_again(pending, link, known=bool(culprit is not None or innocent))
-        if again or self._stillborn < STILLBORN:
+        if not link.last and (again or self._stillborn < STILLBORN):
             self._give(again, link.at)
 
     def _count_death(self, link: Link) -> None:
         self._died += 1
+        self._deaths += 1
         self._died_at = self._host.wall()
         self._died_of = self._why(link)
         log.error("a worker died", function=self.name, pid=link.pid, why=self._died_of)
@@ -185,7 +226,7 @@ class Pool:
         again: dict[int, Pending] = {}
         for number, one in pending.items():
             one.deaths += not known
-            if one.commanded or one.deaths > 1 or self._stillborn >= STILLBORN:
+            if link.last or one.commanded or one.deaths > 1 or self._stillborn >= STILLBORN:
                 self._fail(one, link)
             else:
                 again[number] = one
@@ -194,8 +235,8 @@ class Pool:
     def _give(self, pending: dict[int, Pending], at: int) -> None:
         """Give calls to the worker that comes after theirs."""
         link = self._link(at)
-        for number, one in pending.items():
-            link.ask(number, one)
+        for one in pending.values():
+            link.ask(one)
 
     def _why(self, link: Link) -> str:
         if link.over:

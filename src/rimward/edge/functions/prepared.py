@@ -63,10 +63,20 @@ class Filling:
         self._fillers: list[Filler | None] = [
             self._filler(one) for one in prepared.parameters
         ]  # None: a State
+        self._plain = all(
+            one.kind == "payload" or (one.kind == "capture" and one.type in _AS_THEY_ARE)
+            for one in prepared.parameters
+        )
+        kinds = [one.kind for one in prepared.parameters]
+        self._payload_at = kinds.index("payload") if "payload" in kinds else -1
         self._types = [prepared.states[one.type] for one in prepared.parameters if one.kind == "state"]
 
     def arguments(self, ask: Ask) -> tuple[list[Any], list[State[Any]]]:
         """Return a call's arguments, and among them its holds on cells."""
+        if self._plain:
+            if self._payload_at >= 0:
+                ask.arguments.insert(self._payload_at, self._payload(ask))
+            return ask.arguments, []
         handles: list[State[Any]] = []
         arguments: list[Any] = []
         for filler in self._fillers:

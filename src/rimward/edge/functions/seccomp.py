@@ -5,6 +5,7 @@ memory that they point to may change after the look.
 """
 
 import ctypes
+import functools
 import struct
 from collections.abc import Iterable
 
@@ -35,6 +36,7 @@ _NEVER = (  # of no use to any function, and a way out
 _NETWORK = ("socket", "connect", "bind", "listen", "accept", "accept4")
 _PROCESSES = ("fork", "vfork", "execve", "execveat")
 
+_STEP = struct.Struct("=HBBI")
 Step = tuple[int, int, int, int]  # code, jump if true, jump if false, value
 
 
@@ -45,10 +47,19 @@ def apply(*, pid: int, network: bool, processes: bool) -> None:
         OSError: the kernel has no filters, or the machine is not known.
     """
     prctl(_SET_NO_NEW_PRIVS, 1)
-    steps = program(pid=pid, network=network, processes=processes)
-    code = ctypes.create_string_buffer(b"".join(struct.pack("=HBBI", *step) for step in steps))
-    head = ctypes.create_string_buffer(struct.pack("@HP", len(steps), ctypes.addressof(code)))
+    code = ctypes.create_string_buffer(compiled(pid, network, processes))
+    head = ctypes.create_string_buffer(struct.pack("@HP", len(code) // _STEP.size, ctypes.addressof(code)))
     call("seccomp", _MODE_FILTER, 0, ctypes.c_void_p(ctypes.addressof(head)))
+
+
+@functools.cache
+def compiled(pid: int, network: bool, processes: bool) -> bytes:  # noqa: FBT001 (a cache's key)
+    """Return the filter as the kernel takes it, made once in a process.
+
+    Raises:
+        OSError: the machine is not known.
+    """
+    return b"".join(_STEP.pack(*step) for step in program(pid=pid, network=network, processes=processes))
 
 
 def program(*, pid: int, network: bool, processes: bool) -> list[Step]:

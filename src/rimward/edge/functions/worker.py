@@ -19,12 +19,11 @@ from rimward.app import App
 from rimward.app.device import Device
 from rimward.app.effects import current
 from rimward.app.state import State, StateType
-from rimward.edge.functions.calls import FarEffects, failure_of
-from rimward.edge.functions.confining import Ground, allow_cpu, confine
+from rimward.edge.functions.calls import FarEffects, failure_of, weight_of
+from rimward.edge.functions.confining import Confining, allow_cpu
 from rimward.edge.functions.prepared import Filling, Prepared, answer_of
 from rimward.events import StateUnreadable
 from rimward.wire.functions import (
-    LENGTH,
     MARK,
     Ask,
     Begin,
@@ -35,22 +34,28 @@ from rimward.wire.functions import (
     Look,
     Seen,
     ToWorker,
+    framed,
 )
 
-READ = 1 << 18  # bytes of one read
+READ = 1 << 16  # bytes of one read: more would be mapped anew each time
 HOLD = 200_000  # ns that an answer may wait for others to go with it
 HELD = 1 << 16  # bytes of answers that may wait
 CPU_EVERY = 1_000_000_000  # ns between two looks at what it has burnt
-_NO_LENGTH = bytes(LENGTH)
 _clock = time.monotonic_ns
 _readings = count(1)
+_messages = msgspec.msgpack.Decoder(list[ToWorker]).decode  # made in the zygote: it takes a millisecond
 
 
 class Worker:
     """The loop of a plain function's worker."""
 
     def __init__(
-        self, app: App, prepared: Prepared, ends: tuple[socket.socket, int], begin: Begin, ground: Ground
+        self,
+        app: App,
+        prepared: Prepared,
+        ends: tuple[socket.socket, int],
+        begin: Begin,
+        confining: Confining,
     ) -> None:
         """Make ready, and confine this process; `ends` are its socket and its page's descriptor."""
         self.app = app
@@ -61,9 +66,10 @@ class Worker:
         self.marks: memoryview = memoryview(mmap.mmap(page, MARK)).cast("Q")
         os.close(page)
         self._frames = Frames()
-        self._decoder: msgspec.msgpack.Decoder[ToWorker] = msgspec.msgpack.Decoder(ToWorker)
         self._encoder = msgspec.msgpack.Encoder()
-        self._out = bytearray()
+        self._batch: list[FromWorker] = []
+        self._weight = 0  # of the batch, about, bytes
+        self._effects = FarEffects(app.facts, 0, _clock)  # of the call that runs
         self._flushed = 0
         self._cpu = begin.confined.cpu
         self._cpu_at = 0
@@ -72,7 +78,7 @@ class Worker:
             settings = msgspec.msgpack.decode(begin.settings, type=prepared.config)
         self.filling: Filling = prepared.filling(settings, self.cells, self)
         os.environ.update(begin.confined.environment)
-        confine(begin.confined, ground)
+        confining.finish(begin.confined)
 
     def read(self) -> None:
         """Wait for messages and put them into the inbox."""
@@ -80,29 +86,30 @@ class Worker:
         if not data:
             os._exit(0)
         for frame in self._frames.take(data):
-            self.inbox.append(self._decoder.decode(frame))
+            self.inbox += _messages(frame)
 
     def run(self) -> NoReturn:
         """Work until the node closes the socket."""
+        current.set(self._effects)
         while True:
             if not self.inbox:
                 self.flush()
                 self.read()
                 continue
             ask = self.inbox.popleft()
-            if isinstance(ask, Ask):
+            if type(ask) is Ask:
                 self.call(ask)
 
     def call(self, ask: Ask) -> None:
         """Run one call."""
-        marks, effects = self.marks, FarEffects(self.app.facts, ask.offset, _clock)
+        marks, effects = self.marks, self._effects
+        effects.offset = ask.offset
         begun = _clock()
         if self._cpu is not None and begun >= self._cpu_at:
             self._cpu_at = begun + CPU_EVERY
             allow_cpu(self._cpu, time.process_time())
         marks[1] = begun
         marks[0] = ask.number
-        token = current.set(effects)
         try:
             arguments, handles = self.filling.arguments(ask)
             result = self.prepared.call(*arguments)
@@ -111,7 +118,7 @@ class Worker:
         else:
             self.succeed(ask, begun, effects, handles, result)
         finally:
-            current.reset(token)
+            effects.clear()
             marks[0] = 0
 
     def succeed(
@@ -125,8 +132,12 @@ class Worker:
             self.end(ask, own_since, failure=failure_of(error))
             return
         now = _clock()
+        if answer is not None:
+            self._weight += len(answer.body)
+        if left is not None:
+            self._weight += weight_of(left)
         self.send(Ended(ask.number, now - own_since, left, answer))
-        if now - self._flushed > HOLD or len(self._out) > HELD:
+        if now - self._flushed > HOLD or self._weight > HELD:
             self.flush()
 
     def end(self, ask: Ask, own_since: int, failure: Failure) -> None:
@@ -135,18 +146,30 @@ class Worker:
 
     def send(self, message: FromWorker) -> None:
         """Put a message into what goes out next."""
-        out = self._out
-        at = len(out)
-        out += _NO_LENGTH
-        self._encoder.encode_into(message, out, at + LENGTH)
-        out[at : at + LENGTH] = (len(out) - at - LENGTH).to_bytes(LENGTH, "big")
+        self._batch.append(message)
 
     def flush(self) -> None:
         """Send what waits."""
-        if self._out:
-            self.sock.sendall(self._out)
-            self._out.clear()
+        if self._batch:
+            self.sock.sendall(self._frame())
+            self._batch.clear()
+            self._weight = 0
         self._flushed = _clock()
+
+    def _frame(self) -> bytearray:
+        try:
+            return framed(self._encoder, self._batch)
+        except Exception:  # noqa: BLE001 (a value that can't be written: its call has failed, and no other)
+            return framed(self._encoder, [self._writable(message) for message in self._batch])
+
+    def _writable(self, message: FromWorker) -> FromWorker:
+        try:
+            self._encoder.encode(message)
+        except Exception as error:
+            if not isinstance(message, Ended):
+                raise
+            return Ended(message.number, message.own, failure=failure_of(error))
+        return message
 
     # -- what a call asks for
 

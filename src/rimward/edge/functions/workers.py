@@ -8,25 +8,41 @@ from time import monotonic_ns, time_ns
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from rimward.app import App
 from rimward.app.confine import Confine
 from rimward.app.functions import EdgeFunction
+from rimward.app.wasm import Component
 from rimward.edge.functions.config import FunctionConfig, WorkersConfig
 from rimward.edge.functions.control import Control
 from rimward.edge.functions.link import Link
-from rimward.edge.functions.pool import Bounds, Pool
-from rimward.edge.functions.processes import resident
+from rimward.edge.functions.pool import LOOK, Bounds, Pool
+from rimward.edge.functions.processes import main_thread, resident
 from rimward.events import LoadError, nbytes
 from rimward.observe import Logger, WorkerStats, get_logger
-from rimward.wire.functions import Ask, Begin, Born, Caller, Confined, Died, Enforced, Fork, Here, Open
+from rimward.wire.functions import (
+    Ask,
+    Begin,
+    Born,
+    Caged,
+    Caller,
+    Confined,
+    Died,
+    Enforced,
+    Fork,
+    Here,
+    Open,
+)
 
 log: Logger = get_logger("rimward.workers")
 
-LOOK = 0.02  # seconds between two looks for calls that take too long
 NEWS = 60_000_000_000  # ns for which a death is a problem that health names
 _SHORTEST = 20_000_000  # ns after which a function that is to be cut is, at the earliest
 _LIMIT = 1_000_000_000  # ns of one call, or ten times its budget where that is more
+_GRACE = 250_000_000  # ns that a worker has to stop a call in WebAssembly by itself, and stay
+_BESIDE = 128 << 20  # bytes that such a worker may have beside what its function may
+_MAPPED = 20 << 30  # bytes of address space for two instances of it, which each reserve 4 GiB a memory
 
 
 class Place(Struct, frozen=True):
@@ -34,6 +50,7 @@ class Place(Struct, frozen=True):
 
     app: str  # as the node loads it
     hidden: tuple[str, ...]  # paths that no worker may read
+    components: Mapping[Component, str] = {}  # where each is, compiled
 
 
 class Workers:
@@ -58,6 +75,7 @@ class Workers:
         self._settings = settings
         self._environ = environ
         self._pools: dict[str, Pool] = {}
+        self._leaving: list[Pool] = []  # of functions that are no more, while they have calls
         self._links: dict[int, Link] = {}
         self._numbers = 0
         self._control: Control | None = None
@@ -71,19 +89,55 @@ class Workers:
         """Wait for the zygote on a socket that listens, and have it make what is surely needed."""
         self._control = Control(listener, self, self._opened)
         for function in self._functions.values():
-            if function.run == "process":
+            if function.run in {"process", "wasm"}:
                 self.pool(function.name).prepare()
 
+    def check(self, app: App) -> None:
+        """Tell whether the configuration fits another version of the app.
+
+        Raises:
+            LoadError: it names a function that is not there, or confines one that is inline.
+        """
+        _check(self._config, {function.name: function for function in app.edge_functions})
+
+    def turn(self, app: App, settings: Struct | None, components: Mapping[Component, str]) -> None:
+        """Have the calls from now on run by workers of another version; the others end when theirs have."""
+        self._place = replace(self._place, components=components)
+        self._functions = {function.name: function for function in app.edge_functions}
+        self._settings = settings
+        pools, self._pools = self._pools, {}
+        for name, pool in pools.items():
+            if (function := self._functions.get(name)) is not None:
+                pool.turn(*self._for(function))
+                self._pools[name] = pool
+            else:
+                pool.leave()
+                self._leaving.append(pool)
+        if self._control is None:
+            return
+        self._control.open()
+        for name, function in self._functions.items():
+            if function.run in {"process", "wasm"} or name in self._pools:
+                self.pool(name).prepare()
+
+    def configure(self, settings: Struct | None) -> None:
+        """Have the calls from now on see other settings."""
+        self._settings = settings
+        for name, pool in self._pools.items():
+            function = self._functions[name]
+            if function.plan.takes("config"):
+                pool.turn(*self._for(function))
+
     def _opened(self) -> Open:
-        return Open(self._place.app, preload=bool(self._pools))
+        return Open(self._place.app, preload=bool(self._pools), hidden=self._place.hidden)
 
     def ask(self, function: str, key: str, ask: Ask, caller: Caller) -> bool:
         """Have a call run by the worker of its key; False where too many calls of the function wait."""
-        if not self.pool(function).ask(key, ask, caller):
-            return False
+        if function not in self._functions or not self.pool(function).ask(key, ask, caller):
+            return False  # one that is gone is asked for by calls of a version before alone
         if not self._looking:
             self._looking = True
-            asyncio.get_running_loop().call_later(LOOK, self._look)
+            asyncio.get_running_loop().call_later(LOOK / 1e9, self._look)
         return True
 
     def pool(self, name: str) -> Pool:
@@ -94,17 +148,26 @@ class Workers:
         return pool
 
     def _made(self, function: EdgeFunction) -> Pool:
+        return Pool(function.name, *self._for(function), self)
+
+    def _for(self, function: EdgeFunction) -> tuple[Begin, Bounds]:
         config = self._config
         own = config.functions.get(function.name, FunctionConfig())
-        confined = self._confined(own.confine(function.confine))
+        confine, limit = own.confine(function.confine), limit_of(function)
+        confined, caged = self._confined(confine), None
+        if function.component is not None:
+            path = self._place.components[function.component]
+            caged = Caged(path, confine.memory_bytes, limit)
+            confined = replace(confined, memory=confined.memory + _BESIDE, mapped=_MAPPED)
+            limit += _GRACE
         settings = None
         if self._settings is not None and function.plan.takes("config"):
             settings = msgspec.msgpack.encode(self._settings)
         bounds = Bounds(
             config.size(function.name), config.queue, config.queue_bytes, config.calls,
-            round(config.age * 1e9), nbytes(config.memory), _limit_of(function),
+            round(config.age * 1e9), nbytes(config.memory), limit,
         )  # fmt: skip
-        return Pool(function.name, Begin(function.name, confined, settings), bounds, self)
+        return Begin(function.name, confined, settings, caged), bounds
 
     def _confined(self, confine: Confine) -> Confined:
         return Confined(
@@ -123,13 +186,14 @@ class Workers:
         self._looking = False
         now = monotonic_ns()
         busy = False
-        for pool in self._pools.values():
+        self._leaving = [pool for pool in self._leaving if pool.waiting]
+        for pool in (*self._pools.values(), *self._leaving):
             if pool.waiting:
                 busy = True
-                pool.over(now)
+                pool.over(now, main_thread)
         if busy and not self._closed:
             self._looking = True
-            asyncio.get_running_loop().call_later(LOOK, self._look)
+            asyncio.get_running_loop().call_later(LOOK / 1e9, self._look)
 
     def tick(self) -> None:
         """Replace workers that are old or large; the node calls this once a second."""
@@ -144,14 +208,15 @@ class Workers:
         self._numbers += 1
         return self._numbers
 
-    def fork(self, link: Link) -> None:
-        """Have a worker made."""
-        self._links[link.number] = link
-        assert self._control is not None
-        owner = link.owner
-        assert isinstance(owner, Pool)
-        confined = owner.begin.confined
-        self._control.fork(link, Fork(link.number, confined.memory, confined.processes))
+    def fork(self, link: Link, after: float) -> None:
+        """Have a worker made, in so many seconds; calls wait for it meanwhile."""
+        if after:
+            asyncio.get_running_loop().call_later(after, self.fork, link, 0.0)
+        elif not link.eof:
+            self._links[link.number] = link
+            assert self._control is not None
+            confined = _pool_of(link).begin.confined
+            self._control.fork(link, Fork(link.number, confined.memory, confined.processes))
 
     def kill(self, link: Link) -> None:
         """End a worker at once."""
@@ -232,7 +297,7 @@ class Workers:
     def close(self) -> None:
         """End all workers."""
         self._closed = True
-        for pool in self._pools.values():
+        for pool in (*self._pools.values(), *self._leaving):
             pool.close()
         if self._control is not None:
             self._control.close()
@@ -243,7 +308,7 @@ def _pool_of(link: Link) -> Pool:
     return link.owner
 
 
-def _limit_of(function: EdgeFunction) -> int:
+def limit_of(function: EdgeFunction) -> int:
     """Return after how many ns of a call its process is ended."""
     budget = function.budget
     if budget is not None and function.on_overrun != "finish":

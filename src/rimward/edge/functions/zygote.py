@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from rimward.edge.functions.nursery import Nursery
 
 AGAIN = 0.05  # seconds between two looks for the node
+CALM = 50  # ms in which nothing is asked for, after which a worker is forked ahead
 READ = 1 << 16  # bytes of one read
 FDS = 16  # descriptors that may come with one
 
@@ -35,7 +36,10 @@ def main(arguments: list[str]) -> int:
     poll.register(link, select.POLLIN)
     poll.register(wake, select.POLLIN)
     while True:
-        for descriptor, _ in poll.poll():
+        ready = poll.poll(CALM if nursery.wants_spare else None)
+        if not ready:
+            nursery.fork_spare()
+        for descriptor, _ in ready:
             if descriptor == wake:
                 os.read(wake, 512)
                 nursery.bury()

@@ -28,16 +28,17 @@ class Labels:
         self.withheld_tables: frozenset[str] = frozenset(
             fact.table for fact in manifest.facts if fact.locality is not None and fact.locality not in open_
         )
-        followers: dict[str, set[str]] = {}
-        for one in manifest.functions:
-            followers.setdefault(one.trigger, set()).update(one.forwards)
         self._withheld = {
-            one.name
-            for one in manifest.functions
-            if not self.withheld_tables.isdisjoint({*one.forwards, *followers.get(one.name, ())})
+            one.name for one in manifest.functions if not self.withheld_tables.isdisjoint(one.forwards)
         }
         sharing = {type_ for one in app.edge_functions if one.name in self._withheld for type_ in _cells(one)}
         self._withheld |= {one.name for one in app.edge_functions if not sharing.isdisjoint(_cells(one))}
+        behind = {one.name: one.behind for one in manifest.functions}
+        waiting = list(self._withheld)
+        while waiting:  # what a stream takes becomes what those behind it make of its values
+            before = set(behind.get(waiting.pop(), ())) - self._withheld
+            self._withheld |= before
+            waiting += before
         named = {table for one in manifest.functions for table in one.forwards}
         self._all = not self.withheld_tables <= named  # nobody knows which function forwards it
         self._topics: dict[str, bool] = {}

@@ -7,9 +7,9 @@ of this package is imported before somebody asks.
 import asyncio
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rimward.app import App
 from rimward.edge.dispatch import Dispatcher
@@ -121,6 +121,14 @@ class Recording:
         elif self._monotonic() >= on.until:
             await self._end(on, "time")
 
+    def turn(self, app: App) -> Coroutine[Any, Any, None] | None:
+        """End what is on: another version of the app runs, whose payloads may have other labels.
+
+        Nothing more is heard; what is returned, if anything, writes the rest.
+        """
+        self._app = app
+        return None if (on := self._on) is None else self._finished(on, self._detach(on), "node")
+
     async def close(self) -> None:
         """End what is on: the node stops."""
         if self._on is not None:
@@ -185,11 +193,17 @@ class Recording:
         log.warning("a recording can't be written on", reason=error.strerror or str(error))
 
     async def _end(self, on: _On, why: "End") -> None:
+        await self._finished(on, self._detach(on), why)
+
+    def _detach(self, on: _On) -> int:
+        """Hear no more; return when that was, ns since the recording began."""
         on.recorder.detach()
         self._doors.mqtt.door = self._dispatcher
         self._doors.http.known.resume()
         self._on = None
-        at = self._dispatcher.wall_of(self._dispatcher.clocks.monotonic()) - on.recorder.at
+        return self._dispatcher.wall_of(self._dispatcher.clocks.monotonic()) - on.recorder.at
+
+    async def _finished(self, on: _On, at: int, why: "End") -> None:
         await asyncio.to_thread(self._finish, on, at, why)
         log.info("a recording has ended", file=on.file.path.name, events=on.recorder.events)
 

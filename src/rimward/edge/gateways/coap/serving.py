@@ -63,7 +63,7 @@ class Serving:
         self._door = door
         self._config = config
         self._trust = trust
-        self._links = links
+        self.links: list[Link] = links  # what `/.well-known/core` tells
         self._clock = clock
 
     # -- a request's way
@@ -141,7 +141,7 @@ class Serving:
         if asked.accept not in {None, link_format.FORMAT}:
             raise CoapError("links are application/link-format, 40", c.NOT_ACCEPTABLE)
         self.callers.check(incoming, Action.REQUEST, "GET /.well-known/core")
-        found = link_format.filtered(self._links, asked.queries)
+        found = link_format.filtered(self.links, asked.queries)
         answer = Answer(c.CONTENT, [(opt.CONTENT_FORMAT, bytes((link_format.FORMAT,)))])
         answer.payload = link_format.written(found).encode()
         self._send(incoming, tag(answer, asked.etags, self._config.etag_from))

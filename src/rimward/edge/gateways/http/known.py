@@ -76,6 +76,10 @@ class KnownHeads:
         self._lane = self._own
         self.by_bytes.clear()
 
+    def forget(self) -> None:
+        """Forget all heads: what they ask for may be another function."""
+        self.by_bytes.clear()
+
     def tell_time(self, date: bytes) -> None:
         """Take the line that tells the date."""
         self._begin: bytes = b"HTTP/1.1 200 OK\r\n" + date

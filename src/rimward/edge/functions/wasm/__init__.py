@@ -1,0 +1,1 @@
+"""Functions in WebAssembly: components built, compiled ahead of time, and called by JSON in a worker."""
