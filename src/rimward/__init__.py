@@ -45,6 +45,8 @@ from rimward.events import (
     Reject,
     RimwardError,
     RowTooLarge,
+    StateInvalid,
+    StateUnreadable,
     TimersFull,
 )
 
@@ -73,6 +75,8 @@ __all__ = [
     "RowTooLarge",
     "Scored",
     "State",
+    "StateInvalid",
+    "StateUnreadable",
     "States",
     "Stream",
     "Table",

@@ -74,6 +74,20 @@ MUTANTS = (
         ("tests/edge/test_versions.py",),
     ),
     Mutant(
+        "a state that can't be kept stops the call after others are",
+        "edge/dispatch/releasing.py",
+        "    changes = None if held is None else _changes(bound, held)\n",
+        "    changes = None if held is None else (handle.checked() for handle in held.handles)\n",
+        ("tests/testing/test_state.py",),
+    ),
+    Mutant(
+        "a state is kept without a look at its types",
+        "app/forms.py",
+        "            return Checked(body, self._decode(body))\n",
+        "            return Checked(body, value)\n",
+        ("tests/testing/test_state.py",),
+    ),
+    Mutant(
         "a value that is tried again for its row goes on a second time",
         "edge/dispatch/feeding.py",
         "items = stream.finish(items, names) if items else ()\n",

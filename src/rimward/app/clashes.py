@@ -5,7 +5,14 @@ from typing import Any
 
 from msgspec import Struct
 
-from rimward.app.declared import Declared, EdgeDeclared, FactDeclared, HookDeclared, StateDeclared
+from rimward.app.declared import (
+    Declared,
+    EdgeDeclared,
+    FactDeclared,
+    HookDeclared,
+    MigrationDeclared,
+    StateDeclared,
+)
 from rimward.app.plan import Plan, returns_something
 from rimward.app.problems import Problem, line_of
 from rimward.app.triggers import Coap, Http, Mqtt, Pattern, Ws
@@ -61,7 +68,7 @@ class Names:
 def _was(one: Declared) -> tuple[str, str | None]:
     if isinstance(one, FactDeclared):
         return "fact", None  # the table keeps the old name: clashes are seen there
-    if isinstance(one, HookDeclared):
+    if isinstance(one, HookDeclared | MigrationDeclared):
         return "function", None
     if isinstance(one, StateDeclared):
         return "state", one.was

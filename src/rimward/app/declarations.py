@@ -2,7 +2,6 @@
 
 import datetime as dt
 import inspect
-import typing
 from collections.abc import Callable
 from typing import Any, TypeVar, overload
 
@@ -23,11 +22,11 @@ from rimward.app.declared import (
     OnFull,
     Overrun,
     Run,
-    StateDeclared,
     StreamDeclared,
     check_choice,
     check_priority,
     check_run,
+    check_struct,
     cloud_options,
     duration,
 )
@@ -35,7 +34,8 @@ from rimward.app.effects import check_topic, checked, current, encode_payload
 from rimward.app.facts import Priority, WhenFull
 from rimward.app.hooks import WithHooks
 from rimward.app.keeping import keeping_of
-from rimward.app.problems import Problem, caller, name_of, place_of
+from rimward.app.problems import Problem, caller, place_of
+from rimward.app.stating import WithStates
 from rimward.app.stream import Stream
 from rimward.app.triggers import Cron, Every, Late, Mqtt, Trigger
 from rimward.events import Duration, Size, from_ns
@@ -48,7 +48,7 @@ S = TypeVar("S", bound=Struct)
 Source = Mqtt | Late | Callable[..., Stream[Any]]  # of what a stream takes
 
 
-class Declarations(WithHooks):
+class Declarations(WithHooks, WithStates):
     """What one file declares. Names must be unique across an app and all its parts."""
 
     def __init__(self, name: str) -> None:
@@ -115,41 +115,11 @@ class Declarations(WithHooks):
         place = caller()
 
         def declare(struct: type[S]) -> type[S]:
-            _check_struct(struct, "fact")
+            check_struct(struct, "fact")
             self._declare(FactDeclared(struct, priority, locality, name, was, keeping, *place))
             return struct
 
         return declare if type_ is None else declare(type_)
-
-    def state(
-        self,
-        *,
-        key: str,
-        durable: bool = False,
-        expires: Duration | None = None,
-        name: str | None = None,
-        was: str | None = None,
-    ) -> Callable[[type[S]], type[S]]:
-        """Declare keyed state: one cell for each value of the capture `key`, every field with a default.
-
-        Args:
-            key: the capture that names the cell.
-            durable: the cell outlives the process; the answer waits until it is on disk.
-            expires: a cell that no call has changed for so long is forgotten.
-            name: by which the cells are kept, instead of the class's.
-            was: the name before it was renamed; its cells move at load.
-        """
-        lifetime = duration(expires, "state: expires", 'expires="24h"')
-        if not key.isidentifier():
-            raise Problem(f"state: key is {key!r}, not the name of a capture", 'write key="truck"')
-        place = caller()
-
-        def declare(struct: type[S]) -> type[S]:
-            _check_struct(struct, "state")
-            self._declare(StateDeclared(struct, key, durable, lifetime, name, was, *place))
-            return struct
-
-        return declare
 
     def edge(  # noqa: PLR0913 (the contract's options, each by its name)
         self,
@@ -387,10 +357,3 @@ class Part(Declarations):
     Args:
         name: unique in the app.
     """
-
-
-def _check_struct(struct: Any, what: str) -> None:
-    if typing.get_origin(struct) is not None or getattr(struct, "__parameters__", ()):
-        raise Problem(f"{what}: {name_of(struct)} is generic", "write the types out")
-    if not (isinstance(struct, type) and issubclass(struct, Struct)):
-        raise Problem(f"{what}: {name_of(struct)} is not a msgspec Struct", "write class Name(Struct): …")

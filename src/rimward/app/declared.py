@@ -1,5 +1,6 @@
 """What an app or a part declares, in the order of the file, before anything is put together."""
 
+import typing
 from collections.abc import Callable
 from typing import Any, Literal
 
@@ -7,8 +8,9 @@ from msgspec import Struct
 
 from rimward.app.confine import Confine
 from rimward.app.facts import PRIORITIES, Fact, Priority
+from rimward.app.forms import Versions
 from rimward.app.manifest import Keeping
-from rimward.app.problems import Problem
+from rimward.app.problems import Problem, name_of
 from rimward.app.state import StateType
 from rimward.app.triggers import Late, Mqtt
 from rimward.events import Duration, seconds
@@ -82,6 +84,7 @@ class StateDeclared(Struct, frozen=True):
     expires: float | None  # seconds
     name: str | None
     was: str | None
+    versions: Versions
     file: str
     line: int
 
@@ -98,7 +101,18 @@ class StateDeclared(Struct, frozen=True):
             expires=self.expires,
             name=self.name,
             was=self.was,
+            versions=self.versions,
         )
+
+
+class MigrationDeclared(Struct, frozen=True):
+    """A function that makes of a state's older cell what the next version takes."""
+
+    struct: type[Struct]  # the state
+    version: int  # that it starts from
+    function: Callable[..., Any]
+    file: str
+    line: int
 
 
 class EdgeDeclared(Struct, frozen=True):
@@ -143,7 +157,15 @@ class HookDeclared(Struct, frozen=True):
     line: int
 
 
-Declared = FactDeclared | StateDeclared | EdgeDeclared | StreamDeclared | CloudDeclared | HookDeclared
+Declared = (
+    FactDeclared
+    | StateDeclared
+    | MigrationDeclared
+    | EdgeDeclared
+    | StreamDeclared
+    | CloudDeclared
+    | HookDeclared
+)
 
 
 def duration(value: Duration | None, what: str, example: str) -> float | None:
@@ -198,3 +220,15 @@ def check_run(run: object) -> None:
         Problem: it is one of these.
     """
     check_choice(run, ("auto", "inline", "process", "wasm"), "edge: run")
+
+
+def check_struct(struct: Any, what: str) -> None:
+    """Refuse what is no Struct, or has types left open.
+
+    Raises:
+        Problem: it is one of these.
+    """
+    if typing.get_origin(struct) is not None or getattr(struct, "__parameters__", ()):
+        raise Problem(f"{what}: {name_of(struct)} is generic", "write the types out")
+    if not (isinstance(struct, type) and issubclass(struct, Struct)):
+        raise Problem(f"{what}: {name_of(struct)} is not a msgspec Struct", "write class Name(Struct): …")

@@ -104,7 +104,8 @@ class _Nowhere:
         raise no_node("after")
 
 
-current: ContextVar[Effects] = ContextVar("rimward_effects", default=_Nowhere())  # noqa: B039 (nothing in it can be changed)
+NOWHERE: Effects = _Nowhere()  # where no call runs
+current: ContextVar[Effects] = ContextVar("rimward_effects", default=NOWHERE)
 
 
 def no_node(verb: str) -> RimwardError:

@@ -12,7 +12,7 @@ from types import CodeType, FunctionType, ModuleType
 from typing import TypeVar
 
 from rimward.app.application import App
-from rimward.app.declared import FactDeclared, StateDeclared
+from rimward.app.declared import FactDeclared, MigrationDeclared, StateDeclared
 from rimward.app.later import LATER, later_name
 from rimward.app.manifest import Manifest
 from rimward.app.problems import Problem, line_of, place_of
@@ -143,7 +143,7 @@ def _users_place(error: BaseException, file: str) -> tuple[str, int]:
 def _check_shadows(app: App) -> None:
     """Refuse a function that hides another of its name: who reads the file takes it for the one that runs."""
     for one in app.declared():
-        if isinstance(one, FactDeclared | StateDeclared):
+        if isinstance(one, FactDeclared | StateDeclared | MigrationDeclared):
             continue
         declared = one.function
         now = getattr(sys.modules.get(declared.__module__), declared.__name__, declared)

@@ -15,12 +15,14 @@ from rimward.app.declared import (
     EdgeDeclared,
     FactDeclared,
     HookDeclared,
+    MigrationDeclared,
     StateDeclared,
     StreamDeclared,
 )
 from rimward.app.facts import Fact
 from rimward.app.functions import CloudFunction, EdgeFunction, ScheduledFunction, StreamDeclaration
 from rimward.app.hooks import Hook, hook_of
+from rimward.app.migrations import chain_migrations
 from rimward.app.modes import MAX, check_mode
 from rimward.app.overruns import check_overrun
 from rimward.app.plan import Plan, Scope, make_plan, returns_something
@@ -74,14 +76,9 @@ class Resolver:
         """
         declared = list(declared)
         for one in declared:
-            if isinstance(one, FactDeclared):
-                self._add_fact(one)
-            elif isinstance(one, StateDeclared):
-                self._add_state(one)
-            else:
-                kind = "stream" if isinstance(one, StreamDeclared) else "function"
-                self._names.add(kind, one.function.__name__, (one.file, one.line))
+            self._add_name(one)
         self._names.check_renamed(declared)
+        self._add_migrations([one for one in declared if isinstance(one, MigrationDeclared)])
         self._streams = {one.function: one for one in declared if isinstance(one, StreamDeclared)}
         for one in self._streams.values():
             self._stream(one)
@@ -95,6 +92,15 @@ class Resolver:
         check_lead_somewhere(self._app.streams.values(), self._app.edge_functions)
         check_timers(self._app.edge_functions, self._app.cloud_functions, self._app.states)
         return self._app
+
+    def _add_name(self, one: Declared) -> None:
+        if isinstance(one, FactDeclared):
+            self._add_fact(one)
+        elif isinstance(one, StateDeclared):
+            self._add_state(one)
+        elif not isinstance(one, MigrationDeclared):
+            kind = "stream" if isinstance(one, StreamDeclared) else "function"
+            self._names.add(kind, one.function.__name__, (one.file, one.line))
 
     def _add_cloud(self, one: CloudDeclared) -> None:
         app = self._app
@@ -113,6 +119,17 @@ class Resolver:
         state.timers = {}
         self._names.add("state", state.name, (one.file, one.line))
         self._app.states[one.struct] = state
+
+    def _add_migrations(self, declared: list[MigrationDeclared]) -> None:
+        for one in declared:
+            if one.struct not in self._app.states:
+                raise Problem(
+                    f"migrate: {name_of(one.struct)} is not a state of this app",
+                    "declare it with @app.state(key=…)",
+                    at=(one.file, one.line),
+                )
+        for struct, state in self._app.states.items():
+            state.form.steps = chain_migrations([one for one in declared if one.struct is struct], state)
 
     # -- streams
 

@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Struct
 
 from rimward.app.effects import TimerAsk, ask_timer
+from rimward.app.forms import Checked, Form, Versions
 from rimward.app.problems import Problem, name_of
 from rimward.events import Duration, nanoseconds
 
@@ -31,9 +32,9 @@ _SCALARS = (
 class StateType(Generic[S]):
     """One declared state type: its key, and whether its cells outlive the process."""
 
-    __slots__ = ("decoder", "durable", "expires", "flat", "key", "name", "struct", "timers", "was")
+    __slots__ = ("durable", "expires", "flat", "form", "key", "name", "struct", "timers", "version", "was")
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 (what is declared, each by its name)
         self,
         type_: type[S],
         key: str,
@@ -42,6 +43,7 @@ class StateType(Generic[S]):
         expires: float | None = None,
         name: str | None = None,
         was: str | None = None,
+        versions: Versions = Versions(),  # noqa: B008 (frozen)
     ) -> None:
         self.struct: type[S] = type_
         self.key: str = key  # the capture that names the cell
@@ -59,7 +61,9 @@ class StateType(Generic[S]):
                     at=type_,
                 )
         self.flat: bool = all(_is_flat(field.type) for field in info.fields)
-        self.decoder: msgspec.msgpack.Decoder[S] = msgspec.msgpack.Decoder(type_)
+        _check_versions(type_, info, versions)
+        self.version: int = versions.version
+        self.form: Form[S] = Form(type_, info, versions, flat=self.flat)
 
     def copy(self, value: S) -> S:
         """Return a working copy that shares nothing that can change."""
@@ -75,6 +79,37 @@ def _info_of(type_: type[Struct]) -> msgspec.inspect.StructType:
         ) from None
     assert isinstance(info, msgspec.inspect.StructType)
     return info
+
+
+def _check_versions(type_: type[Struct], info: msgspec.inspect.StructType, versions: Versions) -> None:
+    """Refuse what a state says of its earlier forms where that can't be.
+
+    Raises:
+        Problem: a field is unknown, still there or named twice, or the struct knows no names.
+    """
+    name, fields = type_.__name__, {field.name for field in info.fields}
+    known = {field.encode_name for field in info.fields}
+    if versions.version < 1:
+        raise Problem(f"state {name}: version is {versions.version}", "count from 1", at=type_)
+    if info.array_like and versions != Versions():
+        raise Problem(
+            f"state {name} is array_like: its cells know no names, and have no versions",
+            "take array_like away under a new name= of the state",
+            at=type_,
+        )
+    for field in versions.was.keys() - fields:
+        raise Problem(
+            f"state {name}: was_fields names {field!r}, which is no field", "name a field", at=type_
+        )
+    gone = [*versions.was.values(), *versions.removed]
+    for field in gone:
+        if field in known or gone.count(field) > 1:
+            raise Problem(
+                f"state {name}: {field!r} is said to be gone, and is "
+                + ("a field" if field in known else "named twice"),
+                "was_fields= and removed= name fields of before",
+                at=type_,
+            )
 
 
 def _is_flat(type_: msgspec.inspect.Type) -> bool:
@@ -155,6 +190,15 @@ class State(Generic[S]):
         working = self._working
         return working if working is not None and working != self._committed else None
 
+    def checked(self) -> Checked[S] | None:
+        """Return the working copy, if it differs from the committed value and can be kept.
+
+        Raises:
+            StateInvalid: it can't be kept.
+        """
+        changed = self.changed()
+        return None if changed is None else self._type.form.check(changed)
+
 
 class StateCells(Protocol):
     """All cells of one state type; the node implements it."""
@@ -163,8 +207,8 @@ class StateCells(Protocol):
         """Return a cell's committed value."""
         ...
 
-    def keys(self) -> list[str]:
-        """Return the keys of all cells."""
+    def items(self) -> Iterator[tuple[str, Struct]]:
+        """Yield every key with its committed value."""
         ...
 
 
@@ -178,15 +222,22 @@ class States(Generic[S]):
         self._cells = cells
 
     def get(self, key: str) -> S | None:
-        """Return a copy of a key's value, or None where no call has changed it yet."""
+        """Return a copy of a key's value, or None where no call has changed it yet.
+
+        Raises:
+            StateUnreadable: this version of the app can't read it.
+            OutboxBroken: the disk can't be read.
+        """
         value = self._cells.find(key)
         return None if value is None else self._type.copy(cast("S", value))
 
     def items(self) -> Iterator[tuple[str, S]]:
-        """Yield every key with a copy of its value."""
-        for key in self._cells.keys():  # noqa: SIM118 (a snapshot: cells may come and go meanwhile)
-            if (value := self.get(key)) is not None:
-                yield key, value
+        """Yield every key with a copy of its value, in no order; raises as `get` does.
+
+        Cells that come or change while it is read may be told as they were, or as they are.
+        """
+        for key, value in self._cells.items():
+            yield key, self._type.copy(cast("S", value))
 
 
 def state_argument(annotation: Any) -> type[Struct] | None:

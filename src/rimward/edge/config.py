@@ -6,6 +6,7 @@ from typing import Literal
 import msgspec
 from msgspec import Struct, field
 
+from rimward.edge.cells import StatesConfig
 from rimward.edge.dispatch.keys import StreamsConfig
 from rimward.edge.functions.config import WorkersConfig
 from rimward.edge.gateways.admission import RequestRates
@@ -70,6 +71,7 @@ class NodeConfig(Struct, frozen=True, forbid_unknown_fields=True):
     coap: CoapConfig = CoapConfig()
     outbox: OutboxConfig = OutboxConfig()
     streams: StreamsConfig = StreamsConfig()
+    states: StatesConfig = StatesConfig()
     watch: Literal["stop", "report"] = "stop"  # what becomes of calls past their limit: report kills none
     placement: PlacementConfig = PlacementConfig()
     recording: RecordingConfig = RecordingConfig()

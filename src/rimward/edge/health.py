@@ -7,6 +7,7 @@ from rimward.edge.dispatch import Dispatcher
 from rimward.edge.functions.placing import Placing
 from rimward.edge.functions.workers import Workers
 from rimward.edge.outbox import Outbox
+from rimward.edge.state import Cells
 from rimward.observe import Firings, FunctionStats, Recorder, Snapshot
 
 
@@ -60,6 +61,8 @@ class Health:
                 counters[f"keys:{name}"] = len(stream.keys)
                 counters[f"keys_in_memory:{name}"] = stream.keys.in_memory
                 counters[f"unfit:{name}"] = stream.aside.unfit
+            for cells in self._dispatcher.cells.values():
+                counters |= _counters_of(cells)
         outbox = {} if self._outbox is None else self._outbox.stats()
         health: dict[str, str] = {}
         if outbox.get("broken"):
@@ -95,6 +98,28 @@ class Health:
             enforced={} if self.workers is None else self.workers.confinement(),
             enforced_by=() if self.workers is None else self.workers.mechanisms,
         )
+
+
+def _counters_of(cells: Cells) -> dict[str, int]:
+    name, drawer = cells.type.name, cells.drawer
+    return {
+        f"cells:{name}": len(cells),
+        f"cells_in_memory:{name}": len(drawer.hot),
+        f"cells_full:{name}": drawer.refused,
+        f"cells_unread:{name}": drawer.unread,
+    }
+
+
+def problem_of(dispatcher: Dispatcher) -> str | None:
+    """Return what somebody should know of the states' cells: those that can't be read, or have no room."""
+    said: list[str] = []
+    for cells in dispatcher.cells.values():
+        name, drawer = cells.type.name, cells.drawer
+        if drawer.unread:
+            said.append(f"{name}: this version of the app could not read a cell {drawer.unread} times")
+        if drawer.count >= drawer.most:
+            said.append(f"{name}: {drawer.count} cells, the limit: messages that make one more are refused")
+    return "; ".join(said) or None
 
 
 def _firings(dispatcher: Dispatcher) -> dict[str, Firings]:

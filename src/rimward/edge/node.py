@@ -6,6 +6,7 @@ import socket
 import time
 from collections.abc import Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
@@ -35,7 +36,7 @@ from rimward.edge.gateways.listening.listening import Listening
 from rimward.edge.gateways.mqtt.gateway import MqttGateway
 from rimward.edge.gateways.overload import Overload
 from rimward.edge.gateways.websocket.topics import BothWays
-from rimward.edge.health import Health
+from rimward.edge.health import Health, problem_of
 from rimward.edge.hooks import Hooks
 from rimward.edge.keeping import Keeper
 from rimward.edge.kernel import boot_id, boottime
@@ -186,6 +187,7 @@ class Node:
                 tracing,
                 settings=read_settings(self.app, config),
                 streams=config.streams,
+                states=config.states,
             )
             dispatcher.firing.timers.limit = config.limits.timers
             damaged = bool(outbox.stats()["quarantined"])
@@ -221,6 +223,7 @@ class Node:
                 "listeners": self.listening.problem,
                 "recording": self._recording.problem,
                 "timers": dispatcher.firing.problem,
+                "states": partial(problem_of, dispatcher),
                 "settings": lambda: self.settings.problem(),  # noqa: PLW0108 (it is made below)
             }
             self.health.watch(dispatcher, outbox, gateways, recorder, problems)

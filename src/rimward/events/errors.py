@@ -5,6 +5,9 @@ RimwardError
 ├── NoNode          an effect was asked for where no node runs
 ├── OutboxFull      the outbox has no room for the fact
 ├── TimersFull      too many timers are pending on the node
+├── StateInvalid    a call leaves a state that can't be kept
+├── StateUnreadable a cell can't be read by this version of the app
+├── StatesFull      a state has as many cells as it may
 ├── OutboxBroken    the outbox can't write to its disk
 ├── RowTooLarge     the fact is larger than an envelope may be
 ├── CommandTimeout  a device did not answer a command in time
@@ -75,6 +78,25 @@ class TimersFull(RimwardError):
     """Too many timers are pending on the node; the message is refused and may be sent again later."""
 
     code = "timers-full"
+    retryable = True
+
+
+class StateInvalid(RimwardError):
+    """A call leaves a state with a value that can't be kept; it fails, and nothing of it is."""
+
+    code = "state-invalid"
+
+
+class StateUnreadable(RimwardError):
+    """A cell can't be read by this version of the app; the call fails, and the cell is left as it is."""
+
+    code = "state-unreadable"
+
+
+class StatesFull(RimwardError):
+    """A state has as many cells as it may; the message is refused and may be sent again later."""
+
+    code = "states-full"
     retryable = True
 
 

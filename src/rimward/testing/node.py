@@ -75,7 +75,14 @@ class SiteNode:
         clocks = Clocks(clock.monotonic, clock.wall, own)
         tracing = Tracing(config.node, chance.randbytes(8), self.traces, lambda: str(self.outbox.epoch))
         self.dispatcher: Dispatcher = Dispatcher(
-            app, config.node, clocks, self.outbox, tracing, settings=settings, streams=config.streams
+            app,
+            config.node,
+            clocks,
+            self.outbox,
+            tracing,
+            settings=settings,
+            streams=config.streams,
+            states=config.states,
         )
         access = Access(None, clock.monotonic, believe=True)
         doors = doors_of(self.dispatcher, config, self.outbox, access)

@@ -133,11 +133,12 @@ class Command(Struct, array_like=True, gc=False, tag=2):
 
 
 class Look(Struct, array_like=True, gc=False, tag=3):
-    """A call reads the committed values of a state: of one key, or of all."""
+    """A call reads the committed values of a state: of one key, or of all, some at a time."""
 
     number: int
     state: str  # its name
     key: str | None = None
+    reading: int = 0  # of all: which reading of the call it is that goes on
 
 
 class Told(Struct, array_like=True, gc=False, tag=2):
@@ -155,6 +156,8 @@ class Seen(Struct, array_like=True, gc=False, tag=3):
 
     number: int
     values: dict[str, bytes]
+    more: bool = False  # there are others
+    error: str | None = None  # why they can't be read
 
 
 class Enforced(Struct, frozen=True):

@@ -14,6 +14,7 @@ from rimward.app.effects import Action
 from rimward.app.loading import load
 from rimward.app.settings import settings_of
 from rimward.edge.api import read_account
+from rimward.edge.cells import STATES, StatesConfig
 from rimward.edge.config import OutboxConfig
 from rimward.edge.dispatch import Clocks, Dispatcher, Tracing
 from rimward.edge.dispatch.keys import STREAMS, StreamsConfig
@@ -128,6 +129,7 @@ async def bench(
     settings: dict[str, str] | None = None,
     limits: OutboxConfig | None = None,
     streams: StreamsConfig = STREAMS,
+    states: StatesConfig = STATES,
 ) -> AsyncGenerator[Bench]:
     file = tmp_path / "app.py"
     file.write_text(HEAD + dedent(functions))
@@ -146,6 +148,7 @@ async def bench(
             tracing,
             settings=settings_of(app, None, settings or {}),
             streams=streams,
+            states=states,
         )
         made.dispatcher.router = made
         yield made

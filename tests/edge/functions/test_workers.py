@@ -20,6 +20,8 @@ def guard(truck: str, reading: Reading, state: State[Truck], event: Event) -> di
     state.value.count += 1
     app.publish(f"c/{truck}", {"n": state.value.count})
     app.forward(Warm(truck, reading.celsius))
+    if reading.celsius == 40:
+        state.value.count <<= 70
     if reading.celsius > 99:
         raise RuntimeError("too hot")
     if reading.celsius > 50:
@@ -47,14 +49,14 @@ async def test_what_a_call_elsewhere_leaves_is_what_an_inline_call_leaves(tmp_pa
         assert ticket.reply.body == b'{"own":true,"event":"t/7","n":1}'
         assert b.sent == [("c/7", b'{"n":1}')]
         assert await forwarded(tmp_path) == {"warm": 1}
-        for celsius, kind in ((100, "failed"), (60, "conflict")):
+        for celsius, kind in ((100, "failed"), (60, "conflict"), (40, "failed")):
             ticket = await b.message("t/7", {"celsius": celsius})
             assert ticket is not None
             assert ticket.refusal is not None
             assert ticket.refusal.kind == kind
         assert len(b.sent) == 1
         assert await forwarded(tmp_path) == {"warm": 1}
-        assert b.outbox.stats()["dead_letters"] == 1
+        assert b.outbox.stats()["dead_letters"] == 2
         reply = (await b.get("/t/7", "unit=F")).reply
         assert reply is not None
         assert (reply.status, reply.headers, reply.content_type) == (

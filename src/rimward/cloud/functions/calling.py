@@ -1,7 +1,7 @@
 """Calling a cloud function: its arguments from a committed row, its effects held until it has returned."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import msgspec
@@ -11,6 +11,7 @@ from rimward.app import Lake, State, States
 from rimward.app.commands import Order
 from rimward.app.effects import CloudEffects, current
 from rimward.app.facts import Fact
+from rimward.app.forms import Kept
 from rimward.app.functions import CloudFunction, ScheduledFunction
 from rimward.app.plan import Parameter
 from rimward.app.state import StateType
@@ -42,22 +43,33 @@ class CloudCells:
 
     def find(self, key: str) -> Struct | None:
         """Return a cell's value, None where there is none or its time is over."""
+        kept = self.kept(key)
+        return None if kept is None else kept.value
+
+    def kept(self, key: str) -> Kept[Any] | None:
+        """Return a cell with what other versions of the app have in it, as `find`.
+
+        Raises:
+            StateUnreadable: this version of the app can't read it.
+        """
         changed = self._unit.cells.get((self.type.name, key))
         if changed is not None:
-            return self.type.decoder.decode(changed)
-        kept = self._ground.journal.cell(self.type.name, key)
-        if kept is None:
+            return self.type.form.load(changed)
+        stored = self._ground.journal.cell(self.type.name, key)
+        if stored is None:
             return None
-        value, at = kept
+        value, at = stored
         lifetime = self.type.expires
         if lifetime is not None and self._ground.now() - at > lifetime * 1e9:
             return None
-        return self.type.decoder.decode(value)
+        return self.type.form.load(value)
 
-    def keys(self) -> list[str]:
-        """Return the keys of all cells."""
+    def items(self) -> Iterator[tuple[str, Struct]]:
+        """Yield every key with its value."""
         own = [key for space, key in self._unit.cells if space == self.type.name]
-        return list(dict.fromkeys([*self._ground.journal.cell_keys(self.type.name), *own]))
+        for key in dict.fromkeys([*self._ground.journal.cell_keys(self.type.name), *own]):
+            if (value := self.find(key)) is not None:
+                yield key, value
 
 
 class Call(CloudEffects):
@@ -79,7 +91,7 @@ class Call(CloudEffects):
         self._table = function.name if scheduled else function.fact.spec.table
         self._forwards: list[Forwarded] = []
         self._commands: list[Given] = []
-        self._handles: list[tuple[str, State[Any]]] = []
+        self._handles: list[tuple[StateType[Any], State[Any], Any]] = []  # with what is unknown in it
 
     def run(self) -> None:
         """Call the function and wait for it; it raises what the function raises, and leaves nothing then."""
@@ -105,9 +117,11 @@ class Call(CloudEffects):
 
     def _join(self) -> None:
         """Let the unit have the effects; a state that can't be written raises before anything is there."""
-        changed = [(space, handle.key, handle.changed()) for space, handle in self._handles]
+        checked = [(type_, handle.key, handle.checked(), unknown) for type_, handle, unknown in self._handles]
         cells = {
-            (space, key): msgspec.msgpack.encode(value) for space, key, value in changed if value is not None
+            (type_.name, key): type_.form.seal(one.body, unknown)
+            for type_, key, one, unknown in checked
+            if one is not None
         }
         self._unit.cells.update(cells)
         self._unit.forwards += self._forwards
@@ -131,9 +145,9 @@ class Call(CloudEffects):
 
     def _state(self, type_: StateType[Any], fact: Any) -> State[Any]:
         key = key_text(getattr(fact, type_.key))
-        committed = CloudCells(type_, self._ground, self._unit).find(key)
-        handle: State[Any] = State(type_, key, type_.struct() if committed is None else committed)
-        self._handles.append((type_.name, handle))
+        kept = CloudCells(type_, self._ground, self._unit).kept(key)
+        handle: State[Any] = State(type_, key, type_.struct() if kept is None else kept.value)
+        self._handles.append((type_, handle, None if kept is None else kept.unknown))
         return handle
 
     # -- what the function asks for

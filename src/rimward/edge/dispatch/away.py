@@ -5,7 +5,8 @@ transaction. A worker that dies has left nothing.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import islice
 from typing import Any, Protocol
 
 import msgspec
@@ -28,7 +29,7 @@ from rimward.edge.dispatch.waiting import Host as WaitingHost
 from rimward.edge.dispatch.waiting import hold, settle
 from rimward.edge.dispatch.work import Desk, Work
 from rimward.edge.state import Cells
-from rimward.events import CloudEvent, Reject, RimwardError, WorkerStopped
+from rimward.events import CloudEvent, OutboxBroken, Reject, RimwardError, StateUnreadable, WorkerStopped
 from rimward.wire.functions import (
     BYTES,
     EMPTY,
@@ -48,6 +49,8 @@ from rimward.wire.functions import (
 )
 
 _encode = msgspec.msgpack.Encoder().encode
+SEEN = 500  # cells that a call gets in one go, where it reads all
+READINGS = 16  # of all cells that one call may be at at a time
 
 
 class Host(WaitingHost, Ground, Desk, Protocol):
@@ -75,8 +78,11 @@ class Declared(Struct, frozen=True):
     def look(self, look: Look) -> Seen:
         """Return committed values."""
         cells = self.cells[look.state]
-        keys = cells.keys() if look.key is None else [look.key]
-        found = {key: value for key in keys if (value := cells.find(key)) is not None}
+        try:
+            values = cells.items() if look.key is None else [(look.key, cells.find(look.key))]
+            found = {key: value for key, value in values if value is not None}
+        except (StateUnreadable, OutboxBroken) as error:
+            return Seen(look.number, {}, error=str(error))
         return Seen(look.number, {key: _encode(value) for key, value in found.items()})
 
 
@@ -102,10 +108,9 @@ class Away:
             {fact.spec.table: fact for fact in version.facts.values()},
         )
 
-    def run(self, bound: Bound, payload: Any, given: Any, work: Work) -> None:
+    def run(self, bound: Bound, payload: Any, given: Any, work: Work, held: Held | None) -> None:
         """Send one call; `payload` is decoded, `given` is a stream's value where it is one."""
         run, host = bound.run, self.host
-        held = Held(bound) if bound.slots else None
         body, form = _payload(run, payload, given, work)
         arguments = bound.sent()
         ask = Ask(
@@ -165,7 +170,7 @@ class Away:
 class FarCall:
     """One call in a worker: a `wire.functions.Caller`."""
 
-    __slots__ = ("_away", "_bound", "_declared", "_held", "_work")
+    __slots__ = ("_away", "_bound", "_declared", "_held", "_readings", "_work")
 
     def __init__(
         self, away: Away, bound: Bound, held: Held | None, work: Work, declared: Declared | None = None
@@ -176,6 +181,7 @@ class FarCall:
         self._bound = bound
         self._held = held
         self._work = work
+        self._readings: dict[int, Iterator[tuple[str, Struct]]] = {}
 
     def cancel(self) -> None:
         """Take no more notice of it: a newer event has its place."""
@@ -234,11 +240,26 @@ class FarCall:
         if left.states and self._held is not None:
             for slot, handle, value in zip(self._bound.slots, self._held.handles, left.states, strict=True):
                 if value is not None:
-                    handle.value = slot.cells.type.decoder.decode(value)
+                    handle.value = slot.cells.type.form.read(value)
 
     def look(self, look: Look) -> Seen:
         """Return committed values."""
-        return self._declared.look(look)
+        cells = self._declared.cells[look.state]
+        try:
+            if look.key is not None:
+                value = cells.find(look.key)
+                return Seen(look.number, {} if value is None else {look.key: _encode(value)})
+            reading = self._readings.get(look.reading)
+            if reading is None:
+                if len(self._readings) >= READINGS:
+                    del self._readings[next(iter(self._readings))]  # the call has left it where it was
+                reading = self._readings[look.reading] = cells.items()
+            found = {key: _encode(value) for key, value in islice(reading, SEEN)}
+        except (StateUnreadable, OutboxBroken) as error:
+            return Seen(look.number, {}, error=str(error))
+        if len(found) < SEEN:
+            del self._readings[look.reading]
+        return Seen(look.number, found, more=len(found) == SEEN)
 
     def command(self, command: Command, tell: Callable[[Told], None]) -> None:
         """Send the device a command, at once."""

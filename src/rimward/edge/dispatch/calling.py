@@ -17,7 +17,7 @@ from rimward.edge.dispatch.tracing import Tracing
 from rimward.edge.dispatch.waiting import Waiting
 from rimward.edge.dispatch.work import Desk, Work
 from rimward.edge.stopping import Stopped
-from rimward.events import WorkerDied, WorkerStopped
+from rimward.events import OutboxBroken, StateUnreadable, WorkerDied, WorkerStopped
 
 
 class Host(Ground, Desk, Protocol):
@@ -61,10 +61,16 @@ def call(host: Host, bound: Bound, payload: Any, work: Work, given: Any) -> None
         return
     if run.killers and refuse_killer(host.tracing, run, work, host.clocks.monotonic()):
         return
-    if run.runs != "inline" and host.away is not None:
-        host.away.run(bound, payload, given, work)
+    try:
+        held = Held(bound) if bound.slots else None
+    except (StateUnreadable, OutboxBroken) as error:
+        now = host.clocks.monotonic()
+        failed(host.tracing, run, work, error, (now, now))
         return
-    held, effects = Held(bound) if bound.slots else None, Call(host, work)
+    if run.runs != "inline" and host.away is not None:
+        host.away.run(bound, payload, given, work, held)
+        return
+    effects = Call(host, work)
     arguments = _arguments(host, bound, payload, work, held)
     if run.is_async:
         host.waiting.run(bound, arguments, effects, held, work)

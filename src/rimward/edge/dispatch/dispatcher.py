@@ -14,6 +14,7 @@ from msgspec import Struct
 from rimward.app import App
 from rimward.app.effects import Action, current
 from rimward.app.manifest import FactSpec
+from rimward.edge.cells import STATES, StatesConfig
 from rimward.edge.dispatch.away import Away
 from rimward.edge.dispatch.board import WS, Allowed
 from rimward.edge.dispatch.call import Call, LaneCall
@@ -64,6 +65,7 @@ class Dispatcher(Versioned):
         *,
         settings: Struct | None = None,
         streams: StreamsConfig = STREAMS,
+        states: StatesConfig = STATES,
     ) -> None:
         """`settings` are of the type that the app names as its `config`."""
         self.node = node
@@ -84,7 +86,7 @@ class Dispatcher(Versioned):
         self._event_count = self._events = 0  # the latter without those of the fast lane
         self.waiting: Waiting = Waiting(self, clocks.monotonic)
         self.commands: Commands = Commands(lambda: self.router, tracing.boot, self.counters)
-        self.site: Site = Site(outbox, clocks.wall, clocks.monotonic, tracing.boot, streams)
+        self.site: Site = Site(outbox, clocks.wall, clocks.monotonic, tracing.boot, streams, states)
         super().__init__(Version(app, settings, self.site))
         self.lane_call: LaneCall = LaneCall(self)
         self.words: memoryview = Slot().words  # a node that is watched puts a file's here

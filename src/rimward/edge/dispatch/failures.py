@@ -15,6 +15,7 @@ from rimward.events import (
     OutboxBroken,
     OutboxFull,
     Reject,
+    StatesFull,
     TimersFull,
     WorkerDied,
     WorkerStopped,
@@ -53,7 +54,7 @@ def failed(
         work.refuse(error.kind, error.detail)
         if work.protocol == "mqtt3" and not REFUSALS[error.kind].later:
             work.bury("rejected", str(error), run.name)  # 3.1.1 has no words for it: acknowledged, kept
-    elif isinstance(error, OutboxFull | OutboxBroken | TimersFull):
+    elif isinstance(error, OutboxFull | OutboxBroken | TimersFull | StatesFull):
         work.error = error.code
         work.undo()
         work.withhold(str(error))

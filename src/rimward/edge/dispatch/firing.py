@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from rimward.app.effects import TimerAsk
 from rimward.app.triggers import Cron, Every, Timer
+from rimward.edge.cells import MAX_WAITING
 from rimward.edge.clock import NodeClock, plain_clock
 from rimward.edge.dispatch.call import Origin
 from rimward.edge.dispatch.functions import Bound, FunctionRun
@@ -25,7 +26,6 @@ from rimward.edge.dispatch.waiting import queue
 from rimward.edge.dispatch.work import Desk, Work
 from rimward.edge.outbox import Put, Transaction
 from rimward.edge.schedules import Schedule
-from rimward.edge.state import MAX_WAITING
 from rimward.edge.timers import PAUSE, Pending, Timers
 from rimward.events import OutboxBroken
 from rimward.observe import Logger, get_logger
@@ -199,11 +199,11 @@ class Firing:
                 return None
             bound = timed.run.bind({timed.capture: timer.key})
             for slot in bound.slots:
-                cell = slot.cells.cell(slot.key)
-                if cell.held and len(cell.waiting) >= MAX_WAITING:
+                cell = slot.cells.held(slot.key)
+                if cell is not None and len(cell.waiting) >= MAX_WAITING:
                     self._put_back(timer)
                     return None
-                if cell.held:
+                if cell is not None:
                     return queue(cell, work, begin)
             late, wall = timers.now() - timer.due, host.wall_of(work.read_at)
             work.cause(Origin(timer.id, wall, wall - late, None, work.read_at))

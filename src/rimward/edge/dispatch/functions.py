@@ -11,6 +11,7 @@ from msgspec import Struct
 from rimward.app.functions import EdgeFunction
 from rimward.app.plan import Parameter, returns_something
 from rimward.app.state import State, States
+from rimward.edge.cells import Cell
 from rimward.edge.dispatch.encodings import Encoding, offers_for, typed_decoder
 from rimward.edge.dispatch.payloads import (
     BadPayloadError,
@@ -21,7 +22,7 @@ from rimward.edge.dispatch.payloads import (
     query_value,
 )
 from rimward.edge.slot import digest
-from rimward.edge.state import Cell, Cells
+from rimward.edge.state import Cells
 from rimward.events import Event
 from rimward.observe import FunctionStats, Histogram
 from rimward.observe.histogram import TABLE, TABLE_FROM, TABLE_TO

@@ -53,6 +53,10 @@ class OutboxPort(Protocol):
         """Return the first committed keys from `since` to before `until` of which nothing newer waits."""
         ...
 
+    def page(self, space: str, since: str, most: int) -> tuple[list[tuple[str, bytes]], str | None]:
+        """Return some keys from `since` on with their values as they were put last, and where to go on."""
+        ...
+
     def count(self, space: str) -> int:
         """Return how many keys of a space are committed."""
         ...

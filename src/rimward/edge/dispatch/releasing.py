@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from rimward.app.forms import Checked
 from rimward.edge.dispatch.call import Call
 from rimward.edge.dispatch.carried import reply_of
 from rimward.edge.dispatch.firing import Firing
@@ -44,18 +45,32 @@ def take_reply(counters: dict[str, int], work: Work, result: Any) -> None:
         work.reply = result if isinstance(result, Reply) else reply_of(result, work)
 
 
+def _changes(bound: Bound, held: Held) -> list[Checked[Any] | None]:
+    """Return what a call has left in its cells, where it has changed them.
+
+    Raises:
+        StateInvalid: it can't be kept.
+        StatesFull: there is no room for a new cell.
+    """
+    changes = [handle.checked() for handle in held.handles]
+    for slot, cell, change in zip(bound.slots, held.cells, changes, strict=True):
+        if change is not None:
+            slot.cells.admit(cell)
+    return changes
+
+
 def release(host: Host, bound: Bound, call: Call, held: Held | None, work: Work, result: Any) -> None:
-    """Release a call's effects; it raises, and releases nothing, where its reply can't be written."""
+    """Release a call's effects; it raises, and releases nothing, where reply or state can't be written."""
+    changes = None if held is None else _changes(bound, held)
     if bound.run.streams:
         result = pour(result, bound.run, work, host)
     take_reply(host.counters, work, result)  # first: a reply that can't be written leaves nothing else
-    if held is not None:
-        for slot, cell, handle in zip(bound.slots, held.cells, held.handles, strict=True):
-            value = handle.changed()
-            if value is None:
+    if held is not None and changes is not None:
+        for slot, cell, change in zip(bound.slots, held.cells, changes, strict=True):
+            if change is None:
                 continue
             undo: list[Callable[[], None]] = []
-            puts = slot.cells.commit(slot.key, cell, value, undo)
+            puts = slot.cells.commit(slot.key, cell, change, undo, work.ends)
             if puts:
                 work.tx.puts += puts
             work.steps += undo

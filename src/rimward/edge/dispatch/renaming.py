@@ -1,6 +1,7 @@
 """What states and streams find on disk; of renamed ones it moves to the new name, in one transaction."""
 
 from collections.abc import Callable
+from itertools import islice
 from typing import Any
 
 from msgspec import Struct
@@ -8,20 +9,38 @@ from msgspec import Struct
 from rimward.app import App
 from rimward.app.functions import StreamDeclaration
 from rimward.app.state import StateType
+from rimward.edge.cells import STATES, StatesConfig
 from rimward.edge.dispatch.keys import Ground, StreamsConfig
 from rimward.edge.dispatch.ports import OutboxPort
 from rimward.edge.outbox import Put, Transaction
-from rimward.edge.state import Cells
+from rimward.edge.state import LOOKED_AT, Cells
 from rimward.observe import Logger, get_logger
 
 log: Logger = get_logger("rimward.dispatch")
 
 
-def load_cells(outbox: OutboxPort, type_: StateType[Any], wall: Callable[[], int]) -> Cells:
-    """Return a state type's cells; `wall` is the clock by which they expire."""
-    stored = load_renamed(outbox, "state", type_.name, type_.was)
-    times = load_renamed(outbox, "changed", type_.name, type_.was) if type_.expires else None
-    return Cells(type_, stored, times, wall)
+def load_cells(
+    outbox: OutboxPort, type_: StateType[Any], wall: Callable[[], int], config: StatesConfig = STATES
+) -> Cells:
+    """Return a state type's cells; `wall` is the clock by which they expire.
+
+    Raises:
+        Problem: none of those that were looked at fits the type.
+        OutboxBroken: the file can't be read.
+    """
+    cells = Cells(type_, wall, outbox, config)
+    if type_.was is not None and outbox.count(f"state:{type_.was}"):
+        stored = load_renamed(outbox, "state", type_.name, type_.was)
+        times = load_renamed(outbox, "changed", type_.name, type_.was)
+        if len(stored) > cells.drawer.limit:
+            cells.take(dict(islice(stored.items(), LOOKED_AT)), {}, len(stored))
+        else:
+            cells.take(stored, times)
+    elif (count := outbox.count(cells.space)) > cells.drawer.limit:
+        cells.take(dict(outbox.page(cells.space, "", LOOKED_AT)[0]), {}, count)
+    else:
+        cells.take(outbox.load(cells.space), outbox.load(cells.times_space) if type_.expires else {})
+    return cells
 
 
 def stream_ground(

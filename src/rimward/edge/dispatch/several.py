@@ -2,13 +2,13 @@
 
 from typing import Protocol
 
+from rimward.edge.cells import Cell
 from rimward.edge.dispatch.feeding import Feeder
 from rimward.edge.dispatch.functions import Bound
 from rimward.edge.dispatch.ports import Listeners
 from rimward.edge.dispatch.types import Ticket
 from rimward.edge.dispatch.version import Version
 from rimward.edge.dispatch.work import Work
-from rimward.edge.state import Cell
 
 
 class Host(Protocol):
@@ -47,8 +47,7 @@ def run_all(host: Host, work: Work, listeners: Listeners, first: int = 0, *, wai
 def held_cell(bound: Bound) -> Cell | None:
     """Return the first cell of a function that a call holds."""
     for slot in bound.slots:
-        cell = slot.cells.cell(slot.key)
-        if cell.held:
+        if (cell := slot.cells.held(slot.key)) is not None:
             return cell
     return None
 

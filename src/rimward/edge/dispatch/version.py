@@ -12,6 +12,7 @@ from msgspec import Struct
 from rimward.app import App
 from rimward.app.facts import Fact
 from rimward.app.state import StateType
+from rimward.edge.cells import StatesConfig
 from rimward.edge.dispatch.board import Board
 from rimward.edge.dispatch.functions import Bound, FunctionRun
 from rimward.edge.dispatch.keys import StreamsConfig
@@ -29,6 +30,7 @@ class Site(Struct, frozen=True):
     now: Callable[[], int]  # monotonic ns
     boot: str  # what no other start of the node has
     streams: StreamsConfig
+    states: StatesConfig
 
 
 class Version:
@@ -63,7 +65,9 @@ class Version:
 
     def _cells_of(self, type_: StateType[Any], site: Site) -> Cells:
         before = self._drawers.get(type_.name)
-        made = load_cells(site.outbox, type_, site.wall) if before is None else before.turned(type_)
+        made = (
+            load_cells(site.outbox, type_, site.wall, site.states) if before is None else before.turned(type_)
+        )
         self._drawers[type_.name] = made
         return made
 

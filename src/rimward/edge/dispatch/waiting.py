@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from rimward.edge.cells import MAX_WAITING, Cell
 from rimward.edge.dispatch.call import Call, Running, start
 from rimward.edge.dispatch.functions import Bound, FunctionRun, Held
 from rimward.edge.dispatch.marking import Mark
@@ -11,7 +12,6 @@ from rimward.edge.dispatch.modes import Modes, Replaced
 from rimward.edge.dispatch.tracing import Tracing
 from rimward.edge.dispatch.types import Refusal, Ticket
 from rimward.edge.dispatch.work import Work
-from rimward.edge.state import MAX_WAITING, Cell
 from rimward.edge.stopping import Stopped
 
 
@@ -164,7 +164,7 @@ def settle(
             ticket.finish()
     if held is not None:
         for slot, cell in zip(bound.slots, held.cells, strict=True):
-            slot.cells.release(cell)
+            slot.cells.release(slot.key, cell)
 
 
 def queue(cell: Cell, work: Work, begin: Callable[[], Ticket | None]) -> Ticket:

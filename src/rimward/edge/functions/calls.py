@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import msgspec
 from msgspec import Struct
 
 from rimward.app.effects import Action, EventPayload, TimerAsk
@@ -11,9 +10,6 @@ from rimward.app.state import State
 from rimward.events import Reject
 from rimward.events.raised import place_of
 from rimward.wire.functions import Failure, Left, Timer
-
-_encode = msgspec.msgpack.Encoder().encode
-
 
 _ROW = 256  # bytes of a row, about
 
@@ -57,14 +53,18 @@ class FarEffects:
             self.actions, self.rows, self.timers = [], [], []
 
     def left(self, handles: list[State[Any]]) -> Left | None:
-        """Return what the call leaves; None where that is nothing."""
+        """Return what the call leaves; None where that is nothing.
+
+        Raises:
+            StateInvalid: a state can't be kept.
+        """
         if not (handles or self.actions or self.rows or self.timers):
             return None
         states: list[bytes | None] = []
         if handles:
-            changed = [handle.changed() for handle in handles]
+            changed = [handle.checked() for handle in handles]
             if any(value is not None for value in changed):
-                states = [None if value is None else _encode(value) for value in changed]
+                states = [None if value is None else value.body for value in changed]
         if not (self.actions or self.rows or states or self.timers):
             return None
         events = {at: one[1].event for at, one in enumerate(self.actions) if isinstance(one[1], EventPayload)}

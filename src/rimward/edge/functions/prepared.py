@@ -82,7 +82,7 @@ class Filling:
         for filler in self._fillers:
             if filler is None:
                 type_, (key, value) = self._types[len(handles)], ask.states[len(handles)]
-                handle = State(type_, key, type_.decoder.decode(value))
+                handle = State(type_, key, type_.form.read(value))
                 handles.append(handle)
                 arguments.append(handle)
             else:

@@ -14,7 +14,7 @@ from rimward.app.state import State
 from rimward.edge.functions.calls import FarEffects, failure_of
 from rimward.edge.functions.worker import Worker
 from rimward.events import CommandTimeout, NotConnected, RimwardError
-from rimward.wire.functions import Ask, Command, Failure, FromWorker, Look, Told
+from rimward.wire.functions import Ask, Command, Failure, FromWorker, Look, Seen, Told
 
 _ERRORS: dict[str, type[RimwardError]] = {one.code: one for one in (CommandTimeout, NotConnected)}
 _clock = time.monotonic_ns
@@ -95,7 +95,7 @@ class WaitingWorker(Worker):
         self._flushing = False
         self.flush()
 
-    def look(self, look: Look) -> dict[str, bytes]:
+    def look(self, look: Look) -> Seen:
         """Ask the node for values and wait for them, as a plain function does."""
         found = super().look(look)
         if self.inbox:

@@ -9,6 +9,8 @@ import os
 import socket
 import time
 from collections import deque
+from collections.abc import Iterator
+from itertools import count
 from typing import Any, NoReturn
 
 import msgspec
@@ -20,6 +22,7 @@ from rimward.app.state import State, StateType
 from rimward.edge.functions.calls import FarEffects, failure_of, weight_of
 from rimward.edge.functions.confining import Confining, allow_cpu
 from rimward.edge.functions.prepared import Filling, Prepared, answer_of
+from rimward.events import StateUnreadable
 from rimward.wire.functions import (
     MARK,
     Ask,
@@ -39,6 +42,7 @@ HOLD = 200_000  # ns that an answer may wait for others to go with it
 HELD = 1 << 16  # bytes of answers that may wait
 CPU_EVERY = 1_000_000_000  # ns between two looks at what it has burnt
 _clock = time.monotonic_ns
+_readings = count(1)
 _messages = msgspec.msgpack.Decoder(list[ToWorker]).decode  # made in the zygote: it takes a millisecond
 
 
@@ -173,15 +177,21 @@ class Worker:
         """Return the committed cells of a state, which are the node's."""
         return FarCells(self, type_)
 
-    def look(self, look: Look) -> dict[str, bytes]:
-        """Ask the node for values and wait for them; calls that come meanwhile wait in the inbox."""
+    def look(self, look: Look) -> Seen:
+        """Ask the node for values and wait for them; calls that come meanwhile wait in the inbox.
+
+        Raises:
+            StateUnreadable: this version of the app can't read one.
+        """
         self.send(look)
         self.flush()
         while True:
             for at, message in enumerate(self.inbox):
                 if isinstance(message, Seen) and message.number == look.number:
                     del self.inbox[at]
-                    return message.values
+                    if message.error is not None:
+                        raise StateUnreadable(message.error)
+                    return message
             self.read()
 
     async def command(self, device: Device, name: str, payload: Any, *, allowed: float, reply: Any) -> Any:
@@ -197,14 +207,19 @@ class FarCells:
         self._worker = worker
         self._type = type_
 
-    def _look(self, key: str | None) -> dict[str, bytes]:
-        return self._worker.look(Look(self._worker.marks[0], self._type.name, key))
+    def _look(self, key: str | None, reading: int = 0) -> Seen:
+        return self._worker.look(Look(self._worker.marks[0], self._type.name, key, reading))
 
     def find(self, key: str) -> Any:
         """Return a cell's committed value."""
-        found = self._look(key).get(key)
-        return None if found is None else self._type.decoder.decode(found)
+        found = self._look(key).values.get(key)
+        return None if found is None else self._type.form.read(found)
 
-    def keys(self) -> list[str]:
-        """Return the keys of all cells."""
-        return list(self._look(None))
+    def items(self) -> Iterator[tuple[str, Any]]:
+        """Yield every key with its committed value."""
+        reading, more = next(_readings), True
+        while more:
+            seen = self._look(None, reading)
+            for key, value in seen.values.items():
+                yield key, self._type.form.read(value)
+            more = seen.more

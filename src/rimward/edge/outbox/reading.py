@@ -6,8 +6,9 @@ from pathlib import Path
 
 from rimward.events import OutboxBroken
 
-LAZY_SPACES = ("due:", "stream:")  # whose values stay on disk until they are asked for
-_ANY = (("", "due:"), ("due;", "stream:"), ("stream;", "\U0010ffff"))  # what is between these
+LAZY_SPACES = ("changed:", "due:", "state:", "stream:")  # whose values stay on disk until they are asked for
+_ENDS = ("", *(f"{space[:-1]};" for space in LAZY_SPACES))  # ";" comes after ":"
+_ANY = tuple(zip(_ENDS, (*LAZY_SPACES, "\U0010ffff"), strict=True))  # what is between these
 Cells = dict[tuple[str, str], bytes | None]
 Touched = dict[tuple[str, str], Callable[[], bytes | None]]
 
@@ -53,6 +54,11 @@ class Reader:
         """Return the first keys from `since` to before `until`, in order."""
         query = "select key from cell where space = ? and key >= ? and key < ? order by key limit ?"
         return [str(key) for (key,) in self._rows(query, space, since, until, most)]
+
+    def page(self, space: str, since: str, most: int) -> list[tuple[str, bytes]]:
+        """Return the first keys from `since` on with their values, in order."""
+        query = "select key, value from cell where space = ? and key >= ? order by key limit ?"
+        return [(str(key), bytes(value)) for key, value in self._rows(query, space, since, most)]  # pyright: ignore[reportArgumentType] (the column is a blob)
 
     def count(self, space: str) -> int:
         """Return how many keys a space has."""
@@ -111,6 +117,27 @@ class ReadBack:
                 break
             since = f"{rows[-1]}\0"
         return found[:most]
+
+    def page(self, space: str, since: str, most: int) -> tuple[list[tuple[str, bytes]], str | None]:
+        """Return about so many keys from `since` on with their values as they were put last, in order.
+
+        Beside them comes where to go on, None at the end; what is touched and not written yet is left out.
+
+        Raises:
+            OutboxBroken: the file can't be read.
+        """
+        _, groups = self.unwritten()
+        newer = {
+            key: value
+            for cells in reversed(groups)
+            for (of, key), value in cells.items()
+            if of == space and key >= since
+        }
+        rows = self.reader.page(space, since, most)
+        last = f"{rows[-1][0]}\0" if len(rows) == most else None
+        found: dict[str, bytes | None] = dict(rows)
+        found |= {key: value for key, value in newer.items() if last is None or key < last}
+        return sorted((key, value) for key, value in found.items() if value is not None), last
 
     def count(self, space: str) -> int:
         """Return how many keys of a space are committed."""

@@ -1,10 +1,8 @@
 """What a node's functions remember when a recording begins: committed cells, and open windows."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import NamedTuple
-
-import msgspec
-from msgspec import Struct
 
 from rimward.edge.dispatch import Dispatcher
 from rimward.wire.recording import Kept, Line
@@ -14,11 +12,11 @@ CELLS = 200_000
 
 
 class Memory(NamedTuple):
-    """One value; a cell's is not encoded yet, for that is done off the loop."""
+    """One value, written off the loop."""
 
     space: str
     key: str
-    value: Struct | bytes
+    value: Callable[[], bytes]
 
 
 def memory_of(dispatcher: Dispatcher) -> list[Memory] | None:
@@ -29,11 +27,10 @@ def memory_of(dispatcher: Dispatcher) -> list[Memory] | None:
         return None
     found: list[Memory] = []
     for one in cells:
-        found += [Memory(one.space, key, value) for key, value in one.values()]
-        found += [Memory(one.times_space, key, at.to_bytes(8, "big")) for key, at in one.changed()]
+        found += [Memory(*kept) for kept in one.kept()]
     for stream in dispatcher.streams.values():
-        found += [Memory(stream.keys.space, key, value) for key, value in stream.keys.kept()]
-    found += [Memory(*one) for one in dispatcher.firing.kept()]
+        found += [Memory(stream.keys.space, key, partial(bytes, value)) for key, value in stream.keys.kept()]
+    found += [Memory(space, key, partial(bytes, value)) for space, key, value in dispatcher.firing.kept()]
     return found
 
 
@@ -51,5 +48,4 @@ def lines_of(memory: list[Memory], limit: int) -> list[Line] | None:
 
 def _lines(memory: list[Memory]) -> Iterator[Kept]:
     for space, key, value in memory:
-        encoded = value if isinstance(value, bytes) else msgspec.msgpack.encode(value)
-        yield Kept(space, key, encoded)
+        yield Kept(space, key, value())

@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
 log: Logger = get_logger("rimward.versions")
 
-SLICE = 500  # cells that are looked at in one turn of the loop
 FINISH = 60.0  # seconds that calls of the version before get to end before its stop hooks run
 
 
@@ -117,7 +116,6 @@ class Versions:
         give_secrets(version.functions.values(), settings, os.environ, node.clocks)
         node.check_workers(app)
         still = clock() - began
-        await _check_cells(version)
         dispatcher.facts = dispatcher.facts | version.facts
         hooks = Hooks(version, dispatcher)
         await hooks.start()
@@ -169,20 +167,3 @@ class Versions:
         for task in self.ending:
             task.cancel()
         await asyncio.gather(*self.ending, return_exceptions=True)
-
-
-async def _check_cells(version: Version) -> None:
-    """Look whether all cells are what the version takes, a slice in each turn of the loop.
-
-    Raises:
-        LoadError: one is not.
-    """
-    for struct, cells in version.cells.items():
-        for number, (key, value) in enumerate(cells.values(), 1):
-            if (why := cells.misfit(value)) is not None:
-                raise LoadError(
-                    f"the cell {key!r} of the state {cells.type.name} is no {struct.__name__} now: {why}",
-                    cure="give the field another name, or a type that takes what is there",
-                )
-            if number % SLICE == 0:
-                await asyncio.sleep(0)
