@@ -28,6 +28,7 @@ MAY_BLOCK: tuple[tuple[str, set[str], str], ...] = (
     ("rimward/edge/node.py", {"__aenter__"}, "a node opens its files before it serves anyone"),
     ("rimward/app/loading.py", {"load"}, "an app is imported before its node serves anyone"),
     ("rimward/app/fresh.py", {"load_fresh"}, "a saved app is imported in the thread that runs it (ADR 122)"),
+    ("rimward/app/problems.py", {"_place"}, "a saved app that is refused is told with the line of its type"),
     (
         "rimward/edge/functions/processes.py",
         {"main_thread", "parent_of", "resident"},
