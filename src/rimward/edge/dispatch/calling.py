@@ -63,9 +63,9 @@ def call(host: Host, bound: Bound, payload: Any, work: Work, given: Any) -> None
         return
     try:
         held = Held(bound) if bound.slots else None
-    except (StateUnreadable, OutboxBroken) as error:
+    except (StateUnreadable, OutboxBroken) as unread:
         now = host.clocks.monotonic()
-        failed(host.tracing, run, work, error, (now, now))
+        failed(host.tracing, run, work, unread, (now, now))
         return
     if run.runs != "inline" and host.away is not None:
         host.away.run(bound, payload, given, work, held)
