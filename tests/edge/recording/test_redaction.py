@@ -21,7 +21,7 @@ ENCODINGS: dict[str | None, Any] = {
     "application/msgpack": msgspec.msgpack.encode,
     "application/cbor": cbor2.dumps,
 }
-names = st.text(string.ascii_letters, max_size=4)
+names = st.text(string.ascii_letters, max_size=4).filter(lambda name: name.lower() not in CREDENTIALS)
 values = st.recursive(
     st.none() | st.booleans() | st.integers(-9, 9) | st.text(max_size=4),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(names, inner, max_size=3),
