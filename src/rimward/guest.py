@@ -40,9 +40,9 @@ class Reply:
     def __init__(
         self, value: Any = None, status: int | None = None, headers: dict[str, str] | None = None
     ) -> None:
-        self.value = value
-        self.status = status
-        self.headers = headers or {}
+        self.value: Any = value
+        self.status: int | None = status
+        self.headers: dict[str, str] = headers or {}
 
 
 _actions: list[dict[str, Any]] = []  # what the running call leaves

@@ -202,10 +202,13 @@ class Node:
                 self._said.notify_all()
 
     def until(self, kind: str, since: int = 0) -> dict[str, Any]:
-        """Wait until the supervisor has told an event of a kind, after so many others; return it."""
+        """Wait until the supervisor has told an event of the node, after so many others; return it."""
 
         def found() -> dict[str, Any] | None:
-            return next((one for one in self.events[since:] if one["event"] == kind), None)
+            return next(
+                (one for one in self.events[since:] if one["event"] == kind and one.get("name") == "node"),
+                None,
+            )
 
         with self._said:
             assert self._said.wait_for(lambda: found() is not None, PATIENCE), f"no {kind}: {self.events}"

@@ -33,16 +33,16 @@ class Mutant(Struct, frozen=True):
 MUTANTS = (
     Mutant(
         "a version takes over that can not take the cells there are",
-        "edge/versions/versions.py",
-        "        await _check_cells(version)\n",
-        "",
+        "edge/state.py",
+        "        other._look_at(list(islice(kept, LOOKED_AT)))\n",
+        "        list(islice(kept, LOOKED_AT))\n",
         ("tests/edge/test_versions.py",),
     ),
     Mutant(
         "a call of the version before lets go of its key",
         "edge/state.py",
-        "        other = copy.copy(self)  # what they hold is in containers, which both have\n",
-        "        other = Cells(type_, {}, {}, self._wall)\n",
+        "        other._drawer = drawer\n",
+        "",
         ("tests/edge/dispatch/test_versions.py",),
     ),
     Mutant(

@@ -151,7 +151,7 @@ class Node:
     components: Mapping[Component, str]  # where those of the app are, compiled
 
     def __init__(self, app: App, config: NodeConfig) -> None:
-        self.app = app
+        self.app: App = app
         self.config = config
         self.folder: Path = Path(config.data) / "node"
         self.components = {}
@@ -229,7 +229,9 @@ class Node:
             self.health.watch(dispatcher, outbox, gateways, recorder, problems)
             self.health.placing = self.placing
             self._hooks = Hooks(dispatcher.version, dispatcher)
-            self.settings = LiveSettings(config, lambda: self.app, self._configure, dispatcher.counters)
+            self.settings: LiveSettings = LiveSettings(
+                config, lambda: self.app, self._configure, dispatcher.counters
+            )
             self._beats = Beats(lambda name: dispatcher.beat(dispatcher.functions[name]))
             self.versions = Versions(self)
             self.versions.begin()

@@ -14,8 +14,7 @@ from rimward.app.loading import load
 from rimward.edge.access import AccessError
 from rimward.edge.config import NodeConfig, read
 from rimward.edge.functions.config import LISTENER
-from rimward.edge.functions.wasm.cache import folder_of
-from rimward.edge.functions.wasm.making import components_of, make
+from rimward.edge.functions.wasm.needed import components_for
 from rimward.edge.gateways.listening.config import ListenerError
 from rimward.edge.hooks import HookFailed
 from rimward.edge.node import Node
@@ -36,7 +35,7 @@ async def run(config: NodeConfig, sockets: dict[str, socket.socket], ready: int 
         loop.add_signal_handler(signum, stop.set)
     gc.freeze()  # what was imported is not looked at again; collecting first would free 60 KB in 10 ms
     app = load(config.app)
-    components = await make(components_of(app), folder_of(config.workers, config.data))
+    components = await components_for(app, config)
     workers = sockets.pop(LISTENER, None)
     async with Node(app, config) as node:
         node.components = components

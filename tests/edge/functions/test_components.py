@@ -55,6 +55,11 @@ def test_the_folder_of_compiled_code_is_its_users_alone(tmp_path: Path) -> None:
     folder.chmod(0o777)
     with pytest.raises(LoadError, match="others than this user can write"):
         make_now(component, Cache(folder))
+    folder.chmod(0o700)
+    make_now(component, Cache(folder))
+    folder.chmod(0o777)
+    with pytest.raises(LoadError, match="others than this user can write"):
+        make_now(component, Cache(folder))  # what is there may be theirs
 
 
 def test_what_was_unused_for_longest_makes_room(tmp_path: Path) -> None:

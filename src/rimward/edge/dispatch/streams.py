@@ -232,7 +232,7 @@ class Tap:
         """`names` are the keys of the stream that it takes the values of."""
         keys = stream.declaration.stream.keys
         self.stream: StreamRun = stream
-        self.source = source
+        self.source: int = source
         self._at = [(names.index(key) if key in names else None, key) for key in keys]
         self._follows = all(name in keys for name in names)
 

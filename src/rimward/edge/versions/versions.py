@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any
 from rimward.app import App
 from rimward.app.fresh import forget_types, load_fresh
 from rimward.edge.dispatch.version import Version
-from rimward.edge.functions.wasm.cache import folder_of
-from rimward.edge.functions.wasm.making import components_of, make
+from rimward.edge.functions.wasm.needed import components_for
 from rimward.edge.hooks import Hooks
 from rimward.edge.secrets import give_secrets
 from rimward.edge.settings import read_settings
@@ -110,7 +109,7 @@ class Versions:
         if (why := why_restart(node.app, app, coap=node.speaks_coap)) is not None:
             raise _NotHere(why)
         settings = await asyncio.to_thread(read_settings, app, node.config)
-        components = await make(components_of(app), folder_of(node.config.workers, node.config.data))
+        components = await components_for(app, node.config)
         began = clock()
         version = Version(app, settings, dispatcher.site, dispatcher.version)
         give_secrets(version.functions.values(), settings, os.environ, node.clocks)

@@ -115,8 +115,8 @@ class Cache:
 def ready(cache: Cache, component: Component, make: Callable[[Component], None]) -> Path:
     """Return where the compiled component is, made where it is not there yet."""
     path = cache.path(component)
+    cache.open()
     if not path.exists():
-        cache.open()
         with cache.alone():
             if not path.exists():
                 make(component)

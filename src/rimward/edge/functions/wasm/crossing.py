@@ -1,5 +1,6 @@
 """What crosses into a component and out of it again, as JSON; the words are those of edge.wit."""
 
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -69,7 +70,7 @@ def _plain(value: Any) -> Any:
     raise TypeError(f"{type(value).__name__} can't be written as JSON")
 
 
-encode = msgspec.json.Encoder(enc_hook=_plain).encode
+encode: Callable[[Any], bytes] = msgspec.json.Encoder(enc_hook=_plain).encode
 
 
 def read(text: str) -> Result:

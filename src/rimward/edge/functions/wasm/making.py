@@ -89,6 +89,8 @@ def make_now(component: Component, cache: Cache) -> Path:
 def _places(components: list[Component], cache: Cache) -> dict[Component, Path | None]:
     """Return where each is that is there; to look for it keeps it there."""
     made = {one: cache.path(one) for one in components}
+    if made:
+        cache.open()
     for path in filter(Path.exists, made.values()):
         os.utime(path)
     return {one: path if path.exists() else None for one, path in made.items()}
