@@ -76,8 +76,8 @@ def run(options: argparse.Namespace) -> int:
         erasures.add(fresh)
         _tell(options, {"erasure": fresh.id, "at": fresh.at, "field": key[1], "fact": key[0]},
               f"erasure {fresh.id} is on the list: nothing of it can come back")  # fmt: skip
-        _all_places(options, folder, (manifest, forms), fresh)
-        _nodes(options, folder, erasures.name)
+        rows = _all_places(options, folder, (manifest, forms), fresh)
+        _nodes(options, folder, erasures.name, came=rows > 0)
     finally:
         right.close()
     return 0
@@ -150,10 +150,13 @@ def _check(key: tuple[str | None, str, str], forms: "Known") -> None:
 
 def _all_places(
     options: argparse.Namespace, folder: DataFolder, known: "tuple[Manifest, Known]", fresh: "Erasure"
-) -> None:
-    """Go through everything that the hub has."""
+) -> int:
+    """Go through everything that the hub has; return how many rows of it there were."""
+    found = 0
     for place, content, words in _places(folder, known, fresh, options):
+        found += content["rows"]
         _tell(options, {"place": place, **content}, words)
+    return found
 
 
 def _places(
@@ -176,8 +179,8 @@ def _places(
     yield "hub", {"rows": found["forwards"], "events": found["events"]}, words
 
 
-def _nodes(options: argparse.Namespace, folder: DataFolder, name: str) -> None:
-    """Wait for the nodes, and tell of each."""
+def _nodes(options: argparse.Namespace, folder: DataFolder, name: str, *, came: bool) -> None:
+    """Wait for the nodes, and tell of each; `came`: there is one, also where none has said hello yet."""
     end, told = time.monotonic() + options.wait, set[str]()
     while True:
         states = _reported(folder)
@@ -187,7 +190,7 @@ def _nodes(options: argparse.Namespace, folder: DataFolder, name: str) -> None:
                 found = {"state": "done", "rows": done.rows, "dead": done.dead}
                 words = f"done; {_rows(done.rows)} and {done.dead} dead letters of it since its first erasure"
                 _tell(options, {"place": "node", "node": node, **found}, f"{node}: {words}")
-        if told == states.keys() or time.monotonic() > end:
+        if (told == states.keys() and (told or not came)) or time.monotonic() > end:
             break
         time.sleep(LOOK)
     for node in sorted(states.keys() - told):

@@ -229,9 +229,8 @@ class Node:
             self.health.watch(dispatcher, outbox, gateways, recorder, problems)
             self.health.placing = self.placing
             self._hooks = Hooks(dispatcher.version, dispatcher)
-            self.settings: LiveSettings = LiveSettings(
-                config, lambda: self.app, self._configure, dispatcher.counters
-            )
+            told = dispatcher.counters
+            self.settings: LiveSettings = LiveSettings(config, lambda: self.app, self._configure, told)
             self._beats = Beats(lambda name: dispatcher.beat(dispatcher.functions[name]))
             self.versions = Versions(self)
             self.versions.begin()

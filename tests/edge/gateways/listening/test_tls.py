@@ -302,6 +302,7 @@ async def test_no_more_handshakes_are_in_flight_than_allowed_and_the_rest_wait_t
             async with asyncio.TaskGroup() as tasks:
                 coming = [tasks.create_task(come()) for _ in range(6)]
                 await here.until("mqtts.accept_paused")
+                await here.until("handshakes_waiting", 2)
                 assert here.count("handshakes_in_flight") == 1
                 assert here.count("handshakes_waiting") == 2
                 slow[1].transport.abort()
