@@ -9,7 +9,7 @@ import socket
 import sys
 import tempfile
 import time
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from statistics import median
@@ -17,7 +17,7 @@ from statistics import median
 import msgspec
 
 from benchmarks.report import Bar, Figure, single
-from rimward.app.effects import Action
+from benchmarks.rig.nowhere import Nowhere
 from rimward.app.loading import load
 from rimward.edge.dispatch import Clocks, Dispatcher, Tracing
 from rimward.edge.dispatch.types import Message, Sender, Ticket
@@ -27,7 +27,6 @@ from rimward.edge.outbox import Outbox
 from rimward.edge.outbox.config import OutboxConfig
 from rimward.edge.process import YOUNG
 from rimward.events import RimwardError
-from rimward.observe import Trace
 from rimward.wire.functions import Ask, Command, Ended, Look, Seen, Told
 
 APP = Path(__file__).with_name("app.py")
@@ -35,23 +34,6 @@ BODY = b'{"celsius":9.5}'
 SENDER = Sender("device", "mqtt5")
 PIPELINED = 20_000  # calls of one round
 DEEP = 512  # of them on their way at a time
-
-
-class Nowhere:
-    """Takes actions and traces, and does nothing with them."""
-
-    def publish(self, topic: str, payload: bytes, qos: int, *, retain: bool) -> int:
-        del topic, payload, qos, retain
-        return 0
-
-    def publish_all(self, actions: Sequence[Action]) -> None:
-        del actions
-
-    def flush(self) -> None:
-        """Nothing is held back."""
-
-    def keep(self, trace: Trace) -> None:
-        del trace
 
 
 class Node:

@@ -13,6 +13,7 @@ from statistics import median
 import msgspec
 import uvloop
 
+from benchmarks.rig.nowhere import Nowhere
 from rimward.app.loading import load
 from rimward.edge.cells import StatesConfig
 from rimward.edge.config import OutboxConfig
@@ -53,19 +54,6 @@ READS = 2_000
 SENDER = Sender("bench", "mqtt5")
 
 
-class _Nowhere:
-    def keep(self, trace: object) -> None:
-        del trace
-
-    def publish(self, *_: object, **__: object) -> int:
-        return 0
-
-    def publish_all(self, actions: Sequence[object]) -> None:
-        del actions
-
-    def flush(self) -> None: ...
-
-
 def key(number: int) -> str:
     return f"truck-{number:07d}"
 
@@ -93,7 +81,7 @@ def memory() -> float:
 
 async def measured(folder: Path, cells: int, config: StatesConfig) -> dict[str, float]:
     """Return what a start, its memory and calls take."""
-    app, nowhere = load(str(folder / "app.py")), _Nowhere()
+    app, nowhere = load(str(folder / "app.py")), Nowhere()
     clocks = Clocks(time.monotonic_ns, time.time_ns)
     before, begun, cpu = memory(), time.perf_counter(), time.process_time()
     found: dict[str, float] = {}

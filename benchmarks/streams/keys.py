@@ -14,7 +14,8 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Self
 
-from benchmarks.streams.measuring import APP, SECOND, Nowhere
+from benchmarks.rig.nowhere import Nowhere
+from benchmarks.streams.measuring import APP, SECOND
 from rimward.app.loading import load
 from rimward.edge.config import OutboxConfig
 from rimward.edge.dispatch import Clocks, Dispatcher, Tracing

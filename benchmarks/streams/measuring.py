@@ -5,13 +5,14 @@ import json
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 from msgspec import Struct
 
+from benchmarks.rig.nowhere import Nowhere
 from benchmarks.streams.job import readings, windows
 from rimward.app.loading import load
 from rimward.edge.config import OutboxConfig
@@ -171,21 +172,6 @@ def operators() -> dict[str, float]:
             sources=2,
         )
     return found
-
-
-class Nowhere:
-    """Takes what leaves."""
-
-    def keep(self, trace: object) -> None:
-        del trace
-
-    def publish(self, *_: object, **__: object) -> int:
-        return 0
-
-    def publish_all(self, actions: Sequence[object]) -> None:
-        del actions
-
-    def flush(self) -> None: ...
 
 
 async def job(folder: Path, count: int) -> float:
