@@ -69,21 +69,33 @@ class Host(WaitingHost, Ground, Desk, Protocol):
         ...
 
 
+Readings = dict[int, Iterator[tuple[str, Struct]]]  # of all cells of a state, by their numbers
+
+
 class Declared(Struct, frozen=True):
     """What a version of the app declares, as far as calls elsewhere need it."""
 
     cells: dict[str, Cells]  # of each state, by its name
     tables: dict[str, Fact]  # facts by table
 
-    def look(self, look: Look) -> Seen:
-        """Return committed values."""
+    def look(self, look: Look, readings: Readings) -> Seen:
+        """Return committed values; `readings` are where the call is that reads all."""
         cells = self.cells[look.state]
         try:
-            values = cells.items() if look.key is None else [(look.key, cells.find(look.key))]
-            found = {key: value for key, value in values if value is not None}
+            if look.key is not None:
+                value = cells.find(look.key)
+                return Seen(look.number, {} if value is None else {look.key: _encode(value)})
+            reading = readings.get(look.reading)
+            if reading is None:
+                if len(readings) >= READINGS:
+                    del readings[next(iter(readings))]  # the call has left it where it was
+                reading = readings[look.reading] = cells.items()
+            found = {key: _encode(value) for key, value in islice(reading, SEEN)}
         except (StateUnreadable, OutboxBroken) as error:
             return Seen(look.number, {}, error=str(error))
-        return Seen(look.number, {key: _encode(value) for key, value in found.items()})
+        if len(found) < SEEN:
+            del readings[look.reading]
+        return Seen(look.number, found, more=len(found) == SEEN)
 
 
 class Away:
@@ -181,7 +193,7 @@ class FarCall:
         self._bound = bound
         self._held = held
         self._work = work
-        self._readings: dict[int, Iterator[tuple[str, Struct]]] = {}
+        self._readings: Readings = {}
 
     def cancel(self) -> None:
         """Take no more notice of it: a newer event has its place."""
@@ -244,22 +256,7 @@ class FarCall:
 
     def look(self, look: Look) -> Seen:
         """Return committed values."""
-        cells = self._declared.cells[look.state]
-        try:
-            if look.key is not None:
-                value = cells.find(look.key)
-                return Seen(look.number, {} if value is None else {look.key: _encode(value)})
-            reading = self._readings.get(look.reading)
-            if reading is None:
-                if len(self._readings) >= READINGS:
-                    del self._readings[next(iter(self._readings))]  # the call has left it where it was
-                reading = self._readings[look.reading] = cells.items()
-            found = {key: _encode(value) for key, value in islice(reading, SEEN)}
-        except (StateUnreadable, OutboxBroken) as error:
-            return Seen(look.number, {}, error=str(error))
-        if len(found) < SEEN:
-            del self._readings[look.reading]
-        return Seen(look.number, found, more=len(found) == SEEN)
+        return self._declared.look(look, self._readings)
 
     def command(self, command: Command, tell: Callable[[Told], None]) -> None:
         """Send the device a command, at once."""

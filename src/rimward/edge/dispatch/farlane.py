@@ -7,7 +7,7 @@ when the call has ended: facts, a value that was returned, a failure, a call tha
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from rimward.edge.dispatch.away import Away, FarCall, action_of
+from rimward.edge.dispatch.away import Away, FarCall, Readings, action_of
 from rimward.edge.dispatch.functions import SAMPLE_ONE_IN, Far
 from rimward.edge.dispatch.types import Message, Refusal, Reply, Ticket
 from rimward.edge.dispatch.work import Work
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 class FarTicket(Ticket):
     """The promise of an answer to a message whose one call runs elsewhere: a `wire.functions.Caller`."""
 
-    __slots__ = ("_away", "_declared", "_far", "_message", "_number")
+    __slots__ = ("_away", "_declared", "_far", "_message", "_number", "_readings")
 
     def __init__(self, away: Away, far: Far, message: Message) -> None:
         self.done: bool = False
@@ -32,6 +32,7 @@ class FarTicket(Ticket):
         self._declared = away.declared
         self._far = far
         self._message = message
+        self._readings: Readings | None = None
         far.figures.alone += 1
         self._number = far.figures.alone
 
@@ -79,7 +80,9 @@ class FarTicket(Ticket):
 
     def look(self, look: Look) -> Seen:
         """Return committed values."""
-        return self._declared.look(look)
+        if self._readings is None:
+            self._readings = {}
+        return self._declared.look(look, self._readings)
 
     def command(self, command: Command, tell: Callable[[Told], None]) -> None:
         """Refuse: a plain function does not wait for devices."""

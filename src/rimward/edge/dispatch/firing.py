@@ -173,7 +173,7 @@ class Firing:
                 self._fire(timer)
         if self._crons and (wall := self.clock.believed()) is not None:
             for one in self._crons.values():
-                self._run_missed(one.run, one.schedule, wall)
+                self._run_missed(one, wall)
 
     def _keep(self, moved: Iterable[Pending]) -> None:
         """Let the disk have the new times of timers that the wall clock has left."""
@@ -231,9 +231,9 @@ class Firing:
             self._write([Put(space, timer.key, None)])
         self._given_up(timer.function, "timers_dropped")
 
-    def _run_missed(self, run: FunctionRun, schedule: Schedule, wall: int) -> None:
+    def _run_missed(self, one: _Scheduled, wall: int) -> None:
         """Run a function for the newest of its times that have come."""
-        host = self._host
+        host, run, schedule = self._host, one.run, one.schedule
         if schedule.begin(wall):
             self._write([Put(f"cron:{run.name}", "", schedule.kept())])
         at, monotonic = schedule.missed(wall), host.clocks.monotonic()
@@ -243,10 +243,9 @@ class Firing:
         work.cause(Origin(f"{host.node}:{run.name}:{at // 1_000_000_000}", wall, at, None, work.read_at))
         self._count("crons_fired", wall - at)
         before = schedule.take(at)
-        waits = self._crons[run.name].waits
         back = (
             partial(self._give_back, schedule, at, before)
-            if waits
+            if one.waits
             else partial(self._pass_over, run.name, schedule)
         )
         work.steps.append(back)
